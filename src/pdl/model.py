@@ -1,0 +1,256 @@
+"""The nouns: what a list holds, what a worker is given, what it answers, what a report says.
+
+Everything here is an immutable value made of plain data, so that it crosses a process boundary
+without surprises. Nothing here does any work.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal, NamedTuple, NewType
+
+SafePath = NewType("SafePath", str)
+"""A relative path that `pdl.naming` has made; nothing else makes one. Separator is ``/``."""
+
+
+class FailureKind(str, enum.Enum):
+    """Why an item failed; the value is the stable word that reports show.
+
+    `HTTP` is shown with its status, as ``http-404``: see `failure_word`.
+    """
+
+    INVALID_URL = "invalid-url"
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    STALLED = "stalled"
+    RESET = "reset"
+    TRUNCATED = "truncated"
+    PROTOCOL = "protocol"
+    HTTP = "http"
+    REDIRECT = "redirect"
+    CHECKSUM = "checksum"
+    SIZE = "size"
+    CONTENT = "content"
+    NAME = "name"
+    EXISTS = "exists"
+    POLICY = "policy"
+    DISK = "disk"
+    WORKER_DIED = "worker-died"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def failure_word(kind: FailureKind, status: int | None) -> str:
+    """The word a report shows: the kind, and ``http-NNN`` for a refused status."""
+    return f"http-{status}" if kind is FailureKind.HTTP else kind.value
+
+
+class Outcome(str, enum.Enum):
+    """How one line of the list ended."""
+
+    SUCCESS = "success"
+    SKIPPED = "skipped"
+    UNCHANGED = "unchanged"
+    FAIL = "fail"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Headers = tuple[tuple[str, str], ...]
+"""Header fields, in order, name and value."""
+
+
+class Item(NamedTuple):
+    """One line of a list: what is to be fetched and what is known of it beforehand.
+
+    Attributes:
+        source: the list's name as the user gave it; ``-`` is standard input.
+        line: line number in it, from 1; 0 where there are no lines (a URL argument).
+        url: as listed.
+        mirrors: further URLs of the same file, best first.
+        out: the wanted file name, relative to the directory; None means from the URL.
+        directory: a directory below the output directory, from the list.
+        checksum: ``algorithm:hex``, or None.
+        size: in bytes, or None.
+        headers: sent to the listed origin alone.
+    """
+
+    source: str
+    line: int
+    url: str
+    mirrors: tuple[str, ...] = ()
+    out: str | None = None
+    directory: str | None = None
+    checksum: str | None = None
+    size: int | None = None
+    headers: Headers = ()
+
+
+class BadLine(NamedTuple):
+    """A line that is not an item; it becomes that line's ``invalid-url`` outcome."""
+
+    source: str
+    line: int
+    text: str
+    message: str
+
+
+class Task(NamedTuple):
+    """One attempt's worth of work for a worker.
+
+    Attributes:
+        id: names the task in outcomes; unique in a run.
+        url: the URL to ask for.
+        path: where the file goes, relative to the output directory.
+        part: file name of the part in ``.pdl``; the same on every run for the same URL and path.
+        headers: sent to the listed origin alone.
+        checksum: ``algorithm:hex`` the bytes must have, or None.
+        size: bytes the file must have, or None.
+    """
+
+    id: int
+    url: str
+    path: SafePath
+    part: str
+    headers: Headers = ()
+    checksum: str | None = None
+    size: int | None = None
+
+
+class Success(NamedTuple):
+    """A worker's answer: the file is whole and stands at its final name.
+
+    Attributes:
+        received: bytes that came over the wire in this attempt.
+        size: bytes of the whole file.
+        resumed_from: offset this attempt went on from; 0 when it began at the start.
+        seconds: what the attempt took.
+        message: a remark for the report, such as ``length unverified``; mostly empty.
+    """
+
+    word: Literal["success"]
+    id: int
+    status: int
+    final_url: str
+    received: int
+    size: int
+    resumed_from: int
+    seconds: float
+    checksum: str | None = None
+    message: str = ""
+
+
+class Fail(NamedTuple):
+    """A worker's answer: this attempt failed.
+
+    Attributes:
+        transient: whether the same request may succeed later.
+        retry_after: seconds the server asked to wait, or None.
+        fatal: the machine itself cannot go on (disk full, no permission, no file handles).
+        The others are as in `Success`.
+    """
+
+    word: Literal["fail"]
+    id: int
+    kind: FailureKind
+    transient: bool
+    message: str
+    status: int | None = None
+    final_url: str | None = None
+    received: int = 0
+    size: int | None = None
+    resumed_from: int = 0
+    seconds: float = 0.0
+    retry_after: float | None = None
+    fatal: bool = False
+
+
+Answer = Success | Fail
+
+
+class Result(NamedTuple):
+    """How one line of the list ended: a report's row. The fields are those of every format.
+
+    Attributes:
+        url: as listed, secrets masked.
+        final_url: after redirects, secrets masked.
+        path: relative to the output directory.
+        kind: the failure's word, as ``http-404``; None unless `outcome` is fail.
+        bytes: received over the wire, all attempts together.
+        size: of the whole file in bytes, where known.
+        resumed_from: offset the last attempt went on from.
+        attempts: requests made for it; 0 for what was never tried.
+        seconds: from the first attempt's start to the end.
+        started: ISO 8601, UTC; None for what was never tried.
+    """
+
+    source: str
+    line: int
+    url: str
+    final_url: str | None
+    path: str | None
+    outcome: Outcome
+    kind: str | None = None
+    transient: bool | None = None
+    status: int | None = None
+    bytes: int = 0
+    size: int | None = None
+    resumed_from: int = 0
+    attempts: int = 0
+    seconds: float = 0.0
+    started: str | None = None
+    checksum: str | None = None
+    message: str = ""
+
+
+class Summary(NamedTuple):
+    """The run in numbers.
+
+    Attributes:
+        succeeded: files fetched and whole.
+        left: lines known but not finished when the run was stopped.
+        bytes: received over the wire.
+        seconds: wall-clock time of the run.
+        stopped_by: signal number that ended the run early, or None.
+        unread: the run stopped before the end of the list was seen.
+    """
+
+    succeeded: int = 0
+    skipped: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    left: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    stopped_by: int | None = None
+    unread: bool = False
+
+
+class Transfer(NamedTuple):
+    """A download under way, for the display.
+
+    Attributes:
+        path: relative to the output directory.
+        received: bytes of the file so far, a resumed part included.
+        size: of the whole file, or None while unknown.
+    """
+
+    path: str
+    received: int
+    size: int | None
+
+
+class Retrying(NamedTuple):
+    """An attempt failed and the task is to run again."""
+
+    url: str
+    message: str
+    kind: str
+    attempt: int
+    delay: float

@@ -1,0 +1,91 @@
+"""Pools of download workers behind one protocol.
+
+The engine sees no processes: it submits batches, takes events, and closes. `process` spreads the
+work over a `multiprocessing.Pool`; `inline` runs it in the calling process, for tests and
+debugging. One contract suite (``tests/test_pool_contract.py``) holds for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from pdl.model import Answer, Task
+
+
+class Answered(NamedTuple):
+    """Event: tasks that a worker has finished."""
+
+    answers: tuple[Answer, ...]
+
+
+class Died(NamedTuple):
+    """Event: a worker died; these tasks will get no answer from it.
+
+    Attributes:
+        current: ids of the tasks it was working on.
+        waiting: ids of those it had been given and had not begun.
+        reason: how it ended, as ``killed by SIGKILL``.
+    """
+
+    current: tuple[int, ...]
+    waiting: tuple[int, ...]
+    reason: str
+
+
+PoolEvent = Answered | Died
+
+
+class Live(NamedTuple):
+    """What is known of a task under way: bytes of its file so far, and its size or None."""
+
+    id: int
+    received: int
+    size: int | None
+
+
+class Meter(Protocol):
+    """Where a lane tells how far its task is; cheap enough for every chunk."""
+
+    def update(self, received: int, size: int | None) -> None:
+        """Set the bytes of the file so far (a resumed part included) and its size if known."""
+
+    def stopped(self) -> bool:
+        """Whether the run has been told to stop: end the attempt, keep the part."""
+
+
+Lane = Callable[[Task, Meter], Answer]
+"""Makes one attempt at one task; raises nothing."""
+
+LaneFactory = Callable[[], Lane]
+"""Builds a lane inside its worker; crosses the process boundary, so it is picklable."""
+
+
+class Pool(Protocol):
+    """Workers that make attempts; every task submitted ends in exactly one event."""
+
+    def free(self) -> int:
+        """How many more batches can be submitted now."""
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Hand one batch to a lane that is free; its tasks run one after the other."""
+
+    def get_nowait(self) -> PoolEvent:
+        """Return the next event.
+
+        Raises:
+            queue.Empty: nothing has happened since.
+            pdl.errors.MachineError: workers cannot be started.
+        """
+
+    def wait(self, seconds: float) -> None:
+        """Return when an event is there, or after that time."""
+
+    def live(self) -> list[Live]:
+        """The tasks under way."""
+
+    def stop(self) -> None:
+        """Tell every lane to end its attempt; what they answer still comes as events."""
+
+    def close(self) -> None:
+        """End every worker, at once, and return when none is left."""

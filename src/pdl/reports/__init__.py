@@ -1,0 +1,17 @@
+"""Reports: what becomes of the results, one file a format."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pdl.model import Item, Result, Summary
+
+
+class Reporter(Protocol):
+    """Takes every result as it comes and is told when the run is over."""
+
+    def record(self, result: Result, item: Item | None) -> None:
+        """Take one result; `item` is what the list said, None for a bad line."""
+
+    def finish(self, summary: Summary) -> None:
+        """Write what is left to write. Called once, also after an interrupted run."""

@@ -1,0 +1,157 @@
+"""What a run is told: frozen, nested, each part for the one component that needs it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pdl._version import __version__
+from pdl.model import Headers  # noqa: TC001 - dataclass fields are resolved at run time
+
+RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses worth another try (RFC 9110 section 15, RFC 6585, RFC 8470)."""
+
+IfExists = Literal["skip", "overwrite", "fail"]
+OnCollision = Literal["hash", "fail"]
+ProgressMode = Literal["auto", "bar", "plain", "json", "none"]
+EngineKind = Literal["process", "inline"]
+StartMethod = Literal["fork", "forkserver", "spawn"]
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """How requests are made; the transport's.
+
+    Attributes:
+        headers: sent with every request to a listed origin, never to another.
+        user_agent: the User-Agent header's value.
+        proxy: URL of a proxy for everything; None takes the environment's.
+        cacert: PEM file of trusted certificates; None takes certifi's.
+        cert: PEM file of the client's certificate.
+        key: PEM file of its key, where it is not in `cert`.
+        insecure: accept any certificate.
+        connect_timeout: seconds to connect.
+        timeout: seconds without a byte before an attempt fails.
+        max_redirects: hops followed for one file.
+        https_only: refuse http, listed or redirected to.
+    """
+
+    headers: Headers = ()
+    user_agent: str = f"pdl/{__version__}"
+    proxy: str | None = None
+    cacert: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    insecure: bool = False
+    connect_timeout: float = 10.0
+    timeout: float = 60.0
+    max_redirects: int = 10
+    https_only: bool = False
+
+
+@dataclass(frozen=True)
+class RetrySettings:
+    """When an attempt is made again; the retry policy's.
+
+    Attributes:
+        retries: further attempts after the first.
+        wait: seconds before the first retry at most; doubles with each.
+        max_wait: seconds a back-off or a server's Retry-After may take.
+        statuses: HTTP statuses worth another try.
+    """
+
+    retries: int = 3
+    wait: float = 0.5
+    max_wait: float = 120.0
+    statuses: frozenset[int] = RETRY_STATUSES
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """Where files go and how they are finished; the worker's.
+
+    Attributes:
+        directory: the output directory.
+        mtime: give a file its Last-Modified time.
+        fsync: flush each file to the disk before it gets its name.
+        if_exists: what is done with a file that is there already.
+        content_check: refuse an HTML page where the name promises something else.
+        max_time: seconds one attempt may take, or None.
+        max_size: bytes a file may have, or None.
+        min_size: bytes a file must have, or None.
+    """
+
+    directory: str = "."
+    mtime: bool = True
+    fsync: bool = False
+    if_exists: IfExists = "skip"
+    content_check: bool = True
+    max_time: float | None = None
+    max_size: int | None = None
+    min_size: int | None = None
+
+
+@dataclass(frozen=True)
+class NamingSettings:
+    """How names are chosen; the planner's.
+
+    Attributes:
+        template: as ``{n}-{name}``; None is ``{name}``.
+        tree: put files under ``host/path``.
+        on_collision: what happens when two URLs want one name.
+    """
+
+    template: str | None = None
+    tree: bool = False
+    on_collision: OnCollision = "hash"
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """How the work is spread; the pool's.
+
+    Attributes:
+        jobs: downloads in flight.
+        processes: worker processes; None chooses.
+        engine: which pool runs the tasks.
+        start_method: of multiprocessing; None chooses.
+    """
+
+    jobs: int = 8
+    processes: int | None = None
+    engine: EngineKind = "process"
+    start_method: StartMethod | None = None
+
+    def split(self) -> tuple[int, int]:
+        """How many processes, and how many lanes (threads) in each; at least `jobs` together."""
+        cores = os.cpu_count() or 1
+        processes = max(1, min(self.jobs, self.processes or max(2, cores)))
+        return processes, -(-self.jobs // processes)
+
+
+@dataclass(frozen=True)
+class StopSettings:
+    """When the run gives up as a whole; the engine's.
+
+    Attributes:
+        max_failures: stop after that many failed items; None never does.
+        deadline: seconds the whole run may take, or None.
+        per_host: downloads in flight from one host, or None.
+    """
+
+    max_failures: int | None = None
+    deadline: float | None = None
+    per_host: int | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a run is told."""
+
+    http: HttpSettings = field(default_factory=HttpSettings)
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    files: FileSettings = field(default_factory=FileSettings)
+    naming: NamingSettings = field(default_factory=NamingSettings)
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    stop: StopSettings = field(default_factory=StopSettings)

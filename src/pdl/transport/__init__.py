@@ -1,0 +1,85 @@
+"""Transports: how one request becomes one response whose body can be read as it comes.
+
+No exception of requests, urllib3, http.client or the socket leaves this package: every failure is
+a `TransportError`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from pdl.model import FailureKind, Headers
+
+
+class TransportError(Exception):
+    """The request failed before or while the response was read.
+
+    Attributes:
+        kind: what it is to the user.
+        transient: whether the same request may succeed later.
+        message: in words, with the system's own reason.
+    """
+
+    def __init__(self, kind: FailureKind, message: str, *, transient: bool) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.transient = transient
+
+
+class Request(NamedTuple):
+    """A GET.
+
+    Attributes:
+        url: where to, without userinfo and fragment.
+        headers: all that are sent beyond Host and Connection.
+    """
+
+    url: str
+    headers: Headers
+
+
+class Response(Protocol):
+    """A response whose head has been read and found sound.
+
+    Attributes:
+        status: final status code; never 1xx.
+        url: that was asked.
+        length: bytes the body will have, or None when only its end tells.
+        framed: whether the end of the body can be told from a cut connection.
+    """
+
+    status: int
+    url: str
+    length: int | None
+    framed: bool
+
+    def header(self, name: str) -> str | None:
+        """The field's value, several joined by commas; None when absent. Case does not matter."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill some of `buffer` with the next bytes of the body as they are on the wire.
+
+        Returns:
+            How many; 0 at the end of a body that is complete.
+
+        Raises:
+            TransportError: the connection failed or the framing is broken.
+        """
+
+    def close(self) -> None:
+        """Be done: the connection is kept only if the whole body has been read."""
+
+
+class Transport(Protocol):
+    """Makes requests. One belongs to one lane; it is not shared between threads."""
+
+    def open(self, request: Request) -> Response:
+        """Send the request and read the head of its response. Follows no redirect.
+
+        Raises:
+            TransportError: there is no sound response.
+        """
+
+    def close(self) -> None:
+        """Close every connection."""
