@@ -48,7 +48,10 @@ class Meter(Protocol):
     """Where a lane tells how far its task is; cheap enough for every chunk."""
 
     def update(self, received: int, size: int | None) -> None:
-        """Set the bytes of the file so far (a resumed part included) and its size if known."""
+        """Set the bytes of the file so far (a resumed part included) and its size if known.
+
+        The first call for a task says where it starts.
+        """
 
     def stopped(self) -> bool:
         """Whether the run has been told to stop: end the attempt, keep the part."""
@@ -78,11 +81,14 @@ class Pool(Protocol):
             pdl.errors.MachineError: workers cannot be started.
         """
 
-    def wait(self, seconds: float) -> None:
-        """Return when an event is there, or after that time."""
+    def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
+        """Return when an event is there, one of the descriptors `also` is readable, or in time."""
 
     def live(self) -> list[Live]:
         """The tasks under way."""
+
+    def received(self) -> int:
+        """Bytes that came over the wire so far; never goes back."""
 
     def stop(self) -> None:
         """Tell every lane to end its attempt; what they answer still comes as events."""

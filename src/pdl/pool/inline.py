@@ -1,0 +1,85 @@
+"""The in-process pool: runs each task when its event is asked for. For tests and debugging."""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from multiprocessing import connection
+from typing import TYPE_CHECKING
+
+from pdl.pool import Answered, LaneFactory, Live, PoolEvent
+from pdl.pool.worker import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdl.model import Task
+
+
+class InlineMeter:
+    """Keeps what the one lane says."""
+
+    def __init__(self) -> None:
+        self.halted = False
+        self.total = 0
+        self._last: int | None = None
+
+    def begin(self) -> None:
+        """A task is under way."""
+        self._last = None
+
+    def update(self, received: int, size: int | None) -> None:  # noqa: ARG002 - the protocol's shape
+        """See `pdl.pool.Meter`."""
+        if self._last is not None and received > self._last:
+            self.total += received - self._last
+        self._last = received
+
+    def stopped(self) -> bool:
+        """See `pdl.pool.Meter`."""
+        return self.halted
+
+
+class InlinePool:
+    """`pdl.pool.Pool` with one lane in this very thread."""
+
+    def __init__(self, factory: LaneFactory) -> None:
+        self._lane = guarded(factory())
+        self._meter = InlineMeter()
+        self._tasks: deque[Task] = deque()
+
+    def free(self) -> int:
+        """See `pdl.pool.Pool.free`."""
+        return 0 if self._tasks else 1
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """See `pdl.pool.Pool.submit`."""
+        self._tasks.extend(tasks)
+
+    def get_nowait(self) -> PoolEvent:
+        """See `pdl.pool.Pool.get_nowait`. Runs the next task to its end."""
+        if not self._tasks:
+            raise queue.Empty
+        task = self._tasks.popleft()
+        self._meter.begin()
+        return Answered((self._lane(task, self._meter),))
+
+    def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
+        """See `pdl.pool.Pool.wait`. An event is there whenever a task is."""
+        if not self._tasks:
+            connection.wait(also, timeout=seconds)
+
+    def live(self) -> list[Live]:
+        """See `pdl.pool.Pool.live`. Nothing runs while this is asked."""
+        return []
+
+    def received(self) -> int:
+        """Bytes that came over the wire so far."""
+        return self._meter.total
+
+    def stop(self) -> None:
+        """See `pdl.pool.Pool.stop`."""
+        self._meter.halted = True
+
+    def close(self) -> None:
+        """See `pdl.pool.Pool.close`."""
+        self._tasks.clear()

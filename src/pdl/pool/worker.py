@@ -1,0 +1,217 @@
+"""The worker's side of the process pool: lanes, the outcome queue, the shared counters.
+
+A worker never prints, never retries and never waits out a back-off. Its main thread sits on the
+task pipe and does nothing else, so that it notices at once when the main process is gone (the
+pipe ends) and can end the whole worker, whatever its lanes are doing. Each lane is a thread that
+takes one batch after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import threading
+import time
+from multiprocessing import current_process
+from multiprocessing.queues import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pdl.model import Answer, Fail, FailureKind, Success, Task
+
+if TYPE_CHECKING:
+    from collections.abc import MutableSequence, Sequence
+    from multiprocessing.connection import Connection
+
+    from pdl.pool import Lane, LaneFactory
+
+MESSAGE_LIMIT = 4000
+"""Bytes of a pickled message; with its header it stays below PIPE_BUF (4,096), up to which a
+write to a pipe is all or nothing, so that a killed worker never leaves half a message."""
+
+FLUSH_SECONDS = 0.02
+"""Answers of one batch travel together unless the first has waited this long."""
+
+CELL_WORDS = 4
+"""Words of a lane's cell: position in the batch from 1, bytes, size + 1, bytes ever received."""
+
+
+class OutcomeQueue(SimpleQueue[Any]):
+    """A multiprocessing queue with one writing process, drained without blocking.
+
+    Each worker has its own: what a killed writer can break (a held lock, half a message) then
+    concerns nobody else, and the end of the pipe tells the reader at once that the worker died.
+    """
+
+    _reader: Connection
+    _writer: Connection
+    _wlock: Any
+
+    def put_answers(self, answers: Sequence[Answer]) -> None:
+        """Send the answers in messages that are each written in one piece."""
+        message = pickle.dumps(tuple(answers), protocol=pickle.HIGHEST_PROTOCOL)
+        if len(message) <= MESSAGE_LIMIT:
+            with self._wlock:
+                self._writer.send_bytes(message)
+        elif len(answers) > 1:
+            half = len(answers) // 2
+            self.put_answers(answers[:half])
+            self.put_answers(answers[half:])
+        else:
+            self.put_answers([shortened(answers[0])])
+
+    def get_nowait(self) -> tuple[Answer, ...]:
+        """Return the next message.
+
+        Raises:
+            queue.Empty: there is none now.
+            EOFError: the writer is gone and everything it wrote has been read.
+        """
+        try:
+            if not self._reader.poll():
+                raise queue.Empty
+            answers: tuple[Answer, ...] = pickle.loads(self._reader.recv_bytes())  # noqa: S301 - our own worker's
+        except OSError as exc:  # a message cut by the writer's death
+            raise EOFError from exc
+        return answers
+
+    def fileno(self) -> int:
+        """The readable end, for `multiprocessing.connection.wait`."""
+        return self._reader.fileno()
+
+    def keep_reader(self) -> None:
+        """In the main process: only the worker may hold the writing end."""
+        self._writer.close()
+
+    def keep_writer(self) -> None:
+        """In the worker: drop the reading end."""
+        self._reader.close()
+
+
+def shortened(answer: Answer) -> Answer:
+    """The same answer with its long texts cut."""
+    url = answer.final_url
+    if isinstance(answer, Success):
+        return answer._replace(final_url=answer.final_url[:1000], message=answer.message[:500])
+    return answer._replace(final_url=url and url[:1000], message=answer.message[:500])
+
+
+class WorkerEnd(NamedTuple):
+    """What a worker holds of its link to the main process."""
+
+    tasks: Connection
+    outcomes: OutcomeQueue
+
+
+class StopFlag(Protocol):
+    """The shared `Value` that tells every lane to end."""
+
+    value: int
+
+
+class Shared(NamedTuple):
+    """What all workers share: counters written by one lane each, and the stop flag."""
+
+    cells: MutableSequence[int]
+    stop: StopFlag
+
+
+class CellMeter:
+    """Writes a lane's progress into its cell of the shared array. One writer, so no lock."""
+
+    def __init__(self, shared: Shared, cell: int) -> None:
+        self._cells = shared.cells
+        self._stop = shared.stop
+        self._base = cell * CELL_WORDS
+        self._last: int | None = None
+
+    def begin(self, position: int) -> None:
+        """The task at that position of the batch, from 1, is under way."""
+        cells, base = self._cells, self._base
+        cells[base + 1] = 0
+        cells[base + 2] = 0
+        cells[base] = position
+        self._last = None
+
+    def update(self, received: int, size: int | None) -> None:
+        """See `pdl.pool.Meter`. The first call of a task says where it starts."""
+        cells, base = self._cells, self._base
+        if self._last is not None and received > self._last:
+            cells[base + 3] += received - self._last
+        self._last = received
+        cells[base + 1] = received
+        cells[base + 2] = 0 if size is None else size + 1
+
+    def stopped(self) -> bool:
+        """See `pdl.pool.Meter`."""
+        return bool(self._stop.value)
+
+
+Batch = tuple[int, list[Task]]
+"""A cell's number and the tasks that are to run one after the other."""
+
+
+def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
+    """Be a worker until the main process closes the task pipe or dies; never returns.
+
+    It is the Pool's initializer: a task that went through the Pool's own queue would be lost with
+    a killed worker, and its lock with it.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # A terminal sends these to the whole group; the main process decides what they mean.
+        signal.signal(number, signal.SIG_IGN)
+    end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
+    inbox: queue.SimpleQueue[Batch] = queue.SimpleQueue()
+    for _ in range(lanes):
+        threading.Thread(
+            target=_run_lane, args=(factory, inbox, end.outcomes, shared), daemon=True
+        ).start()
+    try:
+        while True:
+            inbox.put(end.tasks.recv())
+    except (EOFError, OSError):
+        os._exit(0)  # lanes are threads that may be deep in a read; their parts are sound
+
+
+def _run_lane(
+    factory: LaneFactory, inbox: queue.SimpleQueue[Batch], outcomes: OutcomeQueue, shared: Shared
+) -> None:
+    lane = guarded(factory())
+    try:
+        while True:
+            cell, tasks = inbox.get()
+            _run_batch(lane, tasks, outcomes, CellMeter(shared, cell))
+    except OSError:
+        os._exit(1)  # the main process no longer reads
+
+
+def _run_batch(lane: Lane, tasks: list[Task], outcomes: OutcomeQueue, meter: CellMeter) -> None:
+    answers: list[Answer] = []
+    flushed = time.monotonic()
+    for position, task in enumerate(tasks, start=1):
+        meter.begin(position)
+        answers.append(lane(task, meter))
+        now = time.monotonic()
+        if now - flushed >= FLUSH_SECONDS or position == len(tasks):
+            outcomes.put_answers(answers)
+            answers = []
+            flushed = now
+
+
+def guarded(lane: Lane) -> Lane:
+    """The lane, with whatever it raises made an ``internal`` failure: the worker's boundary."""
+
+    def run(task: Task, meter: Any) -> Answer:  # noqa: ANN401 - a Meter, passed through
+        try:
+            return lane(task, meter)
+        except Exception as exc:  # noqa: BLE001 - one of the two agreed places
+            return Fail(
+                "fail",
+                task.id,
+                FailureKind.INTERNAL,
+                transient=False,
+                message=f"{type(exc).__name__}: {exc}"[:500],
+            )
+
+    return run
