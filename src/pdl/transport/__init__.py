@@ -6,9 +6,10 @@ a `TransportError`.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pdl.model import FailureKind, Headers
+if TYPE_CHECKING:
+    from pdl.model import FailureKind, Headers
 
 
 class TransportError(Exception):
@@ -33,10 +34,12 @@ class Request(NamedTuple):
     Attributes:
         url: where to, without userinfo and fragment.
         headers: all that are sent beyond Host and Connection.
+        deadline: `time.monotonic` value by which the response must have been read, or None.
     """
 
     url: str
     headers: Headers
+    deadline: float | None = None
 
 
 class Response(Protocol):
@@ -44,12 +47,14 @@ class Response(Protocol):
 
     Attributes:
         status: final status code; never 1xx.
+        reason: the server's words for it.
         url: that was asked.
         length: bytes the body will have, or None when only its end tells.
         framed: whether the end of the body can be told from a cut connection.
     """
 
     status: int
+    reason: str
     url: str
     length: int | None
     framed: bool

@@ -1,0 +1,251 @@
+"""The transport on requests: connections, proxies and TLS are its, the wire is read by ours.
+
+requests and urllib3 choose, open, verify and keep the connection. The response's bytes are read
+by `pdl.transport.wire`, plugged in where http.client has its own parser, because that one takes
+103 for a final answer, believes contradictory lengths, and cannot say whether a connection holds
+bytes that nobody asked for.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from pdl.model import FailureKind
+from pdl.transport import Request, Response, TransportError
+from pdl.transport.translate import translated
+from pdl.transport.wire import Body, Framing, Head, SocketReader, final_head, framing
+
+if TYPE_CHECKING:
+    import socket
+
+    from pdl.settings import HttpSettings
+
+HOSTS_KEPT = 16
+"""Hosts a lane keeps a connection to, the least recently used going first."""
+
+
+class StrictResponse(http.client.HTTPResponse):
+    """http.client's response with the head and body read by `pdl.transport.wire`."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        debuglevel: int = 0,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
+        self.reader = SocketReader(sock)
+        self.strict_head: Head
+        self.framing: Framing
+        self.body: Body
+
+    def begin(self) -> None:
+        """Read the head; called by http.client."""
+        head = self.strict_head = final_head(self.reader)
+        self.framing = framing(head)
+        self.body = Body(self.reader, self.framing)
+        self.version = 11 if head.minor else 10
+        self.code = self.status = head.status
+        self.reason = head.reason
+        self.headers = self.msg = http.client.HTTPMessage()
+        for name, value in head.fields:
+            self.headers.add_header(name, value)
+        self.chunked = self.framing.chunked
+        self.length = self.framing.length
+        self.will_close = not self.framing.keep
+
+    def finish(self) -> None:
+        """Tell http.client that the connection is free for the next request."""
+        self._close_conn()  # type: ignore[attr-defined]
+
+
+class StrictConnection:
+    """Mixed into urllib3's connections: their responses are read strictly, and in time."""
+
+    deadline: float | None = None
+
+    def response_class(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
+    ) -> StrictResponse:
+        """Called by http.client when a request has been sent."""
+        response = StrictResponse(sock, debuglevel, method)
+        response.reader.deadline = self.deadline
+        return response
+
+
+class StrictHTTPConnection(StrictConnection, HTTPConnection):
+    """A plain connection."""
+
+
+class StrictHTTPSConnection(StrictConnection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class StrictPool:
+    """Mixed into urllib3's pools: every connection they hand out learns the request's deadline."""
+
+    deadline: float | None = None
+
+    def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as urllib3
+        conn = super()._get_conn(timeout)  # type: ignore[misc]
+        conn.deadline = self.deadline
+        return conn
+
+
+class StrictHTTPPool(StrictPool, HTTPConnectionPool):
+    """urllib3's pool of such connections."""
+
+    ConnectionCls = StrictHTTPConnection
+
+
+class StrictHTTPSPool(StrictPool, HTTPSConnectionPool):
+    """The same over TLS."""
+
+    ConnectionCls = StrictHTTPSConnection
+
+
+class StrictAdapter(HTTPAdapter):
+    """requests' adapter over those pools; knows whether it used a kept connection."""
+
+    _classes: ClassVar[dict[str, Any]] = {"http": StrictHTTPPool, "https": StrictHTTPSPool}
+    deadline: float | None = None
+    _pool: Any = None
+    _made = 0
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as requests
+        """Called by requests."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._classes
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests
+        """Called by requests."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = self._classes
+        return manager
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests
+        """Called by requests; remember the pool, to tell later whether it had to connect."""
+        self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        self._pool.deadline = self.deadline
+        self._made = self._pool.num_connections
+        return self._pool
+
+    def used_kept_connection(self) -> bool:
+        """Whether the last request went out on a connection that had served before."""
+        return self._pool is not None and bool(self._pool.num_connections == self._made)
+
+
+class RequestsResponse:
+    """`pdl.transport.Response` over a requests response."""
+
+    def __init__(self, response: requests.Response, url: str) -> None:
+        self._raw = response.raw
+        strict = self._raw._original_response  # noqa: SLF001 - as requests does itself
+        assert isinstance(strict, StrictResponse)
+        self._strict = strict
+        self.status = strict.strict_head.status
+        self.reason = strict.strict_head.reason
+        self.url = url
+        self.length = strict.framing.length
+        self.framed = strict.framing.chunked or strict.framing.length is not None
+
+    def header(self, name: str) -> str | None:
+        """See `pdl.transport.Response.header`."""
+        return self._strict.strict_head.get(name.lower())
+
+    def readinto(self, buffer: memoryview) -> int:
+        """See `pdl.transport.Response.readinto`."""
+        return self._strict.body.readinto(buffer)
+
+    def close(self) -> None:
+        """See `pdl.transport.Response.close`."""
+        if self._strict.body.reusable():
+            self._strict.finish()
+            self._raw.release_conn()
+        else:
+            self._raw.close()
+
+
+class RequestsTransport:
+    """`pdl.transport.Transport` on requests.
+
+    Args:
+        settings: of HTTP.
+    """
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._settings = settings
+        self._adapter = StrictAdapter(pool_connections=HOSTS_KEPT, pool_maxsize=1)
+        self._proxies: dict[str, dict[str, str]] = {}
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        self._verify: bool | str = settings.cacert or bundle or True
+        if settings.insecure:
+            self._verify = False
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._cert = (
+            (settings.cert, settings.key) if settings.cert and settings.key else settings.cert
+        )
+
+    def open(self, request: Request) -> Response:
+        """See `pdl.transport.Transport.open`.
+
+        A server may close a kept connection at any time; a request that meets that is sent again
+        at once on a new one (RFC 9112 section 9.3.1).
+        """
+        try:
+            return self._send(request)
+        except TransportError as exc:
+            if exc.kind is FailureKind.RESET and self._adapter.used_kept_connection():
+                return self._send(request)
+            raise
+
+    def _send(self, request: Request) -> Response:
+        prepared = requests.PreparedRequest()
+        prepared.method = "GET"
+        prepared.url = request.url
+        prepared.headers = CaseInsensitiveDict(request.headers)
+        settings = self._settings
+        self._adapter.deadline = request.deadline
+        try:
+            response = self._adapter.send(
+                prepared,
+                stream=True,
+                timeout=(settings.connect_timeout, settings.timeout),
+                verify=self._verify,
+                cert=self._cert,
+                proxies=self._proxies_for(request.url),
+            )
+        except TransportError:
+            raise
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+            ValueError,
+        ) as exc:
+            raise translated(exc) from exc
+        return RequestsResponse(response, request.url)
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        if self._settings.proxy:
+            return {"http": self._settings.proxy, "https": self._settings.proxy}
+        origin = url.split("/", 3)[2]
+        found = self._proxies.get(origin)
+        if found is None:  # the look-up reads the whole environment
+            found = self._proxies[origin] = get_environ_proxies(url)
+        return found
+
+    def close(self) -> None:
+        """See `pdl.transport.Transport.close`."""
+        self._adapter.close()

@@ -1,0 +1,349 @@
+"""HTTP/1.1 responses read strictly from a socket (RFC 9112).
+
+Both transports read with this, so that both give the same outcome for the same bytes. What is
+lenient in other clients and has ended there as a success with wrong bytes is an error here:
+contradictory or negative lengths, malformed chunks, a field without a colon, a NUL. Every read is
+bounded: the head, the number of fields, the interim responses, a chunk-size line, the trailers.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdl.model import FailureKind
+from pdl.transport import TransportError
+from pdl.transport.translate import translated
+
+if TYPE_CHECKING:
+    import socket
+
+MAX_HEAD = 128 * 1024
+"""Bytes of a response head, all its interim responses' heads not counted."""
+MAX_FIELDS = 1000
+MAX_INTERIM = 32
+MAX_CHUNK_LINE = 4096
+RECEIVE = 64 * 1024
+"""Bytes asked for at once while heads and chunk lines are read."""
+
+MAX_LENGTH_DIGITS = 18
+SWITCHING_PROTOCOLS = 101
+FINAL = 200
+"""Statuses below are interim."""
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\Z")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+
+
+def protocol_error(message: str) -> TransportError:
+    """The server said something that HTTP does not allow; asking again will not help."""
+    return TransportError(FailureKind.PROTOCOL, message, transient=False)
+
+
+def truncated(message: str) -> TransportError:
+    """The connection ended before the response did."""
+    return TransportError(FailureKind.TRUNCATED, message, transient=True)
+
+
+class Head(NamedTuple):
+    """A final response's status line and fields.
+
+    Attributes:
+        minor: of the version: 0 or 1 (or more, read as 1).
+        fields: name in lower case, value without surrounding blanks; in order.
+    """
+
+    minor: int
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]
+
+    def get(self, name: str) -> str | None:
+        """The field's values joined by commas (RFC 9110 section 5.3); None when absent."""
+        values = [value for field, value in self.fields if field == name]
+        return ", ".join(values) if values else None
+
+
+class Framing(NamedTuple):
+    """How the end of the body is told (RFC 9112 section 6.3), and what comes after it.
+
+    Attributes:
+        chunked: by its last chunk.
+        length: by a count of bytes; None with `chunked` False means by the connection's end.
+        keep: the connection can serve another request afterwards.
+    """
+
+    chunked: bool
+    length: int | None
+    keep: bool
+
+
+def parse_head(raw: bytes) -> Head:
+    """Parse a head without the empty line that ends it.
+
+    Raises:
+        TransportError: it is not what RFC 9112 sections 4 and 5 allow.
+    """
+    first, _, rest = raw.partition(b"\n")
+    match = _STATUS_LINE.fullmatch(first.rstrip(b"\r"))
+    if match is None:
+        raise protocol_error(f"the answer is not HTTP/1.x: {first[:60]!r}")
+    minor, status, reason = match.groups()
+    lines = rest.split(b"\n") if rest else []
+    if len(lines) > MAX_FIELDS:
+        raise protocol_error(f"the answer has more than {MAX_FIELDS} header fields")
+    return Head(int(minor), int(status), (reason or b"").decode("latin-1"), parse_fields(lines))
+
+
+def parse_fields(lines: list[bytes]) -> list[tuple[str, str]]:
+    """Parse header or trailer lines, without their line feeds.
+
+    Raises:
+        TransportError: a line is no field.
+    """
+    fields: list[tuple[str, str]] = []
+    for line in lines:
+        text = line[:-1] if line.endswith(b"\r") else line
+        match = _FIELD.match(text)
+        if match is not None:
+            name, value = match.groups()
+            fields.append((name.decode("ascii").lower(), value.decode("latin-1")))
+        elif fields and text[:1] in {b" ", b"\t"} and b"\0" not in text and b"\r" not in text:
+            # obs-fold: a user agent replaces it with a blank (RFC 9112 section 5.2)
+            name_before, value_before = fields[-1]
+            fields[-1] = (name_before, f"{value_before} {text.strip().decode('latin-1')}".strip())
+        else:
+            raise protocol_error(f"malformed header line: {text[:60]!r}")
+    return fields
+
+
+def framing(head: Head) -> Framing:
+    """Decide how the body of a GET's answer is framed.
+
+    Raises:
+        TransportError: the fields contradict each other.
+    """
+    keep = _keeps(head)
+    if head.status in {204, 304}:
+        return Framing(chunked=False, length=0, keep=keep)
+    coding = head.get("transfer-encoding")
+    length = content_length(head.get("content-length"))
+    if coding is not None:
+        if coding.strip().lower() != "chunked":
+            raise protocol_error(f"unknown transfer coding {coding[:60]!r}")
+        # Both at once may be an attempt at smuggling: chunked rules and the connection ends.
+        return Framing(chunked=True, length=None, keep=keep and length is None and head.minor > 0)
+    return Framing(chunked=False, length=length, keep=keep and length is not None)
+
+
+def _keeps(head: Head) -> bool:
+    options = {word.strip().lower() for word in (head.get("connection") or "").split(",")}
+    if head.minor == 0:
+        return "keep-alive" in options and "close" not in options
+    return "close" not in options
+
+
+def content_length(value: str | None) -> int | None:
+    """Read a Content-Length; the same number said twice is one (RFC 9110 section 8.6).
+
+    Raises:
+        TransportError: it is no number, or two that differ.
+    """
+    if value is None:
+        return None
+    numbers = {number.strip() for number in value.split(",")}
+    number = numbers.pop()
+    if numbers or not (number.isascii() and number.isdigit()) or len(number) > MAX_LENGTH_DIGITS:
+        raise protocol_error(f"Content-Length is {value[:60]!r}")
+    return int(number)
+
+
+class SocketReader:
+    """Reads a socket through a buffer whose content is known, so that no byte goes unnoticed.
+
+    Attributes:
+        deadline: `time.monotonic` value after which every read fails, or None.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float | None = None) -> None:
+        self._sock = sock
+        self._buffer = b""
+        self.deadline = deadline
+
+    def pending(self) -> int:
+        """Bytes received and not consumed."""
+        return len(self._buffer)
+
+    def _patience(self) -> None:
+        if self.deadline is None:
+            return
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TransportError(
+                FailureKind.STALLED, "took longer than --max-time allows", transient=True
+            )
+        timeout = self._sock.gettimeout()
+        if timeout is None or timeout > left:
+            self._sock.settimeout(left)
+
+    def receive_into(self, view: memoryview) -> int:
+        """Fill some of `view`; 0 at the end of the connection.
+
+        Raises:
+            TransportError: the connection failed.
+        """
+        if self._buffer:
+            count = min(len(view), len(self._buffer))
+            view[:count] = self._buffer[:count]
+            self._buffer = self._buffer[count:]
+            return count
+        self._patience()
+        try:
+            return self._sock.recv_into(view)
+        except ssl.SSLEOFError:
+            return 0
+        except OSError as exc:
+            raise translated(exc) from exc
+
+    def more(self) -> bool:
+        """Receive some more into the buffer; False at the end of the connection."""
+        self._patience()
+        try:
+            data = self._sock.recv(RECEIVE)
+        except ssl.SSLEOFError:
+            data = b""
+        except OSError as exc:
+            raise translated(exc) from exc
+        self._buffer += data
+        return bool(data)
+
+    def line(self, limit: int, what: str) -> bytes:
+        """Consume a line, without its line end.
+
+        Raises:
+            TransportError: longer than `limit`, or the connection ended or failed.
+        """
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > limit:
+                raise protocol_error(f"{what} is longer than {limit} bytes")
+            if not self.more():
+                raise truncated(f"the connection ended within {what}")
+        if end > limit:
+            raise protocol_error(f"{what} is longer than {limit} bytes")
+        line = self._buffer[:end]
+        self._buffer = self._buffer[end + 1 :]
+        return line[:-1] if line.endswith(b"\r") else line
+
+    def head(self) -> bytes:
+        """Consume a head and the empty line that ends it; return it without that line.
+
+        Raises:
+            TransportError: too long, or the connection ended or failed.
+        """
+        seen = 0
+        while (match := _HEAD_END.search(self._buffer, max(0, seen - 3))) is None:
+            seen = len(self._buffer)
+            if seen > MAX_HEAD:
+                raise protocol_error(f"the answer's head is longer than {MAX_HEAD} bytes")
+            if not self.more():
+                if seen:
+                    raise truncated("the connection ended within the answer's head")
+                raise TransportError(
+                    FailureKind.RESET, "the server closed the connection unanswered", transient=True
+                )
+            if not self._buffer.startswith(b"HTTP/1."[: len(self._buffer)]):
+                raise protocol_error(f"the answer is not HTTP/1.x: {self._buffer[:60]!r}")
+        if match.start() > MAX_HEAD:
+            raise protocol_error(f"the answer's head is longer than {MAX_HEAD} bytes")
+        raw = self._buffer[: match.start()]
+        self._buffer = self._buffer[match.end() :]
+        return raw
+
+
+def final_head(reader: SocketReader) -> Head:
+    """Read heads until one is final; interim ones (RFC 9110 section 15.2) are passed over.
+
+    Raises:
+        TransportError: no sound head came, or too many interim ones.
+    """
+    for _ in range(MAX_INTERIM):
+        head = parse_head(reader.head())
+        if head.status >= FINAL:
+            return head
+        if head.status == SWITCHING_PROTOCOLS:
+            raise protocol_error("the server switched protocols unasked")
+    raise protocol_error(f"more than {MAX_INTERIM} interim answers")
+
+
+class Body:
+    """The body of one response, read as its framing says.
+
+    Attributes:
+        complete: every byte has been read, and the framing agreed.
+    """
+
+    def __init__(self, reader: SocketReader, framed: Framing) -> None:
+        self._reader = reader
+        self._framing = framed
+        self._left = 0 if framed.chunked else framed.length
+        self._first = True
+        self._got = 0
+        self.complete = framed.length == 0 and not framed.chunked
+
+    def reusable(self) -> bool:
+        """Whether the connection can be used again: complete, kept, and not a byte too many."""
+        return self.complete and self._framing.keep and not self._reader.pending()
+
+    def readinto(self, view: memoryview) -> int:
+        """See `pdl.transport.Response.readinto`."""
+        if self.complete:
+            return 0
+        if self._framing.chunked and self._left == 0 and not self._next_chunk():
+            return 0
+        count = self._reader.receive_into(view if self._left is None else view[: self._left])
+        self._got += count
+        if self._left is None:
+            self.complete = count == 0
+            return count
+        if count == 0:
+            raise truncated(self._shortfall())
+        self._left -= count
+        if self._left == 0 and not self._framing.chunked:
+            self.complete = True
+        return count
+
+    def _shortfall(self) -> str:
+        whole = self._framing.length
+        if whole is None:
+            return f"the connection ended after {self._got} bytes, before the last chunk"
+        return f"the connection ended after {self._got} of {whole} bytes"
+
+    def _next_chunk(self) -> bool:
+        reader = self._reader
+        if not self._first and reader.line(2, "the end of a chunk") != b"":
+            raise protocol_error("a chunk is longer than its size says")
+        self._first = False
+        line = reader.line(MAX_CHUNK_LINE, "a chunk-size line")
+        match = _CHUNK_LINE.match(line)
+        if match is None:
+            raise protocol_error(f"malformed chunk size: {line[:40]!r}")
+        self._left = int(match.group(1), 16)
+        if self._left:
+            return True
+        self._trailers()
+        self.complete = True
+        return False
+
+    def _trailers(self) -> None:
+        size = 0
+        lines: list[bytes] = []
+        while line := self._reader.line(MAX_HEAD, "a trailer field"):
+            size += len(line)
+            lines.append(line)
+            if size > MAX_HEAD or len(lines) > MAX_FIELDS:
+                raise protocol_error("the trailers do not end")
+        parse_fields(lines)
