@@ -1,0 +1,292 @@
+"""URLs: taken apart once and strictly, put together one way, and shown without their secrets."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+MAX_LENGTH = 8000
+"""Characters a URL may have; servers and proxies refuse longer ones (RFC 9110 section 4.1)."""
+
+UNPRINTABLE = (
+    r"\x00-\x1f\x7f-\x9f"  # controls
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # they reorder what stands around them
+    r"\u200b\u2028\u2029\u2060\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # breaks, invisible
+    r"\ud800-\udfff\ufffe\uffff"  # no characters at all
+)
+"""Inside of a regular expression's ``[]``: what must never reach a terminal or a file name."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_MAX_HOST = 253
+_MAX_PORT = 65535
+_MAX_PORT_DIGITS = 5
+_PCHAR = r"A-Za-z0-9\-._~!$&'()*+,;=:@"  # RFC 3986 section 3.3
+_LABEL = "[a-z0-9_-]{1,63}"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+
+
+def _run_of(characters: str) -> str:
+    return rf"[{characters}]*(?:%[0-9A-Fa-f]{{2}}[{characters}]*)*"
+
+
+_PLAIN = re.compile(
+    rf"(https?)://({_HOST})(?::([0-9]{{1,5}}))?((?:/{_run_of(_PCHAR + '/')})?)"
+    rf"(?:\?({_run_of(_PCHAR + '/?')}))?(?:#({_run_of(_PCHAR + '/?')}))?"
+)
+_PLAIN_NO_PORT = re.compile(
+    rf"https?://{_HOST}(?:/{_run_of(_PCHAR + '/')})?(?:\?{_run_of(_PCHAR + '/?')})?"
+)
+_SHAPE = re.compile(  # RFC 3986 appendix B
+    r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
+)
+_HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
+_HOST_ONLY = re.compile(_HOST)
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class InvalidUrl(ValueError):  # noqa: N818 - it names the value, like the failure kind
+    """The text is no URL that can be downloaded; the message says why and shows no secret."""
+
+
+class Url(NamedTuple):
+    """An http or https URL, normalised.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: lower case, IDNA-encoded; an IPv6 address without its brackets.
+        port: always a number, the scheme's own where none was given.
+        path: percent-encoded, begins with ``/``, free of dot segments.
+        query: percent-encoded, without ``?``; None when there is none.
+        userinfo: percent-encoded ``user`` or ``user:password``; empty when there is none.
+        fragment: percent-encoded, without ``#``; empty when there is none.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = "/"
+    query: str | None = None
+    userinfo: str = ""
+    fragment: str = ""
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port: what may share a secret (RFC 6454 section 4)."""
+        return (self.scheme, self.host, self.port)
+
+    @property
+    def netloc(self) -> str:
+        """Host and port as the Host header and the URL have them; the default port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def target(self) -> str:
+        """Path and query: the request line's origin form (RFC 9112 section 3.2.1)."""
+        return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    @property
+    def request_url(self) -> str:
+        """The whole URL as it is asked for: without userinfo and fragment."""
+        return f"{self.scheme}://{self.netloc}{self.target}"
+
+
+def parse(text: str) -> Url:
+    """Take a URL apart and normalise it (RFC 3986 sections 3 and 6.2.2).
+
+    Blanks and non-ASCII characters in path and query are percent-encoded as UTF-8; what is
+    percent-encoded already stays as it is. A host in other scripts is IDNA-encoded.
+
+    Raises:
+        InvalidUrl: it is not http or https, has no host, a bad host or port, control characters,
+            or more than `MAX_LENGTH` characters.
+    """
+    return _parse_plain(text) or _parse_any(text)
+
+
+def is_plain(text: str) -> bool:
+    """Whether `parse` is sure to accept it, found out in a microsecond; False says nothing."""
+    return len(text) <= _MAX_HOST and _PLAIN_NO_PORT.fullmatch(text) is not None
+
+
+def _parse_plain(text: str) -> Url | None:
+    match = _PLAIN.fullmatch(text)
+    if match is None or len(text) > MAX_LENGTH:
+        return None
+    scheme, host, digits, path, query, fragment = match.groups()
+    port = int(digits) if digits else DEFAULT_PORTS[scheme]
+    # A segment that begins with a dot, encoded or not, may be a dot segment.
+    if len(host) > _MAX_HOST or not 0 < port <= _MAX_PORT or "/." in path or "/%2" in path:
+        return None
+    return Url(scheme, host, port, path or "/", query, "", fragment or "")
+
+
+def _parse_any(text: str) -> Url:
+    text = text.strip(" ")
+    if len(text) > MAX_LENGTH:
+        raise InvalidUrl(f"longer than {MAX_LENGTH} characters")
+    if bad := _FORBIDDEN.search(text):
+        raise InvalidUrl(f"has a forbidden character, {printable(bad[0])}")
+    shape = _SHAPE.fullmatch(text)
+    assert shape is not None  # the pattern fits any text
+    scheme, authority, path, query, fragment = shape.groups()
+    scheme = _scheme(scheme)
+    userinfo, _, host_port = (authority or "").rpartition("@")
+    host, port = _host_and_port(host_port)
+    return Url(
+        scheme,
+        host,
+        DEFAULT_PORTS[scheme] if port is None else port,
+        _without_dots(_encode(path, "/")),
+        None if query is None else _encode(query, "/?"),
+        _encode(userinfo).replace("@", "%40"),
+        _encode(fragment or "", "/?"),
+    )
+
+
+def _scheme(found: str | None) -> str:
+    if found is None:
+        raise InvalidUrl("has no scheme: it must begin with http:// or https://")
+    scheme = found.lower()
+    if scheme not in DEFAULT_PORTS:
+        # What stands before the colon may as well be a user's name or a secret.
+        known = re.fullmatch("[a-z][a-z0-9+.-]{0,15}", scheme)
+        shown = f", not {scheme}" if known else ""
+        raise InvalidUrl(f"only http and https can be downloaded{shown}")
+    return scheme
+
+
+def _host_and_port(text: str) -> tuple[str, int | None]:
+    match = _HOST_PORT.fullmatch(text)
+    if match is None:
+        raise InvalidUrl("has a bad host or port")
+    host, digits = match.groups()
+    if not host:
+        raise InvalidUrl("has no host")
+    return _host(host), _port(digits) if digits else None
+
+
+def _port(digits: str) -> int:
+    significant = digits.lstrip("0")
+    port = int(significant or "0") if len(significant) <= _MAX_PORT_DIGITS else 0
+    if not 0 < port <= _MAX_PORT:
+        raise InvalidUrl(f"has a bad port: it must be 1 to {_MAX_PORT}")
+    return port
+
+
+def _host(raw: str) -> str:
+    if raw.startswith("["):
+        try:
+            return ipaddress.IPv6Address(raw[1:-1] if "%" not in raw else "zone").compressed
+        except ValueError:
+            raise InvalidUrl("has a bad IPv6 address as host") from None
+    try:
+        host = unquote(raw, errors="strict").lower()
+        host = host if host.isascii() else _idna(host)
+    except UnicodeError:
+        raise InvalidUrl("has a bad host name") from None
+    if len(host) > _MAX_HOST or not _HOST_ONLY.fullmatch(host):
+        raise InvalidUrl("has a bad host name")
+    return host
+
+
+def _idna(host: str) -> str:
+    import idna  # noqa: PLC0415 - its tables take milliseconds that plain lists need not pay
+
+    if len(host) > _MAX_HOST:
+        raise InvalidUrl("has a bad host name: too long")
+    return idna.encode(host, uts46=True).decode("ascii").lower()
+
+
+def _encode(text: str, more: str = "") -> str:
+    """Percent-encode what may not stand there, and a ``%`` that begins no escape."""
+    return re.sub(
+        rf"%(?![0-9A-Fa-f]{{2}})|[^%{_PCHAR}{more}]+", lambda m: quote(m[0], safe=""), text
+    )
+
+
+def _without_dots(path: str) -> str:
+    """Resolve ``.`` and ``..`` segments (RFC 3986 section 5.2.4), also percent-encoded ones."""
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for place, segment in enumerate(segments, 1):
+        plain = re.sub("%2e", ".", segment, flags=re.IGNORECASE)
+        if plain not in {".", ".."}:
+            kept.append(segment)
+            continue
+        if plain == ".." and kept:
+            kept.pop()
+        if place == len(segments):
+            kept.append("")
+    return "/" + "/".join(kept)
+
+
+# --- Showing -------------------------------------------------------------------------------
+
+_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
+_ESCAPES = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
+_USERINFO = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*)([^/?#]*)@")
+_CUT_USERINFO = re.compile(  # a password with a raw / ? or #: no port follows the colon
+    r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]+)(?!\[)([^/?#@:]*:)(?![0-9]*(?:[/?#]|$)).*@", re.DOTALL
+)
+_INNER_USERINFO = re.compile(r"(//[^/?#&@:\s]*:)[^/?#&@\s]*@")
+_SECRET_NAME = re.compile(
+    r"token|secret|passw|passphrase|signature|credential|api[-_.]?key|access[-_.]?(?:key|id)"
+    r"|key[-_.]?pair[-_.]?id|authorization|session[-_.]?id|jwt"
+    r"|(?<![a-z0-9])(?:sig|key|auth|oauth|pwd|pass|pw|policy|hmac|hdnea|hdnts|session|sid)"
+    r"(?![a-z0-9])",
+    re.IGNORECASE,
+)
+_SECRET_FRAGMENT = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+/!.~-]{16,}")
+
+
+def printable(text: str) -> str:
+    r"""The text for a terminal: controls, bidi overrides and lone surrogates as ``\x1b``."""
+    return _UNPRINTABLE.sub(lambda m: _escape(ord(m[0])), text)
+
+
+def _escape(code: int) -> str:
+    if code <= 0xFF:  # noqa: PLR2004 - as many hexadecimal digits as it takes
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def mask(text: str) -> str:
+    """The URL for people and reports: printable, and every secret in it replaced by ``***``.
+
+    Passwords (and a lone user name, which may be a token), query and path parameters and
+    fragments with a telling name. Takes any text, also what `parse` refuses; never raises.
+    """
+    text = printable(text)
+    if not re.search("[@=#]", text):
+        return text
+    parts = re.split("([?&#])", _mask_userinfo(text))
+    parts[0] = "/".join(_mask_parameters(segment, 1) for segment in parts[0].split("/"))
+    for place in range(2, len(parts), 2):
+        parts[place] = _mask_parameters(parts[place], 0)
+        if parts[place - 1] == "#" and _SECRET_FRAGMENT.fullmatch(parts[place]):
+            parts[place] = "***"
+    return "".join(parts)
+
+
+def _mask_userinfo(text: str) -> str:
+    if found := _USERINFO.match(text):
+        user, colon, _ = found[2].partition(":")
+        shown = f"{user}:***" if colon else "***"
+        text = f"{found[1]}{shown}@{text[found.end() :]}"
+    else:
+        text = _CUT_USERINFO.sub(r"\1\2***@", text, count=1)
+    return _INNER_USERINFO.sub(r"\1***@", text)
+
+
+def _mask_parameters(text: str, first: int) -> str:
+    """Mask the first telling parameter and what follows: a secret may hold semicolons itself."""
+    parts = text.split(";")
+    for place, part in enumerate(parts[first:], first):
+        name, equals, _ = part.partition("=")
+        if equals and _SECRET_NAME.search(_ESCAPES.sub(" ", unquote(name))):
+            return ";".join([*parts[:place], f"{name}=***"])
+    return text
