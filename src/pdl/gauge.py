@@ -1,0 +1,131 @@
+"""What a display reads off: how far a run is, how fast, and which transfers are worth a line.
+
+No clock and no output: time is passed in, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pdl.model import Outcome, Result, Transfer
+
+_LINES = 3
+_LARGE = 1 << 20
+_SLOW = 1.0
+"""Seconds after which a small transfer earns a line, and after which a line may be taken over."""
+
+
+class Smoothed:
+    """The rate at which a count grows: an average that forgets with time constant `memory` (s)."""
+
+    def __init__(self, memory: float) -> None:
+        self._memory = memory
+        self._last: tuple[float, float] | None = None
+        self._sum = 0.0
+        self._weight = 0.0
+
+    def update(self, count: float, now: float) -> None:
+        """The count stands at `count` at `now`."""
+        then, before = self._last or (now, count)
+        if now > then:
+            keep = math.exp((then - now) / self._memory)
+            self._sum = self._sum * keep + (count - before) / (now - then) * (1 - keep)
+            self._weight = self._weight * keep + (1 - keep)
+        if now > then or self._last is None:
+            self._last = (now, count)
+
+    @property
+    def rate(self) -> float:
+        """Per second; 0 while nothing is known."""
+        return self._sum / self._weight if self._weight else 0.0
+
+
+class Tally:
+    """How far the run is, and how fast."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.failed = 0
+        self.received = 0
+        self.total: int | None = None
+        self._bytes = Smoothed(3.0)
+        self._files = Smoothed(20.0)
+
+    def record(self, result: Result) -> None:
+        """Count one finished line."""
+        self.done += 1
+        self.failed += result.outcome is Outcome.FAIL
+
+    def update(self, received: int, total: int | None, now: float) -> None:
+        """Take the counters of a tick."""
+        self.received, self.total = received, total
+        self._bytes.update(received, now)
+        self._files.update(self.done, now)
+
+    @property
+    def speed(self) -> float:
+        """Bytes per second, smoothed."""
+        return self._bytes.rate
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds to go, or None when that cannot be told."""
+        if not self.total or self._files.rate < 1e-9:  # noqa: PLR2004 - nothing in an age
+            return None
+        return max(self.total - self.done, 0) / self._files.rate
+
+
+@dataclass
+class _Slot:
+    """A line below the bar. It stays with its file; `since` is when that got it."""
+
+    transfer: Transfer
+    since: float
+
+
+class Slots:
+    """Chooses the files shown below the bar, and keeps them where they are.
+
+    A file holds its line until it is finished or one at least twice as large takes it over.
+    """
+
+    def __init__(self, count: int = _LINES) -> None:
+        self._slots: list[_Slot | None] = [None] * count
+        self._seen: dict[str, float] = {}
+
+    def update(self, live: list[Transfer], now: float) -> list[Transfer | None]:
+        """The transfers to show, line by line; None is an empty line."""
+        self._seen = {each.path: self._seen.get(each.path, now) for each in live}
+        self._follow({each.path: each for each in live})
+        held = {slot.transfer.path for slot in self._slots if slot}
+        worthy = (each for each in live if each.path not in held and self._worthy(each, now))
+        for candidate in sorted(worthy, key=_extent, reverse=True)[: len(self._slots)]:
+            self._seat(candidate, now)
+        return [slot.transfer if slot else None for slot in self._slots]
+
+    def _follow(self, live: dict[str, Transfer]) -> None:
+        for index, slot in enumerate(self._slots):
+            if slot and slot.transfer.path in live:
+                slot.transfer = live[slot.transfer.path]
+            else:
+                self._slots[index] = None
+
+    def _worthy(self, transfer: Transfer, now: float) -> bool:
+        return _extent(transfer) > _LARGE or now - self._seen[transfer.path] > _SLOW
+
+    def _seat(self, candidate: Transfer, now: float) -> None:
+        index = min(range(len(self._slots)), key=lambda at: self._rank(self._slots[at]))
+        slot = self._slots[index]
+        if slot is None or (
+            now - slot.since > _SLOW and _extent(candidate) > 2 * _extent(slot.transfer)
+        ):
+            self._slots[index] = _Slot(candidate, now)
+
+    @staticmethod
+    def _rank(slot: _Slot | None) -> int:
+        return -1 if slot is None else _extent(slot.transfer)
+
+
+def _extent(transfer: Transfer) -> int:
+    return max(transfer.received, transfer.size or 0)

@@ -1,0 +1,106 @@
+"""How values are written out: sizes and times for people, text fitted to a width, a JSON line.
+
+Pure functions; what decides where the text goes is elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_FOUR_DIGITS = 999.5
+"""From here on three digits no longer hold the number, rounded."""
+
+
+def size_text(count: float) -> str:
+    """A number of bytes in three digits and a binary unit; at most 8 characters up to 999 EiB."""
+    value, unit = float(count), 0
+    while value >= _FOUR_DIGITS and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    if unit == 0:
+        return f"{value:.0f} B"
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0  # noqa: PLR2004 - 3 digits
+    return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def duration_text(seconds: float) -> str:
+    """A time span in words with its two largest units, as ``3 min 12 s``."""
+    if seconds < _MINUTE - 0.05:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR:02} h"
+
+
+def clock_text(seconds: float | None) -> str:
+    """A time still to go as ``MM:SS`` or ``H:MM:SS``, ``--:--`` where it is not known."""
+    if seconds is None:
+        return "--:--"
+    if seconds >= 100 * _HOUR:
+        return ">99 h"
+    hours, rest = divmod(round(seconds), _HOUR)
+    clock = f"{rest // _MINUTE:02}:{rest % _MINUTE:02}"
+    return f"{hours}:{clock}" if hours else clock
+
+
+def count_text(count: int, noun: str) -> str:
+    """``1 attempt``, ``2 attempts``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def cells(text: str) -> int:
+    """Terminal columns that `text`, free of control characters, takes up."""
+    return len(text) if text.isascii() else sum(map(_cell, text))
+
+
+def _cell(char: str) -> int:
+    # where terminals differ (emoji selectors, soft hyphens) the larger guess never wraps a line
+    if char != "\ufe0f" and unicodedata.category(char) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def shorten(text: str, width: int, ellipsis: str = "…") -> str:
+    """`text` in at most `width` columns, cut in the middle: both ends tell files apart."""
+    if cells(text) <= width:
+        return text
+    room = width - cells(ellipsis)
+    if room <= 0:
+        return _head(text, width)
+    tail = _head(text[::-1], room // 2)[::-1]
+    return _head(text, room - cells(tail)) + ellipsis + tail
+
+
+def _head(text: str, width: int) -> str:
+    used = 0
+    for index, char in enumerate(text):
+        used += _cell(char)
+        if used > width:
+            return text[:index]
+    return text
+
+
+def pad(text: str, width: int) -> str:
+    """`text` with blanks behind it up to `width` columns."""
+    return text + " " * (width - cells(text))
+
+
+def json_text(fields: Mapping[str, object]) -> str:
+    """`fields` as a JSON object of printable ASCII, without a line break."""
+    text = json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+    # json leaves DEL alone; it can only stand inside a string, where the escape means the same
+    return text.replace("\x7f", "\\u007f")
+
+
+def json_line(fields: Mapping[str, object]) -> str:
+    """The same with ``"schema": 1`` in front: a row or an event for machines."""
+    return json_text({"schema": 1, **fields})

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.gauge import Slots, Smoothed, Tally
+from pdl.model import Outcome, Result, Transfer
+
+MIB = 1 << 20
+
+
+def paths(shown: list[Transfer | None]) -> list[str | None]:
+    return [each.path if each else None for each in shown]
+
+
+def result(outcome: Outcome = Outcome.SUCCESS) -> Result:
+    return Result("list", 1, "http://h/a", None, "a", outcome)
+
+
+def test_a_steady_count_has_its_rate_from_the_second_look_on() -> None:
+    smoothed = Smoothed(3.0)
+    assert smoothed.rate == 0
+    smoothed.update(100, 10.0)
+    assert smoothed.rate == 0
+    for tick in range(1, 50):
+        smoothed.update(100 + 5 * tick, 10.0 + tick * 0.1)
+        assert smoothed.rate == pytest.approx(50)
+
+
+def test_a_stall_lets_the_rate_fall_towards_nothing() -> None:
+    smoothed = Smoothed(3.0)
+    smoothed.update(0, 0.0)
+    smoothed.update(1000, 1.0)
+    smoothed.update(1000, 2.0)
+    assert 0 < smoothed.rate < 1000
+    smoothed.update(1000, 100.0)
+    assert smoothed.rate < 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.floats(0, 1e6)), max_size=30))
+def test_no_clock_and_no_count_breaks_the_rate(steps: list[tuple[int, float]]) -> None:
+    smoothed, count, now = Smoothed(3.0), 0, 0.0
+    for more, later in steps:
+        count, now = count + more, now + later
+        smoothed.update(count, now)
+        assert smoothed.rate >= 0
+
+
+def test_a_tally_knows_the_time_to_go_only_with_a_total_and_a_rate() -> None:
+    tally = Tally()
+    tally.update(0, 10, 0.0)
+    assert tally.remaining is None
+    tally.record(result())
+    tally.record(result(Outcome.FAIL))
+    tally.update(500, 10, 1.0)
+    assert (tally.done, tally.failed, tally.remaining) == (2, 1, pytest.approx(4.0))
+    assert tally.speed == pytest.approx(500)
+    tally.update(500, None, 1.1)
+    assert tally.remaining is None
+
+
+def test_only_large_or_slow_transfers_get_a_line() -> None:
+    slots = Slots()
+    live = [
+        Transfer("small", 1, 100),
+        Transfer("large", 0, 2 * MIB),
+        Transfer("grown", 2 * MIB, None),
+    ]
+    assert sorted(filter(None, paths(slots.update(live, 0.0)))) == ["grown", "large"]
+    assert "small" not in paths(slots.update(live, 0.9))
+    assert "small" in paths(slots.update(live, 1.1))
+
+
+def test_a_file_keeps_its_line_and_a_gap_is_filled() -> None:
+    slots = Slots()
+    live = [
+        Transfer(name, 0, size * MIB) for name, size in (("a", 9), ("b", 8), ("c", 7), ("d", 6))
+    ]
+    assert paths(slots.update(live, 0.0)) == ["a", "b", "c"]
+    assert paths(slots.update(live[1:], 0.1)) == ["d", "b", "c"]
+    assert paths(slots.update(live[2:], 0.2)) == ["d", None, "c"]
+
+
+def test_a_much_larger_file_takes_over_the_smallest_line_but_not_at_once() -> None:
+    slots = Slots()
+    first = [Transfer(name, 0, size * MIB) for name, size in (("a", 9), ("b", 8), ("c", 7))]
+    more = [*first, Transfer("huge", 0, 500 * MIB), Transfer("bigger", 0, 10 * MIB)]
+    slots.update(first, 0.0)
+    assert paths(slots.update(more, 0.5)) == ["a", "b", "c"]
+    assert paths(slots.update(more, 1.5)) == ["a", "b", "huge"]
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 4 * MIB), max_size=8),
+        max_size=20,
+    )
+)
+def test_lines_show_only_live_files_each_once_and_never_move(
+    frames: list[dict[str, int]],
+) -> None:
+    slots, before = Slots(), list[str | None]()
+    for second, frame in enumerate(frames):
+        shown = paths(slots.update([Transfer(p, n, None) for p, n in frame.items()], second * 0.5))
+        there = [path for path in shown if path]
+        assert len(there) == len(set(there))
+        assert set(there) <= set(frame)
+        for path in set(there) & set(before):
+            assert shown.index(path) == before.index(path)
+        before = shown

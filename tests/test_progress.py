@@ -1,0 +1,503 @@
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.model import Outcome, Result, Retrying, Transfer
+from pdl.progress import (
+    BarDisplay,
+    Display,
+    JsonDisplay,
+    PlainDisplay,
+    SilentDisplay,
+    make_display,
+)
+from pdl.render import cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pdl.settings import ProgressMode
+
+MIB = 1 << 20
+OK = Result("urls.txt", 3, "http://h/a.bin", None, "a.bin", Outcome.SUCCESS, size=2048, attempts=1)
+BAD = Result(
+    "urls.txt", 4, "http://h/b", None, None, Outcome.FAIL, "http-404", False, 404,
+    attempts=1, message="Not Found",
+)  # fmt: skip
+AGAIN = Retrying("http://h/c", "connection reset", "reset", 1, 0.25)
+ESCAPES = re.compile(r"\x1b\[\d*[AJK]")
+MODES: list[ProgressMode] = ["auto", "bar", "plain", "json", "none"]
+
+
+class Terminal(io.StringIO):
+    """Claims to be a terminal of the size that COLUMNS and LINES tell."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Screen:
+    """As much of a terminal as the frame needs; text that reaches its right edge is a failure."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+        self.rows: list[str] = [""]
+        self.row = self.column = 0
+
+    def feed(self, text: str) -> None:
+        for part in re.split(r"(\x1b\[\d*[A-Z]|\r|\n)", text):
+            if part == "\r":
+                self.column = 0
+            elif part == "\n":
+                self.row, self.column = self.row + 1, 0
+                self.rows += [""] * (self.row + 1 - len(self.rows))
+            elif part.endswith("A") and part[:1] == "\x1b":
+                self.row -= int(part[2:-1])
+                assert self.row >= 0
+            elif part in {"\x1b[K", "\x1b[J"}:
+                self.rows[self.row] = self.rows[self.row][: self.column]
+                if part == "\x1b[J":
+                    del self.rows[self.row + 1 :]
+            else:
+                self._put(part)
+
+    def _put(self, part: str) -> None:
+        old = self.rows[self.row]
+        self.rows[self.row] = old[: self.column] + part + old[self.column + len(part) :]
+        self.column += len(part)
+
+    def widest(self) -> int:
+        return max(map(cells, self.rows))
+
+
+@pytest.fixture
+def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    columns: int = request.param
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "24")
+    return columns
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+
+
+def everything(display: Display, total: int | None = 10) -> None:
+    """Call all a display has, with a clock that runs past every interval."""
+    live = [Transfer("dir/日本語-" + "long" * 30, 3 * MIB, 9 * MIB), Transfer("b", 2 * MIB, None)]
+    display.tick([], 0, total, 100.0)
+    display.tick(live, 5 * MIB, total, 101.0)
+    display.record(OK)
+    display.record(BAD)
+    display.retrying(AGAIN)
+    display.tick(live, 7 * MIB, total, 102.0)
+    display.notice("something is odd")
+    display.tick(live[:1], 9 * MIB, total, 140.0)
+    display.close()
+
+
+# --- which display ------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(
+    ("mode", "terminal", "quiet", "kind"),
+    [
+        ("auto", True, False, BarDisplay),
+        ("auto", False, False, PlainDisplay),
+        ("auto", True, True, SilentDisplay),
+        ("bar", False, False, BarDisplay),
+        ("plain", True, False, PlainDisplay),
+        ("none", True, False, SilentDisplay),
+        ("json", True, True, JsonDisplay),
+    ],
+)
+def test_the_mode_and_the_stream_choose(
+    mode: ProgressMode, terminal: bool, quiet: bool, kind: type
+) -> None:
+    stream = Terminal() if terminal else io.StringIO()
+    assert type(make_display(mode, stream, quiet=quiet, verbose=0)) is kind
+
+
+@pytest.mark.parametrize("term", ["dumb", None])
+def test_a_terminal_without_cursor_gets_no_bar(
+    term: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TERM", raising=False)
+    if term:
+        monkeypatch.setenv("TERM", term)
+    assert type(make_display("auto", Terminal(), quiet=False, verbose=0)) is PlainDisplay
+
+
+# --- plain --------------------------------------------------------------------------------
+
+
+def test_plain_says_failures_at_once_and_successes_only_when_asked() -> None:
+    stream = io.StringIO()
+    display = make_display("plain", stream, quiet=False, verbose=0)
+    display.record(OK)
+    display.retrying(AGAIN)
+    assert stream.getvalue() == ""
+    display.record(BAD)
+    assert stream.getvalue().splitlines() == [
+        "failed     http-404  http://h/b  Not Found (1 attempt, urls.txt:4)"
+    ]
+
+
+def test_plain_and_verbose_has_a_line_for_everything() -> None:
+    stream = io.StringIO()
+    display = make_display("plain", stream, quiet=False, verbose=1)
+    display.record(OK)
+    display.retrying(AGAIN)
+    display.record(OK._replace(outcome=Outcome.SKIPPED, message="is there"))
+    assert stream.getvalue().splitlines() == [
+        "success    a.bin  2.00 KiB in 0.0 s",
+        "again in 0.2 s  reset  http://h/c  connection reset (attempt 1)",
+        "skipped    a.bin  (is there)",
+    ]
+
+
+def test_plain_tells_how_far_it_is_every_half_minute() -> None:
+    stream = io.StringIO()
+    display = make_display("plain", stream, quiet=False, verbose=0)
+    display.tick([], 0, 4, 1000.0)
+    display.record(OK)
+    for tenth in range(1, 650):
+        display.tick([Transfer("x", 0, None)], tenth * 1024, 4, 1000 + tenth / 10)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("pdl: 1 of 4 done, 0 failed, 1 in flight, 300 KiB, 10.0 KiB/s, ")
+    assert lines[0].endswith(" left")
+
+
+def test_plain_does_without_a_total() -> None:
+    stream = io.StringIO()
+    display = make_display("plain", stream, quiet=False, verbose=0)
+    display.tick([], 0, None, 0.0)
+    display.tick([], 0, None, 30.0)
+    assert stream.getvalue() == "pdl: 0 done, 0 failed, 0 in flight, 0 B, 0 B/s\n"
+
+
+# --- json ---------------------------------------------------------------------------------
+
+
+def test_json_writes_one_object_a_line_on_standard_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stream = io.StringIO()
+    everything(make_display("json", stream, quiet=False, verbose=0))
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == [
+        "progress", "progress", "done", "done", "retry", "progress", "progress",
+    ]  # fmt: skip
+    assert {event["schema"] for event in events} == {1}
+    assert events[3].items() >= {**BAD._asdict(), "outcome": "fail"}.items()
+    assert events[4] == {"schema": 1, "event": "retry", **AGAIN._asdict()}
+    assert events[5].items() >= {"done": 2, "failed": 1, "total": 10, "bytes": 7 * MIB}.items()
+    assert events[5]["transfers"][1] == {"path": "b", "received": 2 * MIB, "size": None}
+    assert stream.getvalue() == "pdl: something is odd\n"
+
+
+# --- bar ----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("wide")
+def test_the_bar_shows_the_run_and_the_largest_files() -> None:
+    stream = Terminal()
+    display = make_display("auto", stream, quiet=False, verbose=0)
+    display.tick([], 0, 10, 0.0)
+    assert stream.getvalue() == ""
+    display.record(OK)
+    display.record(BAD)
+    display.tick([Transfer("big.iso", 3 * MIB, 4 * MIB), Transfer("s", 1, 2)], 4 * MIB, 10, 2.0)
+    screen = Screen(80)
+    screen.feed(stream.getvalue())
+    bar, line = screen.rows
+    assert bar.startswith(" 20%|")
+    assert bar.endswith("|  2/10 files, 1 failed, 2.00 MiB/s,   00:08 left")
+    assert line.split() == ["big.iso", "75%", "3.00", "MiB", "/", "4.00", "MiB"]
+    assert screen.row == screen.column == 0
+
+
+@pytest.mark.usefixtures("wide")
+def test_the_lines_vanish_at_the_end_and_the_bar_stays() -> None:
+    stream, screen = Terminal(), Screen(80)
+    everything(make_display("auto", stream, quiet=False, verbose=0))
+    screen.feed(stream.getvalue())
+    assert screen.rows[0] == "pdl: something is odd"
+    assert screen.rows[1].startswith(" 20%|")
+    assert screen.rows[2:] == [""]
+
+
+@pytest.mark.usefixtures("wide")
+def test_verbose_lines_stand_above_the_bar() -> None:
+    stream, screen = Terminal(), Screen(80)
+    everything(make_display("auto", stream, quiet=False, verbose=1))
+    screen.feed(stream.getvalue())
+    first = [row.split()[0] for row in screen.rows[:5]]
+    assert first[:4] == ["success", "failed", "again", "pdl:"]
+    assert first[4].startswith("20%|")
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_run_that_is_over_at_once_shows_no_bar_but_its_lines() -> None:
+    stream = Terminal()
+    display = make_display("bar", stream, quiet=False, verbose=1)
+    display.tick([], 0, 1, 0.0)
+    display.record(OK)
+    display.close()
+    assert stream.getvalue() == "success    a.bin  2.00 KiB in 0.0 s\n"
+
+
+@pytest.mark.parametrize("total", [10, None, 1_000_000])
+@pytest.mark.parametrize("narrow", [*range(10, 44, 3), 60, 79, 80, 200], indirect=True)
+def test_no_width_makes_it_wrap(narrow: int, total: int | None) -> None:
+    stream, screen = Terminal(), Screen(narrow)
+    display = make_display("bar", stream, quiet=False, verbose=0)
+    live = [Transfer("日本語" * 9, 3 * MIB, 9 * MIB), Transfer("b" * 300, 2 * MIB, None)]
+    for second in range(4):
+        display.tick(live, second * MIB, total, second)
+        screen.feed(stream.getvalue())
+        stream.seek(stream.truncate(0))
+        assert screen.widest() < narrow
+    assert "0 failed" in screen.rows[0]
+    assert len(screen.rows) == 3
+
+
+@pytest.mark.parametrize("narrow", [80], indirect=True)
+def test_a_resize_draws_the_frame_anew(narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    display = make_display("bar", stream, quiet=False, verbose=0)
+    display.tick([], 0, 10, 0.0)
+    display.tick([], 0, 10, 1.0)
+    before = len(stream.getvalue())
+    monkeypatch.setenv("COLUMNS", "30")
+    display.tick([], 0, 10, 1.1)
+    frame = stream.getvalue()[before:]
+    assert frame.startswith("\r\x1b[J")
+    assert cells(ESCAPES.sub("", frame).strip()) < 30
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("lines", [1, 2, 3, 4])
+def test_a_low_terminal_loses_file_lines_first(lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINES", str(lines))
+    stream = Terminal()
+    display = make_display("bar", stream, quiet=False, verbose=0)
+    live = [Transfer(name, 2 * MIB, 4 * MIB) for name in "abc"]
+    display.tick(live, 0, 10, 0.0)
+    display.tick(live, 0, 10, 1.0)
+    assert stream.getvalue().count("\n") == max(lines - 2, 0)
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_frame_like_the_last_is_not_written_again() -> None:
+    stream = Terminal()
+    display = make_display("bar", stream, quiet=False, verbose=0)
+    for tick in range(5):
+        display.tick([], 0, 10, 1.0 + tick)
+    assert stream.getvalue().count("|") == 2
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_terminal_that_knows_only_ascii_gets_only_that() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    everything(make_display("bar", stream, quiet=False, verbose=1))
+    text = raw.getvalue().decode("ascii")
+    screen = Screen(80)
+    screen.feed(text)
+    assert screen.widest() < 80
+    assert "\\u65e5" in text
+
+
+def test_nothing_but_a_bar_on_show_imports_tqdm_and_no_thread_is_left() -> None:
+    code = """
+import io, sys, threading
+from pdl.progress import make_display
+def run(mode, seconds):
+    display = make_display(mode, io.StringIO(), quiet=False, verbose=0)
+    display.tick([], 0, 2, 0.0); display.tick([], 0, 2, seconds); display.close()
+run("plain", 60.0); run("none", 60.0); run("bar", 0.1)
+assert "tqdm" not in sys.modules
+run("bar", 1.0)
+assert "tqdm" in sys.modules and threading.active_count() == 1
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+# --- a real terminal ----------------------------------------------------------------------
+
+
+class PtyReader:
+    """A pseudo-terminal whose output is gathered by a thread."""
+
+    def __init__(self, columns: int) -> None:
+        self._leader, self._follower = pty.openpty()
+        self.resize(columns)
+        self.stream = open(self._follower, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        self._text = b""
+        self._thread = threading.Thread(target=self._gather)
+        self._thread.start()
+
+    def _gather(self) -> None:
+        with suppress(OSError):  # EIO: the other end is closed
+            while more := os.read(self._leader, 65536):
+                self._text += more
+
+    def resize(self, columns: int) -> None:
+        fcntl.ioctl(self._leader, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def finish(self) -> str:
+        self.stream.close()
+        self._thread.join()
+        return self._text.decode().replace("\r\n", "\n")
+
+    def close(self) -> None:
+        self.stream.close()
+        self._thread.join()
+        os.close(self._leader)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[PtyReader]:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with closing(PtyReader(40)) as opened:
+        yield opened
+
+
+def test_a_real_terminal_is_asked_for_its_size_at_each_tick(terminal: PtyReader) -> None:
+    display = make_display("auto", terminal.stream, quiet=False, verbose=0)
+    assert type(display) is BarDisplay
+    display.tick([], 0, 100, 0.0)
+    display.tick([Transfer("n" * 99, MIB, 2 * MIB)], 0, 100, 1.0)
+    terminal.resize(24)
+    display.tick([Transfer("n" * 99, MIB, 2 * MIB)], 0, 100, 1.1)
+    display.close()
+    before, after = terminal.finish().split("\x1b[J", 1)
+    widths = [
+        max(map(cells, re.split("[\r\n]", ESCAPES.sub("", text)))) for text in (before, after)
+    ]
+    assert widths[0] == 39
+    assert 0 < widths[1] < 24
+
+
+# --- hostile text and broken streams ------------------------------------------------------
+
+
+@pytest.mark.usefixtures("wide")
+@given(st.text(), st.text(), st.text())
+def test_no_control_character_of_a_server_or_list_gets_through(
+    url: str, message: str, path: str
+) -> None:
+    for mode in MODES[:3]:
+        stream = Terminal()
+        display = make_display(mode, stream, quiet=False, verbose=1)
+        hostile = BAD._replace(url=url, message=message, source=path)
+        live = [Transfer(path, 2 * MIB, 3 * MIB)]
+        display.tick(live, 0, 10, 0.0)
+        display.record(hostile)
+        display.record(OK._replace(path=path, message=message))
+        display.retrying(AGAIN._replace(url=url, message=message))
+        display.tick(live, 0, 10, 1.0)
+        display.notice(message)
+        display.close()
+        text = ESCAPES.sub("", stream.getvalue()).replace("\r", "").replace("\n", "")
+        assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", text)
+
+
+class Failing(io.StringIO):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.calls = 0
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, _text: str) -> int:
+        self.calls += 1
+        raise self.error
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(), OSError(28, "No space left on device"), OSError(9, "EBADF"), ValueError()],
+)
+def test_a_stream_that_fails_is_left_alone_from_then_on(
+    mode: ProgressMode, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Failing(error)
+    monkeypatch.setattr(sys, "stdout", stream if mode == "json" else sys.stdout)
+    everything(make_display(mode, stream, quiet=False, verbose=1))
+    assert stream.calls == (2 if mode == "json" else 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_stream_that_is_closed_or_was_never_there_is_no_matter(
+    mode: ProgressMode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    everything(make_display(mode, None, quiet=False, verbose=1))
+    closed = (tmp_path / "closed").open("w")
+    closed.close()
+    everything(make_display(mode, closed, quiet=False, verbose=1))
+
+
+def test_a_terminal_that_is_full_loses_text_but_not_the_display() -> None:
+    stream = Failing(BlockingIOError())
+    display = make_display("plain", stream, quiet=False, verbose=0)
+    display.record(BAD)
+    display.record(BAD)
+    assert stream.calls == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("mode", ["plain", "json", "bar"])
+def test_a_full_disk_behind_the_streams_does_not_reach_the_exit_code(mode: str) -> None:
+    code = f"""
+import sys
+from pdl.model import *
+from pdl.progress import make_display
+display = make_display({mode!r}, sys.stderr, quiet=False, verbose=1)
+display.record(Result("l", 1, "http://h/", None, "a", Outcome.SUCCESS))
+display.tick([], 0, None, 0.0); display.tick([], 0, None, 99.0)
+display.notice("careful")
+display.close()
+"""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=full, check=False)
+    assert done.returncode == 0
+
+
+def test_the_stream_comes_in_order_with_what_others_print(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        stream: TextIO = log
+        stream.write("before\n")
+        make_display("none", stream, quiet=False, verbose=0).notice("between")
+        stream.write("after\n")
+    assert (tmp_path / "log").read_text() == "before\npdl: between\nafter\n"
