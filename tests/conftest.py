@@ -1,0 +1,96 @@
+"""Fixtures: servers that misbehave, servers that do not, and the command under test."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner import Runner
+from servers import nginx as nginx_program
+from servers import proxy as proxy_program
+from servers.certs import Authority
+from servers.misbehave import Server
+from servers.nginx import Nginx
+from servers.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_REAL_FIXTURES = {"nginx", "make_nginx", "proxy"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a real program, before the marks are selected by."""
+    for item in items:
+        if _REAL_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)
+
+
+def need(program: str, *, available: bool) -> None:
+    """Skip the test where a program is missing; fail it where programs are a must."""
+    if available:
+        return
+    if os.environ.get("PDL_REQUIRE_REAL") == "1":
+        pytest.fail(f"{program} is missing, and PDL_REQUIRE_REAL=1")
+    pytest.skip(f"{program} is missing")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server without any path yet."""
+    with Server() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority; ``Server(tls=authority.good())`` serves https."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def make_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Nginx]]:
+    """Starts nginx with the options of `Nginx`, on an empty directory unless one is given."""
+    need("nginx", available=nginx_program.available())
+    with ExitStack() as stack:
+
+        def make(root: Path | None = None, **options: object) -> Nginx:
+            where = root or tmp_path_factory.mktemp("www")
+            return stack.enter_context(Nginx(where, **options))  # type: ignore[arg-type]
+
+        yield make
+
+
+@pytest.fixture
+def nginx(make_nginx: Callable[..., Nginx]) -> Nginx:
+    """An nginx that serves `nginx.root`, an empty directory."""
+    return make_nginx()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """A tinyproxy."""
+    need("tinyproxy", available=proxy_program.available())
+    with Proxy() as started:
+        yield started
+
+
+@pytest.fixture
+def pdl_run(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """Runs ``pdl`` in `tmp_path`; whatever it leaves running is killed after the test."""
+    runner = Runner(tmp_path, tmp_path_factory.mktemp("home"))
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def no_leftovers(pdl_run: Runner) -> Iterator[None]:
+    """Fails the test when a process of its runs is alive afterwards."""
+    yield
+    left = pdl_run.leftovers()
+    assert not left, f"still running: {left}"

@@ -1,0 +1,162 @@
+"""Faults around going on: a first answer that is cut, then one that does not fit it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from servers.behaviours import Close, Raw, Reply, Then, WhenRange, chunk, head
+from servers.files import File
+from servers.row import (
+    BODY,
+    DATE,
+    DATE_OTHER,
+    ETAG,
+    ETAG_OTHER,
+    HALF,
+    OTHER,
+    Fault,
+    cut,
+)
+
+if TYPE_CHECKING:
+    from servers.wire import Behaviour, Pairs, Script
+
+_TAG = (("ETag", ETAG),)
+_HONEST = File(BODY, etag=ETAG)
+
+
+def _dated(seconds: int) -> Pairs:
+    return tuple(pair for pair in File(b"", last_modified=seconds).validators() if pair)
+
+
+def _partial(where: str | None, body: bytes, fields: Pairs = _TAG) -> Reply:
+    content_range = () if where is None else (("Content-Range", where),)
+    return Reply(206, (*fields, *content_range), body)
+
+
+def _wrong(ranged: Behaviour) -> Script:
+    """Cut; then every Range gets `ranged`, and only a plain request the honest file."""
+    return (cut(_TAG), WhenRange(ranged, _HONEST))
+
+
+def cut_then_206() -> Script:
+    return (cut(_TAG), _HONEST)
+
+
+def cut_by_date_then_206() -> Script:
+    return (cut(_dated(DATE)), File(BODY, last_modified=DATE))
+
+
+def cut_twice_then_206() -> Script:
+    quarter = HALF + HALF // 2
+    where = f"bytes {HALF}-{len(BODY) - 1}/{len(BODY)}"
+    rest = ("Content-Length", str(len(BODY) - HALF))
+    second = head(206, (*_TAG, ("Content-Range", where), rest)) + BODY[HALF:quarter]
+    return (cut(_TAG), Then(Raw(second), Close()), _HONEST)
+
+
+def cut_then_200() -> Script:
+    return (cut(_TAG), File(BODY, etag=ETAG, ranges=False))
+
+
+def cut_then_206_other_start() -> Script:
+    start = HALF - 100
+    return _wrong(_partial(f"bytes {start}-{len(BODY) - 1}/{len(BODY)}", BODY[start:]))
+
+
+def cut_then_206_other_total() -> Script:
+    return _wrong(_partial(f"bytes {HALF}-{len(BODY) - 1}/{len(BODY) + 100}", BODY[HALF:]))
+
+
+def cut_then_206_without_range() -> Script:
+    return _wrong(_partial(None, BODY[HALF:]))
+
+
+def cut_then_206_malformed_range() -> Script:
+    return _wrong(_partial(f"bytes {len(BODY)}-{HALF}/x", BODY[HALF:]))
+
+
+def cut_then_206_longer_than_range() -> Script:
+    return _wrong(_partial(f"bytes {HALF}-{len(BODY) - 1}/{len(BODY)}", BODY[HALF:] + b"junk"))
+
+
+def cut_then_206_multipart() -> Script:
+    kind = ("Content-Type", "multipart/byteranges; boundary=x")
+    where = f"Content-Range: bytes {HALF}-{len(BODY) - 1}/{len(BODY)}"
+    body = f"--x\r\n{where}\r\n\r\n".encode() + BODY[HALF:] + b"\r\n--x--\r\n"
+    return _wrong(Reply(206, (*_TAG, kind), body))
+
+
+def whole_then_416() -> Script:
+    """All bytes came but not the last chunk, so the part is whole and the Range past its end."""
+    fields = (*_TAG, ("Accept-Ranges", "bytes"), ("Transfer-Encoding", "chunked"))
+    return (Then(Raw(head(200, fields) + chunk(BODY)), Close()), _HONEST)
+
+
+def cut_then_416() -> Script:
+    """The size of the 416 is the part's: believing it would make half a file a whole one."""
+    return _wrong(Reply(416, (*_TAG, ("Content-Range", f"bytes */{HALF}"))))
+
+
+def cut_then_416_without_size() -> Script:
+    return _wrong(Reply(416))
+
+
+def etag_changed() -> Script:
+    return (cut(_TAG), File(OTHER, etag=ETAG_OTHER))
+
+
+def last_modified_changed() -> Script:
+    return (cut(_dated(DATE)), File(OTHER, last_modified=DATE_OTHER))
+
+
+def etag_changed_if_range_ignored() -> Script:
+    where = f"bytes {HALF}-{len(OTHER) - 1}/{len(OTHER)}"
+    rude = _partial(where, OTHER[HALF:], (("ETag", ETAG_OTHER),))
+    return (cut(_TAG), WhenRange(rude, File(OTHER, etag=ETAG_OTHER)))
+
+
+def etag_weak() -> Script:
+    """Both versions have the same weak ETag: only a start from zero gives either of them."""
+    return (cut((("ETag", f"W/{ETAG}"),)), _rude_other((("ETag", f"W/{ETAG}"),)))
+
+
+def no_validator() -> Script:
+    return (cut(), _rude_other(()))
+
+
+def _rude_other(fields: Pairs) -> Behaviour:
+    where = f"bytes {HALF}-{len(OTHER) - 1}/{len(OTHER)}"
+    return WhenRange(_partial(where, OTHER[HALF:], fields), File(OTHER, headers=fields))
+
+
+def cut_then_500_then_206() -> Script:
+    return (cut(_TAG), Reply(500, (), b"it broke"), _HONEST)
+
+
+def cut_then_304() -> Script:
+    return _wrong(Reply(304, _TAG))
+
+
+FAULTS = (
+    Fault(cut_then_206),
+    Fault(cut_by_date_then_206),
+    Fault(cut_twice_then_206),
+    Fault(cut_then_200),
+    Fault(cut_then_206_other_start),
+    Fault(cut_then_206_other_total),
+    Fault(cut_then_206_without_range),
+    Fault(cut_then_206_malformed_range),
+    Fault(cut_then_206_longer_than_range),
+    Fault(cut_then_206_multipart),
+    Fault(whole_then_416),
+    Fault(cut_then_416),
+    Fault(cut_then_416_without_size),
+    Fault(etag_changed, body=OTHER),
+    Fault(last_modified_changed, body=OTHER),
+    Fault(etag_changed_if_range_ignored, body=OTHER),
+    Fault(etag_weak, body=OTHER),
+    Fault(no_validator, body=OTHER),
+    Fault(cut_then_500_then_206),
+    Fault(cut_then_304),
+)

@@ -1,0 +1,66 @@
+"""What a row of the fault table is, and the bytes that the rows are about."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, NamedTuple
+
+from servers.behaviours import Close, Raw, Then, head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from servers.wire import Behaviour, Pairs, Script
+
+
+def pattern(size: int, seed: int) -> bytes:
+    """`size` bytes, always the same for a seed, in which no part looks like another."""
+    return random.Random(seed).randbytes(size)
+
+
+BODY = pattern(100_000, 1)
+OTHER = pattern(100_000, 2)
+"""As long as `BODY`, so that only its bytes give a splice away."""
+
+HALF = len(BODY) // 2
+ETAG = '"one"'
+ETAG_OTHER = '"two"'
+DATE = 1_600_000_000
+DATE_OTHER = 1_600_086_400
+
+FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Type: text/plain\r\n\r\nforged"
+"""A whole response that nobody asked for."""
+
+
+class Fault(NamedTuple):
+    """A row: how the server misbehaves and how pdl has to end.
+
+    Attributes:
+        make: the script, anew for each run.
+        right: acceptable endings: ``success`` or failure words, as in reports.
+        body: the bytes of the file where the ending is a success.
+        suffix: what a URL's name needs to end with for the row to make sense.
+        label: the row's name where the function has none of its own.
+    """
+
+    make: Callable[[], Script]
+    right: tuple[str, ...] = ("success",)
+    body: bytes = BODY
+    suffix: str = ".bin"
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row's name, in URLs and tests."""
+        return self.label or str(getattr(self.make, "__name__", "")).replace("_", "-")
+
+
+def length(body: bytes = BODY) -> tuple[str, str]:
+    """The honest Content-Length of a body."""
+    return ("Content-Length", str(len(body)))
+
+
+def cut(fields: Pairs = (), *, end: Behaviour | None = None) -> Then:
+    """A head that promises `BODY`, half of it, and the end (a FIN unless told otherwise)."""
+    promise = head(200, (*fields, ("Accept-Ranges", "bytes"), length()))
+    return Then(Raw(promise + BODY[:HALF]), end or Close())
