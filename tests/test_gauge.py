@@ -54,7 +54,8 @@ def test_a_tally_knows_the_time_to_go_only_with_a_total_and_a_rate() -> None:
     tally.record(result())
     tally.record(result(Outcome.FAIL))
     tally.update(500, 10, 1.0)
-    assert (tally.done, tally.failed, tally.remaining) == (2, 1, pytest.approx(4.0))
+    assert (tally.done, tally.failed) == (2, 1)
+    assert tally.remaining == pytest.approx(4.0)
     assert tally.speed == pytest.approx(500)
     tally.update(500, None, 1.1)
     assert tally.remaining is None

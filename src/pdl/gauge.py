@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from pdl.model import Outcome, Result, Transfer
 
+_SHORTEST = 0.001
+"""Seconds; a rate over less is noise."""
 _LINES = 3
 _LARGE = 1 << 20
 _SLOW = 1.0
@@ -27,13 +29,17 @@ class Smoothed:
 
     def update(self, count: float, now: float) -> None:
         """The count stands at `count` at `now`."""
-        then, before = self._last or (now, count)
-        if now > then:
-            keep = math.exp((then - now) / self._memory)
-            self._sum = self._sum * keep + (count - before) / (now - then) * (1 - keep)
-            self._weight = self._weight * keep + (1 - keep)
-        if now > then or self._last is None:
+        if self._last is None:
             self._last = (now, count)
+            return
+        then, before = self._last
+        span = now - then
+        if span < _SHORTEST:
+            return  # what came in between is counted with the next span
+        keep = math.exp(-span / self._memory)
+        self._sum = self._sum * keep + (count - before) / span * (1 - keep)
+        self._weight = self._weight * keep + (1 - keep)
+        self._last = (now, count)
 
     @property
     def rate(self) -> float:
