@@ -1,0 +1,190 @@
+"""Who has which name: two URLs that want one path both get a file, on every run the same.
+
+Names that differ only in case, or only in how accents are composed, are the same name here, for
+they are on many file systems. A file and a directory cannot share a name either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import unicodedata
+from array import array
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pdl.model import SafePath
+from pdl.naming import suffixed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FREE = 0
+_DIRECTORY = 1
+_MASK = (1 << 64) - 1
+_FIRST_CAPACITY = 1024
+
+
+class Pairing(NamedTuple):
+    """A path and the `pdl.naming.url_key` of the URL whose file it is."""
+
+    path: SafePath
+    key: int
+
+
+class Claim(NamedTuple):
+    """The answer to a claim.
+
+    Attributes:
+        path: where the file goes.
+        how: ``new``: the wanted path; ``same``: the same URL has that path already, in this run;
+            ``renamed``: another has the wanted path, this is a different one.
+        rival: who has the wanted path, when renamed because of another URL's file. This pairing
+            and (`path`, key) are what to `Names.remember` on the next run.
+    """
+
+    path: SafePath
+    how: Literal["new", "same", "renamed"]
+    rival: Pairing | None = None
+
+
+class Names:
+    """The names taken in a run.
+
+    Costs 24 to 48 bytes a name (34 for a million), and as much for each directory; no text is
+    kept. Two names whose 64-bit hashes agree by chance count as one: the second is renamed.
+    """
+
+    def __init__(self) -> None:
+        self._taken = _Table()
+        self._remembered: dict[int, int] = {}
+        self._parent = ("", "")
+
+    def remember(self, path: SafePath, key: int) -> None:
+        """Keep the path for this URL, as on an earlier run; call before any claim."""
+        self._remembered[_hash(path)] = key
+
+    def claim(self, path: SafePath, key: int) -> Claim:
+        """Take the path for a URL, or one close to it.
+
+        Args:
+            path: the wanted one.
+            key: the URL's `pdl.naming.url_key`.
+        """
+        home, rival = self._home(path)
+        wanted = f"{home}/{path.rpartition('/')[2]}" if home else path
+        for candidate in self._candidates(wanted, key):
+            place = _hash(candidate)
+            owner = self._owner(place, key)
+            if owner == key:
+                return Claim(SafePath(candidate), "same")
+            if owner == _FREE:
+                self._taken.put(place, key)
+                how: Literal["new", "renamed"] = "new" if candidate == path else "renamed"
+                return Claim(SafePath(candidate), how, rival)
+            if rival is None and owner != _DIRECTORY:
+                rival = Pairing(SafePath(candidate), owner)
+        raise AssertionError  # the candidates do not end
+
+    def _owner(self, place: int, key: int) -> int:
+        """Whose place it is; one kept for this very URL is free as long as it is not taken."""
+        owner = self._taken.get(place)
+        if owner == _FREE and self._remembered:
+            kept = self._remembered.get(place, _FREE)
+            return _FREE if kept == key else kept
+        return owner
+
+    def _candidates(self, wanted: str, key: int) -> Iterator[str]:
+        if self._remembered:
+            for candidate in itertools.islice(_variants(wanted, f"{key:016x}"), 3):
+                if self._remembered.get(_hash(candidate)) == key:
+                    yield candidate
+        yield from _variants(wanted, f"{key:016x}")
+
+    def _home(self, path: str) -> tuple[str, Pairing | None]:
+        """The directory for the path, renamed where a file has its name, and that file."""
+        parent = path.rpartition("/")[0]
+        if not parent or parent == self._parent[0]:
+            return (self._parent[1] if parent else ""), None
+        home = ""
+        rival = None
+        for component in parent.split("/"):
+            wanted = f"{home}/{component}" if home else component
+            home, found = self._directory(wanted)
+            rival = rival or found
+        self._parent = (parent, home)
+        return home, rival
+
+    def _directory(self, wanted: str) -> tuple[str, Pairing | None]:
+        rival = None
+        digest = hashlib.sha256(wanted.encode()).hexdigest()[:16]
+        for candidate in _variants(wanted, digest):
+            place = _hash(candidate)
+            owner = self._owner(place, _DIRECTORY)
+            if owner == _FREE:
+                self._taken.put(place, _DIRECTORY)
+            if owner in {_FREE, _DIRECTORY}:
+                return candidate, rival
+            rival = rival or Pairing(SafePath(candidate), owner)
+        raise AssertionError  # the variants do not end
+
+
+def _variants(path: str, digits: str) -> Iterator[str]:
+    """The path, then with 8 hex digits before the extension, with 16, and so on without end."""
+    yield path
+    above, slash, name = path.rpartition("/")
+    yield f"{above}{slash}{suffixed(name, f'-{digits[:8]}')}"
+    yield f"{above}{slash}{suffixed(name, f'-{digits}')}"
+    for number in itertools.count(2):
+        yield f"{above}{slash}{suffixed(name, f'-{digits}-{number}')}"
+
+
+def _hash(path: str) -> int:
+    if path.isascii():
+        folded = path.lower()
+    else:
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+    return hash(folded) & _MASK or 1
+
+
+class _Table:
+    """A map from 64-bit to 64-bit numbers, none of them 0, in two flat arrays.
+
+    Open addressing with linear probing. A dict of ints would take four times the memory.
+    """
+
+    def __init__(self) -> None:
+        self._allocate(_FIRST_CAPACITY)
+
+    def _allocate(self, capacity: int) -> None:
+        self._keys = array("Q", bytes(8 * capacity))
+        self._values = array("Q", bytes(8 * capacity))
+        self._mask = capacity - 1
+        self._room = capacity * 2 // 3
+
+    def _slot(self, key: int) -> int:
+        """Where the key is, or the free slot where it belongs."""
+        keys, mask = self._keys, self._mask
+        slot = key & mask
+        while (found := keys[slot]) != key and found != _FREE:
+            slot = (slot + 1) & mask
+        return slot
+
+    def get(self, key: int) -> int:
+        """The value; 0 when there is none."""
+        return self._values[self._slot(key)]
+
+    def put(self, key: int, value: int) -> None:
+        """Set the value."""
+        if not self._room:
+            self._grow()
+        slot = self._slot(key)
+        self._room -= self._keys[slot] == _FREE
+        self._keys[slot] = key
+        self._values[slot] = value
+
+    def _grow(self) -> None:
+        keys, values = self._keys, self._values
+        self._allocate(2 * len(keys))
+        for key, value in zip(keys, values, strict=True):
+            if key != _FREE:
+                self.put(key, value)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.model import SafePath
+from pdl.naming import url_key
+from pdl.taken import Claim, Names, Pairing, _Table
+from pdl.urls import parse
+
+KEYS = {letter: url_key(parse(f"http://h/{letter}")) for letter in "ABCDE"}
+HEX = {letter: f"{key:016x}"[:8] for letter, key in KEYS.items()}
+
+
+def claim(names: Names, letter: str, path: str) -> Claim:
+    return names.claim(SafePath(path), KEYS[letter])
+
+
+def show(claim: Claim) -> str:
+    path = claim.path
+    for letter, digits in HEX.items():
+        path = SafePath(path.replace(digits, letter))
+    return f"{claim.how} {path}"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [
+        (["A a.txt", "B b.txt"], ["new a.txt", "new b.txt"]),
+        (["A a.txt", "A a.txt"], ["new a.txt", "same a.txt"]),
+        (["A a.txt", "A b.txt"], ["new a.txt", "new b.txt"]),
+        (["A a.txt", "B a.txt"], ["new a.txt", "renamed a-B.txt"]),
+        (["A a.txt", "B a.txt", "B a.txt"], ["new a.txt", "renamed a-B.txt", "same a-B.txt"]),
+        (["A a.tar.gz", "B a.tar.gz"], ["new a.tar.gz", "renamed a-B.tar.gz"]),
+        (["A README", "B readme"], ["new README", "renamed readme-B"]),
+        (["A straße", "B STRASSE"], ["new straße", "renamed STRASSE-B"]),
+        (["A \u00e4", "B a\u0308"], ["new \u00e4", "renamed a\u0308-B"]),
+        (["A x/a", "B y/a"], ["new x/a", "new y/a"]),
+        (["A x/a", "B X/A"], ["new x/a", "renamed X/A-B"]),
+        (["A x/a", "B x/a"], ["new x/a", "renamed x/a-B"]),
+        (["A x/a", "B x"], ["new x/a", "renamed x-B"]),
+        (["A x/a", "B x", "C x/b"], ["new x/a", "renamed x-B", "new x/b"]),
+        (["A x/y/a", "B x/y"], ["new x/y/a", "renamed x/y-B"]),
+    ],
+)
+def test_claims(wanted: list[str], given: list[str]) -> None:
+    names = Names()
+    assert [show(claim(names, *line.split(" "))) for line in wanted] == given
+
+
+def test_a_directory_gives_way_to_a_file_that_came_first() -> None:
+    names = Names()
+    claim(names, "A", "x")
+    first = claim(names, "B", "x/b")
+    second = claim(names, "C", "X/c")
+    third = claim(names, "D", "x/d/d")
+    assert first.how == second.how == third.how == "renamed"
+    assert first.rival == Pairing(SafePath("x"), KEYS["A"])
+    home = first.path[: -len("/b")]
+    assert home.startswith("x-")
+    assert len(home) == 10
+    assert third.path == f"{home}/d/d"
+    assert claim(names, "B", "x/b") == Claim(first.path, "same")
+
+
+def test_a_literal_name_that_looks_renamed() -> None:
+    names = Names()
+    claim(names, "A", "a")
+    claim(names, "C", f"a-{HEX['B']}")
+    assert claim(names, "B", "a").path == f"a-{KEYS['B']:016x}"
+    claim(names, "D", f"a-{KEYS['E']:016x}")
+    claim(names, "D", f"a-{HEX['E']}")
+    assert claim(names, "E", "a").path == f"a-{KEYS['E']:016x}-2"
+
+
+def test_the_rival_is_named() -> None:
+    names = Names()
+    claim(names, "A", "a")
+    assert claim(names, "B", "a").rival == Pairing(SafePath("a"), KEYS["A"])
+    assert claim(names, "C", "c").rival is None
+
+
+@pytest.mark.parametrize("order", ["AB", "BA", "B", "A", "CBA", "CAB"])
+def test_remembered_names_hold_in_any_order(order: str) -> None:
+    first = Names()
+    claim(first, "A", "a")
+    renamed = claim(first, "B", "a")
+    assert renamed.rival is not None
+
+    second = Names()
+    second.remember(*renamed.rival)
+    second.remember(renamed.path, KEYS["B"])
+    paths = {letter: claim(second, letter, "a") for letter in order}
+    expected = {"A": "new a", "B": "renamed a-B", "C": "renamed a-C"}
+    assert {letter: show(found) for letter, found in paths.items()} == {
+        letter: expected[letter] for letter in order
+    }
+    assert [claim(second, letter, "a").how for letter in order] == ["same"] * len(order)
+
+
+def test_a_remembered_file_keeps_its_name_from_a_directory() -> None:
+    names = Names()
+    names.remember(SafePath("x"), KEYS["A"])
+    assert claim(names, "B", "x/b").how == "renamed"
+    assert show(claim(names, "A", "x")) == "new x"
+
+
+_paths = st.lists(st.sampled_from(["a", "A", "b", "a.gz", "ä"]), min_size=1, max_size=3)
+
+
+@given(st.lists(st.tuples(_paths, st.sampled_from("ABCDE"))))
+def test_no_two_urls_share_a_path_and_no_file_is_a_directory(
+    wanted: list[tuple[list[str], str]],
+) -> None:
+    names = Names()
+    owners: dict[str, str] = {}
+    for parts, letter in wanted:
+        found = claim(names, letter, "/".join(parts))
+        folded = found.path.casefold()
+        assert (found.how == "same") == (folded in owners)
+        assert owners.setdefault(folded, letter) == letter
+    for path in owners:
+        assert not any(other.startswith(f"{path}/") for other in owners)
+
+
+@given(st.dictionaries(st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1)))
+def test_table(entries: dict[int, int]) -> None:
+    table = _Table()
+    for key, value in entries.items():
+        assert table.get(key) == 0
+        table.put(key, value)
+    assert {key: table.get(key) for key in entries} == entries
+
+
+def test_table_grows_and_stays_small() -> None:
+    table = _Table()
+    for number in range(1, 20_000):
+        table.put(number * 1024, number)
+        table.put(number * 1024, number)
+    assert all(table.get(number * 1024) == number for number in range(1, 20_000))
+    assert len(table._keys) == 32768
