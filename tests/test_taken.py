@@ -129,14 +129,15 @@ def test_table(entries: dict[int, int]) -> None:
     table = _Table()
     for key, value in entries.items():
         assert table.get(key) == 0
-        table.put(key, value)
+        assert table.setdefault(key, value) == 0
+        assert table.setdefault(key, 1) == value
     assert {key: table.get(key) for key in entries} == entries
 
 
 def test_table_grows_and_stays_small() -> None:
     table = _Table()
     for number in range(1, 20_000):
-        table.put(number * 1024, number)
-        table.put(number * 1024, number)
+        table.setdefault(number * 1024, number)
+        table.setdefault(number * 1024, number)
     assert all(table.get(number * 1024) == number for number in range(1, 20_000))
     assert len(table._keys) == 32768

@@ -70,6 +70,9 @@ class Names:
             path: the wanted one.
             key: the URL's `pdl.naming.url_key`.
         """
+        plain = "/" not in path and not self._remembered
+        if plain and self._taken.setdefault(_hash(path), key) == _FREE:
+            return Claim(path, "new")
         home, rival = self._home(path)
         wanted = f"{home}/{path.rpartition('/')[2]}" if home else path
         for candidate in self._candidates(wanted, key):
@@ -78,7 +81,7 @@ class Names:
             if owner == key:
                 return Claim(SafePath(candidate), "same")
             if owner == _FREE:
-                self._taken.put(place, key)
+                self._taken.setdefault(place, key)
                 how: Literal["new", "renamed"] = "new" if candidate == path else "renamed"
                 return Claim(SafePath(candidate), how, rival)
             if rival is None and owner != _DIRECTORY:
@@ -121,7 +124,7 @@ class Names:
             place = _hash(candidate)
             owner = self._owner(place, _DIRECTORY)
             if owner == _FREE:
-                self._taken.put(place, _DIRECTORY)
+                self._taken.setdefault(place, _DIRECTORY)
             if owner in {_FREE, _DIRECTORY}:
                 return candidate, rival
             rival = rival or Pairing(SafePath(candidate), owner)
@@ -173,18 +176,21 @@ class _Table:
         """The value; 0 when there is none."""
         return self._values[self._slot(key)]
 
-    def put(self, key: int, value: int) -> None:
-        """Set the value."""
+    def setdefault(self, key: int, value: int) -> int:
+        """The value; 0 when there was none, and then it is set."""
         if not self._room:
             self._grow()
         slot = self._slot(key)
-        self._room -= self._keys[slot] == _FREE
+        if found := self._values[slot]:
+            return found
         self._keys[slot] = key
         self._values[slot] = value
+        self._room -= 1
+        return _FREE
 
     def _grow(self) -> None:
         keys, values = self._keys, self._values
         self._allocate(2 * len(keys))
         for key, value in zip(keys, values, strict=True):
             if key != _FREE:
-                self.put(key, value)
+                self.setdefault(key, value)
