@@ -1,6 +1,6 @@
 """Pools of download workers behind one protocol.
 
-The engine sees no processes: it submits batches, takes events, and closes. `process` spreads the
+The engine sees no processes: it submits tasks, takes events, and closes. `process` spreads the
 work over a `multiprocessing.Pool`; `inline` runs it in the calling process, for tests and
 debugging. One contract suite (``tests/test_pool_contract.py``) holds for all of them.
 """
@@ -33,7 +33,13 @@ class Died(NamedTuple):
     reason: str
 
 
-PoolEvent = Answered | Died
+class Returned(NamedTuple):
+    """Event: tasks that come back untouched, because the worker they waited in is busy."""
+
+    ids: tuple[int, ...]
+
+
+PoolEvent = Answered | Died | Returned
 
 
 class Live(NamedTuple):
@@ -67,11 +73,11 @@ LaneFactory = Callable[[], Lane]
 class Pool(Protocol):
     """Workers that make attempts; every task submitted ends in exactly one event."""
 
-    def free(self) -> int:
-        """How many more batches can be submitted now."""
+    def room(self) -> int:
+        """How many tasks it should be given now; 0 while every lane has enough to do."""
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        """Hand one batch to a lane that is free; its tasks run one after the other."""
+        """Hand over tasks, at most `room()` of them; they start in this order."""
 
     def get_nowait(self) -> PoolEvent:
         """Return the next event.

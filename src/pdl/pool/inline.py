@@ -47,8 +47,8 @@ class InlinePool:
         self._meter = InlineMeter()
         self._tasks: deque[Task] = deque()
 
-    def free(self) -> int:
-        """See `pdl.pool.Pool.free`."""
+    def room(self) -> int:
+        """See `pdl.pool.Pool.room`."""
         return 0 if self._tasks else 1
 
     def submit(self, tasks: Sequence[Task]) -> None:

@@ -11,14 +11,16 @@ through them. Instead:
 * Each worker process is born with a **link**: a task pipe it reads and an `OutcomeQueue` it alone
   writes. The Pool makes its processes through the context it is given; ours makes them with links.
 * The worker's serve loop is the Pool's initializer and never returns.
-* A worker holds at most one batch a lane, and the main process remembers which. When the outcome
-  queue ends (the kernel closes a dead writer's pipe), what it still held is taken first; then the
-  worker's unanswered tasks are reported as `Died`, once. The Pool has meanwhile started another.
+* The main process remembers which tasks each worker holds. When the outcome queue ends (the kernel
+  closes a dead writer's pipe), what the pipe still had is taken first; then the worker's unanswered
+  tasks are reported as `Died`, once. The Pool has meanwhile started another worker.
+* A worker holds one task a lane, and a little more when files are fast, so that it need not wait
+  for messages. What waits behind something slow is called back and goes to another worker.
 * The main process alone holds the other end of the task pipe. When it dies, in whatever way, the
   pipe ends and the worker exits.
 * Nothing here waits without a limit, on anything.
 
-What may live here: processes, pipes and the bookkeeping of batches. Not here: retries, or any
+What may live here: processes, pipes and the bookkeeping of who holds what. Not here: retries, or any
 meaning of an answer.
 """
 
@@ -38,8 +40,8 @@ from multiprocessing.pool import Pool
 from typing import TYPE_CHECKING, Any
 
 from pdl.errors import MachineError
-from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent
-from pdl.pool.worker import CELL_WORDS, OutcomeQueue, Shared, WorkerEnd, serve
+from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
+from pdl.pool.worker import CELL_WORDS, RECALL, OutcomeQueue, Shared, WorkerEnd, serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,16 +52,21 @@ if TYPE_CHECKING:
 EXIT_GRACE = 1.0
 """Seconds a worker is given to exit by itself before it is killed."""
 
+PACE_SECONDS = 0.2
+"""Over which a worker's pace is smoothed."""
+
+AHEAD_SECONDS = 0.03
+"""A worker is given what it does in this time beyond one task a lane, so that it never idles
+while messages travel; nothing when files are slow."""
+
+AHEAD_MOST = 96
+"""Tasks a worker is given beyond one a lane; with this many the task pipe never fills up."""
+
+RECALL_SECONDS = 0.1
+"""Tasks waiting in a worker that has answered nothing for so long are called back."""
+
 START_DEATHS = 3
 """Workers in a row, for each process of the pool, that may die before one says it is there."""
-
-
-@dataclass
-class Held:
-    """A batch a worker was given, and how many of its tasks it has answered, from the front."""
-
-    tasks: list[Task]
-    answered: int = 0
 
 
 @dataclass(eq=False)
@@ -70,19 +77,43 @@ class Link:
         tasks: the end of the task pipe that this process writes.
         outcomes: what the worker writes.
         process: the worker.
-        batches: what it was given and has not answered, by cell.
+        slot: which cells of the shared array are its lanes'.
+        held: ids of the tasks it was given and has not answered.
+        heard: `time.monotonic` of its last answer.
+        pace: answers a second, smoothed.
+        recalled: it was asked for its waiting tasks and has not given them back yet.
         proven: it has answered at least once.
     """
 
     tasks: connection.Connection
     outcomes: OutcomeQueue
     process: LinkedProcess
-    batches: dict[int, Held] = field(default_factory=dict)
+    slot: int
+    held: dict[int, None] = field(default_factory=dict)
+    heard: float = field(default_factory=time.monotonic)
+    pace: float = 0.0
+    recalled: bool = False
     proven: bool = False
 
     def fileno(self) -> int:
         """Readable when the worker has said something or died."""
         return self.outcomes.fileno()
+
+    def answered(self, answers: Sequence[Answer]) -> None:
+        """Note the answers, and how fast they come."""
+        now = time.monotonic()
+        elapsed = max(now - self.heard, 1e-6)
+        weight = min(1.0, elapsed / PACE_SECONDS)
+        self.pace += weight * (len(answers) / elapsed - self.pace)
+        self.heard = now
+        self.proven = True
+        for answer in answers:
+            del self.held[answer.id]
+
+    def window(self, lanes: int) -> int:
+        """How many tasks it should hold: one a lane, and what it does in a blink besides."""
+        ahead = 0 if self.recalled else min(AHEAD_MOST, int(self.pace * AHEAD_SECONDS))
+        return lanes + ahead
 
     def close(self) -> None:
         """Close both pipes; the worker exits when it sees it."""
@@ -97,8 +128,12 @@ class Nursery:
     that replace dead ones; `births` hands the new links over.
     """
 
-    def __init__(self, ctx: context.BaseContext) -> None:
+    def __init__(self, ctx: context.BaseContext, slots: int, lanes: int) -> None:
         self._ctx = ctx
+        self._lanes = lanes
+        self.slots: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(slots):
+            self.slots.put(slot)
         self.births: deque[Link] = deque()
         self.links: list[Link] = []
         self.failure: OSError | None = None
@@ -109,24 +144,37 @@ class Nursery:
 
     def start(self, process: LinkedProcess) -> bool:
         """Start the process with a new link; False if the system would not."""
-        if self.closing.is_set():
-            return False
         try:
+            slot = self._slot()
             reader, writer = connection.Pipe(duplex=False)
             outcomes = OutcomeQueue(ctx=self._ctx)
-            process.end = WorkerEnd(reader, outcomes)
+            process.end = WorkerEnd(reader, outcomes, slot * self._lanes)
             process.main_end = writer
             process.start_now()
+        except queue.Empty:
+            return False
         except OSError as exc:
             self.failure = exc
+            self.slots.put(slot)
             self.wake()
             self.closing.wait(0.1)
             return False
         reader.close()
         outcomes.keep_reader()
-        self.births.append(Link(writer, outcomes, process))
+        self.births.append(Link(writer, outcomes, process, slot))
         self.wake()
         return True
+
+    def _slot(self) -> int:
+        """A free slot: a dead worker's is free once the main thread has buried it.
+
+        Raises:
+            queue.Empty: the pool is closing.
+        """
+        while not self.closing.is_set():
+            with contextlib.suppress(queue.Empty):
+                return self.slots.get(timeout=0.1)
+        raise queue.Empty
 
     def wake(self) -> None:
         """Make a wait in the main thread return."""
@@ -238,10 +286,12 @@ _WORKERS: dict[str, type[LinkedProcess]] = {
 class LinkingContext:
     """A multiprocessing context whose processes are born with links; the rest is the base's."""
 
-    def __init__(self, base: context.BaseContext, worker: type[LinkedProcess]) -> None:
+    def __init__(
+        self, base: context.BaseContext, worker: type[LinkedProcess], nursery: Nursery
+    ) -> None:
         self._base = base
         self._worker = worker
-        self.nursery = Nursery(base)
+        self.nursery = nursery
 
     def Process(self, *args: Any, **kwargs: Any) -> LinkedProcess:  # noqa: ANN401, N802 - a context's own shape
         """A process of the pool."""
@@ -270,37 +320,41 @@ class ProcessPool:
         self, factory: LaneFactory, processes: int, lanes: int, start_method: StartMethod
     ) -> None:
         base = multiprocessing.get_context(start_method)
-        ctx = LinkingContext(base, _WORKERS[start_method])
+        slots = 2 * processes  # a dead worker's cells are not given away before they were read
         self._lanes = lanes
-        self._cells = base.Array("Q", processes * lanes * CELL_WORDS, lock=False)
+        self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
         self._stop = base.Value("b", 0, lock=False)
-        self._free_cells = list(range(processes * lanes))
         self._start_deaths_left = self._start_deaths = START_DEATHS * processes
-        self._nursery = ctx.nursery
+        self._nursery = Nursery(base, slots, lanes)
         self._ready: deque[Link] = deque()
         self._closed = False
         shared = Shared(self._cells, self._stop)
+        ctx = LinkingContext(base, _WORKERS[start_method], self._nursery)
         try:
             self._pool = Pool(processes, serve, (factory, lanes, shared), context=ctx)
         except OSError as exc:
             self._nursery.close()
             raise _cannot_start(exc) from exc
 
-    def free(self) -> int:
-        """See `pdl.pool.Pool.free`."""
+    def room(self) -> int:
+        """See `pdl.pool.Pool.room`."""
         self._nursery.admit()
-        return sum(self._lanes - len(link.batches) for link in self._nursery.links)
+        return sum(max(0, self._missing(link)) for link in self._nursery.links)
+
+    def _missing(self, link: Link) -> int:
+        return link.window(self._lanes) - len(link.held)
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        """See `pdl.pool.Pool.submit`."""
-        link = min(self._nursery.links, key=lambda link: len(link.batches))
-        cell = self._free_cells.pop()
-        base = cell * CELL_WORDS
-        self._cells[base] = self._cells[base + 1] = self._cells[base + 2] = 0
-        link.batches[cell] = Held(list(tasks))
-        # A dead worker's pipe: its outcome queue ends as well, and that is where it is dealt with.
-        with contextlib.suppress(OSError):
-            link.tasks.send((cell, list(tasks)))
+        """See `pdl.pool.Pool.submit`. Lanes are filled evenly before anything waits."""
+        given: dict[Link, list[Task]] = {}
+        for task in tasks:
+            link = min(self._nursery.links, key=lambda link: len(link.held))
+            link.held[task.id] = None
+            given.setdefault(link, []).append(task)
+        for link, its in given.items():
+            # A dead worker's pipe: its outcome queue ends as well; it is dealt with there.
+            with contextlib.suppress(OSError):
+                link.tasks.send(its)
 
     def get_nowait(self) -> PoolEvent:
         """See `pdl.pool.Pool.get_nowait`."""
@@ -309,21 +363,31 @@ class ProcessPool:
         while self._ready:
             link = self._ready.popleft()
             try:
-                answers = link.outcomes.get_nowait()
+                message = link.outcomes.get_nowait()
             except queue.Empty:
                 continue
             except EOFError:
                 return self._bury(link)
-            self._settle(link, answers)
-            return Answered(answers)
+            return self._settle(link, message)
         if not self._nursery.links and self._nursery.failure is not None:
             raise _cannot_start(self._nursery.failure)
         raise queue.Empty
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
         """See `pdl.pool.Pool.wait`."""
+        self._recall()
         if not self._ready:
             self._look(seconds, also)
+
+    def _recall(self) -> None:
+        """Call back what waits in a worker whose lanes are all busy with something slow."""
+        late = time.monotonic() - RECALL_SECONDS
+        for link in self._nursery.links:
+            if len(link.held) > self._lanes and link.heard < late and not link.recalled:
+                link.recalled = True
+                link.pace = 0.0
+                with contextlib.suppress(OSError):
+                    link.tasks.send(RECALL)
 
     def _look(self, seconds: float, also: Sequence[int]) -> None:
         self._nursery.admit()
@@ -340,13 +404,16 @@ class ProcessPool:
         """See `pdl.pool.Pool.live`."""
         found = []
         for link in self._nursery.links:
-            for cell, held in link.batches.items():
-                base = cell * CELL_WORDS
-                position, received, size = self._cells[base : base + 3]
-                if held.answered < position:
-                    task = held.tasks[position - 1]
-                    found.append(Live(task.id, received, size - 1 if size else None))
+            for base in self._bases(link):
+                task_id, received, size = self._cells[base : base + 3]
+                if task_id - 1 in link.held:
+                    found.append(Live(task_id - 1, received, size - 1 if size else None))
         return found
+
+    def _bases(self, link: Link) -> range:
+        """Where the cells of its lanes begin."""
+        first = link.slot * self._lanes * CELL_WORDS
+        return range(first, first + self._lanes * CELL_WORDS, CELL_WORDS)
 
     def received(self) -> int:
         """Bytes that came over the wire so far, in all lanes."""
@@ -372,27 +439,25 @@ class ProcessPool:
         for link in self._nursery.links:
             link.outcomes.close()
 
-    def _settle(self, link: Link, answers: Sequence[Answer]) -> None:
-        link.proven = True
+    def _settle(self, link: Link, message: tuple[Answer, ...] | Returned) -> PoolEvent:
+        if isinstance(message, Returned):
+            for task_id in message.ids:
+                del link.held[task_id]
+            link.recalled = False
+            return message
         self._start_deaths_left = self._start_deaths
-        for cell, held in link.batches.items():
-            if held.tasks[held.answered].id == answers[0].id:  # a message is of one batch
-                held.answered += len(answers)
-                if held.answered == len(held.tasks):
-                    del link.batches[cell]
-                    self._free_cells.append(cell)
-                return
+        link.answered(message)
+        return Answered(message)
 
     def _bury(self, link: Link) -> Died:
         self._nursery.links.remove(link)
         link.process.join(EXIT_GRACE)
-        current: list[int] = []
-        waiting: list[int] = []
-        for cell, held in link.batches.items():
-            position = self._cells[cell * CELL_WORDS]
-            for at, task in enumerate(held.tasks[held.answered :], start=held.answered + 1):
-                (current if at == position else waiting).append(task.id)
-            self._free_cells.append(cell)
+        under_way = {self._cells[base] - 1 for base in self._bases(link)}
+        for base in self._bases(link):
+            self._cells[base] = 0
+        self._nursery.slots.put(link.slot)
+        current = tuple(task_id for task_id in link.held if task_id in under_way)
+        waiting = tuple(task_id for task_id in link.held if task_id not in under_way)
         reason = _ending(link.process.exitcode)
         link.close()
         if not link.proven:
@@ -402,7 +467,7 @@ class ProcessPool:
                     f"worker processes die before they do anything ({reason})",
                     "run with --engine inline to see why",
                 )
-        return Died(tuple(current), tuple(waiting), reason)
+        return Died(current, waiting, reason)
 
 
 def _ending(exitcode: int | None) -> str:

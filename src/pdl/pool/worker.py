@@ -1,13 +1,14 @@
 """The worker's side of the process pool: lanes, the outcome queue, the shared counters.
 
 A worker never prints, never retries and never waits out a back-off. Its main thread sits on the
-task pipe and does nothing else, so that it notices at once when the main process is gone (the
-pipe ends) and can end the whole worker, whatever its lanes are doing. Each lane is a thread that
-takes one batch after the other.
+task pipe, so that it notices at once when the main process is gone (the pipe ends) and can end the
+whole worker, whatever its lanes are doing. Each lane is a thread that takes one task after the
+other from the worker's inbox. Tasks that wait there behind slow ones can be called back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -19,6 +20,7 @@ from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pdl.model import Answer, Fail, FailureKind, Success, Task
+from pdl.pool import Returned
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence, Sequence
@@ -31,10 +33,19 @@ MESSAGE_LIMIT = 4000
 write to a pipe is all or nothing, so that a killed worker never leaves half a message."""
 
 FLUSH_SECONDS = 0.02
-"""Answers of one batch travel together unless the first has waited this long."""
+"""Answers travel together unless the first of them has waited this long."""
+
+FLUSH_COUNT = 16
+"""Answers that are sent without waiting for more: about what one message holds."""
+
+RETURNED_COUNT = 256
+"""Task ids in one message."""
 
 CELL_WORDS = 4
-"""Words of a lane's cell: position in the batch from 1, bytes, size + 1, bytes ever received."""
+"""Words of a lane's cell: id of its task + 1 (0: none), bytes, size + 1, bytes ever received."""
+
+RECALL = None
+"""What the main process sends to get back the tasks that no lane has begun."""
 
 
 class OutcomeQueue(SimpleQueue[Any]):
@@ -52,8 +63,7 @@ class OutcomeQueue(SimpleQueue[Any]):
         """Send the answers in messages that are each written in one piece."""
         message = pickle.dumps(tuple(answers), protocol=pickle.HIGHEST_PROTOCOL)
         if len(message) <= MESSAGE_LIMIT:
-            with self._wlock:
-                self._writer.send_bytes(message)
+            self._put(message)
         elif len(answers) > 1:
             half = len(answers) // 2
             self.put_answers(answers[:half])
@@ -61,7 +71,17 @@ class OutcomeQueue(SimpleQueue[Any]):
         else:
             self.put_answers([shortened(answers[0])])
 
-    def get_nowait(self) -> tuple[Answer, ...]:
+    def put_returned(self, ids: Sequence[int]) -> None:
+        """Send back tasks that no lane has begun."""
+        for start in range(0, len(ids), RETURNED_COUNT):
+            returned = Returned(tuple(ids[start : start + RETURNED_COUNT]))
+            self._put(pickle.dumps(returned, protocol=pickle.HIGHEST_PROTOCOL))
+
+    def _put(self, message: bytes) -> None:
+        with self._wlock:
+            self._writer.send_bytes(message)
+
+    def get_nowait(self) -> tuple[Answer, ...] | Returned:
         """Return the next message.
 
         Raises:
@@ -71,10 +91,12 @@ class OutcomeQueue(SimpleQueue[Any]):
         try:
             if not self._reader.poll():
                 raise queue.Empty
-            answers: tuple[Answer, ...] = pickle.loads(self._reader.recv_bytes())  # noqa: S301 - our own worker's
+            message: tuple[Answer, ...] | Returned = pickle.loads(  # noqa: S301 - our own worker's
+                self._reader.recv_bytes()
+            )
         except OSError as exc:  # a message cut by the writer's death
             raise EOFError from exc
-        return answers
+        return message
 
     def fileno(self) -> int:
         """The readable end, for `multiprocessing.connection.wait`."""
@@ -98,10 +120,15 @@ def shortened(answer: Answer) -> Answer:
 
 
 class WorkerEnd(NamedTuple):
-    """What a worker holds of its link to the main process."""
+    """What a worker holds of its link to the main process.
+
+    Attributes:
+        first_cell: of its lanes' cells in the shared array, which follow each other.
+    """
 
     tasks: Connection
     outcomes: OutcomeQueue
+    first_cell: int
 
 
 class StopFlag(Protocol):
@@ -126,12 +153,13 @@ class CellMeter:
         self._base = cell * CELL_WORDS
         self._last: int | None = None
 
-    def begin(self, position: int) -> None:
-        """The task at that position of the batch, from 1, is under way."""
+    def begin(self, task_id: int) -> None:
+        """That task is under way."""
         cells, base = self._cells, self._base
+        cells[base] = 0  # no reader may pair the new task with the old numbers
         cells[base + 1] = 0
         cells[base + 2] = 0
-        cells[base] = position
+        cells[base] = task_id + 1
         self._last = None
 
     def update(self, received: int, size: int | None) -> None:
@@ -148,8 +176,36 @@ class CellMeter:
         return bool(self._stop.value)
 
 
-Batch = tuple[int, list[Task]]
-"""A cell's number and the tasks that are to run one after the other."""
+class Outbox:
+    """Collects the answers of a worker's lanes, so that many travel in one message."""
+
+    def __init__(self, outcomes: OutcomeQueue) -> None:
+        self._outcomes = outcomes
+        self._lock = threading.Lock()
+        self._answers: list[Answer] = []
+        self._oldest = 0.0
+
+    def add(self, answer: Answer, *, last: bool) -> None:
+        """Take an answer; send what there is if it is the last for now, or enough, or old."""
+        with self._lock:
+            if not self._answers:
+                self._oldest = time.monotonic()
+            self._answers.append(answer)
+            if last or len(self._answers) >= FLUSH_COUNT or self._old():
+                self._flush()
+
+    def flush_old(self) -> None:
+        """Send what has waited long enough."""
+        with self._lock:
+            if self._answers and self._old():
+                self._flush()
+
+    def _old(self) -> bool:
+        return time.monotonic() - self._oldest >= FLUSH_SECONDS
+
+    def _flush(self) -> None:
+        answers, self._answers = self._answers, []
+        self._outcomes.put_answers(answers)
 
 
 def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
@@ -162,41 +218,52 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         # A terminal sends these to the whole group; the main process decides what they mean.
         signal.signal(number, signal.SIG_IGN)
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
-    inbox: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-    for _ in range(lanes):
+    inbox: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    outbox = Outbox(end.outcomes)
+    for lane in range(lanes):
+        meter = CellMeter(shared, end.first_cell + lane)
         threading.Thread(
-            target=_run_lane, args=(factory, inbox, end.outcomes, shared), daemon=True
+            target=_run_lane, args=(factory, inbox, outbox, meter), daemon=True
         ).start()
     try:
-        while True:
-            inbox.put(end.tasks.recv())
+        _attend(end, inbox, outbox)
     except (EOFError, OSError):
         os._exit(0)  # lanes are threads that may be deep in a read; their parts are sound
 
 
+def _attend(end: WorkerEnd, inbox: queue.SimpleQueue[Task], outbox: Outbox) -> None:
+    """Take what the main process sends, until it is gone."""
+    while True:
+        if end.tasks.poll(FLUSH_SECONDS):
+            tasks: list[Task] | None = end.tasks.recv()
+            if tasks is RECALL:
+                end.outcomes.put_returned([task.id for task in _drained(inbox)])
+            else:
+                for task in tasks:
+                    inbox.put(task)
+        outbox.flush_old()
+
+
+def _drained(inbox: queue.SimpleQueue[Task]) -> list[Task]:
+    tasks = []
+    with contextlib.suppress(queue.Empty):
+        while True:
+            tasks.append(inbox.get_nowait())
+    return tasks
+
+
 def _run_lane(
-    factory: LaneFactory, inbox: queue.SimpleQueue[Batch], outcomes: OutcomeQueue, shared: Shared
+    factory: LaneFactory, inbox: queue.SimpleQueue[Task], outbox: Outbox, meter: CellMeter
 ) -> None:
     lane = guarded(factory())
     try:
         while True:
-            cell, tasks = inbox.get()
-            _run_batch(lane, tasks, outcomes, CellMeter(shared, cell))
+            task = inbox.get()
+            meter.begin(task.id)
+            answer = lane(task, meter)
+            outbox.add(answer, last=inbox.empty())
     except OSError:
         os._exit(1)  # the main process no longer reads
-
-
-def _run_batch(lane: Lane, tasks: list[Task], outcomes: OutcomeQueue, meter: CellMeter) -> None:
-    answers: list[Answer] = []
-    flushed = time.monotonic()
-    for position, task in enumerate(tasks, start=1):
-        meter.begin(position)
-        answers.append(lane(task, meter))
-        now = time.monotonic()
-        if now - flushed >= FLUSH_SECONDS or position == len(tasks):
-            outcomes.put_answers(answers)
-            answers = []
-            flushed = now
 
 
 def guarded(lane: Lane) -> Lane:

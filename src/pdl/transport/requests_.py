@@ -84,11 +84,11 @@ class StrictConnection:
         return response
 
 
-class StrictHTTPConnection(StrictConnection, HTTPConnection):
+class StrictHTTPConnection(StrictConnection, HTTPConnection):  # type: ignore[misc]
     """A plain connection."""
 
 
-class StrictHTTPSConnection(StrictConnection, HTTPSConnection):
+class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[misc]
     """The same over TLS."""
 
 

@@ -1,0 +1,443 @@
+"""ONE attempt of ONE task, as a value: from the part that is there to the file or the failure.
+
+The attempt never sleeps, never tries again and raises nothing: what it meets becomes a `Success`
+or a `Fail`. Two requests may be made in it besides redirects: one with a range, and, if the answer
+does not fit the part, one without.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import re
+import time
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from pdl.checksum import Verifier
+from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
+from pdl.partfile import InTheWay, Part
+from pdl.redirect import STATUSES, BadRedirect, headers_for, target
+from pdl.resume import (
+    PARTIAL_CONTENT,
+    RANGE_NOT_SATISFIABLE,
+    Answered,
+    Known,
+    Step,
+    http_seconds,
+    parse_content_range,
+    step,
+    strong_validator,
+)
+from pdl.transport import Request, Response, Transport, TransportError
+from pdl.urls import InvalidUrl, Url, parse
+
+if TYPE_CHECKING:
+    from pdl.pool import Lane, Meter
+    from pdl.settings import FileSettings, HttpSettings
+
+BUFFER = 512 * 1024
+"""Bytes a lane reads at once; only the pages that were used take memory."""
+NOTE_BYTES = 1024 * 1024
+NOTE_SECONDS = 1.0
+"""A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
+DRAIN = 64 * 1024
+"""Bytes of a refused answer's body that are read so that the connection can be kept."""
+OK = 200
+
+_USELESS = frozenset(
+    {
+        FailureKind.CHECKSUM,
+        FailureKind.SIZE,
+        FailureKind.CONTENT,
+        FailureKind.PROTOCOL,
+        FailureKind.HTTP,
+    }
+)
+"""Kinds after which a part is not worth keeping, if they are permanent."""
+
+_MACHINE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EIO,
+    errno.ENOENT,
+    errno.ENOMEM,
+}
+_NO_PAGE = re.compile(
+    r"\.(zip|gz|tgz|bz2|tbz2?|xz|txz|zst|lz4?|7z|rar|tar|whl|egg|jar|war|deb|rpm|apk|msi|exe|dmg|"
+    r"pkg|iso|img|qcow2|png|jpe?g|gif|webp|avif|tiff?|bmp|ico|pdf|mp[34]|mkv|webm|flac|ogg|"
+    r"parquet|npz|npy|h5|onnx|safetensors|gguf|bin|so|wasm|crate|gem)$",
+    re.IGNORECASE,
+)
+"""Names whose content is never an HTML page."""
+
+
+class AttemptFailed(Exception):
+    """Ends the attempt from within; becomes a `Fail`."""
+
+    def __init__(  # noqa: D107 - see Fail
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        transient: bool = False,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.transient = transient
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """Builds the lanes of a run, in the workers; see `pdl.pool.LaneFactory`."""
+
+    http: HttpSettings
+    files: FileSettings
+
+    def __call__(self) -> Lane:
+        """Build a lane."""
+        from pdl.transport.requests_ import RequestsTransport  # noqa: PLC0415 - only workers need it
+
+        return Fetcher(RequestsTransport(self.http), self.http, self.files)
+
+
+class Fetcher:
+    """A lane: makes attempts one after the other over one transport."""
+
+    def __init__(self, transport: Transport, http: HttpSettings, files: FileSettings) -> None:
+        self.transport = transport
+        self.http = http
+        self.files = files
+        self.buffer = memoryview(mmap.mmap(-1, BUFFER))
+
+    def __call__(self, task: Task, meter: Meter) -> Answer:
+        """Make one attempt."""
+        attempt = Attempt(self, task, meter)
+        try:
+            return attempt.run()
+        except AttemptFailed as exc:
+            fail = Fail(
+                "fail",
+                task.id,
+                exc.kind,
+                exc.transient,
+                exc.message,
+                status=exc.status,
+                retry_after=exc.retry_after,
+            )
+        except TransportError as exc:
+            fatal = exc.kind is FailureKind.DISK
+            fail = Fail("fail", task.id, exc.kind, exc.transient, exc.message, fatal=fatal)
+        except InTheWay as exc:
+            fail = Fail("fail", task.id, FailureKind.EXISTS, transient=False, message=str(exc))
+        except OSError as exc:
+            fail = _system_failure(task, exc)
+        return attempt.failed(fail)
+
+
+def _system_failure(task: Task, exc: OSError) -> Fail:
+    reason = exc.strerror or str(exc)
+    where = f" ({exc.filename})" if exc.filename else ""
+    if exc.errno == errno.ENAMETOOLONG:
+        return Fail("fail", task.id, FailureKind.NAME, transient=False, message=f"{reason}{where}")
+    if exc.errno in {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP}:
+        return Fail(
+            "fail", task.id, FailureKind.EXISTS, transient=False, message=f"{reason}{where}"
+        )
+    return Fail(
+        "fail",
+        task.id,
+        FailureKind.DISK,
+        transient=False,
+        message=f"{reason}{where}",
+        fatal=exc.errno in _MACHINE,
+    )
+
+
+class Attempt:
+    """One attempt: its request, its part, and what has been found out on the way."""
+
+    def __init__(self, lane: Fetcher, task: Task, meter: Meter) -> None:
+        self._lane = lane
+        self._task = task
+        self._meter = meter
+        self._part = Part(lane.files.directory, task.part)
+        self._started = time.monotonic()
+        longest = lane.files.max_time
+        self._deadline = None if longest is None else self._started + longest
+        self._url: Url | None = None
+        self._received = 0
+        self._resumed_from = 0
+        self._size: int | None = None
+
+    def run(self) -> Success:
+        """Make the attempt.
+
+        Raises:
+            AttemptFailed: the answer is not what was asked for.
+            TransportError: there was no sound answer.
+            OSError: the file could not be written.
+        """
+        known = self._part.known()
+        response, what = self._ask(known)
+        if what is Step.AGAIN:
+            response.close()
+            self._part.discard()
+            known = None
+            response, what = self._ask(None)
+        if what in {Step.REFUSE, Step.AGAIN}:
+            response.close()
+            raise AttemptFailed(
+                FailureKind.PROTOCOL,
+                f"an answer {response.status} to no range",
+                status=response.status,
+            )
+        try:
+            self._check_head(response)
+            self._take(response, what, known)
+        finally:
+            response.close()
+        return self._succeed(response)
+
+    def _ask(self, known: Known | None) -> tuple[Response, Step]:
+        response = self._follow(known)
+        answered = Answered(
+            response.status,
+            response.header("content-range"),
+            response.length,
+            response.header("etag"),
+            response.header("last-modified"),
+        )
+        return response, step(known, answered)
+
+    def _follow(self, known: Known | None) -> Response:
+        """Ask, and follow redirects until an answer has a body worth looking at."""
+        http = self._lane.http
+        try:
+            listed = self._url = parse(self._task.url)
+        except InvalidUrl as exc:
+            raise AttemptFailed(FailureKind.INVALID_URL, str(exc)) from exc
+        if http.https_only and listed.scheme != "https":
+            raise AttemptFailed(FailureKind.POLICY, "plain http, which --https-only refuses")
+        for _ in range(http.max_redirects + 1):
+            headers = self._headers(listed, self._url, known)
+            request = Request(self._url.request_url, headers, self._deadline)
+            response = self._lane.transport.open(request)
+            if response.status in {OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE}:
+                if response.status == RANGE_NOT_SATISFIABLE and known is None:
+                    self._refuse(response)
+                return response
+            if response.status not in STATUSES:
+                self._refuse(response)
+            self._url = self._next(response)
+        raise AttemptFailed(
+            FailureKind.REDIRECT,
+            f"more than {http.max_redirects} redirects",
+            status=response.status,
+        )
+
+    def _next(self, response: Response) -> Url:
+        assert self._url is not None
+        location = response.header("location")
+        self._drain(response)
+        try:
+            return target(self._url, location, https_only=self._lane.http.https_only)
+        except BadRedirect as exc:
+            raise AttemptFailed(FailureKind.REDIRECT, str(exc), status=response.status) from exc
+
+    def _headers(self, listed: Url, current: Url, known: Known | None) -> Headers:
+        http = self._lane.http
+        secret = headers_for(listed, current, (*http.headers, *self._task.headers))
+        fields = {
+            "user-agent": ("User-Agent", http.user_agent),
+            "accept": ("Accept", "*/*"),
+            "accept-encoding": ("Accept-Encoding", "identity"),
+        }
+        if listed.userinfo and current.origin == listed.origin:
+            fields["authorization"] = ("Authorization", _basic(listed.userinfo))
+        for name, value in secret:
+            fields[name.lower()] = (name, value)
+        if known is not None:
+            fields["range"] = ("Range", f"bytes={known.offset}-")
+            fields["if-range"] = ("If-Range", known.validator.if_range() or "")
+        return tuple(fields.values())
+
+    def _refuse(self, response: Response) -> None:
+        """End the attempt because of the status; the body is none of ours.
+
+        Raises:
+            AttemptFailed: always.
+        """
+        retry_after = _retry_after(response.header("retry-after"), response.header("date"))
+        status, reason = response.status, response.reason
+        self._drain(response)
+        raise AttemptFailed(
+            FailureKind.HTTP,
+            f"the server answered {status} {reason}".rstrip(),
+            status=status,
+            retry_after=retry_after,
+        )
+
+    def _drain(self, response: Response) -> None:
+        """Read a short body to its end, so that the connection can be kept; drop a long one."""
+        try:
+            if response.length is not None and response.length <= DRAIN:
+                while response.readinto(self._lane.buffer):
+                    pass
+        except TransportError:
+            pass  # the connection is lost, and what was asked is answered
+        finally:
+            response.close()
+
+    def _check_head(self, response: Response) -> None:
+        files = self._lane.files
+        kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
+        if files.content_check and kind == "text/html" and _NO_PAGE.search(self._task.path):
+            raise AttemptFailed(
+                FailureKind.CONTENT,
+                "an HTML page came where the name promises something else "
+                "(--no-content-check takes it)",
+                status=response.status,
+            )
+
+    def _take(self, response: Response, what: Step, known: Known | None) -> None:
+        """Write the body to the part."""
+        verifier = Verifier(self._task.checksum) if self._task.checksum else None
+        if known is not None and what in {Step.APPEND, Step.DONE}:
+            self._part.go_on(known)
+            self._resumed_from = known.offset
+            where = parse_content_range(response.header("content-range"))
+            self._size = where.total if where else None
+            if verifier:
+                self._digest_part(verifier, known.offset)
+        else:
+            self._part.start()
+            self._size = response.length
+            self._part.versioned(
+                strong_validator(
+                    response.header("etag"),
+                    response.header("last-modified"),
+                    response.header("date"),
+                ),
+                self._size,
+            )
+        self._check_size(self._size)
+        if what is not Step.DONE:
+            self._stream(response, verifier)
+        self._check_whole(verifier)
+
+    def _stream(self, response: Response, verifier: Verifier | None) -> None:
+        part, meter, buffer = self._part, self._meter, self._lane.buffer
+        meter.update(part.size, self._size)
+        while count := response.readinto(buffer):
+            data = buffer[:count]
+            part.write(data)
+            self._received += count
+            if verifier:
+                verifier.update(data)
+            meter.update(part.size, self._size)
+            if meter.stopped():
+                raise AttemptFailed(FailureKind.CANCELLED, "the run was stopped", transient=True)
+            if self._size is None:
+                self._check_size(part.size)
+            if part.size >= NOTE_BYTES or time.monotonic() - self._started >= NOTE_SECONDS:
+                part.note()
+
+    def _digest_part(self, verifier: Verifier, length: int) -> None:
+        offset = 0
+        while offset < length:
+            count = self._part.read_back(self._lane.buffer[: length - offset], offset)
+            verifier.update(self._lane.buffer[:count])
+            offset += count
+
+    def _check_size(self, size: int | None) -> None:
+        wanted, most = self._task.size, self._lane.files.max_size
+        if size is None:
+            return
+        if most is not None and size > most:
+            raise AttemptFailed(FailureKind.SIZE, f"larger than --max-size ({size} bytes)")
+        if wanted is not None and self._size is not None and size != wanted:
+            raise AttemptFailed(FailureKind.SIZE, f"{size} bytes, the list says {wanted}")
+
+    def _check_whole(self, verifier: Verifier | None) -> None:
+        size, wanted, least = self._part.size, self._task.size, self._lane.files.min_size
+        if self._size is not None and size != self._size:
+            raise AttemptFailed(
+                FailureKind.TRUNCATED, f"{size} of {self._size} bytes", transient=True
+            )
+        if wanted is not None and size != wanted:
+            raise AttemptFailed(FailureKind.SIZE, f"{size} bytes, the list says {wanted}")
+        if least is not None and size < least:
+            raise AttemptFailed(FailureKind.SIZE, f"smaller than --min-size ({size} bytes)")
+        if verifier is not None and not verifier.agrees():
+            raise AttemptFailed(
+                FailureKind.CHECKSUM,
+                f"the digest is {verifier.actual()}, expected {verifier.expected}",
+            )
+
+    def _succeed(self, response: Response) -> Success:
+        files = self._lane.files
+        modified = http_seconds(response.header("last-modified")) if files.mtime else None
+        self._part.finish(self._task.path, modified, fsync=files.fsync)
+        assert self._url is not None
+        return Success(
+            "success",
+            self._task.id,
+            response.status,
+            self._url.request_url,
+            received=self._received,
+            size=self._part.size,
+            resumed_from=self._resumed_from,
+            seconds=time.monotonic() - self._started,
+            checksum=self._task.checksum,
+            message="" if response.framed else "length unverified",
+        )
+
+    def failed(self, fail: Fail) -> Fail:
+        """The failure with what the attempt found out; the part is kept if it can help."""
+        keep = fail.transient or fail.kind not in _USELESS or fail.retry_after is not None
+        try:
+            self._part.leave(keep=keep)
+        except OSError as exc:
+            if not fail.fatal:
+                fail = _system_failure(self._task, exc)
+        return fail._replace(
+            final_url=self._url.request_url if self._url else None,
+            received=self._received,
+            size=self._size,
+            resumed_from=self._resumed_from,
+            seconds=time.monotonic() - self._started,
+        )
+
+
+def _basic(userinfo: str) -> str:
+    """The Authorization value for a URL's userinfo (RFC 7617)."""
+    user, _, password = userinfo.partition(":")
+    raw = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+    return f"Basic {b64encode(raw).decode('ascii')}"
+
+
+def _retry_after(value: str | None, date: str | None) -> float | None:
+    """Seconds a Retry-After asks for (RFC 9110 section 10.2.3), by the server's own clock."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    until = http_seconds(text)
+    if until is None:
+        return None
+    sent = http_seconds(date)
+    return max(0.0, until - (time.time() if sent is None else sent))

@@ -1,0 +1,243 @@
+"""The part file: where bytes are until they are a whole file.
+
+A part lies in ``DIR/.pdl`` under a name made from its URL and path. A part worth going on with
+has a note beside it (JSON, the same name) that says which version of the file its bytes are of.
+The order of steps is what keeps versions apart: the old note goes before the old bytes, the new
+note comes before more than a little of the new bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdl.resume import Known, Validator
+
+if TYPE_CHECKING:
+    from pdl.model import SafePath
+
+STATE_DIRECTORY = ".pdl"
+SYNC_EVERY = 256 * 1024 * 1024
+"""Bytes after which a part is flushed to the disk, so that a power cut costs no more."""
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class InTheWay(Exception):
+    """Something stands where the file or its directory should be; the message says what."""
+
+
+def boot_id() -> str:
+    """Names this boot of the machine; empty where the system has no such name."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+class Part:
+    """One task's part file, from nothing or an earlier attempt's bytes to the final name.
+
+    Every method raises `OSError` as the system gives it.
+
+    Args:
+        directory: the output directory.
+        name: of the part, as ``HEX.part``.
+    """
+
+    def __init__(self, directory: str, name: str) -> None:
+        self._directory = directory
+        self._path = f"{directory}/{STATE_DIRECTORY}/{name}"
+        self._note = f"{self._path[:-5]}.json"
+        self._fd = -1
+        self._version: tuple[Validator, int | None] = (Validator(), None)
+        self._noted = False
+        self._synced = 0
+        self.size = 0
+
+    def known(self) -> Known | None:
+        """What can be gone on with; None when the file must start from nothing."""
+        try:
+            found = os.lstat(self._path)
+        except FileNotFoundError:
+            return None
+        note = self._read_note()
+        if note is None or not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            return None
+        validator, total, safe = note
+        offset = found.st_size if safe is None else min(found.st_size, safe)
+        if total is not None and offset > total:
+            return None
+        if offset == total:
+            offset -= 1  # its last byte again: the answer proves the version, with no special case
+        return Known(offset, validator, total) if offset > 0 else None
+
+    def _read_note(self) -> tuple[Validator, int | None, int | None] | None:
+        """The validator, the whole size, and how many bytes to believe (None: all)."""
+        try:
+            note = json.loads(Path(self._note).read_text(encoding="utf-8"))
+            validator = Validator(note["etag"], note["modified"])
+            total, synced, same_boot = note["total"], int(note["synced"]), note["boot"] == boot_id()
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        texts = all(text is None or isinstance(text, str) for text in validator)
+        if not texts or validator.if_range() is None or not isinstance(total, int | None):
+            return None
+        return validator, total, None if same_boot else synced
+
+    def start(self) -> None:
+        """Open an empty part; what an earlier attempt left is dropped, its note first."""
+        self._close()
+        self.size = 0
+        self._noted = False
+        self._synced = 0
+        try:
+            self._fd = os.open(self._path, _NEW, 0o666)
+        except FileExistsError:
+            self.discard()
+            self._fd = os.open(self._path, _NEW, 0o666)
+
+    def go_on(self, known: Known) -> None:
+        """Open the part to append at the known offset."""
+        self._fd = os.open(self._path, _OLD)
+        os.ftruncate(self._fd, known.offset)
+        os.lseek(self._fd, known.offset, os.SEEK_SET)
+        self.size = known.offset
+        self._version = (known.validator, known.total)
+        self._noted = True
+
+    def versioned(self, validator: Validator, total: int | None) -> None:
+        """Say which version the bytes are of; they can be gone on with if that is strong."""
+        self._version = (validator, total)
+
+    def write(self, data: memoryview) -> None:
+        """Append the bytes."""
+        while data:
+            count = os.write(self._fd, data)
+            self.size += count
+            data = data[count:]
+
+    def note(self) -> None:
+        """Make sure that a later attempt can go on with what is there, if anyone can."""
+        validator, total = self._version
+        if validator.if_range() is None:
+            return
+        if self.size - self._synced >= SYNC_EVERY:
+            os.fsync(self._fd)
+            self._synced = self.size
+        elif self._noted:
+            return
+        text = json.dumps(
+            {
+                "etag": validator.etag,
+                "modified": validator.modified,
+                "total": total,
+                "synced": self._synced,
+                "boot": boot_id(),
+            }
+        )
+        temporary = f"{self._note}.new"
+        Path(temporary).write_text(text, encoding="utf-8")
+        os.replace(temporary, self._note)  # noqa: PTH105 - paths here are strings, for speed
+        self._noted = True
+
+    def read_back(self, buffer: memoryview, offset: int) -> int:
+        """Fill some of `buffer` from the part, for digests of a part that is gone on with."""
+        return os.preadv(self._fd, [buffer], offset)
+
+    def finish(self, path: SafePath, modified: float | None, *, fsync: bool) -> None:
+        """Give the part its final name, atomically.
+
+        Args:
+            path: the final name.
+            modified: time of the last change in seconds since the epoch, or None for now.
+            fsync: flush the file and its directory to the disk.
+
+        Raises:
+            InTheWay: something that is no file stands there.
+        """
+        final = f"{self._directory}/{path}"
+        self._keep_mode(final)
+        if modified is not None:
+            with contextlib.suppress(OverflowError):
+                os.utime(self._fd, (modified, modified))
+        if fsync:
+            os.fsync(self._fd)
+        self._close()
+        self._rename(final, path)
+        if fsync:
+            _sync_directory(os.path.dirname(final))  # noqa: PTH120 - strings, for speed
+        if self._noted:
+            _remove(self._note)
+
+    def _keep_mode(self, final: str) -> None:
+        try:
+            old = os.lstat(final)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if stat.S_ISREG(old.st_mode):
+            os.fchmod(self._fd, stat.S_IMODE(old.st_mode) & 0o777)
+
+    def _rename(self, final: str, path: SafePath) -> None:
+        if "/" in path:
+            make_parents(self._directory, path)
+        try:
+            os.rename(self._path, final)  # noqa: PTH104 - strings, for speed
+        except IsADirectoryError as exc:
+            raise InTheWay(f"{path} is a directory") from exc
+
+    def leave(self, *, keep: bool) -> None:
+        """Close after a failed attempt; what cannot be gone on with is removed."""
+        try:
+            if keep and self._fd >= 0 and self.size:
+                self.note()
+        finally:
+            self._close()
+            if not keep or not self._noted:
+                self.discard()
+
+    def discard(self) -> None:
+        """Remove the part and its note, the note first."""
+        self._close()
+        _remove(self._note)
+        _remove(self._path)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def make_parents(directory: str, path: SafePath) -> None:
+    """Make the directories above `path`, following no link.
+
+    Raises:
+        InTheWay: a file or a link stands where a directory should be.
+    """
+    here = directory
+    for name in path.split("/")[:-1]:
+        here = f"{here}/{name}"
+        try:
+            os.mkdir(here)  # noqa: PTH102 - strings, for speed
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(here).st_mode):
+                raise InTheWay(f"{here} is not a directory") from None
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - strings, for speed
+
+
+def _sync_directory(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

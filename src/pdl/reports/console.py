@@ -1,0 +1,162 @@
+"""The final report: what a person reads when the run is over."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+from pdl.model import FailureKind, Item, Outcome, Result, Summary
+from pdl.render import count_text, duration_text, size_text
+from pdl.terminal import Out
+from pdl.urls import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SHOWN = 20
+"""Failures of one kind that are shown one by one."""
+
+_ADVICE = {
+    "invalid-url": "correct the line in the list",
+    "dns": "check the host's name",
+    "tls": "the server's certificate or TLS set-up is refused",
+    "truncated": "the server keeps closing the connection too early",
+    "protocol": "the server's answer breaks the rules of HTTP",
+    "redirect": "the redirects lead nowhere pdl may go",
+    "checksum": "the bytes are not those the list promises",
+    "size": "the file has not the size that was asked for",
+    "content": "the server sent a page in place of the file; is a login needed?",
+    "name": "give the file another name with out= in the list",
+    "exists": "a file of that name is there already",
+    "policy": "the options given forbid it",
+    "disk": "make room or give permission on this machine first",
+    "worker-died": "the process that downloaded it was killed; is memory short?",
+    "internal": "a mistake in pdl itself; please report it",
+    "http-401": "the server wants a user name and password",
+    "http-403": "the server refuses access",
+    "http-404": "the server has no such file",
+    "http-407": "the proxy wants a user name and password",
+    "http-410": "the file is gone for good",
+    "http-429": "the server wants fewer requests: try later, or with fewer jobs",
+}
+
+
+@dataclass
+class _Group:
+    """The failures of one kind: all counted, the first few kept."""
+
+    count: int = 0
+    transient: int = 0
+    shown: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        self.count += 1
+        self.transient += bool(result.transient)
+        if len(self.shown) < SHOWN:
+            self.shown.append(result)
+
+
+class ConsoleReport:
+    """One summary line, then the failures grouped by kind.
+
+    Args:
+        stream: where people look; None shows nothing.
+        quiet: print nothing when all went well.
+        lists: names of the files in which every failure stands, the failure list first.
+    """
+
+    def __init__(
+        self, stream: TextIO | None, *, quiet: bool = False, lists: Sequence[str] = ()
+    ) -> None:
+        self._out = Out(stream)
+        self._quiet = quiet
+        self._lists = tuple(lists)
+        self._groups: dict[str, _Group] = {}
+
+    def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
+        """Remember a failure."""
+        if result.outcome is Outcome.FAIL:
+            kind = result.kind or FailureKind.INTERNAL.value
+            self._groups.setdefault(kind, _Group()).add(result)
+
+    def finish(self, summary: Summary) -> None:
+        """Print the report."""
+        stopped = summary.left or summary.unread or summary.stopped_by is not None
+        if self._quiet and not self._groups and not stopped:
+            return
+        cancelled = self._groups.pop(FailureKind.CANCELLED.value, None)
+        lines = [summary_line(summary)]
+        # the largest group last: its end is what stands above the prompt
+        for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
+            lines += ["", *self._group_lines(kind, group)]
+        lines += _closing_lines(summary, cancelled, self._lists if self._groups else ())
+        self._out.write("".join(f"{printable(line)}\n" for line in lines))
+
+    def _group_lines(self, kind: str, group: _Group) -> list[str]:
+        lines = [f"{kind}: {count_text(group.count, 'failure')}; {_advice(kind, group)}"]
+        for result in group.shown:
+            lines += _failure_lines(result)
+        hidden = group.count - len(group.shown)
+        if hidden:
+            where = (
+                f"all are in {self._lists[0]}" if self._lists else "--failed FILE lists them all"
+            )
+            lines.append(f"  ... and {hidden} more; {where}")
+        return lines
+
+
+def summary_line(summary: Summary) -> str:
+    """The run in one line, as ``pdl: 943 succeeded, 55 failed, 1.2 GiB in 12.4 s (99 MiB/s)``."""
+    counts = [f"{summary.succeeded} succeeded"]
+    counts += [
+        f"{count} {word}"
+        for count, word in ((summary.skipped, "skipped"), (summary.unchanged, "unchanged"))
+        if count
+    ]
+    counts.append(f"{summary.failed} failed")
+    if summary.left or summary.unread:
+        counts.append(f"{summary.left}{' or more' if summary.unread else ''} left")
+    amount = f"{size_text(summary.bytes)} in {duration_text(summary.seconds)}"
+    if summary.bytes and summary.seconds > 0:
+        amount += f" ({size_text(summary.bytes / summary.seconds)}/s)"
+    return f"pdl: {_ending(summary)}{', '.join(counts)}, {amount}"
+
+
+def _ending(summary: Summary) -> str:
+    if summary.stopped_by is None:
+        return "stopped early: " if summary.left or summary.unread else ""
+    try:
+        name = signal.Signals(summary.stopped_by).name
+    except ValueError:
+        name = f"signal {summary.stopped_by}"
+    return f"interrupted by {name}: "
+
+
+def _advice(kind: str, group: _Group) -> str:
+    if group.transient == group.count:
+        again = "transient, trying again may help"
+    elif group.transient:
+        again = f"{group.transient} of them transient, trying those again may help"
+    else:
+        again = "permanent, trying again will not help by itself"
+    reason = _ADVICE.get(kind)
+    return f"{again} ({reason})" if reason else again
+
+
+def _failure_lines(result: Result) -> list[str]:
+    tried = count_text(result.attempts, "attempt") if result.attempts else "not tried"
+    place = f", {result.source}:{result.line}" if result.line else ""
+    reason = result.message or "no reason given"
+    return [f"  {result.url}", f"      {reason} ({tried}{place})"]
+
+
+def _closing_lines(summary: Summary, cancelled: _Group | None, lists: Sequence[str]) -> list[str]:
+    lines = []
+    if cancelled:
+        lines.append(f"{count_text(cancelled.count, 'item')} cancelled before the end")
+    if cancelled or summary.left or summary.unread:
+        lines.append("the same command again goes on from here")
+    if lists:
+        lines.append(f"the failures are listed in {', '.join(lists)}")
+    return ["", *lines] if lines else []

@@ -1,0 +1,100 @@
+"""The failure list: what failed, as a list that pdl can run.
+
+It holds each URL as it was listed, passwords and all, and is for its owner's eyes only. Each entry
+stands below a comment that says why it failed; a line that was no entry stands as a comment, for
+running it again would change nothing. A list without entries is a valid list too.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pdl.model import FailureKind, Item, Outcome, Result, Summary
+from pdl.render import count_text
+from pdl.reports.target import FileSink, Warn, warn_on_stderr
+from pdl.urls import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OWNER_ONLY = 0o600
+
+
+class FailedList:
+    """Writes the failure list; the old one stays until the new one is whole.
+
+    Args:
+        path: the list's name.
+        warn: told once if the list cannot be written to its end.
+
+    Raises:
+        UsageError: the path can be no file.
+        MachineError: the file cannot be made.
+    """
+
+    def __init__(self, path: str, warn: Warn = warn_on_stderr) -> None:
+        self._path = path
+        self._warn = warn
+        self._sources: set[str] = set()
+        self._count = 0
+        self._sink = FileSink(path, warn, mode=_OWNER_ONLY)
+        self._sink.write("# What failed, as a list: give this file to pdl to try just these.\n")
+
+    def record(self, result: Result, item: Item | None) -> None:
+        """Write the entry if it failed."""
+        self._sources.add(result.source)
+        if result.outcome is Outcome.FAIL:
+            self._count += 1
+            self._sink.write(entry_text(result, item))
+
+    def finish(self, summary: Summary) -> None:
+        """Put the list in place, unless it would replace the only copy of lines not yet read."""
+        if summary.unread and any(map(self._is_target, self._sources)):
+            self._sink.discard()
+            self._warn(f"{self._path} is the list itself and was not read to its end; it is kept")
+            return
+        if summary.unread:
+            self._sink.write("\n# The run was stopped before it had read its whole list.\n")
+        elif not self._count:
+            self._sink.write("# Nothing did.\n")
+        self._sink.commit()
+
+    def _is_target(self, source: str) -> bool:
+        try:
+            return os.path.samefile(source, self._path)  # noqa: PTH121 - a name, not always a path
+        except (OSError, ValueError):
+            return False
+
+
+def entry_text(result: Result, item: Item | None) -> str:
+    """One entry of the list with the comment above it; nothing in either can end its line."""
+    lasting = "transient" if result.transient else "permanent"
+    tried = count_text(result.attempts, "attempt")
+    kind = result.kind or FailureKind.INTERNAL.value
+    lines = [f"# {kind}, {lasting}, {tried}: {printable(result.message)}"]
+    if result.line:
+        lines.append(f"# from {printable(result.source)}:{result.line}")
+    if item is None:
+        lines.append(f"# {printable(result.url)}")
+    elif all(map(_fits, (item.url, *item.mirrors, *_options(item)))) and item.url[:1] != "#":
+        lines.append("\t".join((item.url, *item.mirrors)))
+        lines += [f"  {option}" for option in _options(item)]
+    else:
+        lines.append(f"# cannot be written as a line of a list: {printable(result.url)}")
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _options(item: Item) -> Iterator[str]:
+    named = (("out", item.out), ("dir", item.directory), ("checksum", item.checksum))
+    yield from (f"{name}={value}" for name, value in named if value is not None)
+    yield from (f"header={name}: {value}" for name, value in item.headers)
+
+
+def _fits(text: str) -> bool:
+    """Whether a list's line can hold `text` so that it is read back the same."""
+    return bool(text) and text == text.strip() and not any(map(_is_control, text))
+
+
+def _is_control(char: str) -> bool:
+    return char < " " or "\x7f" <= char <= "\x9f"

@@ -1,0 +1,43 @@
+"""Report files with one row an item, and the choice of their format by suffix."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from pdl.errors import UsageError
+from pdl.reports.json_ import JsonReport
+from pdl.reports.jsonl import JsonLinesReport
+from pdl.reports.target import FileSink, StreamSink, Warn, warn_on_stderr
+from pdl.urls import printable
+
+if TYPE_CHECKING:
+    from pdl.reports import Reporter
+
+_STDOUT = frozenset({"-", "/dev/stdout"})
+_KNOWN = ".jsonl .json"
+
+
+def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
+    """The reporter for `path`, chosen by its suffix; standard output takes JSON lines.
+
+    Args:
+        path: a file name; ``-`` or ``/dev/stdout`` is standard output.
+        warn: told once if the report cannot be written to its end.
+
+    Raises:
+        UsageError: the suffix stands for no format, or the path can be no file.
+        MachineError: the file cannot be made.
+    """
+    if path in _STDOUT:
+        return JsonLinesReport(StreamSink(sys.stdout, warn))
+    suffix = PurePath(path).suffix.lower()
+    if suffix == ".jsonl":
+        return JsonLinesReport(FileSink(path, warn, keep=True))
+    if suffix == ".json":
+        return JsonReport(FileSink(path, warn))
+    raise UsageError(
+        f"no report format is known by the suffix of {printable(path)}",
+        f"the name of a report ends in one of {_KNOWN}; - is JSON lines on standard output",
+    )

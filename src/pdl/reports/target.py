@@ -1,0 +1,164 @@
+"""Where a report goes: a file that is complete or untouched, or a stream.
+
+Rows go to ``NAME.xxxxxxxx.partial`` beside the target, which gets its name in one step at the end:
+a half-written report never replaces an old one. Every write is handed to the system at once, so
+after a ``kill -9`` the partial file holds all rows but perhaps the last.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import sys
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol, TextIO
+
+from pdl.errors import MachineError, UsageError
+from pdl.terminal import Out
+from pdl.urls import printable
+
+Warn = Callable[[str], None]
+"""Takes one line of text for people, which it makes safe to print itself."""
+
+_LONGEST = 255 - len(".00000000.partial")
+
+
+def warn_on_stderr(text: str) -> None:
+    """Print a warning where people look; for callers who pass no other way."""
+    Out(sys.stderr).write(f"pdl: {printable(text)}\n")
+
+
+class Sink(Protocol):
+    """Takes a report's text; what goes wrong after its construction is one warning."""
+
+    def write(self, text: str) -> None:
+        """Append `text`; a byte that came in as a surrogate goes out as that byte."""
+
+    def commit(self) -> None:
+        """The report is whole."""
+
+    def discard(self) -> None:
+        """The report is not wanted; an old one stays."""
+
+
+class StreamSink:
+    """Writes through to a stream, such as standard output."""
+
+    def __init__(self, stream: TextIO | None, warn: Warn) -> None:
+        self._out = Out(stream)
+        self._warn = warn
+
+    def write(self, text: str) -> None:
+        """Append `text`; the first failure is a warning, the rest is dropped."""
+        before = self._out.broken
+        self._out.write(text)
+        if self._out.broken and not before:
+            self._warn("the report cannot be written to its stream; the rest of it is lost")
+
+    def commit(self) -> None:
+        """Nothing is left to do."""
+
+    def discard(self) -> None:
+        """What is written is written."""
+
+
+class FileSink:
+    """A file that gets its name when it is whole.
+
+    Args:
+        path: the name; what is no regular file (a pipe, a device) is written to directly.
+        warn: takes the one warning.
+        mode: permission bits; None takes those of the file it replaces, else the umask's.
+        keep: leave the partial file after a crash of this process, because it can be read.
+
+    Raises:
+        MachineError: the system refuses to make the file.
+        UsageError: the path can be no file.
+    """
+
+    def __init__(
+        self, path: str, warn: Warn, *, mode: int | None = None, keep: bool = False
+    ) -> None:
+        self._path = Path(path)
+        self._warn = warn
+        self._partial: Path | None = None
+        try:
+            self._file = self._open(mode)
+        except (IsADirectoryError, NotADirectoryError, FileNotFoundError, ValueError) as error:
+            raise UsageError(f"cannot write {printable(path)}: {_reason(error)}") from error
+        except OSError as error:
+            raise MachineError(f"cannot write {printable(path)}: {_reason(error)}") from error
+        doomed = None if keep else self._partial
+        self._crash = weakref.finalize(self, _abandon, self._file, doomed, os.getpid())
+
+    def write(self, text: str) -> None:
+        """Append `text`."""
+        if self._file.closed:
+            return
+        try:
+            self._file.write(text.encode("utf-8", "surrogateescape"))
+            self._file.flush()
+        except OSError as error:
+            self._fail(error)
+
+    def commit(self) -> None:
+        """Give the file its name."""
+        if self._file.closed:
+            return
+        try:
+            self._file.close()
+            if self._partial is not None:
+                self._partial.replace(self._path)
+        except OSError as error:
+            self._fail(error)
+        self._crash.detach()
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._crash.detach()
+        _abandon(self._file, self._partial, os.getpid())
+
+    def _open(self, mode: int | None) -> BinaryIO:
+        old = self._path.stat() if self._path.exists() else None
+        if old is not None and stat.S_ISDIR(old.st_mode):
+            raise IsADirectoryError(0, "it is a directory")
+        if old is not None and not stat.S_ISREG(old.st_mode):
+            return self._path.open("wb")
+        # where the name is a link, the file behind it is replaced and the link stays
+        self._path = self._path.resolve()
+        self._partial, file = _create(self._path, 0o666 if mode is None else mode)
+        if old is not None and mode is None:
+            os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+        return file
+
+    def _fail(self, error: OSError) -> None:
+        self.discard()
+        self._warn(f"cannot write {self._path}: {_reason(error)}; it was not updated")
+
+
+def _create(path: Path, mode: int) -> tuple[Path, BinaryIO]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
+    while True:
+        partial = path.with_name(f"{stem}.{secrets.token_hex(4)}.partial")
+        try:
+            return partial, os.fdopen(os.open(partial, flags, mode), "wb")
+        except FileExistsError:
+            continue
+
+
+def _abandon(file: BinaryIO, partial: Path | None, owner: int) -> None:
+    with suppress(OSError):  # closing is where some systems first tell of a full disk
+        file.close()
+    # a forked worker holds a copy of its parent's sink and must not clean up for it
+    if partial is not None and os.getpid() == owner:
+        with suppress(OSError):  # a stray partial file does no harm, and nobody is left to tell
+            partial.unlink()
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)

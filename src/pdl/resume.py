@@ -1,0 +1,156 @@
+"""Whether and how a part goes on: validators, Content-Range, and what an answer means for a part.
+
+The rule that everything here serves: two versions of a file are never joined. A part goes on only
+from an answer to a request that carried a strong validator in If-Range, and only if the answer's
+Content-Range fits what the part has.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+PARTIAL_CONTENT = 206
+RANGE_NOT_SATISFIABLE = 416
+OK = 200
+
+_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
+_CONTENT_RANGE = re.compile(r"bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
+
+
+class Validator(NamedTuple):
+    """What tells one version of a file from another (RFC 9110 section 8.8).
+
+    Attributes:
+        etag: strong entity tag with its quotes, or None.
+        modified: Last-Modified as sent, where it is strong, or None.
+    """
+
+    etag: str | None = None
+    modified: str | None = None
+
+    def if_range(self) -> str | None:
+        """The If-Range value; None when there is nothing strong to send."""
+        return self.etag or self.modified
+
+
+def http_seconds(value: str | None) -> float | None:
+    """Seconds since the epoch of an HTTP date (RFC 9110 section 5.6.7), or None if it is none."""
+    if value is None:
+        return None
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def strong_validator(etag: str | None, modified: str | None, date: str | None) -> Validator:
+    """What of an answer's fields may be sent in If-Range.
+
+    A weak entity tag never may. A Last-Modified may when the answer is at least a second younger
+    (RFC 9110 section 8.8.2.2): a change after it would then have shown as another second.
+    """
+    if etag is not None and _ETAG.fullmatch(etag):
+        return Validator(etag=etag)
+    changed, sent = http_seconds(modified), http_seconds(date)
+    if etag is None and changed is not None and sent is not None and sent - changed >= 1:
+        return Validator(modified=modified)
+    return Validator()
+
+
+class ContentRange(NamedTuple):
+    """A Content-Range of bytes (RFC 9110 section 14.4); None is what the server left open."""
+
+    first: int | None
+    last: int | None
+    total: int | None
+
+
+def parse_content_range(value: str | None) -> ContentRange | None:
+    """Read the field; None if it is absent, malformed or contradicts itself."""
+    match = _CONTENT_RANGE.fullmatch(value.strip()) if value is not None else None
+    if match is None:
+        return None
+    first, last, total = (int(g) if g and g != "*" else None for g in match.groups())
+    if first is None and total is None:
+        return None
+    if first is not None and last is not None:
+        if last < first or (total is not None and last >= total):
+            return None
+    return ContentRange(first, last, total)
+
+
+class Step(enum.Enum):
+    """What is done with an answer's body."""
+
+    WRITE = "write it from the start"
+    APPEND = "append it to the part"
+    DONE = "the part is already whole"
+    AGAIN = "drop the part and ask again without a range"
+    REFUSE = "it is no answer to what was asked"
+
+
+class Known(NamedTuple):
+    """What is known of a part: its bytes, the version they are of, and the whole size or None."""
+
+    offset: int
+    validator: Validator
+    total: int | None
+
+
+class Answered(NamedTuple):
+    """What of an answer's head matters here; `etag` and `modified` as sent."""
+
+    status: int
+    content_range: str | None
+    length: int | None
+    etag: str | None
+    modified: str | None
+
+
+def step(known: Known | None, answer: Answered) -> Step:
+    """Decide for an answer with status 200, 206 or 416.
+
+    Args:
+        known: the part a range was asked for; None if none was.
+        answer: the head's fields.
+    """
+    if answer.status == OK:
+        return Step.WRITE
+    if known is None:
+        return Step.REFUSE
+    where = parse_content_range(answer.content_range)
+    if where is None or not same_version(known.validator, answer):
+        return Step.AGAIN
+    if answer.status == RANGE_NOT_SATISFIABLE:
+        whole = where.first is None and where.total == known.offset
+        # Without a validator in the answer, equal length alone proves nothing.
+        return Step.DONE if whole and _confirms(known.validator, answer) else Step.AGAIN
+    return Step.APPEND if _fits(known, where, answer.length) else Step.AGAIN
+
+
+def _fits(known: Known, where: ContentRange, length: int | None) -> bool:
+    if where.first != known.offset or where.last is None:
+        return False
+    if known.total is not None and where.total not in {None, known.total}:
+        return False
+    if where.total is not None and where.last + 1 != where.total:
+        return False  # a shorter range than asked for is allowed, and not worth a second rule
+    return length is None or length == where.last - where.first + 1
+
+
+def same_version(validator: Validator, answer: Answered) -> bool:
+    """Whether nothing in the answer says that it is of another version."""
+    if validator.etag is not None and answer.etag is not None:
+        return answer.etag == validator.etag
+    if validator.modified is not None and answer.modified is not None:
+        return answer.modified == validator.modified
+    return True
+
+
+def _confirms(validator: Validator, answer: Answered) -> bool:
+    if validator.etag is not None:
+        return answer.etag == validator.etag
+    return validator.modified is not None and answer.modified == validator.modified

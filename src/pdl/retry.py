@@ -1,0 +1,73 @@
+"""When an attempt is made again: an immutable policy, asked with time and chance passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pdl.model import Fail, FailureKind
+from pdl.settings import RetrySettings
+
+_MAX_DOUBLINGS = 40
+THROTTLED = frozenset({429, 503})
+"""Statuses by which a server says that it has too much to do."""
+
+
+class Decision(NamedTuple):
+    """What becomes of a failed attempt.
+
+    Attributes:
+        delay: seconds until the next attempt; None gives up.
+        pause_host: seconds in which nothing else is asked of the host; 0 for none.
+        reason: why it was given up, where the failure alone does not say it; else empty.
+    """
+
+    delay: float | None
+    pause_host: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Which failures are worth another attempt, and when.
+
+    Attributes:
+        settings: see `RetrySettings`.
+    """
+
+    settings: RetrySettings = RetrySettings()
+
+    def decide(self, fail: Fail, attempts: int, chance: float) -> Decision:
+        """Decide after a failed attempt.
+
+        Args:
+            fail: how it failed.
+            attempts: how many there were, this one included; from 1.
+            chance: a random number in [0, 1), for the jitter.
+        """
+        if not self.transient(fail):
+            return Decision(None)
+        if attempts > self.settings.retries:
+            return Decision(None)
+        asked = fail.retry_after
+        if asked is not None and asked > self.settings.max_wait:
+            return Decision(
+                None,
+                reason=f"the server asks to wait {asked:.0f} s, --max-retry-wait allows "
+                f"{self.settings.max_wait:.0f} s",
+            )
+        delay = self.backoff(attempts, chance)
+        if asked is None:
+            return Decision(delay)
+        return Decision(max(asked, delay), pause_host=asked)
+
+    def transient(self, fail: Fail) -> bool:
+        """Whether the same request may succeed later."""
+        if fail.kind is FailureKind.HTTP:
+            return fail.status in self.settings.statuses
+        return fail.transient
+
+    def backoff(self, attempts: int, chance: float) -> float:
+        """Seconds to wait after that many attempts: exponential, with full jitter."""
+        doubled = self.settings.wait * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
+        return min(doubled, self.settings.max_wait) * chance
