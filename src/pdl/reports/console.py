@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Failures of one kind that are shown one by one."""
 
-_ADVICE = {
+_REASONS = {
     "invalid-url": "correct the line in the list",
     "dns": "check the host's name",
     "tls": "the server's certificate or TLS set-up is refused",
@@ -94,7 +94,8 @@ class ConsoleReport:
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
     def _group_lines(self, kind: str, group: _Group) -> list[str]:
-        lines = [f"{kind}: {count_text(group.count, 'failure')}; {_advice(kind, group)}"]
+        reason = f", {_REASONS[kind]}" if kind in _REASONS else ""
+        lines = [f"{kind}: {count_text(group.count, 'failure')}{reason} ({_again(group)})"]
         for result in group.shown:
             lines += _failure_lines(result)
         hidden = group.count - len(group.shown)
@@ -133,15 +134,12 @@ def _ending(summary: Summary) -> str:
     return f"interrupted by {name}: "
 
 
-def _advice(kind: str, group: _Group) -> str:
+def _again(group: _Group) -> str:
     if group.transient == group.count:
-        again = "transient, trying again may help"
-    elif group.transient:
-        again = f"{group.transient} of them transient, trying those again may help"
-    else:
-        again = "permanent, trying again will not help by itself"
-    reason = _ADVICE.get(kind)
-    return f"{again} ({reason})" if reason else again
+        return "transient, trying again may help"
+    if group.transient:
+        return f"{group.transient} transient, trying those again may help"
+    return "permanent, trying again will not help by itself"
 
 
 def _failure_lines(result: Result) -> list[str]:

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import io
+import re
+import signal
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.model import Outcome, Result, Summary
+from pdl.reports.console import SHOWN, ConsoleReport, summary_line
+
+NOT_AGAIN = "permanent, trying again will not help by itself"
+OK = Result("urls.txt", 1, "http://h/a", None, "a", Outcome.SUCCESS, attempts=1)
+
+
+def failure(number: int, kind: str = "http-404", **more: object) -> Result:
+    fail = Result(
+        "urls.txt", number, f"http://h/{number}", None, None, Outcome.FAIL, kind,
+        transient=False, attempts=1, message="Not Found",
+    )  # fmt: skip
+    return fail._replace(**more)  # type: ignore[arg-type]
+
+
+def report(*results: Result, summary: Summary | None = None, **options: object) -> list[str]:
+    stream = io.StringIO()
+    console = ConsoleReport(stream, **options)  # type: ignore[arg-type]
+    for result in results:
+        console.record(result, None)
+    failed = sum(result.outcome is Outcome.FAIL for result in results)
+    console.finish(summary or Summary(succeeded=len(results) - failed, failed=failed))
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("summary", "line"),
+    [
+        (Summary(), "pdl: 0 succeeded, 0 failed, 0 B in 0.0 s"),
+        (
+            Summary(9, 2, 3, 55, 0, 1 << 30, 16.0),
+            "pdl: 9 succeeded, 2 skipped, 3 unchanged, 55 failed, 1.00 GiB in 16.0 s (64.0 MiB/s)",
+        ),
+        (
+            Summary(5, left=7, seconds=60, stopped_by=signal.SIGINT),
+            "pdl: interrupted by SIGINT: 5 succeeded, 0 failed, 7 left, 0 B in 1 min 00 s",
+        ),
+        (
+            Summary(5, left=7, stopped_by=999, unread=True),
+            "pdl: interrupted by signal 999: 5 succeeded, 0 failed, 7 or more left, 0 B in 0.0 s",
+        ),
+        (
+            Summary(failed=9, left=1),
+            "pdl: stopped early: 0 succeeded, 9 failed, 1 left, 0 B in 0.0 s",
+        ),
+    ],
+)
+def test_the_summary_line(summary: Summary, line: str) -> None:
+    assert summary_line(summary) == line
+
+
+def test_a_failure_says_where_why_how_often_and_whether_again() -> None:
+    flaky = failure(8, "timeout", transient=True, attempts=4, message="no byte for 60 s")
+    assert report(OK, failure(7), flaky, failure(9)) == [
+        "pdl: 1 succeeded, 3 failed, 0 B in 0.0 s",
+        "",
+        "timeout: 1 failure (transient, trying again may help)",
+        "  http://h/8",
+        "      no byte for 60 s (4 attempts, urls.txt:8)",
+        "",
+        f"http-404: 2 failures, the server has no such file ({NOT_AGAIN})",
+        "  http://h/7",
+        "      Not Found (1 attempt, urls.txt:7)",
+        "  http://h/9",
+        "      Not Found (1 attempt, urls.txt:9)",
+    ]
+
+
+def test_what_has_no_line_message_or_attempt_still_reads_well() -> None:
+    assert report(failure(0, "policy", attempts=0, message=""))[-1] == (
+        "      no reason given (not tried)"
+    )
+
+
+def test_a_kind_with_both_sorts_says_how_many() -> None:
+    lines = report(failure(1, "dns"), failure(2, "dns", transient=True))
+    assert lines[2].endswith(" (1 transient, trying those again may help)")
+
+
+@pytest.mark.parametrize(
+    ("lists", "where"),
+    [
+        ((), "  ... and 5 more; --failed FILE lists them all"),
+        (("bad.txt", "r.jsonl"), "  ... and 5 more; all are in bad.txt"),
+    ],
+)
+def test_past_twenty_of_a_kind_the_rest_is_counted(lists: tuple[str, ...], where: str) -> None:
+    lines = report(*(failure(n) for n in range(1, SHOWN + 6)), lists=lists)
+    assert where in lines
+    assert sum(line.startswith("  http") for line in lines) == SHOWN
+    assert (lines[-1] == "the failures are listed in bad.txt, r.jsonl") == bool(lists)
+
+
+def test_the_report_of_a_stopped_run_says_how_to_go_on() -> None:
+    stopped = Summary(1, failed=0, left=2, stopped_by=signal.SIGTERM)
+    lines = report(OK, failure(2, "cancelled"), failure(3, "cancelled"), summary=stopped)
+    assert lines[1:] == [
+        "",
+        "2 items cancelled before the end",
+        "the same command again goes on from here",
+    ]
+
+
+def test_quiet_is_silent_when_all_is_well_and_only_then() -> None:
+    assert report(OK, quiet=True) == []
+    assert report(OK, failure(1), quiet=True)
+    assert report(OK, quiet=True, summary=Summary(1, stopped_by=signal.SIGINT))
+    assert report(OK, quiet=True, summary=Summary(1, unread=True))
+
+
+def test_memory_does_not_grow_with_the_failures() -> None:
+    console = ConsoleReport(io.StringIO())
+    for number in range(50):
+        console.record(failure(number), None)
+    tracemalloc.start()
+    for number in range(20_000):
+        console.record(failure(number), None)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 500_000  # the interpreter keeps some thousands of freed tuples
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_control_character_gets_through(url: str, message: str, source: str) -> None:
+    lines = "\n".join(report(failure(1, url=url, message=message, source=source), lists=(url,)))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", lines)
+    assert lines.count("\n") == 6
+
+
+def test_a_stream_that_is_gone_is_no_matter() -> None:
+    stream = io.StringIO()
+    stream.close()
+    ConsoleReport(stream).finish(Summary())
+    ConsoleReport(None).finish(Summary())
