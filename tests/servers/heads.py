@@ -62,6 +62,12 @@ def status_line_endless() -> Script:
     return (Then(Raw(b"HTTP/1.1 200 "), Raw(lambda: itertools.repeat(piece, 256)), Close()),)
 
 
+def status_with_escapes() -> Script:
+    """A reason that would colour the terminal and ring its bell, were it shown raw."""
+    red = b"HTTP/1.1 404 \x1b[31mred\x07\x1b]0;title\x07\r\nContent-Length: 0\r\n\r\n"
+    return (Raw(red),)
+
+
 def http_0_9() -> Script:
     return _then_close(BODY)
 
@@ -109,7 +115,7 @@ def continue_first() -> Script:
 
 def continue_flood() -> Script:
     some = head(100) * 100
-    return (Then(Raw(lambda: itertools.repeat(some, 10_000), rate=2_000_000), Close()),)
+    return (Then(Raw(lambda: itertools.repeat(some, 100_000), rate=1_000_000), Close()),)
 
 
 def switching_protocols() -> Script:
@@ -232,6 +238,7 @@ FAULTS = (
     Fault(http_0_9, _BROKEN),
     Fault(status_line_malformed, _BROKEN),
     Fault(status_out_of_range, ("http-999", "protocol")),
+    Fault(status_with_escapes, ("http-404", "protocol")),
     Fault(header_without_colon, _BROKEN),
     Fault(header_with_nul, _BROKEN),
     # RFC 9112 section 5.1 binds servers and proxies alone; a client may take or refuse it.

@@ -14,8 +14,8 @@ from servers.row import BODY, ETAG, Fault
 if TYPE_CHECKING:
     from servers.wire import Exchange, Script
 
-SECRET = "userinfo-in-location"
-"""A password that must show nowhere."""
+SECRET = "secret-of-the-server"
+"""A password, or a cookie, that must show nowhere else."""
 _GOOD = File(BODY, etag=ETAG)
 _HOPS = 1_000
 _HUGE_MEGABYTES = 300
@@ -78,7 +78,8 @@ def redirect_other_origin() -> Script:
     """From the address to ``localhost``: another host, so another origin, on the same server."""
 
     def away(exchange: Exchange) -> None:
-        _to(_here(exchange, "final").replace("127.0.0.1", "localhost"))(exchange)
+        there = _here(exchange, "final").replace("127.0.0.1", "localhost")
+        Reply(302, (("Set-Cookie", f"c={SECRET}; Path=/"), ("Location", there)))(exchange)
 
     return (away, _GOOD)
 
