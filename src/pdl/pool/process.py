@@ -11,9 +11,9 @@ through them. Instead:
 * Each worker process is born with a **link**: a task pipe it reads and an `OutcomeQueue` it alone
   writes. The Pool makes its processes through the context it is given; ours makes them with links.
 * The worker's serve loop is the Pool's initializer and never returns.
-* The main process remembers which tasks each worker holds. When the outcome queue ends (the kernel
-  closes a dead writer's pipe), what the pipe still had is taken first; then the worker's unanswered
-  tasks are reported as `Died`, once. The Pool has meanwhile started another worker.
+* The main process remembers which tasks each worker holds. When the outcome queue ends (a dead
+  writer's pipe is closed by the kernel), what the pipe still had is taken first; then the worker's
+  unanswered tasks are reported as `Died`, once. The Pool has meanwhile started another worker.
 * A worker holds one task a lane, and a little more when files are fast, so that it need not wait
   for messages. What waits behind something slow is called back and goes to another worker.
 * The main process alone holds the other end of the task pipe. When it dies, in whatever way, the
@@ -344,11 +344,15 @@ class ProcessPool:
     def _missing(self, link: Link) -> int:
         return link.window(self._lanes) - len(link.held)
 
+    def _fullness(self, link: Link) -> tuple[bool, int]:
+        held = len(link.held)
+        return (True, -self._missing(link)) if held >= self._lanes else (False, held)
+
     def submit(self, tasks: Sequence[Task]) -> None:
         """See `pdl.pool.Pool.submit`. Lanes are filled evenly before anything waits."""
         given: dict[Link, list[Task]] = {}
         for task in tasks:
-            link = min(self._nursery.links, key=lambda link: len(link.held))
+            link = min(self._nursery.links, key=self._fullness)
             link.held[task.id] = None
             given.setdefault(link, []).append(task)
         for link, its in given.items():
