@@ -107,6 +107,7 @@ def everything(display: Display, total: int | None = 10) -> None:
     """Call all a display has, with a clock that runs past every interval."""
     live = [Transfer("dir/日本語-" + "long" * 30, 3 * MIB, 9 * MIB), Transfer("b", 2 * MIB, None)]
     display.tick([], 0, total, 100.0)
+    display.tick([], 0, total, 100.1)
     display.tick(live, 5 * MIB, total, 101.0)
     display.record(OK)
     display.record(BAD)
@@ -490,7 +491,10 @@ display.notice("careful")
 display.close()
 """
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=full, check=False)
+        # the interpreter's buffers are the point: without them there is nothing left to fail
+        buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdout=full, stderr=full, env=buffered, check=False)
     assert done.returncode == 0
 
 

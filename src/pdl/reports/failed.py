@@ -8,11 +8,13 @@ running it again would change nothing. A list without entries is a valid list to
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind, Item, Outcome, Result, Summary
 from pdl.render import count_text
 from pdl.reports.target import FileSink, Warn, warn_on_stderr
+from pdl.sources.lines import MAX_LINE
 from pdl.urls import printable
 
 if TYPE_CHECKING:
@@ -77,24 +79,38 @@ def entry_text(result: Result, item: Item | None) -> str:
         lines.append(f"# from {printable(result.source)}:{result.line}")
     if item is None:
         lines.append(f"# {printable(result.url)}")
-    elif all(map(_fits, (item.url, *item.mirrors, *_options(item)))) and item.url[:1] != "#":
-        lines.append("\t".join((item.url, *item.mirrors)))
-        lines += [f"  {option}" for option in _options(item)]
     else:
-        lines.append(f"# cannot be written as a line of a list: {printable(result.url)}")
+        lines += _item_lines(item) or [f"# no line of a list can hold {printable(result.url)}"]
     return "\n" + "\n".join(lines) + "\n"
 
 
+def _item_lines(item: Item) -> list[str] | None:
+    """The entry as it was listed, or None where it would not be read back the same."""
+    options = list(_options(item))
+    whole = item.url and not item.url.startswith("#")
+    if not whole or not all(map(_fits, (item.url, *item.mirrors, *options))):
+        return None
+    lines = ["\t".join((item.url, *item.mirrors)), *(f"  {option}" for option in options)]
+    return lines if all(len(line.encode()) <= MAX_LINE for line in lines) else None
+
+
 def _options(item: Item) -> Iterator[str]:
-    named = (("out", item.out), ("dir", item.directory), ("checksum", item.checksum))
-    yield from (f"{name}={value}" for name, value in named if value is not None)
+    if item.out:
+        yield f"out={item.out}"
+    if item.directory:
+        yield f"dir={item.directory}"
+    if item.checksum:
+        algorithm, _, digits = item.checksum.partition(":")
+        # aria2's spelling, so that it can run the list too
+        yield f"checksum={re.sub('^sha(?=[0-9]+$)', 'sha-', algorithm)}={digits}"
     yield from (f"header={name}: {value}" for name, value in item.headers)
 
 
 def _fits(text: str) -> bool:
-    """Whether a list's line can hold `text` so that it is read back the same."""
-    return bool(text) and text == text.strip() and not any(map(_is_control, text))
+    """Whether a list's line can hold `text` and give the same back."""
+    return text == text.strip() and not any(map(_is_barred, text))
 
 
-def _is_control(char: str) -> bool:
-    return char < " " or "\x7f" <= char <= "\x9f"
+def _is_barred(char: str) -> bool:
+    # controls, among them whatever ends a line anywhere, and halves of characters
+    return char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff"

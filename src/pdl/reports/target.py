@@ -36,7 +36,7 @@ class Sink(Protocol):
     """Takes a report's text; what goes wrong after its construction is one warning."""
 
     def write(self, text: str) -> None:
-        """Append `text`; a byte that came in as a surrogate goes out as that byte."""
+        """Append `text`, in UTF-8."""
 
     def commit(self) -> None:
         """The report is whole."""
@@ -100,7 +100,7 @@ class FileSink:
         if self._file.closed:
             return
         try:
-            self._file.write(text.encode("utf-8", "surrogateescape"))
+            self._file.write(text.encode("utf-8", "backslashreplace"))
             self._file.flush()
         except OSError as error:
             self._fail(error)
