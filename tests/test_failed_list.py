@@ -28,7 +28,7 @@ FULL = ITEM._replace(
     mirrors=("http://m1/a", "http://m2/a"),
     out="b.bin",
     directory="sub",
-    checksum="sha-256:" + "0" * 64,
+    checksum="sha256:" + "0" * 64,
     headers=(("X-Key", "s3cret"), ("Accept", "*/*")),
 )
 
@@ -152,12 +152,11 @@ def without_place(item: Item) -> Item:
 
 
 def test_everything_an_entry_can_say_is_read_back(tmp_path: Path) -> None:
-    full = FULL._replace(checksum="sha256:" + "0" * 64)
-    text = written(tmp_path / "failed.txt", (BAD, full), (BAD, None), (BAD, ITEM))
+    text = written(tmp_path / "failed.txt", (BAD, FULL), (BAD, None), (BAD, ITEM))
     first, second = read_back(text)
     assert isinstance(first, Item)
     assert isinstance(second, Item)
-    assert without_place(first) == without_place(full)
+    assert without_place(first) == without_place(FULL)
     assert without_place(second) == without_place(ITEM)
 
 
