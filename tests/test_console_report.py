@@ -107,7 +107,6 @@ def test_the_report_of_a_stopped_run_says_how_to_go_on() -> None:
     lines = report(OK, failure(2, "cancelled"), failure(3, "cancelled"), summary=stopped)
     assert lines[1:] == [
         "",
-        "2 items cancelled before the end",
         "the same command again goes on from here",
     ]
 

@@ -200,6 +200,19 @@ def test_plain_does_without_a_total() -> None:
     assert stream.getvalue() == "pdl: 0 done, 0 failed, 0 in flight, 0 B, 0 B/s\n"
 
 
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("mode", ["plain", "bar"])
+def test_what_a_stop_cancelled_is_neither_done_nor_failed_nor_a_line(mode: ProgressMode) -> None:
+    stream = Terminal()
+    display = make_display(mode, stream, quiet=False, verbose=1)
+    display.tick([], 0, 10, 0.0)
+    display.record(BAD._replace(kind="cancelled"))
+    assert stream.getvalue() == ""
+    display.tick([], 0, 10, 31.0)
+    assert "cancelled" not in stream.getvalue()
+    assert "0 failed" in stream.getvalue()
+
+
 # --- json ---------------------------------------------------------------------------------
 
 

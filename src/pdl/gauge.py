@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pdl.model import Outcome, Result, Transfer
+from pdl.model import FailureKind, Outcome, Result, Transfer
 
 _SHORTEST = 0.001
 """Seconds; a rate over less is noise."""
@@ -59,7 +59,9 @@ class Tally:
         self._files = Smoothed(20.0)
 
     def record(self, result: Result) -> None:
-        """Count one finished line."""
+        """Count one finished line; one that a stop of the run cancelled is not."""
+        if was_cancelled(result):
+            return
         self.done += 1
         self.failed += result.outcome is Outcome.FAIL
 
@@ -135,3 +137,8 @@ class Slots:
 
 def _extent(transfer: Transfer) -> int:
     return max(transfer.received, transfer.size or 0)
+
+
+def was_cancelled(result: Result) -> bool:
+    """Whether the item was left unfinished because the run was stopped."""
+    return result.kind == FailureKind.CANCELLED.value

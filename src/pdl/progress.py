@@ -15,7 +15,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from pdl.gauge import Slots, Tally
+from pdl.gauge import Slots, Tally, was_cancelled
 from pdl.model import Outcome, Result, Retrying, Transfer
 from pdl.render import (
     clock_text,
@@ -162,9 +162,10 @@ class PlainDisplay(SilentDisplay):
         self._next: float | None = None
 
     def record(self, result: Result) -> None:
-        """A line for a failure, and with `verbose` for anything."""
+        """A line for a failure, and with `verbose` for anything but the many a stop leaves."""
         self._tally.record(result)
-        if self._verbose or result.outcome is Outcome.FAIL:
+        wanted = self._verbose or result.outcome is Outcome.FAIL
+        if wanted and not was_cancelled(result):
             self._out.write(_result_line(result) + "\n")
 
     def retrying(self, event: Retrying) -> None:
@@ -199,7 +200,7 @@ class BarDisplay(SilentDisplay):
     def record(self, result: Result) -> None:
         """With `verbose`, a line above the bar at the next tick."""
         self._tally.record(result)
-        if self._verbose:
+        if self._verbose and not was_cancelled(result):
             self._above.append(_result_line(result))
 
     def retrying(self, event: Retrying) -> None:

@@ -75,8 +75,8 @@ class ConsoleReport:
         self._groups: dict[str, _Group] = {}
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
-        """Remember a failure."""
-        if result.outcome is Outcome.FAIL:
+        """Remember a failure; what a stop of the run cancelled is told as one number."""
+        if result.outcome is Outcome.FAIL and result.kind != FailureKind.CANCELLED.value:
             kind = result.kind or FailureKind.INTERNAL.value
             self._groups.setdefault(kind, _Group()).add(result)
 
@@ -85,12 +85,11 @@ class ConsoleReport:
         stopped = summary.left or summary.unread or summary.stopped_by is not None
         if self._quiet and not self._groups and not stopped:
             return
-        cancelled = self._groups.pop(FailureKind.CANCELLED.value, None)
         lines = [summary_line(summary)]
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *self._group_lines(kind, group)]
-        lines += _closing_lines(summary, cancelled, self._lists if self._groups else ())
+        lines += _closing_lines(summary, self._lists if self._groups else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
     def _group_lines(self, kind: str, group: _Group) -> list[str]:
@@ -149,11 +148,9 @@ def _failure_lines(result: Result) -> list[str]:
     return [f"  {result.url}", f"      {reason} ({tried}{place})"]
 
 
-def _closing_lines(summary: Summary, cancelled: _Group | None, lists: Sequence[str]) -> list[str]:
+def _closing_lines(summary: Summary, lists: Sequence[str]) -> list[str]:
     lines = []
-    if cancelled:
-        lines.append(f"{count_text(cancelled.count, 'item')} cancelled before the end")
-    if cancelled or summary.left or summary.unread:
+    if summary.left or summary.unread:
         lines.append("the same command again goes on from here")
     if lists:
         lines.append(f"the failures are listed in {', '.join(lists)}")
