@@ -8,10 +8,12 @@ with the lines and comes out at the other end.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pdl.model import BadLine, Item
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 Entry = Item | BadLine
 """What one line of a list turns out to be."""

@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MAX_LINE = 64 * 1024
-"""Bytes a line may have."""
+"""Bytes a line may have, and a chunk."""
 
 
 def split_lines(chunks: Iterable[Line]) -> Iterator[Line]:
     """Cut chunks at line feeds; the last line needs none.
 
     Of a line longer than `MAX_LINE` the first `MAX_LINE` + 1 bytes are given, the rest is skipped.
-    A pause is passed on; the line that is not complete by then waits.
+    A pause is passed on; a line that is not complete by then waits.
+
+    Args:
+        chunks: at most `MAX_LINE` bytes each.
     """
     begun = b""
     skipping = False
@@ -31,16 +34,12 @@ def split_lines(chunks: Iterable[Line]) -> Iterator[Line]:
         if rest:
             if not skipping:
                 yield begun[: MAX_LINE + 1]
-            begun = rest.pop()
             skipping = False
-            yield from (line[: MAX_LINE + 1] for line in rest) if _long(chunk) else rest
-        if len(begun) > MAX_LINE:
+            begun = rest.pop()
+            yield from rest
+        elif len(begun) > MAX_LINE:
             yield begun[: MAX_LINE + 1]
-            begun = b""
             skipping = True
+            begun = b""
     if begun:
         yield begun
-
-
-def _long(chunk: bytes) -> bool:
-    return len(chunk) > MAX_LINE

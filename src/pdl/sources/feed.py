@@ -1,0 +1,262 @@
+"""The feed: every source one after the other, taken in portions, without ever blocking.
+
+How to drive it::
+
+    entries = feed.take(room)
+    ...
+    if len(entries) < room and not feed.exhausted:
+        # nothing more for now: wait for feed.fileno(), at most feed.due() seconds
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from typing import Protocol
+
+from pdl.errors import ListError
+from pdl.model import Item
+from pdl.sources import Entry, Format, Pause
+from pdl.sources.lines import split_lines
+from pdl.sources.options import check_urls
+from pdl.sources.streams import (
+    Chunks,
+    check_path,
+    chunks_of,
+    count_in_path,
+    count_items,
+    open_path,
+    unreadable,
+)
+from pdl.sources.text import TextFormat, bad_line, entry_of
+
+_URL = re.compile("https?://", re.IGNORECASE)
+
+
+class Source(Protocol):
+    """One of the things a feed reads."""
+
+    def entries(self) -> Iterator[Entry | Pause]:
+        """Open it and read it, lazily.
+
+        Raises:
+            ListError: it cannot be opened, or read on.
+        """
+
+    def fileno(self) -> int | None:
+        """What to wait on after a pause."""
+
+    def due(self) -> float | None:
+        """Seconds until a held entry comes out although nothing follows it."""
+
+    def estimate(self) -> int | None:
+        """About how many entries there are; None when unknown."""
+
+    def close(self) -> None:
+        """Release what it holds; harmless when it holds nothing."""
+
+
+class Feed:
+    """Hands out what the sources list, in order. Not for several threads."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._waiting = deque(sources)
+        self._source: Source | None = None
+        self._entries: Iterator[Entry | Pause] = iter(())
+        self._error: ListError | None = None
+
+    @classmethod
+    def of(cls, items: Iterable[str | Item]) -> Feed:
+        """A feed of Python values; it waits for `items` as long as that takes for each.
+
+        A string is a URL, its source ``items`` and its line the index from 1; so has an `Item`
+        that names no source. What has no good URL becomes a `BadLine`.
+
+        Raises:
+            TypeError: `items` is a single string; from `take`, when one is neither.
+        """
+        if isinstance(items, (str, bytes)):
+            raise TypeError("items is one string; give a list of URLs")
+        return cls([_Items(items, "items", 1)])
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every entry has been taken. May turn true only with a `take` that finds none."""
+        return self._source is None and not self._waiting and self._error is None
+
+    def take(self, limit: int) -> list[Entry]:
+        """The next entries, at most `limit`; fewer, or none, when there are no more for now.
+
+        Raises:
+            ListError: a list cannot be opened or read on. What came before it has been taken.
+        """
+        taken: list[Entry] = []
+        if self._error is None:
+            try:
+                self._fill(taken, limit)
+            except ListError as error:
+                self.close()
+                self._error = error
+        if self._error is not None and not taken and limit > 0:
+            failure, self._error = self._error, None
+            raise failure
+        return taken
+
+    def _fill(self, taken: list[Entry], limit: int) -> None:
+        while len(taken) < limit:
+            entry = next(self._entries, None)
+            if isinstance(entry, Pause):
+                return
+            if entry is not None:
+                taken.append(entry)
+            elif not self._advance():
+                return
+
+    def _advance(self) -> bool:
+        self._drop_current()
+        if self._waiting:
+            self._source = self._waiting.popleft()
+            self._entries = self._source.entries()
+        return self._source is not None
+
+    def fileno(self) -> int | None:
+        """What becomes readable when more comes; None when nothing needs to be waited for.
+
+        Wait for it only after a `take` that gave less than it was asked for.
+        """
+        return self._source.fileno() if self._source else None
+
+    def due(self) -> float | None:
+        """Seconds after which to `take` even though nothing came; None when there is no need.
+
+        The last line of a pipe may be followed by its options; once the pipe has been silent for
+        that long, the line is handed out.
+        """
+        return self._source.due() if self._source else None
+
+    def estimate(self) -> int | None:
+        """About how many entries there are; None when a source does not tell. Ask before `take`."""
+        counts = [source.estimate() for source in self._waiting]
+        return None if None in counts else sum(filter(None, counts))
+
+    def close(self) -> None:
+        """Read no more; standard input stays open."""
+        self._waiting.clear()
+        self._drop_current()
+
+    def _drop_current(self) -> None:
+        if self._source is not None:
+            self._source.close()
+        self._source = None
+        self._entries = iter(())
+
+
+def open_sources(
+    args: Sequence[str],
+    stdin: int,
+    warn: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Feed:
+    """The feed of a command line's sources; lists are opened when their turn comes.
+
+    Args:
+        args: each a list file, ``-`` or an http(s) URL (source ``argument``, line 0).
+        stdin: descriptor that ``-`` reads; it is neither closed nor made non-blocking.
+        warn: told of what in a list is ignored.
+        clock: seconds, of any origin.
+
+    Raises:
+        ListError: a list is missing, a directory or not readable, or ``-`` is given twice.
+    """
+    text = TextFormat(warn)
+    sources: list[Source] = []
+    for arg in args:
+        if _URL.match(arg):
+            sources.append(_Items([arg], "argument", 0))
+        elif arg == "-":
+            if args.count(arg) > 1:
+                raise ListError("standard input can be read only once", "give - one time")
+            chunks_of(arg, stdin, clock)
+            sources.append(_List(arg, stdin, text, clock))
+        else:
+            check_path(arg)
+            sources.append(_List(arg, None, text, clock))
+    return Feed(sources)
+
+
+class _List:
+    """A list in a file or stream, read in its format."""
+
+    def __init__(self, name: str, fd: int | None, form: Format, clock: Callable[[], float]) -> None:
+        self._name = name
+        self._given = fd
+        self._opened: int | None = None
+        self._format = form
+        self._clock = clock
+        self._chunks: Chunks | None = None
+
+    def entries(self) -> Iterator[Entry | Pause]:
+        if self._given is None:
+            self._opened = open_path(self._name)
+        fd = self._given if self._opened is None else self._opened
+        assert fd is not None
+        self._chunks = chunks_of(self._name, fd, self._clock)
+        try:
+            yield from self._format.read(split_lines(self._chunks.read()), self._name)
+        except OSError as error:
+            raise unreadable(self._name, error) from None
+
+    def fileno(self) -> int | None:
+        return self._chunks.fileno() if self._chunks else None
+
+    def due(self) -> float | None:
+        return self._chunks.due() if self._chunks else None
+
+    def estimate(self) -> int | None:
+        return count_in_path(self._name) if self._given is None else count_items(self._given)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            os.close(self._opened)
+        self._opened = self._chunks = None
+
+
+class _Items:
+    """URLs and items that are there as Python values."""
+
+    def __init__(self, items: Iterable[str | Item], name: str, first: int) -> None:
+        self._items = items
+        self._name = name
+        self._first = first
+
+    def entries(self) -> Iterator[Entry | Pause]:
+        for line, item in enumerate(self._items, self._first):
+            if isinstance(item, str):
+                yield entry_of(item, self._name, line)
+            elif isinstance(item, Item):
+                yield _checked(item if item.source else item._replace(source=self._name, line=line))
+            else:
+                raise TypeError(f"item {line} is neither a string nor an Item: {item!r:.80}")
+
+    def fileno(self) -> int | None:
+        return None
+
+    def due(self) -> float | None:
+        return None
+
+    def estimate(self) -> int | None:
+        return len(self._items) if isinstance(self._items, Sized) else None
+
+    def close(self) -> None:
+        pass
+
+
+def _checked(item: Item) -> Entry:
+    try:
+        check_urls((item.url, *item.mirrors))
+    except ValueError as error:
+        return bad_line(item.url, item.source, item.line, str(error))
+    return item

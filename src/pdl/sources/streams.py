@@ -1,0 +1,204 @@
+"""Where a list's bytes come from: a regular file, read at once, or a stream, read as it comes.
+
+A stream (pipe, terminal, FIFO, socket) is read only when the system says that it is ready, in the
+calling thread: nothing blocks, no thread can hang the exit, and the descriptor, which may be the
+shell's own, keeps its mode.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import stat
+from typing import TYPE_CHECKING, Protocol
+
+from pdl.errors import ListError
+from pdl.sources import Line, Pause
+from pdl.sources.lines import MAX_LINE
+from pdl.urls import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GRACE = 0.2
+"""Seconds of silence after which a stream's last line is taken to be complete in itself."""
+
+_BURST = 1024 * 1024  # read without giving control back: a list may be one endless comment
+_SAMPLE = 64 * 1024 * 1024  # read to estimate how many items a list has; takes a tenth of a second
+_ITEM = re.compile(rb"\n[^\s#]")
+
+
+class Chunks(Protocol):
+    """The bytes of an open list."""
+
+    def read(self) -> Iterator[Line]:
+        """Read chunks of at most `MAX_LINE` bytes, with pauses in between; never blocks."""
+
+    def fileno(self) -> int | None:
+        """What to wait on after a pause; None when there is no need to wait."""
+
+    def due(self) -> float | None:
+        """Seconds until silence becomes a FLUSH; None when nothing is awaiting one."""
+
+
+class FileChunks:
+    """A regular file."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def read(self) -> Iterator[Line]:
+        """See `Chunks`."""
+        for number, data in enumerate(iter(lambda: os.read(self._fd, MAX_LINE), b""), 1):
+            yield data
+            if number % (_BURST // MAX_LINE) == 0:
+                yield Pause.HOLD
+
+    def fileno(self) -> int | None:
+        """See `Chunks`."""
+        return None
+
+    def due(self) -> float | None:
+        """See `Chunks`."""
+        return None
+
+
+class StreamChunks:
+    """A pipe, terminal, FIFO or socket."""
+
+    def __init__(self, fd: int, clock: Callable[[], float]) -> None:
+        self._fd = fd
+        self._clock = clock
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+        self._last: float | None = None  # when something came that no flush has followed yet
+
+    def read(self) -> Iterator[Line]:
+        """See `Chunks`."""
+        room = _BURST
+        while True:
+            if room <= 0:
+                room = _BURST
+                yield Pause.HOLD
+            elif (data := self._ready()) is None:
+                yield self._pause()
+            elif data:
+                room -= len(data)
+                self._last = self._clock()
+                yield data
+            else:
+                return
+
+    def _ready(self) -> bytes | None:
+        """What is there now; None when nothing is, empty at the end."""
+        if not self._poll.poll(0):
+            return None
+        try:
+            return os.read(self._fd, MAX_LINE)
+        except BlockingIOError:
+            return None
+
+    def _pause(self) -> Pause:
+        if self.due() != 0:
+            return Pause.HOLD
+        self._last = None
+        return Pause.FLUSH
+
+    def fileno(self) -> int | None:
+        """See `Chunks`."""
+        return self._fd
+
+    def due(self) -> float | None:
+        """See `Chunks`."""
+        return None if self._last is None else max(0.0, self._last - self._clock() + GRACE)
+
+
+def check_path(path: str) -> None:
+    """Make sure that a list is there, without opening it: opening a FIFO has effects.
+
+    Raises:
+        ListError: it is missing, a directory or not readable.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - a name as the user gave it
+    except (OSError, ValueError) as error:
+        hint = "a URL begins with http:// or https://; - is standard input"
+        raise ListError(f"list {printable(path)!r}: {_reason(error)}", hint) from None
+    if stat.S_ISDIR(mode):
+        raise ListError(f"list {printable(path)!r} is a directory", "name a file in it")
+    if not os.access(path, os.R_OK):
+        raise ListError(f"list {printable(path)!r}: Permission denied", "make it readable")
+
+
+def open_path(path: str) -> int:
+    """Open a list; does not wait for the writer of a FIFO.
+
+    Raises:
+        ListError: the system refuses.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def chunks_of(name: str, fd: int, clock: Callable[[], float]) -> Chunks:
+    """The bytes of an open descriptor, which stays the caller's to close.
+
+    Raises:
+        ListError: it is closed, or a directory.
+    """
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError as error:
+        raise unreadable(name, error) from None
+    if stat.S_ISDIR(mode):
+        raise ListError(f"list {printable(name)!r} is a directory", "name a file in it")
+    return FileChunks(fd) if stat.S_ISREG(mode) else StreamChunks(fd, clock)
+
+
+def unreadable(name: str, error: OSError) -> ListError:
+    """What to raise for a list that the system does not let be read."""
+    shown = "standard input" if name == "-" else f"list {printable(name)!r}"
+    return ListError(f"{shown}: {_reason(error)}")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def count_items(fd: int) -> int | None:
+    """How many items a text list has from where it stands, nearly; a few ms a MB.
+
+    Lines that begin with neither a blank nor ``#`` are counted, in a large file those of the first
+    `_SAMPLE` bytes. The descriptor's position stays. None where that cannot be known.
+    """
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        start = offset = os.lseek(fd, 0, os.SEEK_CUR)
+        count, last = 0, b"\n"
+        while offset - start < _SAMPLE and (data := os.pread(fd, MAX_LINE, offset)):
+            count += len(_ITEM.findall(last + data))
+            last = data[-1:]
+            offset += len(data)
+    except OSError:
+        return None
+    left = status.st_size - offset
+    return count + (count * left // (offset - start) if left > 0 else 0)
+
+
+def count_in_path(path: str) -> int | None:
+    """`count_items` of a file that is not open; None for anything but a regular file."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a name as the user gave it
+            return None
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return count_items(fd)
+    finally:
+        os.close(fd)

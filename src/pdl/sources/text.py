@@ -1,0 +1,152 @@
+"""The text format: a URL a line, mirrors behind TABs, options indented below as aria2 has them.
+
+::
+
+    # a comment
+    https://a.example/f.iso<TAB>https://b.example/f.iso
+      out=disc/f.iso
+      checksum=sha-256=2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+    https://a.example/g.txt#sha256=fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9
+
+An item may still get options from the next line, so it is held until a line that is none, the
+end, or a flush. An option that comes after a flush would be lost in silence: it is a bad line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pdl.model import BadLine, Item
+from pdl.sources import Entry, Line, Pause
+from pdl.sources.lines import MAX_LINE
+from pdl.sources.options import check_urls, with_option
+from pdl.urls import is_plain, mask, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+MAX_SHOWN = 200
+"""Characters of a bad line that are shown."""
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BLANKS = " \t\r\f\v\xa0\ufeff"  # the last is the BOM, also that of a list joined to another
+_OPTION = re.compile(r"[ \t]+([a-z][a-z0-9-]{0,40})=(.*)", re.DOTALL)
+_MAX_WARNINGS = 20
+
+
+class TextFormat:
+    """Reads the text format.
+
+    Args:
+        warn: told once of each unknown option, with the line it was first seen in.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._warned: set[str] = set()
+
+    def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
+        """See `pdl.sources.Format.read`."""
+        reader = _Reader(source, self._unknown)
+        for line in lines:
+            if isinstance(line, Pause):
+                if line is Pause.FLUSH and (entry := reader.flush()):
+                    yield entry
+                yield line
+            elif entry := reader.line(line):
+                yield entry
+        if entry := reader.flush():
+            yield entry
+
+    def _unknown(self, name: str, where: str) -> None:
+        if name not in self._warned and len(self._warned) < _MAX_WARNINGS:
+            self._warned.add(name)
+            self._warn(f"{where}: option {name} is unknown and ignored")
+
+
+class _Reader:
+    """One list under way: where it is, and the entry that the next line may still change."""
+
+    def __init__(self, source: str, unknown: Callable[[str, str], None]) -> None:
+        self._source = source
+        self._unknown = unknown
+        self._number = 0
+        self._held: Entry | None = None
+        self._stray = "an option without a URL above it"
+
+    def line(self, raw: bytes) -> Entry | None:
+        """Take a line; return the entry that it completes."""
+        self._number += 1
+        entry = self._entry(raw)
+        if entry is None:
+            return None
+        held, self._held = self._held, entry
+        return held
+
+    def flush(self) -> Entry | None:
+        """Return what is held; no option can be added to it from now on."""
+        held, self._held = self._held, None
+        self._stray = "an option that came when its URL had been handed out; write both at once"
+        return held
+
+    def _entry(self, raw: bytes) -> Entry | None:
+        """What begins with this line; None for a blank, a comment and an option."""
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return self._bad(raw, self._why_no_text(raw))
+        if is_plain(text):
+            return Item(self._source, self._number, text)
+        if len(raw) > MAX_LINE:
+            return self._bad(raw, self._why_no_text(raw))
+        stripped = text.strip(_BLANKS)
+        if not stripped or stripped[0] == "#":
+            return None
+        if option := _OPTION.fullmatch(text):
+            return self._option(option, raw)
+        return entry_of(stripped, self._source, self._number)
+
+    def _option(self, option: re.Match[str], raw: bytes) -> Entry | None:
+        held = self._held
+        if held is None:
+            return self._bad(raw, self._stray)
+        if isinstance(held, Item):
+            self._held = self._with_option(held, option[1], option[2].strip(_BLANKS))
+        return None
+
+    def _with_option(self, held: Item, name: str, value: str) -> Entry:
+        try:
+            changed = with_option(held, name, value)
+        except ValueError as error:
+            message = f"option {name} in line {self._number}: {error}"
+            return bad_line(held.url, held.source, held.line, message)
+        if changed is None:
+            self._unknown(name, f"{printable(self._source)}: line {self._number}")
+        return changed or held
+
+    def _why_no_text(self, raw: bytes) -> str:
+        if len(raw) > MAX_LINE:
+            return f"longer than {MAX_LINE} bytes"
+        if self._number == 1 and raw.startswith(_UTF16):
+            return "is UTF-16; save the list as UTF-8"
+        return "is not UTF-8 text"
+
+    def _bad(self, raw: bytes, message: str) -> BadLine:
+        text = raw[: 4 * MAX_SHOWN].decode("utf-8", "backslashreplace")
+        return bad_line(text, self._source, self._number, message)
+
+
+def entry_of(text: str, source: str, line: int) -> Entry:
+    """The entry for a URL, or for several separated by TABs; never raises."""
+    urls = tuple(filter(None, (url.strip(_BLANKS) for url in text.split("\t"))))
+    try:
+        checksum = check_urls(urls or ("",))
+    except ValueError as error:
+        return bad_line(text, source, line, str(error))
+    return Item(source, line, urls[0], urls[1:], checksum=checksum)
+
+
+def bad_line(text: str, source: str, line: int, message: str) -> BadLine:
+    """A `BadLine` whose text can be shown: printable, without secrets, `MAX_SHOWN` at most."""
+    return BadLine(source, line, mask(text.strip())[:MAX_SHOWN], message)

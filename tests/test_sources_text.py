@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.model import BadLine, FailureKind, Item, Outcome, Result
+from pdl.reports.failed import entry_text
+from pdl.sources import Entry, Line, Pause
+from pdl.sources.lines import MAX_LINE, split_lines
+from pdl.sources.text import MAX_SHOWN, TextFormat
+from pdl.urls import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHA = hashlib.sha256(b"").hexdigest()
+MD5 = hashlib.md5(b"").hexdigest()
+
+
+def run(lines: Iterable[Line], warnings: list[str] | None = None) -> list[Entry | Pause]:
+    warn = [] if warnings is None else warnings
+    return list(TextFormat(warn.append).read(lines, "list"))
+
+
+def read(text: str | bytes, warnings: list[str] | None = None) -> list[Entry | Pause]:
+    data = text.encode() if isinstance(text, str) else text
+    return run(data.split(b"\n"), warnings)
+
+
+def item(line: int, url: str, *mirrors: str, **more: str) -> Item:
+    return Item("list", line, url, mirrors, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("", []),
+        ("\n\n  \n\t\n", []),
+        ("# comment\n  # indented\n#http://h/", []),
+        ("http://h/a", [item(1, "http://h/a")]),
+        ("http://h/a\n\n#\nhttp://h/b\n", [item(1, "http://h/a"), item(4, "http://h/b")]),
+        ("http://h/a\r\nhttp://h/b\r\n", [item(1, "http://h/a"), item(2, "http://h/b")]),
+        ("\ufeffhttp://h/a\nhttp://h/b", [item(1, "http://h/a"), item(2, "http://h/b")]),
+        ("\ufeff# comment", []),
+        ("  http://h/a  ", [item(1, "http://h/a")]),
+        ("\thttp://h/?x=1\xa0", [item(1, "http://h/?x=1")]),
+        ("http://h/a b/ä", [item(1, "http://h/a b/ä")]),
+        ("http://h/a\thttp://g/a", [item(1, "http://h/a", "http://g/a")]),
+        ("http://h/a\t\t http://g/a\t", [item(1, "http://h/a", "http://g/a")]),
+    ],
+)
+def test_lines(text: str, items: list[Item]) -> None:
+    assert read(text) == items
+
+
+@pytest.mark.parametrize(
+    ("fragment", "checksum"),
+    [
+        (f"sha256={SHA}", f"sha256:{SHA}"),
+        (f"SHA-256={SHA.upper()}&x", f"sha256:{SHA}"),
+        (f"egg=x&md5={MD5}", f"md5:{MD5}"),
+        ("part", None),
+        ("sha256", None),
+    ],
+)
+def test_a_fragment_may_be_a_digest(fragment: str, checksum: str | None) -> None:
+    url = f"http://h/a#{fragment}"
+    assert read(url) == [Item("list", 1, url, checksum=checksum)]
+
+
+def test_options() -> None:
+    warnings: list[str] = []
+    entries = read(
+        "http://h/a\n"
+        "  out=d/x y.txt \n"
+        "\tdir=sub\r\n"
+        "# in between\n"
+        "\n"
+        f" checksum=sha-256={SHA}\n"
+        "  header=X-One: 1\n"
+        "  header=X-Two:2: 3\n"
+        "  user-agent=me/1\n"
+        "  referer=http://r/?a=b\n"
+        "  out=\n"
+        "http://h/b\n"
+        "  split=5\n"
+        "http://h/c\n"
+        "  split=6\n"
+        "  gid=1\n",
+        warnings,
+    )
+    headers = (
+        ("X-One", "1"),
+        ("X-Two", "2: 3"),
+        ("User-Agent", "me/1"),
+        ("Referer", "http://r/?a=b"),
+    )
+    assert entries == [
+        Item("list", 1, "http://h/a", (), "d/x y.txt", "sub", f"sha256:{SHA}", None, headers),
+        item(12, "http://h/b"),
+        item(14, "http://h/c"),
+    ]  # fmt: skip
+    assert [warning.split(":")[1] for warning in warnings] == [" line 13", " line 16"]
+    assert "split" in warnings[0]
+    assert "gid" in warnings[1]
+
+
+def test_warnings_do_not_flood() -> None:
+    warnings: list[str] = []
+    read("http://h/\n" + "".join(f" x{n}=1\n" for n in range(1000)), warnings)
+    assert len(warnings) == 20
+
+
+def test_an_option_wins_over_the_fragment() -> None:
+    (entry,) = read(f"http://h/a#sha256={SHA}\n checksum=md5={MD5}")
+    assert isinstance(entry, Item)
+    assert entry.checksum == f"md5:{MD5}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("junk", 1, "no scheme"),
+        ("out=x", 1, "no scheme"),
+        ("ftp://h/", 1, "not ftp"),
+        ("http://h/\thttp://", 1, "mirror 1: has no host"),
+        ("http://h/\x00", 1, "forbidden character"),
+        ("http://h/\rhttp://h/", 1, "forbidden character"),
+        ("  out=x", 1, "without a URL"),
+        ("http://h/#sha256=12", 1, "64 hex digits"),
+        ("\nhttp://h/\n checksum=sha-256=12", 2, "option checksum in line 3: sha256 has 64"),
+        ("http://h/\n checksum=rot13=12", 1, "unknown digest"),
+        ("http://h/\n header=x", 1, "Name: value"),
+        ("http://h/\n header=a b: c", 1, "Name: value"),
+        ("http://h/\n header=a: \x01", 1, "header a cannot be sent"),
+        ("http://h/\n referer=☃", 1, "header Referer cannot be sent"),
+        (b"http://h/\xff", 1, "not UTF-8"),
+        ("http://h/".encode("utf-16").split(b"\n")[0], 1, "UTF-16"),
+        ("http://h/" + "a" * MAX_LINE, 1, "longer than 65536 bytes"),
+        ("#" + "a" * MAX_LINE, 1, "longer than 65536 bytes"),
+        (b"\xff" * (MAX_LINE + 1), 1, "longer than 65536 bytes"),
+        ("http://h/" + "a" * 8000, 1, "longer than 8000 characters"),
+    ],
+)
+def test_bad_lines(text: str | bytes, line: int, why: str) -> None:
+    (entry,) = read(text)
+    assert isinstance(entry, BadLine)
+    assert (entry.source, entry.line) == ("list", line)
+    assert why in entry.message
+    assert len(entry.text) <= MAX_SHOWN
+
+
+def test_options_of_a_bad_line_belong_to_it() -> None:
+    assert len(read("junk\n out=x\n dir=y\nhttp://h/")) == 2
+    assert len(read(" out=x\n dir=y\nhttp://h/")) == 2
+    assert len(read("http://h/\n header=x\n out=y")) == 1
+
+
+def test_a_bad_line_shows_no_secret_and_no_escape() -> None:
+    (entry,) = read("http://me:hunter2@h:x/\x1b[31m")
+    assert isinstance(entry, BadLine)
+    assert entry.text == r"http://me:***@h:x/\x1b[31m"
+    (entry,) = read("http://h/\n header=X: hunter2\x01")
+    assert isinstance(entry, BadLine)
+    assert "hunter2" not in str(entry)
+
+
+URL, OUT, NEXT = b"http://h/a", b"  out=x", b"http://h/b"
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        ([URL, Pause.HOLD, OUT], ["hold", "a x"]),
+        ([URL, Pause.FLUSH, NEXT], ["a", "flush", "b"]),
+        ([URL, OUT, Pause.FLUSH, Pause.FLUSH], ["a x", "flush", "flush"]),
+        ([URL, Pause.FLUSH, OUT, OUT, NEXT], ["a", "flush", "bad", "b"]),
+        ([URL, Pause.FLUSH, b"", b"# x", NEXT, OUT], ["a", "flush", "b x"]),
+        ([Pause.FLUSH, OUT], ["flush", "bad"]),
+    ],
+)
+def test_pauses(lines: list[Line], shown: list[str]) -> None:
+    assert [show(entry) for entry in run(lines)] == shown
+
+
+def show(entry: Entry | Pause) -> str:
+    if isinstance(entry, Pause):
+        return entry.value
+    if isinstance(entry, BadLine):
+        assert "written" in entry.message or "write both" in entry.message or entry.line == 1
+        return "bad"
+    return f"{entry.url[-1]} {entry.out or ''}".strip()
+
+
+def test_reading_is_lazy() -> None:
+    def lines() -> Iterable[Line]:
+        yield URL
+        yield NEXT
+        raise AssertionError("read too far")
+
+    assert next(TextFormat(print).read(lines(), "list")) == item(1, "http://h/a")
+
+
+def test_what_the_failure_list_says_is_read_back() -> None:
+    listed = Item(
+        "list", 4, "http://u:p@h/a b?x=1", ("http://g/a",), "d/x", "y", f"sha256:{SHA}", None,
+        (("X-Key", "k"), ("User-Agent", "me")),
+    )  # fmt: skip
+    result = Result(
+        "list", 4, "", None, None, Outcome.FAIL, FailureKind.DNS.value, transient=True, message="no"
+    )
+    (entry,) = read(entry_text(result, listed))
+    assert isinstance(entry, Item)
+    assert entry._replace(line=4) == listed
+
+
+_lines = st.sampled_from([URL, OUT, NEXT, b"junk", b"", b"#", b"\thttp://h/\thttp://g/", b" x=1"])
+
+
+@given(st.lists(st.binary(max_size=40) | _lines | st.sampled_from(Pause)))
+def test_any_lines_give_clean_entries_and_all_pauses(lines: list[Line]) -> None:
+    lines = [line if isinstance(line, Pause) else line.replace(b"\n", b"") for line in lines]
+    entries = run(lines)
+    assert [e for e in entries if isinstance(e, Pause)] == [
+        line for line in lines if isinstance(line, Pause)
+    ]
+    numbers = [entry.line for entry in entries if not isinstance(entry, Pause)]
+    assert numbers == sorted(set(numbers))
+    for entry in entries:
+        if isinstance(entry, BadLine):
+            assert printable(entry.text) == entry.text
+            assert printable(entry.message) == entry.message
+
+
+# --- Lines ---------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=300).map(lambda data: data.replace(b"a", b"\n")), st.data())
+def test_split_lines_however_the_chunks_fall(text: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    chunks = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    expected = text.split(b"\n")
+    if not expected[-1]:
+        expected.pop()
+    assert list(split_lines(chunks)) == expected
+
+
+def test_a_line_without_end_is_cut_and_skipped() -> None:
+    seen = 0
+
+    def chunks() -> Iterable[Line]:
+        nonlocal seen
+        for _ in range(1000):
+            seen += 1
+            yield b"x" * MAX_LINE
+        yield b"rest\nnext"
+
+    lines = split_lines(chunks())
+    assert next(lines) == b"x" * (MAX_LINE + 1)
+    assert seen == 2
+    assert list(lines) == [b"next"]
+
+
+@pytest.mark.parametrize("length", [MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, 3 * MAX_LINE])
+@pytest.mark.parametrize("size", [1000, 4096, MAX_LINE])
+def test_long_lines(length: int, size: int) -> None:
+    text = b"a\n" + b"x" * length + b"\nb\n\n"
+    chunks = [text[at : at + size] for at in range(0, len(text), size)]
+    assert list(split_lines(chunks)) == [b"a", b"x" * min(length, MAX_LINE + 1), b"b", b""]
+
+
+def test_a_pause_leaves_the_line_together() -> None:
+    assert list(split_lines([b"a", Pause.FLUSH, b"b\nc"])) == [Pause.FLUSH, b"ab", b"c"]
