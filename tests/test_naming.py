@@ -318,6 +318,10 @@ def test_a_bad_template_is_a_usage_error(template: str) -> None:
         Namer(NamingSettings(template=template))
 
 
+def test_a_template_that_comes_out_empty() -> None:
+    assert path_for("http://h/a", template="{ext}") == "index.html"
+
+
 def test_template_and_tree_exclude_each_other() -> None:
     with pytest.raises(UsageError):
         Namer(NamingSettings(template="{n}", tree=True))

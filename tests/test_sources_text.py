@@ -265,7 +265,9 @@ def test_a_line_without_end_is_cut_and_skipped() -> None:
     assert list(lines) == [b"next"]
 
 
-@pytest.mark.parametrize("length", [MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, 3 * MAX_LINE])
+@pytest.mark.parametrize(
+    "length", [MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, MAX_LINE + 500, 3 * MAX_LINE]
+)
 @pytest.mark.parametrize("size", [1000, 4096, MAX_LINE])
 def test_long_lines(length: int, size: int) -> None:
     text = b"a\n" + b"x" * length + b"\nb\n\n"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pdl.model import SafePath
 from pdl.naming import url_key
-from pdl.taken import Claim, Names, Pairing, _Table
+from pdl.taken import Claim, Names, Pairing, Table
 from pdl.urls import parse
 
 KEYS = {letter: url_key(parse(f"http://h/{letter}")) for letter in "ABCDE"}
@@ -79,6 +79,8 @@ def test_the_rival_is_named() -> None:
     claim(names, "A", "a")
     assert claim(names, "B", "a").rival == Pairing(SafePath("a"), KEYS["A"])
     assert claim(names, "C", "c").rival is None
+    claim(names, "D", "d/d")
+    assert claim(names, "E", "d") == Claim(SafePath(f"d-{HEX['E']}"), "renamed", None)
 
 
 @pytest.mark.parametrize("order", ["AB", "BA", "B", "A", "CBA", "CAB"])
@@ -97,6 +99,13 @@ def test_remembered_names_hold_in_any_order(order: str) -> None:
         letter: expected[letter] for letter in order
     }
     assert [claim(second, letter, "a").how for letter in order] == ["same"] * len(order)
+
+
+def test_a_renamed_url_keeps_its_name_even_alone() -> None:
+    names = Names()
+    names.remember(SafePath(f"a-{HEX['B']}.gz"), KEYS["B"])
+    assert show(claim(names, "B", "a.gz")) == "renamed a-B.gz"
+    assert show(claim(names, "A", "a.gz")) == "new a.gz"
 
 
 def test_a_remembered_file_keeps_its_name_from_a_directory() -> None:
@@ -126,7 +135,7 @@ def test_no_two_urls_share_a_path_and_no_file_is_a_directory(
 
 @given(st.dictionaries(st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1)))
 def test_table(entries: dict[int, int]) -> None:
-    table = _Table()
+    table = Table()
     for key, value in entries.items():
         assert table.get(key) == 0
         assert table.setdefault(key, value) == 0
@@ -135,7 +144,7 @@ def test_table(entries: dict[int, int]) -> None:
 
 
 def test_table_grows_and_stays_small() -> None:
-    table = _Table()
+    table = Table()
     for number in range(1, 20_000):
         table.setdefault(number * 1024, number)
         table.setdefault(number * 1024, number)
