@@ -316,11 +316,23 @@ def test_a_reader_that_is_not_ready_after_all(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_file_as_standard_input(tmp_path: Path) -> None:
     path = tmp_path / "list"
-    path.write_text("# x\nhttp://h/1\nhttp://h/2\n")
-    with path.open("rb") as file:
+    path.write_text("http://h/0\nhttp://h/1\n#\nhttp://h/2\n")
+    with path.open("rb", buffering=0) as file:
+        file.readline()  # another program has read so far
         feed = open_sources(["-"], file.fileno(), print)
+        assert urls(feed.take(1)) == ["http://h/1"]
         assert feed.estimate() == 2
-        assert urls(everything(feed)) == ["http://h/1", "http://h/2"]
+        assert urls(everything(feed)) == ["http://h/2"]
+
+
+def test_the_estimate_counts_what_is_taken_too(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text("http://h/1\nhttp://h/2\n")
+    feed = of_args(str(path), "http://h/3")
+    everything(feed)
+    assert feed.estimate() == 3
+    path.unlink()
+    assert feed.estimate() == 3
 
 
 def test_a_socket_as_standard_input() -> None:

@@ -29,6 +29,7 @@ from pdl.sources.streams import (
     count_in_path,
     count_items,
     open_path,
+    position,
     unreadable,
 )
 from pdl.sources.text import TextFormat, bad_line, entry_of
@@ -63,10 +64,12 @@ class Feed:
     """Hands out what the sources list, in order. Not for several threads."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
-        self._waiting = deque(sources)
+        self._all = tuple(sources)
+        self._waiting = deque(self._all)
         self._source: Source | None = None
         self._entries: Iterator[Entry | Pause] = iter(())
         self._error: ListError | None = None
+        self._counts: list[int | None] | None = None
 
     @classmethod
     def of(cls, items: Iterable[str | Item]) -> Feed:
@@ -138,9 +141,13 @@ class Feed:
         return self._source.due() if self._source else None
 
     def estimate(self) -> int | None:
-        """About how many entries there are; None when a source does not tell. Ask before `take`."""
-        counts = [source.estimate() for source in self._waiting]
-        return None if None in counts else sum(filter(None, counts))
+        """About how many entries there are, taken ones too; None when a source does not tell.
+
+        Found out when first asked, in 2 ms a MB of list and a tenth of a second at most for each.
+        """
+        if self._counts is None:
+            self._counts = [source.estimate() for source in self._all]
+        return None if None in self._counts else sum(filter(None, self._counts))
 
     def close(self) -> None:
         """Read no more; standard input stays open."""
@@ -193,6 +200,7 @@ class _List:
     def __init__(self, name: str, fd: int | None, form: Format, clock: Callable[[], float]) -> None:
         self._name = name
         self._given = fd
+        self._start = 0 if fd is None else position(fd)
         self._opened: int | None = None
         self._format = form
         self._clock = clock
@@ -216,7 +224,9 @@ class _List:
         return self._chunks.due() if self._chunks else None
 
     def estimate(self) -> int | None:
-        return count_in_path(self._name) if self._given is None else count_items(self._given)
+        if self._given is None:
+            return count_in_path(self._name)
+        return count_items(self._given, self._start)
 
     def close(self) -> None:
         if self._opened is not None:
