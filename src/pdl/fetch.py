@@ -11,15 +11,13 @@ import errno
 import mmap
 import re
 import time
-from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING, NoReturn
 
 from pdl.checksum import Verifier
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
 from pdl.partfile import InTheWay, Part
-from pdl.redirect import STATUSES, BadRedirect, headers_for, target
+from pdl.redirect import STATUSES, BadRedirect, request_headers, target
 from pdl.resume import (
     PARTIAL_CONTENT,
     RANGE_NOT_SATISFIABLE,
@@ -31,6 +29,8 @@ from pdl.resume import (
     step,
     strong_validator,
 )
+from pdl.retry import retry_after
+from pdl.settings import RETRY_STATUSES
 from pdl.transport import Request, Response, Transport, TransportError
 from pdl.urls import InvalidUrl, Url, parse
 
@@ -82,7 +82,7 @@ _NO_PAGE = re.compile(
 class AttemptFailed(Exception):
     """Ends the attempt from within; becomes a `Fail`."""
 
-    def __init__(  # noqa: D107 - see Fail
+    def __init__(
         self,
         kind: FailureKind,
         message: str,
@@ -232,7 +232,7 @@ class Attempt:
         if http.https_only and listed.scheme != "https":
             raise AttemptFailed(FailureKind.POLICY, "plain http, which --https-only refuses")
         for _ in range(http.max_redirects + 1):
-            headers = self._headers(listed, self._url, known)
+            headers = self._headers(listed, known)
             request = Request(self._url.request_url, headers, self._deadline)
             response = self._lane.transport.open(request)
             if response.status in {OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE}:
@@ -257,37 +257,29 @@ class Attempt:
         except BadRedirect as exc:
             raise AttemptFailed(FailureKind.REDIRECT, str(exc), status=response.status) from exc
 
-    def _headers(self, listed: Url, current: Url, known: Known | None) -> Headers:
-        http = self._lane.http
-        secret = headers_for(listed, current, (*http.headers, *self._task.headers))
-        fields = {
-            "user-agent": ("User-Agent", http.user_agent),
-            "accept": ("Accept", "*/*"),
-            "accept-encoding": ("Accept-Encoding", "identity"),
-        }
-        if listed.userinfo and current.origin == listed.origin:
-            fields["authorization"] = ("Authorization", _basic(listed.userinfo))
-        for name, value in secret:
-            fields[name.lower()] = (name, value)
-        if known is not None:
-            fields["range"] = ("Range", f"bytes={known.offset}-")
-            fields["if-range"] = ("If-Range", known.validator.if_range() or "")
-        return tuple(fields.values())
+    def _headers(self, listed: Url, known: Known | None) -> Headers:
+        assert self._url is not None
+        fields = request_headers(self._lane.http, listed, self._url, self._task.headers)
+        if known is None:
+            return fields
+        if_range = known.validator.if_range() or ""
+        return (*fields, ("Range", f"bytes={known.offset}-"), ("If-Range", if_range))
 
-    def _refuse(self, response: Response) -> None:
+    def _refuse(self, response: Response) -> NoReturn:
         """End the attempt because of the status; the body is none of ours.
 
         Raises:
             AttemptFailed: always.
         """
-        retry_after = _retry_after(response.header("retry-after"), response.header("date"))
+        pause = retry_after(response.header("retry-after"), response.header("date"))
         status, reason = response.status, response.reason
         self._drain(response)
         raise AttemptFailed(
             FailureKind.HTTP,
             f"the server answered {status} {reason}".rstrip(),
+            transient=status in RETRY_STATUSES,
             status=status,
-            retry_after=retry_after,
+            retry_after=pause,
         )
 
     def _drain(self, response: Response) -> None:
@@ -407,7 +399,7 @@ class Attempt:
 
     def failed(self, fail: Fail) -> Fail:
         """The failure with what the attempt found out; the part is kept if it can help."""
-        keep = fail.transient or fail.kind not in _USELESS or fail.retry_after is not None
+        keep = fail.transient or fail.kind not in _USELESS
         try:
             self._part.leave(keep=keep)
         except OSError as exc:
@@ -420,24 +412,3 @@ class Attempt:
             resumed_from=self._resumed_from,
             seconds=time.monotonic() - self._started,
         )
-
-
-def _basic(userinfo: str) -> str:
-    """The Authorization value for a URL's userinfo (RFC 7617)."""
-    user, _, password = userinfo.partition(":")
-    raw = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-    return f"Basic {b64encode(raw).decode('ascii')}"
-
-
-def _retry_after(value: str | None, date: str | None) -> float | None:
-    """Seconds a Retry-After asks for (RFC 9110 section 10.2.3), by the server's own clock."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    until = http_seconds(text)
-    if until is None:
-        return None
-    sent = http_seconds(date)
-    return max(0.0, until - (time.time() if sent is None else sent))

@@ -43,7 +43,7 @@ _EXTENSION = re.compile(r"(?<=.)(?:\.tar)?\.[A-Za-z0-9_+-]{1,16}\Z", re.IGNORECA
 _JOINERS = re.compile("[\u200c\u200d]")
 
 
-class UnsafeName(ValueError):  # noqa: N818 - it names the value, like the failure kind
+class UnsafeName(ValueError):
     """A list asks for a path that would leave the output directory, or names no file."""
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import unquote_to_bytes, urljoin
 
 from pdl.urls import InvalidUrl, Url, parse, printable
 
 if TYPE_CHECKING:
     from pdl.model import Headers
+    from pdl.settings import HttpSettings
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses that name another place for a GET (RFC 9110 section 15.4)."""
@@ -37,9 +39,33 @@ def target(current: Url, location: str | None, *, https_only: bool = False) -> U
     return url
 
 
-def headers_for(listed: Url, current: Url, secret: Headers) -> Headers:
-    """The user's header fields that may be sent to `current`: all to the listed origin, else none.
+def request_headers(http: HttpSettings, listed: Url, current: Url, extra: Headers) -> Headers:
+    """What is sent to `current` when `listed` is what the list says.
 
+    Every field the user gave, and the URL's own user and password, go to the listed origin alone.
     An origin is scheme, host and port (RFC 6454), so a downgrade to http is another one.
+
+    Args:
+        http: the run's settings; `headers` are the user's.
+        listed: where the user's fields belong.
+        current: where this request goes.
+        extra: the item's own fields.
     """
-    return secret if current.origin == listed.origin else ()
+    fields = {
+        "user-agent": ("User-Agent", http.user_agent),
+        "accept": ("Accept", "*/*"),
+        "accept-encoding": ("Accept-Encoding", "identity"),
+    }
+    if current.origin == listed.origin:
+        if listed.userinfo:
+            fields["authorization"] = ("Authorization", _basic(listed.userinfo))
+        for name, value in (*http.headers, *extra):
+            fields[name.lower()] = (name, value)
+    return tuple(fields.values())
+
+
+def _basic(userinfo: str) -> str:
+    """The Authorization value for a URL's userinfo (RFC 7617)."""
+    user, _, password = userinfo.partition(":")
+    raw = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+    return f"Basic {b64encode(raw).decode('ascii')}"

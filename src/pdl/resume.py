@@ -76,9 +76,10 @@ def parse_content_range(value: str | None) -> ContentRange | None:
     first, last, total = (int(g) if g and g != "*" else None for g in match.groups())
     if first is None and total is None:
         return None
-    if first is not None and last is not None:
-        if last < first or (total is not None and last >= total):
-            return None
+    if first is None or last is None:
+        return ContentRange(first, last, total)
+    if last < first or (total is not None and last >= total):
+        return None
     return ContentRange(first, last, total)
 
 

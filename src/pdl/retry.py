@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pdl.model import Fail, FailureKind
+from pdl.resume import http_seconds
 from pdl.settings import RetrySettings
 
 _MAX_DOUBLINGS = 40
@@ -35,7 +37,7 @@ class RetryPolicy:
         settings: see `RetrySettings`.
     """
 
-    settings: RetrySettings = RetrySettings()
+    settings: RetrySettings = field(default_factory=RetrySettings)
 
     def decide(self, fail: Fail, attempts: int, chance: float) -> Decision:
         """Decide after a failed attempt.
@@ -71,3 +73,22 @@ class RetryPolicy:
         """Seconds to wait after that many attempts: exponential, with full jitter."""
         doubled = self.settings.wait * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
         return min(doubled, self.settings.max_wait) * chance
+
+
+def retry_after(value: str | None, date: str | None) -> float | None:
+    """Seconds a Retry-After asks for (RFC 9110 section 10.2.3), by the server's own clock.
+
+    Args:
+        value: the field, or None.
+        date: the answer's Date, or None.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    until = http_seconds(text)
+    if until is None:
+        return None
+    sent = http_seconds(date)
+    return max(0.0, until - (time.time() if sent is None else sent))

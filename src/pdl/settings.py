@@ -123,6 +123,14 @@ class PoolSettings:
     engine: EngineKind = "process"
     start_method: StartMethod | None = None
 
+    def method(self) -> StartMethod:
+        """The start method, chosen if it was not given.
+
+        A fork is the fastest, but a copy of a process with threads may find locks held for ever;
+        the fork server has none, and starts while the main process still reads the list.
+        """
+        return self.start_method or "forkserver"
+
     def split(self) -> tuple[int, int]:
         """How many processes, and how many lanes (threads) in each; at least `jobs` together."""
         cores = os.cpu_count() or 1

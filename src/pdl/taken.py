@@ -55,7 +55,7 @@ class Names:
     """
 
     def __init__(self) -> None:
-        self._taken = _Table()
+        self._taken = Table()
         self._remembered: dict[int, int] = {}
         self._parent = ("", "")
 
@@ -149,7 +149,7 @@ def _hash(path: str) -> int:
     return hash(folded) & _MASK or 1
 
 
-class _Table:
+class Table:
     """A map from 64-bit to 64-bit numbers, none of them 0, in two flat arrays.
 
     Open addressing with linear probing. A dict of ints would take four times the memory.

@@ -47,7 +47,7 @@ _HOST_ONLY = re.compile(_HOST)
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-class InvalidUrl(ValueError):  # noqa: N818 - it names the value, like the failure kind
+class InvalidUrl(ValueError):
     """The text is no URL that can be downloaded; the message says why and shows no secret."""
 
 

@@ -20,8 +20,8 @@ through them. Instead:
   pipe ends and the worker exits.
 * Nothing here waits without a limit, on anything.
 
-What may live here: processes, pipes and the bookkeeping of who holds what. Not here: retries, or any
-meaning of an answer.
+What may live here: processes, pipes and the bookkeeping of who holds what. Not here: retries, or
+any meaning of an answer.
 """
 
 from __future__ import annotations

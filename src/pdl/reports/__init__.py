@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pdl.model import Item, Result, Summary
+if TYPE_CHECKING:
+    from pdl.model import Item, Result, Summary
 
 
 class Reporter(Protocol):

@@ -1,0 +1,234 @@
+"""`download`: builds the parts of a run, wires them, and gives back what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pdl.engine import Engine, Parts, Stop
+from pdl.fetch import Fetching
+from pdl.model import FailureKind, Outcome, Result, Retrying, Summary
+from pdl.plan import Planner
+from pdl.retry import RetryPolicy
+from pdl.schedule import Schedule
+from pdl.settings import Settings
+from pdl.sources.feed import Feed
+from pdl.state import Memory
+from pdl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pdl.errors import MachineError
+    from pdl.model import Item, Transfer
+    from pdl.pool import Pool
+    from pdl.progress import Display
+    from pdl.reports import Reporter
+
+Event = Result | Retrying
+"""What an event callback is given: a line's outcome, or an attempt that is to be made again."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a run.
+
+    Attributes:
+        summary: the run in numbers.
+        failures: one row for each line that failed or was left.
+        machine_error: why this machine could not go on, or None.
+    """
+
+    summary: Summary
+    failures: list[Result] = field(default_factory=list)
+    machine_error: MachineError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every line succeeded, was skipped or is unchanged."""
+        return not self.failures and not self.summary.unread and self.machine_error is None
+
+
+class Outputs:
+    """Hands every event to whoever wants it: the reports, the display, a callback.
+
+    Args:
+        reporters: take every result.
+        display: is shown where things stand; None shows nothing.
+        on_event: is called with every `Event`.
+    """
+
+    def __init__(
+        self,
+        reporters: Sequence[Reporter] = (),
+        display: Display | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self._reporters = reporters
+        self._display = display
+        self._on_event = on_event
+        self.failures: list[Result] = []
+        self.keep_failures = False
+
+    def record(self, result: Result, item: Item | None) -> None:
+        """A line has its outcome."""
+        if self.keep_failures and result.outcome is Outcome.FAIL:
+            self.failures.append(result)
+        for reporter in self._reporters:
+            reporter.record(result, item)
+        if self._display is not None and result.kind != FailureKind.CANCELLED.value:
+            self._display.record(result)
+        if self._on_event is not None:
+            self._on_event(result)
+
+    def retrying(self, event: Retrying) -> None:
+        """An attempt is to be made again."""
+        if self._display is not None:
+            self._display.retrying(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+        """Where things stand."""
+        if self._display is not None:
+            self._display.tick(live, received, total, now)
+
+    def warn(self, text: str) -> None:
+        """Something the user should know that is no failure."""
+        if self._display is not None:
+            self._display.notice(text)
+
+    def finish(self, summary: Summary) -> None:
+        """The run is over: the display goes, the reports are completed."""
+        if self._display is not None:
+            self._display.close()
+        for reporter in self._reporters:
+            reporter.finish(summary)
+
+
+def make_pool(settings: Settings) -> Pool:
+    """The pool the settings ask for.
+
+    Raises:
+        MachineError: its processes cannot be started.
+    """
+    factory = Fetching(settings.http, settings.files)
+    if settings.pool.engine == "inline":
+        from pdl.pool.inline import InlinePool  # noqa: PLC0415 - only the one that is used
+
+        return InlinePool(factory)
+    from pdl.pool.process import ProcessPool  # noqa: PLC0415
+
+    processes, lanes = settings.pool.split()
+    return ProcessPool(factory, processes, lanes, settings.pool.method())
+
+
+@contextlib.contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    """INT, TERM and HUP stop the run; the second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, _frame: Any) -> None:  # noqa: ANN401 - a frame nobody looks at
+        if stop.asked:
+            for each in before:
+                signal.signal(each, signal.SIG_DFL)
+            signal.raise_signal(number)  # the workers see their pipes end, and exit
+        stop.by_signal(number)
+
+    before = {
+        number: signal.signal(number, handle)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup stays in force
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0) -> Report:
+    """Download what the feed gives, wired as the settings say.
+
+    Raises:
+        MachineError: the directory cannot be written or processes cannot be started.
+        LockedError: another run holds the directory.
+        UsageError: a setting is wrong.
+    """
+    workspace = Workspace(settings.files.directory, wait_lock)
+    try:
+        memory = Memory(workspace.state, outputs.warn)
+        planner = Planner(settings.files, settings.naming, memory.keep)
+        for pairing in memory.pairings():
+            planner.remember(pairing)
+        stop = Stop()
+        with _signals(stop):
+            parts = Parts(
+                feed,
+                planner,
+                Schedule(settings.stop.per_host),
+                RetryPolicy(settings.retry),
+                make_pool(settings),
+                outputs,
+            )
+            engine = Engine(parts, settings.stop, stop)
+            summary = engine.run()
+        memory.save()
+        if not summary.failed and not summary.left and not summary.unread:
+            workspace.clear_parts()
+        outputs.finish(summary)
+        return Report(summary, outputs.failures, engine.fatal())
+    finally:
+        workspace.close()
+
+
+def download(
+    items: Iterable[str | Item],
+    dir: str = ".",  # noqa: A002 - the name the command line has
+    *,
+    jobs: int = 8,
+    settings: Settings | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Report:
+    """Download URLs to a directory.
+
+    With the ``spawn`` and ``forkserver`` start methods a script must call this under
+    ``if __name__ == "__main__":``, as for every use of multiprocessing.
+
+    Args:
+        items: URLs, or `Item` values where more is known than the URL; taken as they come.
+        dir: the output directory; made if it is not there.
+        jobs: downloads in flight.
+        settings: everything else; `dir` and `jobs` take precedence.
+        on_event: called in this process with every outcome and every retry.
+
+    Returns:
+        The numbers, and a row for each failure. A failed download raises nothing.
+
+    Raises:
+        MachineError: the directory cannot be written or processes cannot be started.
+        LockedError: another run holds the directory.
+        UsageError: a setting is wrong.
+    """
+    base = settings or Settings()
+    wanted = replace(
+        base,
+        files=replace(base.files, directory=dir),
+        pool=replace(base.pool, jobs=jobs),
+    )
+    outputs = Outputs(on_event=on_event)
+    outputs.keep_failures = True
+    with contextlib.closing(Feed.of(items)) as feed:
+        return run(wanted, feed, outputs)
+
+
+def warn_on_stderr(text: str) -> None:
+    """Say it on standard error, if that can be written."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"pdl: {text}\n")

@@ -1,0 +1,302 @@
+"""The command line: options → Settings → api → exit code. Nothing else is decided here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pdl._version import __version__
+from pdl.errors import ExitCode, PdlError
+from pdl.options import Allowance, GroupedCommand, Header, Size, Statuses, grouped
+from pdl.settings import (
+    RETRY_STATUSES,
+    FileSettings,
+    HttpSettings,
+    NamingSettings,
+    PoolSettings,
+    RetrySettings,
+    Settings,
+    StopSettings,
+)
+from pdl.terminal import Out
+
+if TYPE_CHECKING:
+    from pdl.api import Report
+    from pdl.model import Summary
+
+where = grouped("Where to")
+many = grouped("How many")
+fast = grouped("How fast")
+again = grouped("Trying again")
+counts = grouped("What counts as failure")
+http = grouped("HTTP")
+seeing = grouped("Seeing")
+running = grouped("Running")
+
+SECONDS = click.FloatRange(min=0)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+STDIN = 0
+COUNT = click.IntRange(min=1)
+
+
+@click.command(
+    cls=GroupedCommand,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PDL"},
+    epilog="Every option can be set in the environment: PDL_JOBS=16. Exit codes: 0 all well, "
+    "1 some failed, 2 usage, 3 this machine cannot go on, 4 the directory is in use, "
+    "9 nothing transferred, 129/130/143 by signal.",
+)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@where("-d", "--dir", "directory", default=".", metavar="DIR", help="Output directory.  [.]")
+@where(
+    "--name",
+    "template",
+    metavar="TEMPLATE",
+    help="Name of each file, of {name} {stem} {ext} {host} {path} {n} {hash}.  [{name}]",
+)
+@where("--tree", is_flag=True, help="Put each file under HOST/PATH.")
+@where(
+    "--if-exists",
+    type=click.Choice(["skip", "overwrite", "fail"]),
+    default="skip",
+    help="What to do with a file that is there.  [skip]",
+)
+@where(
+    "--on-collision",
+    type=click.Choice(["hash", "fail"]),
+    default="hash",
+    help="What to do when two URLs want one name.  [hash]",
+)
+@where("--no-mtime", is_flag=True, help="Do not give files their Last-Modified time.")
+@where("--fsync", is_flag=True, help="Flush each file to the disk before it gets its name.")
+@many("-j", "--jobs", type=COUNT, default=8, help="Downloads in flight.  [8]")
+@many("--per-host", type=COUNT, help="Of these, at most so many from one host.")
+@many("--processes", type=COUNT, help="Worker processes.  [chosen]")
+@fast("--connect-timeout", type=POSITIVE, default=10.0, metavar="S", help="To connect.  [10]")
+@fast("--timeout", type=POSITIVE, default=60.0, metavar="S", help="Without a single byte.  [60]")
+@fast("--max-time", type=POSITIVE, metavar="S", help="For one attempt at one file.")
+@fast("--deadline", type=POSITIVE, metavar="S", help="For the whole run.")
+@fast("--max-size", type=Size(), help="Refuse larger files.")
+@fast("--min-size", type=Size(), help="Refuse smaller files.")
+@again("--retries", type=click.IntRange(min=0), default=3, help="After the first try.  [3]")
+@again(
+    "--retry-wait",
+    type=SECONDS,
+    default=0.5,
+    metavar="S",
+    help="Longest wait before the first retry; doubles, with jitter.  [0.5]",
+)
+@again(
+    "--max-retry-wait",
+    type=SECONDS,
+    default=120.0,
+    metavar="S",
+    help="Longest wait, also if the server asks for more.  [120]",
+)
+@again(
+    "--retry-status",
+    "statuses",
+    type=Statuses(),
+    default=RETRY_STATUSES,
+    show_default=False,
+    help="HTTP statuses worth another try.  [408,425,429,500,502,503,504]",
+)
+@counts("--fail-fast", is_flag=True, help="Stop at the first failure.")
+@counts("--max-failures", type=COUNT, help="Stop after so many.")
+@counts("--allow-failures", type=Allowance(), help="Exit 0 with up to so many.")
+@counts("--error-on-no-transfer", is_flag=True, help="Exit 9 if nothing was transferred.")
+@counts("--no-content-check", is_flag=True, help="Take an HTML page for an archive or image.")
+@http(
+    "-H",
+    "--header",
+    "headers",
+    type=Header(),
+    multiple=True,
+    help="Sent to listed origins only.  [repeatable]",
+)
+@http("-A", "--user-agent", metavar="TEXT", help="The User-Agent.")
+@http("--proxy", metavar="URL", help="Proxy for everything.  [from the environment]")
+@http("--cacert", type=click.Path(exists=True, dir_okay=False), help="Trusted certificates, PEM.")
+@http("--cert", type=click.Path(exists=True, dir_okay=False), help="Client certificate, PEM.")
+@http("--key", type=click.Path(exists=True, dir_okay=False), help="Its key, PEM.")
+@http("--insecure", is_flag=True, help="Accept any certificate.")
+@http("--max-redirects", type=click.IntRange(min=0), default=10, help="For one file.  [10]")
+@http("--https-only", is_flag=True, help="Refuse plain http, also in redirects.")
+@seeing(
+    "--progress",
+    type=click.Choice(["auto", "bar", "plain", "json", "none"]),
+    default="auto",
+    help="How to show it.  [auto: bar on a terminal, else plain]",
+)
+@seeing("-q", "--quiet", is_flag=True, help="Say nothing but failures.")
+@seeing("-v", "--verbose", count=True, help="A line for every file.")
+@seeing("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
+@seeing(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FILE",
+    help="One row for each line; .jsonl or .json.  [repeatable]",
+)
+@seeing("--failed", metavar="FILE", help="Write what failed as a list that pdl can run.")
+@running(
+    "--engine",
+    type=click.Choice(["process", "inline"]),
+    default="process",
+    help="Worker processes, or this process alone.  [process]",
+)
+@running(
+    "--start-method",
+    type=click.Choice(["fork", "forkserver", "spawn"]),
+    help="Of the processes.  [forkserver]",
+)
+@running(
+    "--wait-lock",
+    type=SECONDS,
+    default=0.0,
+    metavar="S",
+    help="Wait for another run in the same directory.  [0]",
+)
+@click.version_option(__version__, prog_name="pdl")
+def command(**given: Any) -> None:  # noqa: ANN401 - click's
+    """Download every URL of the SOURCEs: list files, - for standard input, or http(s) URLs."""
+    if given["dry_run"]:
+        raise SystemExit(_dry_run(given))
+    raise SystemExit(_run(given))
+
+
+def settings_of(given: dict[str, Any]) -> Settings:
+    """What the options say, as settings."""
+    agent = {"user_agent": given["user_agent"]} if given["user_agent"] else {}
+    return Settings(
+        http=HttpSettings(
+            headers=given["headers"],
+            proxy=given["proxy"],
+            cacert=given["cacert"],
+            cert=given["cert"],
+            key=given["key"],
+            insecure=given["insecure"],
+            connect_timeout=given["connect_timeout"],
+            timeout=given["timeout"],
+            max_redirects=given["max_redirects"],
+            https_only=given["https_only"],
+            **agent,
+        ),
+        retry=RetrySettings(
+            retries=given["retries"],
+            wait=given["retry_wait"],
+            max_wait=given["max_retry_wait"],
+            statuses=given["statuses"],
+        ),
+        files=FileSettings(
+            directory=given["directory"],
+            mtime=not given["no_mtime"],
+            fsync=given["fsync"],
+            if_exists=given["if_exists"],
+            content_check=not given["no_content_check"],
+            max_time=given["max_time"],
+            max_size=given["max_size"],
+            min_size=given["min_size"],
+        ),
+        naming=NamingSettings(given["template"], given["tree"], given["on_collision"]),
+        pool=PoolSettings(
+            given["jobs"], given["processes"], given["engine"], given["start_method"]
+        ),
+        stop=StopSettings(
+            1 if given["fail_fast"] else given["max_failures"],
+            given["deadline"],
+            given["per_host"],
+        ),
+    )
+
+
+def _run(given: dict[str, Any]) -> ExitCode | int:
+    # imported here, so that --help and --version need not wait for it
+    from pdl.api import Outputs, run  # noqa: PLC0415
+    from pdl.progress import make_display  # noqa: PLC0415
+    from pdl.reports.console import ConsoleReport  # noqa: PLC0415
+    from pdl.reports.failed import FailedList  # noqa: PLC0415
+    from pdl.reports.rows import open_report  # noqa: PLC0415
+    from pdl.sources.feed import open_sources  # noqa: PLC0415
+
+    settings = settings_of(given)
+    display = make_display(
+        given["progress"], sys.stderr, quiet=given["quiet"], verbose=given["verbose"]
+    )
+    if settings.http.insecure:
+        display.notice(
+            "certificates are not checked (--insecure): anyone may have sent these files"
+        )
+    feed = open_sources(given["sources"], STDIN, display.notice)
+    reporters: list[Any] = [open_report(path, display.notice) for path in given["reports"]]
+    lists = list(given["reports"])
+    if given["failed"]:
+        reporters.append(FailedList(given["failed"], display.notice))
+        lists.insert(0, given["failed"])
+    reporters.append(ConsoleReport(sys.stderr, quiet=given["quiet"], lists=lists))
+    try:
+        report = run(settings, feed, Outputs(reporters, display), given["wait_lock"])
+    finally:
+        feed.close()
+    return exit_code(report, given)
+
+
+def exit_code(report: Report, given: dict[str, Any]) -> int:
+    """What the shell is told."""
+    summary = report.summary
+    if report.machine_error is not None:
+        complain(report.machine_error)
+        return ExitCode.MACHINE
+    if summary.stopped_by is not None:
+        return 128 + summary.stopped_by
+    if summary.left or summary.unread or summary.failed > _allowed(summary, given):
+        return ExitCode.SOME_FAILED
+    if given["error_on_no_transfer"] and not summary.succeeded:
+        return ExitCode.NOTHING_TRANSFERRED
+    return ExitCode.OK
+
+
+def _allowed(summary: Summary, given: dict[str, Any]) -> float:
+    if given["allow_failures"] is None:
+        return 0
+    number, share = given["allow_failures"]
+    lines = summary.succeeded + summary.skipped + summary.unchanged + summary.failed
+    return float(lines * number / 100 if share else number)
+
+
+def _dry_run(given: dict[str, Any]) -> int:
+    from pdl.dryrun import print_plan  # noqa: PLC0415
+
+    return print_plan(given["sources"], settings_of(given), complain_text)
+
+
+def complain(error: PdlError) -> None:
+    """Say on standard error what went wrong and what to do."""
+    complain_text(str(error))
+
+
+def complain_text(text: str) -> None:
+    """Say it on standard error, if that can be written."""
+    Out(sys.stderr).write(f"pdl: {text}\n")
+
+
+def main() -> None:
+    """Run the command and exit; no traceback reaches the user."""
+    try:
+        command(prog_name="pdl")
+    except PdlError as exc:
+        complain(exc)
+        code = int(exc.exit_code)
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except Exception as exc:
+        complain_text(
+            f"internal error: {type(exc).__name__}: {exc}\n  hint: PDL_DEBUG=1 shows more"
+        )
+        if os.environ.get("PDL_DEBUG"):
+            raise
+        code = int(ExitCode.MACHINE)
+    sys.exit(code)

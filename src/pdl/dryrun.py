@@ -1,0 +1,54 @@
+"""``--dry-run``: the plan on standard output, one line an item, and nothing done."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+from pdl.errors import ExitCode
+from pdl.model import Item, Outcome
+from pdl.plan import Planner
+from pdl.schedule import Job
+from pdl.sources.feed import open_sources
+from pdl.urls import mask, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pdl.model import BadLine
+    from pdl.settings import Settings
+
+STDIN = 0
+
+
+def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str], None]) -> int:
+    """Print ``get``, ``skip``, ``same`` or ``fail``, the URL and the path or reason; the exit code.
+
+    Raises:
+        ListError: a list cannot be read.
+        UsageError: a setting is wrong.
+    """
+    planner = Planner(settings.files, settings.naming)
+    bad = False
+    with contextlib.closing(open_sources(sources, STDIN, warn)) as feed:
+        while not feed.exhausted:
+            for entry in feed.take(1000):
+                line, failed = _line(planner, entry)
+                bad = bad or failed
+                sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+    return ExitCode.SOME_FAILED if bad else ExitCode.OK
+
+
+def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
+    planned = planner.plan(entry)
+    if isinstance(planned, Job):
+        return f"get\t{mask(planned.item.url)}\t{printable(planned.task.path)}", False
+    if planned is None:
+        assert isinstance(entry, Item)
+        return f"same\t{mask(entry.url)}\tas an earlier line", False
+    if planned.outcome is Outcome.FAIL:
+        where = f"{printable(planned.source)}:{planned.line}"
+        return f"fail\t{planned.url}\t{where}: {planned.kind}: {planned.message}", True
+    return f"skip\t{planned.url}\t{printable(planned.path or '')}", False

@@ -1,0 +1,393 @@
+"""The drive loop: list → schedule → pool → outcomes → reports. It alone sees the whole run.
+
+One thread, one loop: take what the pool has to say, read some of the list, hand out work, show
+where things stand, and sleep until something happens, never longer than a tick. Nothing in it
+blocks. When the run is to stop, nothing new is started, the lanes are told, what they answer
+within a moment still counts, and everything left is reported as ``cancelled``.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pdl import results
+from pdl.errors import MachineError
+from pdl.model import (
+    Answer,
+    Fail,
+    FailureKind,
+    Item,
+    Outcome,
+    Result,
+    Retrying,
+    Success,
+    Summary,
+    Transfer,
+    failure_word,
+)
+from pdl.pool import Answered, Died
+from pdl.schedule import Job, Schedule
+from pdl.urls import mask, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdl.model import BadLine, Task
+    from pdl.plan import Planner
+    from pdl.pool import Live, Pool, PoolEvent
+    from pdl.retry import RetryPolicy
+    from pdl.settings import StopSettings
+
+TICK = 0.1
+"""Seconds between two looks at the display, and the longest the loop sleeps."""
+LOOKAHEAD = 1024
+"""Jobs read from the list before they can run; the list is read no further."""
+CHUNK = 512
+"""Lines read in one turn of the loop, so that a list of files that are there stops nothing."""
+STOP_GRACE = 1.0
+"""Seconds that attempts under way are given to end when the run is stopped."""
+REST_SECONDS = 0.3
+"""Seconds spent on reading the rest of the list when the run is stopped."""
+MAX_DEATHS = 3
+"""Workers a task may take with it."""
+
+
+class Feed(Protocol):
+    """Where the lines come from; see `pdl.sources.feed.Feed`."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there are no more lines."""
+
+    def take(self, limit: int) -> Sequence[Item | BadLine]:
+        """Some lines that are there now, without waiting."""
+
+    def fileno(self) -> int | None:
+        """Readable when there may be more lines; None if they need no waiting for."""
+
+    def estimate(self) -> int | None:
+        """How many lines there are in all, or None."""
+
+
+class Sink(Protocol):
+    """What is shown and recorded of the run."""
+
+    def record(self, result: Result, item: Item | None) -> None:
+        """A line has its outcome."""
+
+    def retrying(self, event: Retrying) -> None:
+        """An attempt is to be made again."""
+
+    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+        """Where things stand; about ten times a second."""
+
+
+class Parts(NamedTuple):
+    """What the engine drives."""
+
+    feed: Feed
+    planner: Planner
+    schedule: Schedule
+    policy: RetryPolicy
+    pool: Pool
+    sink: Sink
+
+
+class Stop:
+    """Says that the run is to end early, and why. Set from a signal handler.
+
+    Attributes:
+        signal: the signal's number, or None.
+        asked: whether the run is to stop.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.asked = False
+
+    def by_signal(self, number: int) -> None:
+        """Stop because of a signal."""
+        self.signal = number
+        self.asked = True
+
+
+class Engine:
+    """Runs one list to its end.
+
+    Args:
+        parts: what to drive.
+        limits: when to give up as a whole.
+        stop: looked at in every turn.
+    """
+
+    def __init__(self, parts: Parts, limits: StopSettings, stop: Stop) -> None:
+        self._parts = parts
+        self._limits = limits
+        self._stop = stop
+        self._counts = dict.fromkeys(Outcome, 0)
+        self._left = 0
+        self._fatal: Fail | None = None
+        self._began = time.monotonic()
+        self._next_tick = 0.0
+        self._second = (0, "")
+        self._total: int | None = None
+
+    def run(self) -> Summary:
+        """Drive the run until every line has its outcome.
+
+        Raises:
+            MachineError: the machine cannot go on; what was done has been reported.
+        """
+        try:
+            while not self._over() and not self._stopping():
+                busy = self._drain()
+                self._admit()
+                if not self._dispatch() and not busy:
+                    self._parts.pool.wait(self._patience(), self._wake_on())
+                self._tick()
+            unread = self._wind_up()
+        finally:
+            self._parts.pool.close()
+        return self._summary(unread=unread)
+
+    def fatal(self) -> MachineError | None:
+        """Why the machine could not go on, if so."""
+        if self._fatal is None:
+            return None
+        return MachineError(
+            printable(self._fatal.message),
+            "mend it and run the same command again; it goes on from here",
+        )
+
+    def _over(self) -> bool:
+        return self._parts.schedule.empty() and self._parts.feed.exhausted
+
+    def _stopping(self) -> bool:
+        limits, failed = self._limits, self._counts[Outcome.FAIL]
+        if limits.max_failures is not None and failed >= limits.max_failures:
+            return True
+        if limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
+            return True
+        return self._stop.asked or self._fatal is not None
+
+    def _patience(self) -> float:
+        due = self._parts.schedule.next_due()
+        if due is None:
+            return TICK
+        return min(TICK, max(0.0, due - time.monotonic()))
+
+    def _wake_on(self) -> Sequence[int]:
+        feed = self._parts.feed
+        if feed.exhausted or self._parts.schedule.backlog() >= LOOKAHEAD:
+            return ()
+        descriptor = feed.fileno()
+        return () if descriptor is None else (descriptor,)
+
+    # --- the list ---
+
+    def _admit(self) -> None:
+        feed, planner, schedule = self._parts.feed, self._parts.planner, self._parts.schedule
+        if feed.exhausted:
+            return
+        room = LOOKAHEAD - schedule.backlog()
+        if room <= 0:
+            return
+        for entry in feed.take(min(CHUNK, room)):
+            planned = planner.plan(entry)
+            if isinstance(planned, Job):
+                schedule.add(planned)
+            elif planned is not None:
+                self._emit(planned, entry if isinstance(entry, Item) else None)
+
+    # --- the pool ---
+
+    def _dispatch(self) -> bool:
+        pool, schedule = self._parts.pool, self._parts.schedule
+        room = pool.room()
+        if not room:
+            return False
+        now = time.monotonic()
+        jobs = schedule.take(now, room)
+        if not jobs:
+            return False
+        tasks: list[Task] = []
+        for job in jobs:
+            if job.began is None:
+                job.began = now
+                job.started = self._iso_now()
+            tasks.append(job.task)
+        pool.submit(tasks)
+        return True
+
+    def _drain(self) -> bool:
+        busy = False
+        for _ in range(CHUNK):
+            try:
+                event = self._parts.pool.get_nowait()
+            except queue.Empty:
+                break
+            busy = True
+            self._take(event)
+        return busy
+
+    def _take(self, event: PoolEvent) -> None:
+        schedule = self._parts.schedule
+        if isinstance(event, Answered):
+            for answer in event.answers:
+                self._answered(answer)
+            return
+        if isinstance(event, Died):
+            for task_id in event.current:
+                self._died(schedule.flying(task_id), event.reason)
+            ids = event.waiting
+        else:
+            ids = event.ids
+        for task_id in reversed(ids):
+            schedule.put_back(schedule.flying(task_id))
+
+    def _answered(self, answer: Answer) -> None:
+        job = self._parts.schedule.flying(answer.id)
+        job.attempts += 1
+        job.received += answer.received
+        if isinstance(answer, Success):
+            self._finish(job, results.succeeded(job, answer, self._elapsed(job)))
+        elif answer.kind is FailureKind.CANCELLED:
+            self._parts.schedule.put_back(job)
+        elif answer.fatal:
+            self._fatal = self._fatal or answer
+            self._give_up(job, answer)
+        else:
+            self._failed(job, answer)
+
+    def _failed(self, job: Job, fail: Fail) -> None:
+        schedule = self._parts.schedule
+        decision = self._parts.policy.decide(fail, job.attempts, random.random())  # noqa: S311 - jitter
+        now = time.monotonic()
+        if decision.pause_host:
+            schedule.pause(job.host, now + decision.pause_host)
+        if decision.delay is None:
+            if decision.reason:
+                fail = fail._replace(message=f"{fail.message}; {decision.reason}")
+            self._give_up(job, fail)
+            return
+        schedule.retry(job, now + decision.delay)
+        self._parts.sink.retrying(
+            Retrying(
+                mask(job.item.url),
+                printable(fail.message),
+                failure_word(fail.kind, fail.status),
+                job.attempts,
+                decision.delay,
+            )
+        )
+
+    def _died(self, job: Job, reason: str) -> None:
+        job.deaths += 1
+        if job.deaths < MAX_DEATHS:
+            self._parts.schedule.put_back(job)
+            return
+        fail = Fail(
+            "fail",
+            job.task.id,
+            FailureKind.WORKER_DIED,
+            transient=True,
+            message=f"{job.deaths} workers died over it, the last was {reason}",
+        )
+        self._give_up(job, fail)
+
+    # --- outcomes ---
+
+    def _finish(self, job: Job, result: Result) -> None:
+        self._parts.schedule.done(job)
+        self._parts.planner.ended(job, fetched=result.outcome is Outcome.SUCCESS)
+        self._conclude(job, result)
+
+    def _give_up(self, job: Job, fail: Fail) -> None:
+        transient = self._parts.policy.transient(fail)
+        self._finish(job, results.failed(job, fail, self._elapsed(job), transient=transient))
+
+    def _conclude(self, job: Job, result: Result) -> None:
+        self._emit(result, job.item)
+        for item in job.followers:
+            self._emit(results.shared(result, item), item)
+
+    def _elapsed(self, job: Job) -> float:
+        return 0.0 if job.began is None else time.monotonic() - job.began
+
+    def _emit(self, result: Result, item: Item | None) -> None:
+        if result.kind == FailureKind.CANCELLED.value:
+            self._left += 1
+        else:
+            self._counts[result.outcome] += 1
+        self._parts.sink.record(result, item)
+
+    # --- the end ---
+
+    def _wind_up(self) -> bool:
+        """Stop what is under way, report what is left; whether some of the list was not read."""
+        if self._over():
+            self._tick(last=True)
+            return False
+        self._parts.pool.stop()
+        deadline = time.monotonic() + STOP_GRACE
+        while self._parts.schedule.in_flight() and (left := deadline - time.monotonic()) > 0:
+            if not self._drain():
+                self._parts.pool.wait(min(left, TICK))
+        self._tick(last=True)
+        for job in [*self._parts.schedule.drop_flying(), *self._parts.schedule.drop()]:
+            self._conclude(job, results.cancelled(job, self._elapsed(job)))
+        return self._cancel_rest()
+
+    def _cancel_rest(self) -> bool:
+        feed = self._parts.feed
+        deadline = time.monotonic() + REST_SECONDS
+        while not feed.exhausted and time.monotonic() < deadline:
+            entries = feed.take(CHUNK)
+            if not entries:
+                break
+            for entry in entries:
+                if isinstance(entry, Item):
+                    row = results.refused(entry, FailureKind.CANCELLED, "the run was stopped")
+                    self._emit(row, entry)
+        return not feed.exhausted
+
+    def _summary(self, *, unread: bool) -> Summary:
+        counts = self._counts
+        return Summary(
+            succeeded=counts[Outcome.SUCCESS],
+            skipped=counts[Outcome.SKIPPED],
+            unchanged=counts[Outcome.UNCHANGED],
+            failed=counts[Outcome.FAIL],
+            left=self._left,
+            bytes=self._parts.pool.received(),
+            seconds=time.monotonic() - self._began,
+            stopped_by=self._stop.signal,
+            unread=unread,
+        )
+
+    # --- the display ---
+
+    def _tick(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if now < self._next_tick and not last:
+            return
+        self._next_tick = now + TICK
+        if self._total is None:
+            self._total = self._parts.feed.estimate()
+        live = [self._transfer(each) for each in self._parts.pool.live()]
+        self._parts.sink.tick(live, self._parts.pool.received(), self._total, now)
+
+    def _transfer(self, live: Live) -> Transfer:
+        path = self._parts.schedule.flying(live.id).task.path
+        return Transfer(path, live.received, live.size)
+
+    def _iso_now(self) -> str:
+        second = int(time.time())
+        if self._second[0] != second:
+            text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+            self._second = (second, text)
+        return self._second[1]

@@ -1,0 +1,115 @@
+"""The command line's vocabulary: option groups in the help, and sizes, rates and headers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Kind = click.ParamType[Any]
+else:
+    Kind = click.ParamType  # older versions of click cannot be subscripted
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+class GroupedOption(click.Option):
+    """An option that is shown under a heading."""
+
+    def __init__(self, *args: Any, group: str = "", **kwargs: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options under their headings, in the order of definition."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Called by click."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "group", "") or "Running", []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def grouped(group: str) -> Callable[..., Callable[[Any], Any]]:
+    """`click.option` for one heading."""
+
+    def option(*names: str, **kwargs: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - click's
+        return click.option(*names, cls=GroupedOption, group=group, **kwargs)
+
+    return option
+
+
+class Size(Kind):
+    """Bytes, with a suffix K, M, G or T for powers of 1,024: ``10M``, ``1.5GiB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a size such as 500K or 1.5G", param, ctx)
+        number, suffix, _ = match.groups()
+        return int(float(number) * 1024 ** _POWERS[suffix.upper()])
+
+
+class Header(Kind):
+    """A header field, ``Name: value``."""
+
+    name = "header"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, tuple):
+            return value
+        name, colon, content = str(value).partition(":")
+        content = content.strip()
+        if not colon or not _FIELD.fullmatch(name.strip()):
+            self.fail("a header has the form 'Name: value'", param, ctx)
+        if not content.isprintable():
+            self.fail(f"the value of {name.strip()} has a control character", param, ctx)
+        return name.strip(), content
+
+
+class Statuses(Kind):
+    """HTTP statuses, comma-separated."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[int]:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, frozenset):
+            return value
+        words = [word.strip() for word in str(value).split(",") if word.strip()]
+        if not all(re.fullmatch(r"[45]\d\d", word) for word in words):
+            self.fail(f"{value!r} is not a list of statuses such as 429,503", param, ctx)
+        return frozenset(int(word) for word in words)
+
+
+class Allowance(Kind):
+    """A number of failures, or a share of all lines: ``5``, ``1%``."""
+
+    name = "N|P%"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, bool]:  # noqa: ANN401 - click's
+        """Called by click; the flag says whether it is a share."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value).strip())
+        if match is None or (not match.group(2) and "." in match.group(1)):
+            self.fail(f"{value!r} is neither a number nor a percentage", param, ctx)
+        return float(match.group(1)), bool(match.group(2))

@@ -1,0 +1,131 @@
+"""From a line of the list to a job or straight to its outcome: names, twins, what is there."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from pdl.checksum import BadChecksum, parse_checksum
+from pdl.model import BadLine, FailureKind, Item, Outcome, Result, SafePath, Task
+from pdl.naming import Namer, UnsafeName, part_name, url_key
+from pdl.results import bad_line, refused, untried
+from pdl.schedule import Job
+from pdl.taken import Names, Pairing, Table
+from pdl.urls import InvalidUrl, Url, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.settings import FileSettings, NamingSettings
+
+_FETCHED, _FAILED = 1, 2
+
+
+class Planner:
+    """Plans one line after the other; remembers which name each URL got.
+
+    Args:
+        files: the output directory, and what is done with what is there.
+        naming: how names are chosen.
+        on_pairing: told of every name that was not the plain one, and of its rival.
+    """
+
+    def __init__(
+        self,
+        files: FileSettings,
+        naming: NamingSettings,
+        on_pairing: Callable[[Pairing], None] | None = None,
+    ) -> None:
+        self._files = files
+        self._naming = naming
+        self._namer = Namer(naming)
+        self._on_pairing = on_pairing
+        self._names = Names()
+        self._ended = Table()
+        self._pending: dict[int, Job] = {}
+        self._ids = itertools.count()
+        self._count = 0
+
+    def remember(self, pairing: Pairing) -> None:
+        """Keep a name that an earlier run gave; before the first line."""
+        self._names.remember(pairing.path, pairing.key)
+
+    def plan(self, entry: Item | BadLine) -> Job | Result | None:
+        """A job, or the outcome where there is nothing to do; None if it follows another job."""
+        self._count += 1
+        if isinstance(entry, BadLine):
+            return bad_line(entry)
+        try:
+            url = parse(entry.url)
+            path = self._namer.path_for(entry, url, self._count)
+            checksum = parse_checksum(entry.checksum) if entry.checksum else None
+        except (InvalidUrl, BadChecksum) as exc:
+            return refused(entry, FailureKind.INVALID_URL, str(exc))
+        except UnsafeName as exc:
+            return refused(entry, FailureKind.NAME, str(exc))
+        return self._place(entry, url, path, checksum)
+
+    def _place(
+        self, item: Item, url: Url, wanted: SafePath, checksum: str | None
+    ) -> Job | Result | None:
+        key = url_key(url)
+        claim = self._names.claim(wanted, key)
+        if claim.how == "same":
+            pending = self._pending.get(key)
+            if pending is not None:
+                pending.followers.append(item)
+                return None
+            if self._ended.get(key) == _FETCHED:
+                message = "the same URL as an earlier line"
+                return untried(item, Outcome.SUCCESS, path=claim.path, message=message)
+        if claim.how == "renamed":
+            if self._naming.on_collision == "fail":
+                message = f"another URL of this list has the name {wanted}"
+                return refused(item, FailureKind.EXISTS, message)
+            self._tell(Pairing(claim.path, key), claim.rival)
+        there = self._there(item, claim.path)
+        if there is not None:
+            return there
+        task = Task(
+            next(self._ids),
+            item.url,
+            claim.path,
+            part_name(url, claim.path),
+            item.headers,
+            checksum,
+            item.size,
+        )
+        job = Job(task, item, url.netloc, key)
+        self._pending[key] = job
+        return job
+
+    def _tell(self, pairing: Pairing, rival: Pairing | None) -> None:
+        if self._on_pairing is not None:
+            self._on_pairing(pairing)
+            if rival is not None:
+                self._on_pairing(rival)
+
+    def _there(self, item: Item, path: SafePath) -> Result | None:
+        """The outcome if what is at the final name decides it."""
+        try:
+            found = os.stat(f"{self._files.directory}/{path}")  # noqa: PTH116 - a string, for speed
+        except OSError:  # mostly: nothing there; anything else a worker meets again, and says so
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            message = f"{path} is there and is not a file"
+            return refused(item, FailureKind.EXISTS, message, path=path)
+        if self._files.if_exists == "skip":
+            return untried(
+                item, Outcome.SKIPPED, path=path, size=found.st_size, message="already there"
+            )
+        if self._files.if_exists == "fail":
+            message = f"{path} is there already"
+            return refused(item, FailureKind.EXISTS, message, path=path)
+        return None
+
+    def ended(self, job: Job, *, fetched: bool) -> None:
+        """A job has its outcome."""
+        self._pending.pop(job.key, None)
+        self._ended.setdefault(job.key, _FETCHED if fetched else _FAILED)

@@ -1,0 +1,108 @@
+"""The output directory and its ``.pdl``: made, held by one run, and cleared away."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pdl.errors import LockedError, MachineError
+from pdl.partfile import STATE_DIRECTORY
+
+LOCK = "lock"
+RETRY_SECONDS = 0.1
+
+
+class Workspace:
+    """The output directory, held by this run until `close`.
+
+    A record lock of the system marks it as held: it ends with the process in whatever way that
+    ends, and no child inherits it, so a dead run's lock is none.
+
+    Args:
+        directory: the output directory; made if it is not there.
+        wait: seconds to wait for another run to let go of it.
+
+    Raises:
+        MachineError: it cannot be made or written.
+        LockedError: another run holds it.
+    """
+
+    def __init__(self, directory: str, wait: float = 0.0) -> None:
+        self.state = Path(directory, STATE_DIRECTORY)
+        self._fd = -1
+        try:
+            os.makedirs(directory, exist_ok=True)  # noqa: PTH103 - keeps "." as it was given
+            with contextlib.suppress(FileExistsError):
+                self.state.mkdir(mode=0o700)
+            self._acquire(time.monotonic() + wait)
+        except OSError as exc:
+            raise MachineError(
+                f"cannot write to the output directory {directory}: {exc.strerror or exc}",
+                "choose another with --dir, or mend its permissions",
+            ) from exc
+
+    def _acquire(self, deadline: float) -> None:
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise self._held()
+            time.sleep(RETRY_SECONDS)
+
+    def _try(self) -> bool:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(self.state / LOCK, flags, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            os.close(fd)
+            return False
+        if not self._still_there(fd):  # its last holder removed it between open and lock
+            os.close(fd)
+            return False
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        os.ftruncate(fd, 0)
+        os.write(fd, json.dumps({"pid": os.getpid(), "started": now}).encode())
+        self._fd = fd
+        return True
+
+    def _still_there(self, fd: int) -> bool:
+        try:
+            there = (self.state / LOCK).stat()
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(fd)
+        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
+    def _held(self) -> LockedError:
+        try:
+            holder = json.loads((self.state / LOCK).read_text())
+            who = f"pid {int(holder['pid'])}, started {str(holder['started'])[:40]}"
+        except (OSError, ValueError, KeyError, TypeError):
+            who = "which has just begun"
+        return LockedError(
+            f"another run holds {self.state.parent} ({who})",
+            "wait for it, with --wait-lock SECONDS, or choose another --dir",
+        )
+
+    def clear_parts(self) -> None:
+        """Remove every part and note: after a run that left nothing to go on with."""
+        for path in self.state.iterdir():
+            if path.name.endswith((".part", ".json", ".json.new")):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def close(self) -> None:
+        """Let go of the directory; ``.pdl`` goes when nothing in it is worth keeping."""
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            (self.state / LOCK).unlink()
+        with contextlib.suppress(OSError):
+            self.state.rmdir()
+        os.close(self._fd)
+        self._fd = -1
