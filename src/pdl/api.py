@@ -183,7 +183,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         if not summary.failed and not summary.left and not summary.unread:
             workspace.clear_parts()
         outputs.finish(summary)
-        return Report(summary, outputs.failures, engine.fatal())
+        return Report(summary, outputs.failures, engine.machine_error())
     finally:
         workspace.close()
 

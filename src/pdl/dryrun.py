@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from multiprocessing import connection
 from typing import TYPE_CHECKING
 
 from pdl.errors import ExitCode
@@ -33,7 +34,11 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     bad = False
     with contextlib.closing(open_sources(sources, STDIN, warn)) as feed:
         while not feed.exhausted:
-            for entry in feed.take(1000):
+            entries = feed.take(1000)
+            descriptor = feed.fileno()
+            if not entries and descriptor is not None:
+                connection.wait([descriptor], timeout=feed.due())
+            for entry in entries:
                 line, failed = _line(planner, entry)
                 bad = bad or failed
                 sys.stdout.write(line + "\n")

@@ -52,6 +52,7 @@ STOP_GRACE = 1.0
 """Seconds that attempts under way are given to end when the run is stopped."""
 REST_SECONDS = 0.3
 """Seconds spent on reading the rest of the list when the run is stopped."""
+MEND = "mend that and run the same command again; it goes on from here"
 MAX_DEATHS = 3
 """Workers a task may take with it."""
 
@@ -130,18 +131,22 @@ class Engine:
         self._stop = stop
         self._counts = dict.fromkeys(Outcome, 0)
         self._left = 0
-        self._fatal: Fail | None = None
+        self._machine: MachineError | None = None
         self._began = time.monotonic()
         self._next_tick = 0.0
         self._second = (0, "")
         self._total: int | None = None
 
     def run(self) -> Summary:
-        """Drive the run until every line has its outcome.
+        """Drive the run until every line has its outcome, or it is stopped."""
+        try:
+            self._drive()
+            unread = self._wind_up()
+        finally:
+            self._parts.pool.close()
+        return self._summary(unread=unread)
 
-        Raises:
-            MachineError: the machine cannot go on; what was done has been reported.
-        """
+    def _drive(self) -> None:
         try:
             while not self._over() and not self._stopping():
                 busy = self._drain()
@@ -149,19 +154,12 @@ class Engine:
                 if not self._dispatch() and not busy:
                     self._parts.pool.wait(self._patience(), self._wake_on())
                 self._tick()
-            unread = self._wind_up()
-        finally:
-            self._parts.pool.close()
-        return self._summary(unread=unread)
+        except MachineError as exc:
+            self._machine = exc
 
-    def fatal(self) -> MachineError | None:
-        """Why the machine could not go on, if so."""
-        if self._fatal is None:
-            return None
-        return MachineError(
-            printable(self._fatal.message),
-            "mend it and run the same command again; it goes on from here",
-        )
+    def machine_error(self) -> MachineError | None:
+        """Why this machine could not go on, if so."""
+        return self._machine
 
     def _over(self) -> bool:
         return self._parts.schedule.empty() and self._parts.feed.exhausted
@@ -172,7 +170,7 @@ class Engine:
             return True
         if limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
             return True
-        return self._stop.asked or self._fatal is not None
+        return self._stop.asked or self._machine is not None
 
     def _patience(self) -> float:
         due = self._parts.schedule.next_due()
@@ -258,7 +256,7 @@ class Engine:
         elif answer.kind is FailureKind.CANCELLED:
             self._parts.schedule.put_back(job)
         elif answer.fatal:
-            self._fatal = self._fatal or answer
+            self._machine = self._machine or MachineError(printable(answer.message), MEND)
             self._give_up(job, answer)
         else:
             self._failed(job, answer)
@@ -347,12 +345,14 @@ class Engine:
         deadline = time.monotonic() + REST_SECONDS
         while not feed.exhausted and time.monotonic() < deadline:
             entries = feed.take(CHUNK)
-            if not entries:
-                break
+            if not entries and feed.fileno() is not None:
+                break  # whoever writes the list has not finished; nobody waits for that
             for entry in entries:
                 if isinstance(entry, Item):
                     row = results.refused(entry, FailureKind.CANCELLED, "the run was stopped")
                     self._emit(row, entry)
+                else:
+                    self._emit(results.bad_line(entry), None)
         return not feed.exhausted
 
     def _summary(self, *, unread: bool) -> Summary:

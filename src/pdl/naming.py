@@ -125,7 +125,7 @@ class Namer:
             UnsafeName: the list's own path is absolute, has ``..``, names no file or is too long.
         """
         if not item.out and not item.directory and not self._tree and not self._template:
-            return SafePath(SafeName.from_url(url))
+            return SafePath(str(SafeName.from_url(url)))  # plain text crosses processes
         below = _listed(item.directory) if item.directory else []
         if item.out:
             if item.out.endswith("/") or not (names := _listed(item.out)):

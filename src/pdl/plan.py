@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from pdl.settings import FileSettings, NamingSettings
 
-_FETCHED, _FAILED = 1, 2
-
 
 class Planner:
     """Plans one line after the other; remembers which name each URL got.
@@ -43,8 +41,8 @@ class Planner:
         self._namer = Namer(naming)
         self._on_pairing = on_pairing
         self._names = Names()
-        self._ended = Table()
-        self._pending: dict[int, Job] = {}
+        self._fetched = Table()
+        self._pending: dict[tuple[int, str], Job] = {}
         self._ids = itertools.count()
         self._count = 0
 
@@ -73,11 +71,11 @@ class Planner:
         key = url_key(url)
         claim = self._names.claim(wanted, key)
         if claim.how == "same":
-            pending = self._pending.get(key)
+            pending = self._pending.get((key, claim.path))
             if pending is not None:
                 pending.followers.append(item)
                 return None
-            if self._ended.get(key) == _FETCHED:
+            if self._fetched.get(_place_of(key, claim.path)):
                 message = "the same URL as an earlier line"
                 return untried(item, Outcome.SUCCESS, path=claim.path, message=message)
         if claim.how == "renamed":
@@ -98,7 +96,7 @@ class Planner:
             item.size,
         )
         job = Job(task, item, url.netloc, key)
-        self._pending[key] = job
+        self._pending[key, claim.path] = job
         return job
 
     def _tell(self, pairing: Pairing, rival: Pairing | None) -> None:
@@ -127,5 +125,12 @@ class Planner:
 
     def ended(self, job: Job, *, fetched: bool) -> None:
         """A job has its outcome."""
-        self._pending.pop(job.key, None)
-        self._ended.setdefault(job.key, _FETCHED if fetched else _FAILED)
+        path = job.task.path
+        self._pending.pop((job.key, path), None)
+        if fetched:
+            self._fetched.setdefault(_place_of(job.key, path), 1)
+
+
+def _place_of(key: int, path: str) -> int:
+    """One number for a URL and the path it has, none of them 0."""
+    return hash((key, path)) & 0xFFFF_FFFF_FFFF_FFFF or 1

@@ -162,6 +162,8 @@ class Nursery:
         reader.close()
         outcomes.keep_reader()
         self.births.append(Link(writer, outcomes, process, slot))
+        if self.closing.is_set():  # too late for `close` to see it
+            writer.close()
         self.wake()
         return True
 
@@ -244,9 +246,14 @@ class LinkedProcess:
         super().run()  # type: ignore[misc]
 
     def join(self, timeout: float | None = None) -> None:
-        """As Process; nothing to wait for if it never started."""
-        if not self._unborn:
-            super().join(timeout)  # type: ignore[misc]
+        """As Process; nothing to wait for if it never started; killed if it outlives the pool."""
+        if self._unborn:
+            return
+        if timeout is None and self.nursery is not None and self.nursery.closing.is_set():
+            super().join(EXIT_GRACE)  # type: ignore[misc]
+            if self.is_alive():
+                self.kill()
+        super().join(timeout)  # type: ignore[misc]
 
     @property
     def exitcode(self) -> int | None:

@@ -225,10 +225,13 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         threading.Thread(
             target=_run_lane, args=(factory, inbox, outbox, meter), daemon=True
         ).start()
+    code = 1
     try:
         _attend(end, inbox, outbox)
     except (EOFError, OSError):
-        os._exit(0)  # lanes are threads that may be deep in a read; their parts are sound
+        code = 0
+    finally:
+        os._exit(code)  # lanes are threads that may be deep in a read; their parts are sound
 
 
 def _attend(end: WorkerEnd, inbox: queue.SimpleQueue[Task], outbox: Outbox) -> None:
