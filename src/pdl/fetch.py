@@ -108,9 +108,9 @@ class Fetching:
 
     def __call__(self) -> Lane:
         """Build a lane."""
-        from pdl.transport.requests_ import RequestsTransport  # noqa: PLC0415 - only workers need it
+        from pdl.transport.keepalive import KeepaliveTransport  # noqa: PLC0415 - only workers need it
 
-        return Fetcher(RequestsTransport(self.http), self.http, self.files)
+        return Fetcher(KeepaliveTransport(self.http), self.http, self.files)
 
 
 class Fetcher:

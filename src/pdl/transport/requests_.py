@@ -16,7 +16,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -197,20 +197,20 @@ class RequestsTransport:
             (settings.cert, settings.key) if settings.cert and settings.key else settings.cert
         )
 
-    def open(self, request: Request) -> Response:
+    def open(self, request: Request, form: type[RequestsResponse] = RequestsResponse) -> Response:
         """See `pdl.transport.Transport.open`.
 
         A server may close a kept connection at any time; a request that meets that is sent again
         at once on a new one (RFC 9112 section 9.3.1).
         """
         try:
-            return self._send(request)
+            return form(self._send(request), request.url)
         except TransportError as exc:
             if exc.kind is FailureKind.RESET and self._adapter.used_kept_connection():
-                return self._send(request)
+                return form(self._send(request), request.url)
             raise
 
-    def _send(self, request: Request) -> Response:
+    def _send(self, request: Request) -> requests.Response:
         prepared = requests.PreparedRequest()
         prepared.method = "GET"
         prepared.url = request.url
@@ -218,7 +218,7 @@ class RequestsTransport:
         settings = self._settings
         self._adapter.deadline = request.deadline
         try:
-            response = self._adapter.send(
+            return self._adapter.send(
                 prepared,
                 stream=True,
                 timeout=(settings.connect_timeout, settings.timeout),
@@ -235,7 +235,10 @@ class RequestsTransport:
             ValueError,
         ) as exc:
             raise translated(exc) from exc
-        return RequestsResponse(response, request.url)
+
+    def proxied(self, url: str) -> bool:
+        """Whether requests to the URL go through a proxy."""
+        return select_proxy(url, self._proxies_for(url)) is not None
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._settings.proxy:

@@ -88,7 +88,10 @@ def _connect_timeout(exc: BaseException) -> TransportError | None:
 
 
 def _timeout(exc: BaseException) -> TransportError | None:
-    if isinstance(exc, TimeoutError) or type(exc).__name__ in {"ReadTimeoutError", "ReadTimeout"}:
+    if isinstance(exc, (TimeoutError, BlockingIOError)) or type(exc).__name__ in {
+        "ReadTimeoutError",
+        "ReadTimeout",
+    }:
         return TransportError(
             FailureKind.TIMEOUT, "no byte came for as long as --timeout allows", transient=True
         )

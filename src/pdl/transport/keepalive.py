@@ -1,0 +1,193 @@
+"""The lean path: plain follow-up requests on a connection that requests has opened.
+
+requests connects, verifies, and asks first. When its answer has been read to the last byte and the
+connection stays open, the connection is kept here, and the next request to the same origin is
+written to it directly: requests spends some hundred microseconds on each, which is most of what a
+small file costs.
+
+There is no second set of rules. The answer is read by the same `pdl.transport.wire`, whatever its
+status, so both paths see the same answer in the same bytes. What the lean path does not do goes
+through requests: the first request to an origin, a proxy, a Host of the user's own. A kept
+connection that has closed, or holds a byte nobody asked for, is dropped and requests asks anew.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import struct
+from typing import TYPE_CHECKING, Any
+
+from pdl.model import FailureKind
+from pdl.transport import Request, Response, TransportError
+from pdl.transport.requests_ import HOSTS_KEPT, RequestsResponse, RequestsTransport
+from pdl.transport.translate import translated
+from pdl.transport.wire import Body, SocketReader, final_head, framing
+
+if TYPE_CHECKING:
+    from pdl.settings import HttpSettings
+
+
+class Kept:
+    """An open connection between two requests.
+
+    Args:
+        connection: urllib3's, which owns the socket.
+        reader: what has read its answers so far.
+        timeout: seconds without a byte.
+    """
+
+    def __init__(self, connection: Any, reader: SocketReader, timeout: float) -> None:  # noqa: ANN401 - urllib3's
+        self._connection = connection
+        self._sock: socket.socket = connection.sock
+        self._timeout = timeout
+        self.reader = reader
+        self._poll = select.poll()
+        self._poll.register(self._sock, select.POLLIN)
+        self._kernel_timeout = not isinstance(self._sock, ssl.SSLSocket)
+        if self._kernel_timeout:
+            # the kernel minds the time: Python's own timeout costs a poll for every call
+            self._sock.settimeout(None)
+            whole, part = divmod(timeout, 1)
+            interval = struct.pack("@ll", int(whole), int(part * 1e6))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._sock.setsockopt(socket.SOL_SOCKET, option, interval)
+
+    def quiet(self) -> bool:
+        """Whether nothing has come that nobody asked for, the end of the connection included."""
+        return not self.reader.pending() and not self._poll.poll(0)
+
+    def send(self, data: bytes, deadline: float | None) -> None:
+        """Write a request.
+
+        Raises:
+            TransportError: the connection failed.
+        """
+        self.reader.deadline = deadline
+        if deadline is not None or not self._kernel_timeout:
+            self._sock.settimeout(self._timeout)
+        try:
+            self._sock.sendall(data)
+        except OSError as exc:
+            raise translated(exc) from exc
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class KeptResponse:
+    """`pdl.transport.Response` on a kept connection."""
+
+    def __init__(self, home: KeepaliveTransport, kept: Kept, request: Request) -> None:
+        self._home = home
+        self._kept = kept
+        self._head = head = final_head(kept.reader)
+        how = framing(head)
+        self._body = Body(kept.reader, how)
+        self.status = head.status
+        self.reason = head.reason
+        self.url = request.url
+        self.length = how.length
+        self.framed = how.chunked or how.length is not None
+        self.readinto = self._body.readinto
+
+    def header(self, name: str) -> str | None:
+        """See `pdl.transport.Response.header`."""
+        return self._head.get(name.lower())
+
+    def close(self) -> None:
+        """See `pdl.transport.Response.close`."""
+        if self._body.reusable():
+            self._home.keep(self.url, self._kept)
+        else:
+            self._kept.close()
+
+
+class FirstResponse(RequestsResponse):
+    """requests' answer, whose connection is kept here afterwards."""
+
+    home: KeepaliveTransport
+
+    def close(self) -> None:
+        """See `pdl.transport.Response.close`."""
+        connection = self._raw.connection
+        if not self._strict.body.reusable() or connection is None or connection.sock is None:
+            super().close()
+            return
+        self._strict.finish()
+        self.home.keep(self.url, Kept(connection, self._strict.reader, self.home.timeout))
+
+
+class KeepaliveTransport:
+    """`pdl.transport.Transport` that asks through requests first and directly afterwards.
+
+    Args:
+        settings: of HTTP.
+    """
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self.timeout = settings.timeout
+        self._requests = RequestsTransport(settings)
+        self._kept: dict[str, Kept] = {}
+
+    def open(self, request: Request) -> Response:
+        """See `pdl.transport.Transport.open`."""
+        origin, target = split(request.url)
+        kept = self._kept.pop(origin, None)
+        if kept is None:
+            return self._first(request)
+        if not kept.quiet():
+            kept.close()
+            return self._first(request)
+        try:
+            kept.send(message(origin, target, request), request.deadline)
+            return KeptResponse(self, kept, request)
+        except TransportError as exc:
+            kept.close()
+            if exc.kind is FailureKind.RESET:
+                # closed between two requests, as a server may (RFC 9112 section 9.3.1)
+                return self._first(request)
+            raise
+
+    def _first(self, request: Request) -> Response:
+        if self._requests.proxied(request.url) or _names_host(request):
+            return self._requests.open(request)
+        response = self._requests.open(request, FirstResponse)
+        assert isinstance(response, FirstResponse)
+        response.home = self
+        return response
+
+    def keep(self, url: str, kept: Kept) -> None:
+        """Keep a connection for the next request to the URL's origin."""
+        origin = split(url)[0]
+        if (old := self._kept.pop(origin, None)) is not None:
+            old.close()
+        elif len(self._kept) >= HOSTS_KEPT:
+            self._kept.pop(next(iter(self._kept))).close()
+        self._kept[origin] = kept
+
+    def close(self) -> None:
+        """See `pdl.transport.Transport.close`."""
+        for kept in self._kept.values():
+            kept.close()
+        self._kept.clear()
+        self._requests.close()
+
+
+def split(url: str) -> tuple[str, str]:
+    """A request URL's origin (``http://host:port``) and target (``/path?query``)."""
+    slash = url.index("/", 8)
+    return url[:slash], url[slash:]
+
+
+def message(origin: str, target: str, request: Request) -> bytes:
+    """The request as it is written to the wire (RFC 9112 section 3)."""
+    lines = [f"GET {target} HTTP/1.1", f"Host: {origin.partition('//')[2]}"]
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _names_host(request: Request) -> bool:
+    return any(name.lower() in {"host", "connection"} for name, _ in request.headers)
