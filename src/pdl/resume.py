@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 PARTIAL_CONTENT = 206
@@ -36,6 +37,7 @@ class Validator(NamedTuple):
         return self.etag or self.modified
 
 
+@lru_cache(maxsize=256)
 def http_seconds(value: str | None) -> float | None:
     """Seconds since the epoch of an HTTP date (RFC 9110 section 5.6.7), or None if it is none."""
     if value is None:

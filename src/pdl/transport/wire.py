@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import ssl
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import FailureKind
@@ -55,17 +56,18 @@ class Head(NamedTuple):
     Attributes:
         minor: of the version: 0 or 1 (or more, read as 1).
         fields: name in lower case, value without surrounding blanks; in order.
+        values: by name; several values joined by commas (RFC 9110 section 5.3).
     """
 
     minor: int
     status: int
     reason: str
     fields: list[tuple[str, str]]
+    values: dict[str, str]
 
     def get(self, name: str) -> str | None:
-        """The field's values joined by commas (RFC 9110 section 5.3); None when absent."""
-        values = [value for field, value in self.fields if field == name]
-        return ", ".join(values) if values else None
+        """The field's value; None when absent. The name is in lower case."""
+        return self.values.get(name)
 
 
 class Framing(NamedTuple):
@@ -96,7 +98,28 @@ def parse_head(raw: bytes) -> Head:
     lines = rest.split(b"\n") if rest else []
     if len(lines) > MAX_FIELDS:
         raise protocol_error(f"the answer has more than {MAX_FIELDS} header fields")
-    return Head(int(minor), int(status), (reason or b"").decode("latin-1"), parse_fields(lines))
+    fields = parse_fields(lines)
+    values = dict(fields)
+    if len(values) < len(fields):
+        values = _joined(fields)
+    return Head(int(minor), int(status), (reason or b"").decode("latin-1"), fields, values)
+
+
+def _joined(fields: list[tuple[str, str]]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, value in fields:
+        values[name] = f"{values[name]}, {value}" if name in values else value
+    return values
+
+
+@lru_cache(maxsize=1024)
+def _field(line: bytes) -> tuple[str, str] | None:
+    """One header line; a server sends the same ones again and again."""
+    match = _FIELD.match(line)
+    if match is None:
+        return None
+    name, value = match.groups()
+    return name.decode("ascii").lower(), value.decode("latin-1")
 
 
 def parse_fields(lines: list[bytes]) -> list[tuple[str, str]]:
@@ -108,10 +131,9 @@ def parse_fields(lines: list[bytes]) -> list[tuple[str, str]]:
     fields: list[tuple[str, str]] = []
     for line in lines:
         text = line[:-1] if line.endswith(b"\r") else line
-        match = _FIELD.match(text)
-        if match is not None:
-            name, value = match.groups()
-            fields.append((name.decode("ascii").lower(), value.decode("latin-1")))
+        field = _field(text)
+        if field is not None:
+            fields.append(field)
         elif fields and text[:1] in {b" ", b"\t"} and b"\0" not in text and b"\r" not in text:
             # obs-fold: a user agent replaces it with a blank (RFC 9112 section 5.2)
             name_before, value_before = fields[-1]
@@ -141,7 +163,10 @@ def framing(head: Head) -> Framing:
 
 
 def _keeps(head: Head) -> bool:
-    options = {word.strip().lower() for word in (head.get("connection") or "").split(",")}
+    value = head.get("connection")
+    if value is None:
+        return head.minor > 0
+    options = {word.strip().lower() for word in value.split(",")}
     if head.minor == 0:
         return "keep-alive" in options and "close" not in options
     return "close" not in options
@@ -155,6 +180,8 @@ def content_length(value: str | None) -> int | None:
     """
     if value is None:
         return None
+    if value.isascii() and value.isdigit() and len(value) <= MAX_LENGTH_DIGITS:
+        return int(value)
     numbers = {number.strip() for number in value.split(",")}
     number = numbers.pop()
     if numbers or not (number.isascii() and number.isdigit()) or len(number) > MAX_LENGTH_DIGITS:
