@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pdl.progress import Display
     from pdl.reports import Reporter
 
+PRELOAD = ("pdl.fetch", "pdl.transport.keepalive")
+"""What the lanes import; see `pdl.pool.process.ProcessPool`."""
+
 Event = Result | Retrying
 """What an event callback is given: a line's outcome, or an attempt that is to be made again."""
 
@@ -124,7 +127,7 @@ def make_pool(settings: Settings) -> Pool:
     from pdl.pool.process import ProcessPool  # noqa: PLC0415
 
     processes, lanes = settings.pool.split()
-    return ProcessPool(factory, processes, lanes, settings.pool.method())
+    return ProcessPool(factory, processes, lanes, settings.pool.method(), PRELOAD)
 
 
 @contextlib.contextmanager
