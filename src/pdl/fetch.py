@@ -7,7 +7,6 @@ does not fit the part, one without.
 
 from __future__ import annotations
 
-import errno
 import mmap
 import re
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from pdl.checksum import Verifier
+from pdl.machine import system_failure
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
 from pdl.partfile import InTheWay, Part
 from pdl.redirect import STATUSES, BadRedirect, request_headers, target
@@ -58,18 +58,6 @@ _USELESS = frozenset(
 )
 """Kinds after which a part is not worth keeping, if they are permanent."""
 
-_MACHINE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.EIO,
-    errno.ENOENT,
-    errno.ENOMEM,
-}
 _NO_PAGE = re.compile(
     r"\.(zip|gz|tgz|bz2|tbz2?|xz|txz|zst|lz4?|7z|rar|tar|whl|egg|jar|war|deb|rpm|apk|msi|exe|dmg|"
     r"pkg|iso|img|qcow2|png|jpe?g|gif|webp|avif|tiff?|bmp|ico|pdf|mp[34]|mkv|webm|flac|ogg|"
@@ -143,27 +131,8 @@ class Fetcher:
         except InTheWay as exc:
             fail = Fail("fail", task.id, FailureKind.EXISTS, transient=False, message=str(exc))
         except OSError as exc:
-            fail = _system_failure(task, exc)
+            fail = system_failure(task, self.files.directory, exc)
         return attempt.failed(fail)
-
-
-def _system_failure(task: Task, exc: OSError) -> Fail:
-    reason = exc.strerror or str(exc)
-    where = f" ({exc.filename})" if exc.filename else ""
-    if exc.errno == errno.ENAMETOOLONG:
-        return Fail("fail", task.id, FailureKind.NAME, transient=False, message=f"{reason}{where}")
-    if exc.errno in {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP}:
-        return Fail(
-            "fail", task.id, FailureKind.EXISTS, transient=False, message=f"{reason}{where}"
-        )
-    return Fail(
-        "fail",
-        task.id,
-        FailureKind.DISK,
-        transient=False,
-        message=f"{reason}{where}",
-        fatal=exc.errno in _MACHINE,
-    )
 
 
 class Attempt:
@@ -326,6 +295,7 @@ class Attempt:
                 self._size,
             )
         self._check_size(self._size)
+        self._part.expect(self._task.size if self._size is None else self._size)
         if what is not Step.DONE:
             self._stream(response, verifier)
         self._check_whole(verifier)
@@ -404,7 +374,7 @@ class Attempt:
             self._part.leave(keep=keep)
         except OSError as exc:
             if not fail.fatal:
-                fail = _system_failure(self._task, exc)
+                fail = system_failure(self._task, self._lane.files.directory, exc)
         return fail._replace(
             final_url=self._url.request_url if self._url else None,
             received=self._received,

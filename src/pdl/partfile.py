@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.resume import Known, Validator
+from pdl.space import LEAST, Reservation, check_room
 
 if TYPE_CHECKING:
     from pdl.model import SafePath
@@ -59,6 +60,7 @@ class Part:
         self._version: tuple[Validator, int | None] = (Validator(), None)
         self._noted = False
         self._synced = 0
+        self._reserved: Reservation | None = None
         self.size = 0
 
     def known(self) -> Known | None:
@@ -116,8 +118,19 @@ class Part:
         """Say which version the bytes are of; they can be gone on with if that is strong."""
         self._version = (validator, total)
 
+    def expect(self, total: int | None) -> None:
+        """Say how many bytes the file will have, if anyone knows: there must be room for them."""
+        self._reserved = None
+        if total is None or total - self.size < LEAST:
+            return
+        check_room(f"{self._directory}/{STATE_DIRECTORY}", total - self.size)
+        self._reserved = Reservation(self._fd, total)
+        self._reserved.ahead_of(self.size)
+
     def write(self, data: memoryview) -> None:
         """Append the bytes."""
+        if self._reserved is not None:
+            self._reserved.ahead_of(self.size)
         while data:
             count = os.write(self._fd, data)
             self.size += count
@@ -195,6 +208,8 @@ class Part:
     def leave(self, *, keep: bool) -> None:
         """Close after a failed attempt; what cannot be gone on with is removed."""
         try:
+            if self._reserved is not None and self._fd >= 0:
+                self._reserved.release(self.size)
             if keep and self._fd >= 0 and self.size:
                 self.note()
         finally:

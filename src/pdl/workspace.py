@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -37,13 +39,12 @@ class Workspace:
         self._fd = -1
         try:
             os.makedirs(directory, exist_ok=True)  # noqa: PTH103 - keeps "." as it was given
-            with contextlib.suppress(FileExistsError):
-                self.state.mkdir(mode=0o700)
             self._acquire(time.monotonic() + wait)
         except OSError as exc:
+            self.close()
             raise MachineError(
-                f"cannot write to the output directory {directory}: {exc.strerror or exc}",
-                "choose another with --dir, or mend its permissions",
+                f"cannot write to the output directory {directory}: {_reason(exc, self.state)}",
+                "choose another with --dir, or mend what is wrong with this one",
             ) from exc
 
     def _acquire(self, deadline: float) -> None:
@@ -54,8 +55,11 @@ class Workspace:
 
     def _try(self) -> bool:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.state.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(self.state / LOCK, flags, 0o600)
+        self._make_state()
+        try:
+            fd = os.open(self.state / LOCK, flags, 0o600)
+        except FileNotFoundError:  # its last holder has just cleared it all away
+            return False
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -64,11 +68,22 @@ class Workspace:
         if not self._still_there(fd):  # its last holder removed it between open and lock
             os.close(fd)
             return False
+        self._fd = fd
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         os.ftruncate(fd, 0)
         os.write(fd, json.dumps({"pid": os.getpid(), "started": now}).encode())
-        self._fd = fd
         return True
+
+    def _make_state(self) -> None:
+        """Make the state directory if it is not there; a link would lead writes elsewhere."""
+        with contextlib.suppress(FileExistsError):
+            self.state.mkdir(mode=0o700)
+        try:
+            mode = self.state.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.state))
 
     def _still_there(self, fd: int) -> bool:
         try:
@@ -91,10 +106,11 @@ class Workspace:
 
     def clear_parts(self) -> None:
         """Remove every part and note: after a run that left nothing to go on with."""
-        for path in self.state.iterdir():
-            if path.name.endswith((".part", ".json", ".json.new")):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        with contextlib.suppress(OSError):  # a directory that is gone has no parts either
+            for path in self.state.iterdir():
+                if path.name.endswith((".part", ".json", ".json.new")):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
 
     def close(self) -> None:
         """Let go of the directory; ``.pdl`` goes when nothing in it is worth keeping."""
@@ -104,5 +120,12 @@ class Workspace:
             (self.state / LOCK).unlink()
         with contextlib.suppress(OSError):
             self.state.rmdir()
-        os.close(self._fd)
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
         self._fd = -1
+
+
+def _reason(exc: OSError, state: Path) -> str:
+    """The system's words; with the path only where it is not plainly the directory's own."""
+    reason = exc.strerror or str(exc)
+    return f"{reason} ({state})" if exc.filename == str(state) else reason
