@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdl._version import __version__
-from pdl.errors import ExitCode, PdlError
+from pdl.errors import ExitCode, MachineError, PdlError
 from pdl.options import Allowance, GroupedCommand, Header, Size, Statuses, grouped
 from pdl.settings import (
     RETRY_STATUSES,
@@ -274,7 +274,9 @@ def _dry_run(given: dict[str, Any]) -> int:
 
 
 def complain(error: PdlError) -> None:
-    """Say on standard error what went wrong and what to do."""
+    """Say on standard error what went wrong and what to do; the same thing only once."""
+    if isinstance(error, MachineError) and error.told:
+        error = MachineError("this machine cannot go on, see above", error.hint)
     complain_text(str(error))
 
 
@@ -292,6 +294,11 @@ def main() -> None:
         code = int(exc.exit_code)
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except OSError as exc:
+        complain_text(f"this machine cannot go on: {exc.strerror or exc} ({exc.filename or 'pdl'})")
+        if os.environ.get("PDL_DEBUG"):
+            raise
+        code = int(ExitCode.MACHINE)
     except Exception as exc:
         complain_text(
             f"internal error: {type(exc).__name__}: {exc}\n  hint: PDL_DEBUG=1 shows more"

@@ -256,10 +256,18 @@ class Engine:
         elif answer.kind is FailureKind.CANCELLED:
             self._parts.schedule.put_back(job)
         elif answer.fatal:
-            self._machine = self._machine or MachineError(printable(answer.message), MEND)
-            self._give_up(job, answer)
+            self._cannot_go_on(job, answer)
         else:
             self._failed(job, answer)
+
+    def _cannot_go_on(self, job: Job, fail: Fail) -> None:
+        """Stop; the first to meet the trouble tells of it, the others are left for the next run."""
+        if self._machine is not None:
+            self._parts.schedule.put_back(job)
+            return
+        self._machine = MachineError(printable(fail.message), MEND)
+        self._machine.told = True
+        self._give_up(job, fail)
 
     def _failed(self, job: Job, fail: Fail) -> None:
         schedule = self._parts.schedule

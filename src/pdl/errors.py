@@ -64,9 +64,14 @@ class ListError(PdlError):
 
 
 class MachineError(PdlError):
-    """This machine cannot go on."""
+    """This machine cannot go on.
+
+    Attributes:
+        told: the row of an item says why already.
+    """
 
     exit_code = ExitCode.MACHINE
+    told = False
 
 
 class LockedError(PdlError):
