@@ -1,10 +1,8 @@
 """What is seen while a run goes on; the only module that imports tqdm.
 
-tqdm formats the total bar (`tqdm.format_meter`) and nothing else: no tqdm object is made, so there
-is no monitor thread, no lock shared with a fork and no setting of the host program touched. The
-frame, that is the bar and the lines below it, is written in one piece that leaves the cursor at
-the bar's first column. From there "clear to the end of the screen" removes the whole frame, also
-after a resize has wrapped its lines.
+The total bar is tqdm's; where it goes is not. The frame, that is the bar and the lines below it,
+is written in one piece that leaves the cursor at the bar's first column. From there "clear to the
+end of the screen" removes the whole frame, also after a resize has wrapped its lines.
 
 Time is passed in; no display ever raises because of its stream.
 """
@@ -13,7 +11,8 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Protocol, TextIO
+from io import StringIO
+from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
 
 from pdl.gauge import Slots, Tally, was_cancelled
 from pdl.model import Outcome, Result, Retrying, Transfer
@@ -31,6 +30,8 @@ from pdl.urls import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tqdm import tqdm
 
     from pdl.settings import ProgressMode
 
@@ -196,6 +197,7 @@ class BarDisplay(SilentDisplay):
         self._frame = ""
         self._size = (0, 0)
         self._above: list[str] = []
+        self._bar: tqdm[NoReturn] | None = None
 
     def record(self, result: Result) -> None:
         """With `verbose`, a line above the bar at the next tick."""
@@ -248,7 +250,9 @@ class BarDisplay(SilentDisplay):
         width = max(columns - 1, 1)
         while shown and (shown[-1] is None or len(shown) > rows - 2):
             shown = shown[:-1]
-        lines = [_bar_line(self._tally, self._elapsed, width, fancy=self._fancy())]
+        if self._bar is None:
+            self._bar = _new_bar()
+        lines = [_bar_line(self._bar, self._tally, width, fancy=self._fancy())]
         lines += [_file_line(each, width, self._out.encodable) if each else "" for each in shown]
         up = f"\x1b[{len(shown)}A" if shown else ""
         return "\r" + "\r\n".join(line + "\x1b[K" for line in lines) + "\x1b[J" + up + "\r"
@@ -257,20 +261,24 @@ class BarDisplay(SilentDisplay):
         return self._out.encodable("█") == "█"
 
 
-def _bar_line(tally: Tally, elapsed: float, width: int, *, fancy: bool) -> str:
+def _new_bar() -> tqdm[NoReturn]:
+    """A tqdm bar that draws into nothing: its line is one of a frame that is drawn as a whole."""
     # imported here: it takes a tenth of a second, which most commands need not spend
     from tqdm import tqdm  # noqa: PLC0415
 
-    line = tqdm.format_meter(
-        n=tally.done,
-        total=tally.total or 0,
-        elapsed=elapsed,
-        ncols=width,
-        ascii=not fancy,
-        unit="file",
-        bar_format=_bar_format(tally, width),
-    )
-    return shorten(line, width, "")
+    class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted at run time
+        monitor_interval = 0  # no thread: a process with threads must not fork
+
+    return Bar(total=0, file=StringIO(), unit="file", leave=False)
+
+
+def _bar_line(bar: tqdm[NoReturn], tally: Tally, width: int, *, fancy: bool) -> str:
+    bar.n = tally.done
+    bar.total = tally.total or 0
+    bar.ncols = width
+    bar.ascii = not fancy
+    bar.bar_format = _bar_format(tally, width)
+    return shorten(str(bar), width, "")
 
 
 def _bar_format(tally: Tally, width: int) -> str:
