@@ -54,7 +54,7 @@ REST_SECONDS = 0.3
 """Seconds spent on reading the rest of the list when the run is stopped."""
 MEND = "mend that and run the same command again; it goes on from here"
 MAX_DEATHS = 3
-"""Workers a task may take with it."""
+"""Workers in a row that may die over a task without getting any further with it."""
 
 
 class Feed(Protocol):
@@ -239,8 +239,8 @@ class Engine:
                 self._answered(answer)
             return
         if isinstance(event, Died):
-            for task_id in event.current:
-                self._died(schedule.flying(task_id), event.reason)
+            for task_id, reached in zip(event.current, event.reached, strict=True):
+                self._died(schedule.flying(task_id), event.reason, reached)
             ids = event.waiting
         else:
             ids = event.ids
@@ -291,9 +291,13 @@ class Engine:
             )
         )
 
-    def _died(self, job: Job, reason: str) -> None:
+    def _died(self, job: Job, reason: str, reached: int) -> None:
+        """Run it again, if it is not what kills them: then it would not get further each time."""
         job.deaths += 1
-        if job.deaths < MAX_DEATHS:
+        job.stuck = 0 if reached > job.reached else job.stuck + 1
+        job.reached = max(reached, job.reached)
+        if job.stuck < MAX_DEATHS:
+            job.task = job.task._replace(fragile=True)
             self._parts.schedule.put_back(job)
             return
         fail = Fail(

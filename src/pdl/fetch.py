@@ -314,8 +314,15 @@ class Attempt:
                 raise AttemptFailed(FailureKind.CANCELLED, "the run was stopped", transient=True)
             if self._size is None:
                 self._check_size(part.size)
-            if part.size >= NOTE_BYTES or time.monotonic() - self._started >= NOTE_SECONDS:
+            if self._worth_noting():
                 part.note()
+
+    def _worth_noting(self) -> bool:
+        return (
+            self._task.fragile
+            or self._part.size >= NOTE_BYTES
+            or time.monotonic() - self._started >= NOTE_SECONDS
+        )
 
     def _digest_part(self, verifier: Verifier, length: int) -> None:
         offset = 0

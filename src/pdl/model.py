@@ -112,6 +112,7 @@ class Task(NamedTuple):
         headers: sent to the listed origin alone.
         checksum: ``algorithm:hex`` the bytes must have, or None.
         size: bytes the file must have, or None.
+        fragile: a worker died over it: every byte is to be kept for the next.
     """
 
     id: int
@@ -121,6 +122,7 @@ class Task(NamedTuple):
     headers: Headers = ()
     checksum: str | None = None
     size: int | None = None
+    fragile: bool = False
 
 
 class Success(NamedTuple):

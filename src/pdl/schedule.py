@@ -46,6 +46,8 @@ class Job:
         key: the URL's `pdl.naming.url_key`.
         attempts: answers so far.
         deaths: workers that died while they were at it.
+        stuck: of these, the last ones in a row that got no further than an earlier one.
+        reached: bytes of the file that the furthest of them had got to.
         received: bytes over the wire, all attempts together.
         began: when the first attempt was handed out, by the caller's clock; None before.
         started: the same for people, ISO 8601.
@@ -58,6 +60,8 @@ class Job:
     key: int
     attempts: int = 0
     deaths: int = 0
+    stuck: int = 0
+    reached: int = 0
     received: int = 0
     began: float | None = None
     started: str | None = None

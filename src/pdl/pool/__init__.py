@@ -26,11 +26,13 @@ class Died(NamedTuple):
         current: ids of the tasks it was working on.
         waiting: ids of those it had been given and had not begun.
         reason: how it ended, as ``killed by SIGKILL``.
+        reached: bytes of its file that each of `current` had got to.
     """
 
     current: tuple[int, ...]
     waiting: tuple[int, ...]
     reason: str
+    reached: tuple[int, ...]
 
 
 class Returned(NamedTuple):

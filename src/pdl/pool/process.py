@@ -28,14 +28,11 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import queue
 import signal
-import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
-from multiprocessing import connection, context
+from multiprocessing import connection
 from multiprocessing.pool import Pool
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +49,9 @@ if TYPE_CHECKING:
 
 RECALL_SECONDS = 0.1
 """Tasks waiting in a worker that has answered nothing for so long are called back."""
+
+PRELOAD = ("__main__", "pdl.pool.process")
+"""What every worker needs, imported once in the fork server."""
 
 START_DEATHS = 3
 """Workers in a row, for each process of the pool, that may die before one says it is there."""
@@ -135,7 +135,9 @@ class ProcessPool:
                 continue
             except EOFError:
                 return self._bury(link)
-            return self._settle(link, message)
+            if message != HELLO:
+                return self._settle(link, message)
+            self._came_up(link)
         if not self._nursery.links and self._nursery.failure is not None:
             raise _cannot_start(self._nursery.failure)
         raise queue.Empty
@@ -212,19 +214,22 @@ class ProcessPool:
                 del link.held[task_id]
             link.recalled = False
             return message
-        self._start_deaths_left = self._start_deaths
         link.answered(message)
         return Answered(message)
+
+    def _came_up(self, link: Link) -> None:
+        link.proven = True
+        self._start_deaths_left = self._start_deaths
 
     def _bury(self, link: Link) -> Died:
         self._nursery.links.remove(link)
         link.process.join(EXIT_GRACE)
-        under_way = {self._cells[base] - 1 for base in self._bases(link)}
+        reached = {self._cells[base] - 1: self._cells[base + 1] for base in self._bases(link)}
         for base in self._bases(link):
             self._cells[base] = 0
         self._nursery.slots.put(link.slot)
-        current = tuple(task_id for task_id in link.held if task_id in under_way)
-        waiting = tuple(task_id for task_id in link.held if task_id not in under_way)
+        current = tuple(task_id for task_id in link.held if task_id in reached)
+        waiting = tuple(task_id for task_id in link.held if task_id not in reached)
         reason = _ending(link.process.exitcode)
         link.close()
         if not link.proven:
@@ -234,7 +239,7 @@ class ProcessPool:
                     f"worker processes die before they do anything ({reason})",
                     "run with --engine inline to see why",
                 )
-        return Died(current, waiting, reason)
+        return Died(current, waiting, reason, tuple(reached[task_id] for task_id in current))
 
 
 def _ending(exitcode: int | None) -> str:

@@ -38,11 +38,17 @@ FLUSH_SECONDS = 0.02
 FLUSH_COUNT = 16
 """Answers that are sent without waiting for more: about what one message holds."""
 
+TEXT_MOST = 450
+"""Characters a text of a message is cut to; two of them take at most 3,600 bytes."""
+
 RETURNED_COUNT = 256
 """Task ids in one message."""
 
 CELL_WORDS = 4
 """Words of a lane's cell: id of its task + 1 (0: none), bytes, size + 1, bytes ever received."""
+
+HELLO: tuple[Answer, ...] = ()
+"""What a lane sends once it is built: the worker has come up."""
 
 RECALL = None
 """What the main process sends to get back the tasks that no lane has begun."""
@@ -61,15 +67,15 @@ class OutcomeQueue(SimpleQueue[Any]):
 
     def put_answers(self, answers: Sequence[Answer]) -> None:
         """Send the answers in messages that are each written in one piece."""
-        message = pickle.dumps(tuple(answers), protocol=pickle.HIGHEST_PROTOCOL)
-        if len(message) <= MESSAGE_LIMIT:
+        message = _pickled(answers)
+        if message is not None and len(message) <= MESSAGE_LIMIT:
             self._put(message)
         elif len(answers) > 1:
             half = len(answers) // 2
             self.put_answers(answers[:half])
             self.put_answers(answers[half:])
         else:
-            self.put_answers([shortened(answers[0])])
+            self.put_answers([shortened(answers[0]) if message else unsendable(answers[0])])
 
     def put_returned(self, ids: Sequence[int]) -> None:
         """Send back tasks that no lane has begun."""
@@ -111,12 +117,29 @@ class OutcomeQueue(SimpleQueue[Any]):
         self._reader.close()
 
 
+def _pickled(answers: Sequence[Answer]) -> bytes | None:
+    """The message of these answers; None if something in them cannot cross the pipe."""
+    try:
+        return pickle.dumps(tuple(answers), protocol=pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError):
+        return None
+
+
 def shortened(answer: Answer) -> Answer:
     """The same answer with its long texts cut."""
-    url = answer.final_url
+    url, message = answer.final_url, answer.message[:TEXT_MOST]
     if isinstance(answer, Success):
-        return answer._replace(final_url=answer.final_url[:1000], message=answer.message[:500])
-    return answer._replace(final_url=url and url[:1000], message=answer.message[:500])
+        return answer._replace(final_url=answer.final_url[:TEXT_MOST], message=message)
+    return answer._replace(final_url=url and url[:TEXT_MOST], message=message)
+
+
+def unsendable(answer: Answer) -> Fail:
+    """What stands for an answer that holds more than plain data."""
+    return _internal(answer.id, f"the answer is no plain data: {type(answer).__name__}")
+
+
+def _internal(task_id: int, message: str) -> Fail:
+    return Fail("fail", task_id, FailureKind.INTERNAL, transient=False, message=message[:TEXT_MOST])
 
 
 class WorkerEnd(NamedTuple):
@@ -194,6 +217,11 @@ class Outbox:
             if last or len(self._answers) >= FLUSH_COUNT or self._old():
                 self._flush()
 
+    def hello(self) -> None:
+        """Say that a lane is ready."""
+        with self._lock:
+            self._outcomes.put_answers(HELLO)
+
     def flush_old(self) -> None:
         """Send what has waited long enough."""
         with self._lock:
@@ -258,15 +286,18 @@ def _drained(inbox: queue.SimpleQueue[Task]) -> list[Task]:
 def _run_lane(
     factory: LaneFactory, inbox: queue.SimpleQueue[Task], outbox: Outbox, meter: CellMeter
 ) -> None:
-    lane = guarded(factory())
     try:
+        lane = guarded(factory())
+        outbox.hello()
         while True:
             task = inbox.get()
             meter.begin(task.id)
             answer = lane(task, meter)
             outbox.add(answer, last=inbox.empty())
-    except OSError:
-        os._exit(1)  # the main process no longer reads
+    finally:
+        # A worker without one of its lanes would keep that lane's tasks for ever; its death is
+        # noticed. It is no lane's to end otherwise: the main process may no longer read.
+        os._exit(1)
 
 
 def guarded(lane: Lane) -> Lane:
@@ -276,12 +307,6 @@ def guarded(lane: Lane) -> Lane:
         try:
             return lane(task, meter)
         except Exception as exc:  # noqa: BLE001 - one of the two agreed places
-            return Fail(
-                "fail",
-                task.id,
-                FailureKind.INTERNAL,
-                transient=False,
-                message=f"{type(exc).__name__}: {exc}"[:500],
-            )
+            return _internal(task.id, f"{type(exc).__name__}: {exc}")
 
     return run

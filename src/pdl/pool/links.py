@@ -1,0 +1,277 @@
+"""Workers born with links: how `multiprocessing.Pool` is made to start processes on own pipes.
+
+A `Link` is the main process's side of one worker. The Pool makes its processes through a context;
+`LinkingContext` is one whose processes ask the `Nursery` for a link before they start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from multiprocessing import connection, context
+from typing import TYPE_CHECKING, Any
+
+from pdl.pool.worker import OutcomeQueue, WorkerEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdl.model import Answer
+
+EXIT_GRACE = 1.0
+"""Seconds a worker is given to exit by itself before it is killed."""
+
+PACE_SECONDS = 0.2
+"""Over which a worker's pace is smoothed."""
+
+AHEAD_SECONDS = 0.03
+"""A worker is given what it does in this time beyond one task a lane, so that it never idles
+while messages travel; nothing when files are slow."""
+
+AHEAD_MOST = 96
+"""Tasks a worker is given beyond one a lane; with this many the task pipe never fills up."""
+
+
+@dataclass(eq=False)
+class Link:
+    """The main process's side of one worker.
+
+    Attributes:
+        tasks: the end of the task pipe that this process writes.
+        outcomes: what the worker writes.
+        process: the worker.
+        slot: which cells of the shared array are its lanes'.
+        held: ids of the tasks it was given and has not answered.
+        heard: `time.monotonic` of its last answer.
+        pace: answers a second, smoothed.
+        recalled: it was asked for its waiting tasks and has not given them back yet.
+        proven: one of its lanes has come up.
+    """
+
+    tasks: connection.Connection
+    outcomes: OutcomeQueue
+    process: LinkedProcess
+    slot: int
+    held: dict[int, None] = field(default_factory=dict)
+    heard: float = field(default_factory=time.monotonic)
+    pace: float = 0.0
+    recalled: bool = False
+    proven: bool = False
+
+    def fileno(self) -> int:
+        """Readable when the worker has said something or died."""
+        return self.outcomes.fileno()
+
+    def answered(self, answers: Sequence[Answer]) -> None:
+        """Note the answers, and how fast they come."""
+        now = time.monotonic()
+        elapsed = max(now - self.heard, 1e-6)
+        weight = min(1.0, elapsed / PACE_SECONDS)
+        self.pace += weight * (len(answers) / elapsed - self.pace)
+        self.heard = now
+        for answer in answers:
+            del self.held[answer.id]
+
+    def window(self, lanes: int) -> int:
+        """How many tasks it should hold: one a lane, and what it does in a blink besides."""
+        ahead = 0 if self.recalled else min(AHEAD_MOST, int(self.pace * AHEAD_SECONDS))
+        return lanes + ahead
+
+    def close(self) -> None:
+        """Close both pipes; the worker exits when it sees it."""
+        self.tasks.close()
+        self.outcomes.close()
+
+
+class Nursery:
+    """Gives every process the Pool starts its link, and keeps the links.
+
+    `start` runs in the main thread for the first workers and in the Pool's own thread for those
+    that replace dead ones; `births` hands the new links over.
+    """
+
+    def __init__(self, ctx: context.BaseContext, slots: int, lanes: int) -> None:
+        self._ctx = ctx
+        self._lanes = lanes
+        self.slots: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(slots):
+            self.slots.put(slot)
+        self.births: deque[Link] = deque()
+        self.links: list[Link] = []
+        self.failure: OSError | None = None
+        self.closing = threading.Event()
+        self.wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_writer, False)
+        os.set_blocking(self.wake_reader, False)
+
+    def start(self, process: LinkedProcess) -> bool:
+        """Start the process with a new link; False if the system would not."""
+        try:
+            slot = self._slot()
+            reader, writer = connection.Pipe(duplex=False)
+            outcomes = OutcomeQueue(ctx=self._ctx)
+            process.end = WorkerEnd(reader, outcomes, slot * self._lanes)
+            process.main_end = writer
+            process.start_now()
+        except queue.Empty:
+            return False
+        except OSError as exc:
+            self.failure = exc
+            self.slots.put(slot)
+            self.wake()
+            self.closing.wait(0.1)
+            return False
+        reader.close()
+        outcomes.keep_reader()
+        self.births.append(Link(writer, outcomes, process, slot))
+        if self.closing.is_set():  # too late for `close` to see it
+            writer.close()
+        self.wake()
+        return True
+
+    def _slot(self) -> int:
+        """A free slot: a dead worker's is free once the main thread has buried it.
+
+        Raises:
+            queue.Empty: the pool is closing.
+        """
+        while not self.closing.is_set():
+            with contextlib.suppress(queue.Empty):
+                return self.slots.get(timeout=0.1)
+        raise queue.Empty
+
+    def wake(self) -> None:
+        """Make a wait in the main thread return."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_writer, b".")
+
+    def woken(self) -> None:
+        """Forget the wakes so far."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.wake_reader, 4096)
+
+    def admit(self) -> None:
+        """Take over the links of new workers."""
+        while self.births:
+            self.links.append(self.births.popleft())
+
+    def forget_in_child(self) -> None:
+        """In a forked worker: close what belongs to the main process and to other workers."""
+        for link in [*self.links, *self.births]:
+            link.close()
+        os.close(self._wake_writer)
+        os.close(self.wake_reader)
+
+    def close(self) -> None:
+        """Let no more workers be born; close the links, which makes every worker exit."""
+        self.closing.set()
+        self.admit()
+        for link in self.links:
+            link.tasks.close()
+
+
+class LinkedProcess:
+    """Mixed into a start method's Process class: it is born with a link.
+
+    A process that could not be started counts as one that has exited, so that the Pool's thread
+    goes on instead of ending with a traceback.
+    """
+
+    end: WorkerEnd
+    main_end: connection.Connection | None = None
+    nursery: Nursery | None = None
+    _unborn = False
+
+    def start(self) -> None:
+        """Start with a link, see `Nursery.start`."""
+        assert self.nursery is not None
+        self._unborn = not self.nursery.start(self)
+
+    def start_now(self) -> None:
+        """Start for real."""
+        super().start()  # type: ignore[misc]
+
+    def is_alive(self) -> bool:
+        """As Process."""
+        return super().is_alive()  # type: ignore[misc,no-any-return]
+
+    def kill(self) -> None:
+        """As Process."""
+        super().kill()  # type: ignore[misc]
+
+    def run(self) -> None:
+        """In the child: drop what was inherited by accident, then work."""
+        self.end.outcomes.keep_writer()
+        if self.nursery is not None and self.main_end is not None:  # only a fork brings them along
+            self.main_end.close()
+            self.nursery.forget_in_child()
+        super().run()  # type: ignore[misc]
+
+    def join(self, timeout: float | None = None) -> None:
+        """As Process; nothing to wait for if it never started; killed if it outlives the pool."""
+        if self._unborn:
+            return
+        if timeout is None and self.nursery is not None and self.nursery.closing.is_set():
+            super().join(EXIT_GRACE)  # type: ignore[misc]
+            if self.is_alive():
+                self.kill()
+        super().join(timeout)  # type: ignore[misc]
+
+    @property
+    def exitcode(self) -> int | None:
+        """As Process; 1 if it never started."""
+        return 1 if self._unborn else super().exitcode  # type: ignore[misc]
+
+    @property
+    def sentinel(self) -> int:
+        """As Process; absent if it never started."""
+        if self._unborn:
+            raise AttributeError("never started")
+        return super().sentinel  # type: ignore[misc,no-any-return]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "nursery": None, "main_end": None}
+
+
+class ForkWorker(LinkedProcess, context.ForkProcess):
+    """A worker started by fork."""
+
+
+class ForkServerWorker(LinkedProcess, context.ForkServerProcess):
+    """A worker started by the fork server."""
+
+
+class SpawnWorker(LinkedProcess, context.SpawnProcess):
+    """A worker started as a new interpreter."""
+
+
+WORKERS: dict[str, type[LinkedProcess]] = {
+    "fork": ForkWorker,
+    "forkserver": ForkServerWorker,
+    "spawn": SpawnWorker,
+}
+
+
+class LinkingContext:
+    """A multiprocessing context whose processes are born with links; the rest is the base's."""
+
+    def __init__(
+        self, base: context.BaseContext, worker: type[LinkedProcess], nursery: Nursery
+    ) -> None:
+        self._base = base
+        self._worker = worker
+        self.nursery = nursery
+
+    def Process(self, *args: Any, **kwargs: Any) -> LinkedProcess:  # noqa: ANN401, N802 - a context's own shape
+        """A process of the pool."""
+        process = self._worker(*args, **kwargs)
+        process.nursery = self.nursery
+        return process
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands in for the base
+        return getattr(self._base, name)
