@@ -1,5 +1,90 @@
-"""pdl: download a list of URLs, fast, and say at the end exactly what failed and why."""
+"""pdl: download a list of URLs, fast, and say at the end exactly what failed and why.
+
+::
+
+    import pdl
+
+    if __name__ == "__main__":
+        report = pdl.download(["https://example.org/a.iso"], "downloads", jobs=4)
+        print(report.summary.succeeded, report.failures)
+
+Nothing is imported before it is used (PEP 562), so that ``import pdl`` costs next to nothing and
+a worker process loads only what a worker needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 from pdl._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from pdl.api import Event, Report, download
+    from pdl.errors import ListError, LockedError, MachineError, PdlError, UsageError
+    from pdl.model import FailureKind, Item, Outcome, Result, Retrying, Summary
+    from pdl.settings import (
+        FileSettings,
+        HttpSettings,
+        NamingSettings,
+        PoolSettings,
+        RetrySettings,
+        Settings,
+        StopSettings,
+    )
+
+__all__ = [
+    "Event",
+    "FailureKind",
+    "FileSettings",
+    "HttpSettings",
+    "Item",
+    "ListError",
+    "LockedError",
+    "MachineError",
+    "NamingSettings",
+    "Outcome",
+    "PdlError",
+    "PoolSettings",
+    "Report",
+    "Result",
+    "RetrySettings",
+    "Retrying",
+    "Settings",
+    "StopSettings",
+    "Summary",
+    "UsageError",
+    "__version__",
+    "download",
+]
+
+_HOMES = {
+    "pdl.api": ("Event", "Report", "download"),
+    "pdl.errors": ("ListError", "LockedError", "MachineError", "PdlError", "UsageError"),
+    "pdl.model": ("FailureKind", "Item", "Outcome", "Result", "Retrying", "Summary"),
+    "pdl.settings": (
+        "FileSettings",
+        "HttpSettings",
+        "NamingSettings",
+        "PoolSettings",
+        "RetrySettings",
+        "Settings",
+        "StopSettings",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for an `object`
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(home), name)
+        globals()[name] = value  # found without this function from now on
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

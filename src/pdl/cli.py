@@ -44,7 +44,7 @@ COUNT = click.IntRange(min=1)
 
 @click.command(
     cls=GroupedCommand,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PDL"},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Every option can be set in the environment: PDL_JOBS=16. Exit codes: 0 all well, "
     "1 some failed, 2 usage, 3 this machine cannot go on, 4 the directory is in use, "
     "9 nothing transferred, 129/130/143 by signal.",
@@ -137,6 +137,7 @@ COUNT = click.IntRange(min=1)
 @seeing(
     "--report",
     "reports",
+    type=click.Path(readable=False),  # a path, so that a variable holds several as PATH does
     multiple=True,
     metavar="FILE",
     help="One row for each line; .jsonl or .json.  [repeatable]",

@@ -20,11 +20,14 @@ _FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class GroupedOption(click.Option):
-    """An option that is shown under a heading."""
+    """An option that is shown under a heading; its variable is ``PDL_`` and its long name."""
 
     def __init__(self, *args: Any, group: str = "", **kwargs: Any) -> None:  # noqa: ANN401 - click's
         super().__init__(*args, **kwargs)
         self.group = group
+        # click would take the parameter's name, which is not what the user types
+        long = max(self.opts, key=len)
+        self.envvar = "PDL_" + long.lstrip("-").replace("-", "_").upper()
 
 
 class GroupedCommand(click.Command):
@@ -35,7 +38,7 @@ class GroupedCommand(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and not isinstance(parameter, click.Argument):
                 groups.setdefault(getattr(parameter, "group", "") or "Running", []).append(record)
         for heading, records in groups.items():
             with formatter.section(heading):
@@ -68,9 +71,10 @@ class Size(Kind):
 
 
 class Header(Kind):
-    """A header field, ``Name: value``."""
+    """A header field, ``Name: value``; several in a variable are on lines of their own."""
 
     name = "header"
+    envvar_list_splitter = "\n"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:  # noqa: ANN401 - click's
         """Called by click."""
