@@ -58,6 +58,7 @@ class Part:
         self._note = f"{self._path[:-5]}.json"
         self._fd = -1
         self._version: tuple[Validator, int | None] = (Validator(), None)
+        self._begun = False
         self._noted = False
         self._synced = 0
         self._reserved: Reservation | None = None
@@ -86,7 +87,7 @@ class Part:
             note = json.loads(Path(self._note).read_text(encoding="utf-8"))
             validator = Validator(note["etag"], note["modified"])
             total, synced, same_boot = note["total"], int(note["synced"]), note["boot"] == boot_id()
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
         texts = all(text is None or isinstance(text, str) for text in validator)
         if not texts or validator.if_range() is None or not isinstance(total, int | None):
@@ -97,6 +98,7 @@ class Part:
         """Open an empty part; what an earlier attempt left is dropped, its note first."""
         self._close()
         self.size = 0
+        self._begun = True
         self._noted = False
         self._synced = 0
         try:
@@ -156,7 +158,9 @@ class Part:
             }
         )
         temporary = f"{self._note}.new"
-        Path(temporary).write_text(text, encoding="utf-8")
+        _remove(temporary)  # what stands there may be a link to elsewhere
+        with open(os.open(temporary, _NEW, 0o666), "w", encoding="utf-8") as note:  # noqa: PTH123
+            note.write(text)
         os.replace(temporary, self._note)  # noqa: PTH105 - paths here are strings, for speed
         self._noted = True
 
@@ -206,7 +210,10 @@ class Part:
             raise InTheWay(f"{path} is a directory") from exc
 
     def leave(self, *, keep: bool) -> None:
-        """Close after a failed attempt; what cannot be gone on with is removed."""
+        """Close after a failed attempt; what cannot be gone on with is removed.
+
+        An attempt that got no answer has not begun a part: an earlier one stays as it was.
+        """
         try:
             if self._reserved is not None and self._fd >= 0:
                 self._reserved.release(self.size)
@@ -214,7 +221,7 @@ class Part:
                 self.note()
         finally:
             self._close()
-            if not keep or not self._noted:
+            if not keep or (self._begun and not self._noted):
                 self.discard()
 
     def discard(self) -> None:

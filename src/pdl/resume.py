@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import enum
 import re
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 PARTIAL_CONTENT = 206
+NOT_MODIFIED = 304
 RANGE_NOT_SATISFIABLE = 416
 OK = 200
 
@@ -43,7 +45,9 @@ def http_seconds(value: str | None) -> float | None:
     if value is None:
         return None
     try:
-        return parsedate_to_datetime(value).timestamp()
+        date = parsedate_to_datetime(value)
+        # The asctime form names no zone, and means UTC like the others.
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
@@ -114,7 +118,7 @@ class Answered(NamedTuple):
 
 
 def step(known: Known | None, answer: Answered) -> Step:
-    """Decide for an answer with status 200, 206 or 416.
+    """Decide for an answer with status 200, 206, 304 or 416.
 
     Args:
         known: the part a range was asked for; None if none was.
@@ -129,6 +133,7 @@ def step(known: Known | None, answer: Answered) -> Step:
         return Step.AGAIN
     if answer.status == RANGE_NOT_SATISFIABLE:
         whole = where.first is None and where.total == known.offset
+        whole = whole and known.total in {None, known.offset}
         # Without a validator in the answer, equal length alone proves nothing.
         return Step.DONE if whole and _confirms(known.validator, answer) else Step.AGAIN
     return Step.APPEND if _fits(known, where, answer.length) else Step.AGAIN

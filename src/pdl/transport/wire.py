@@ -26,16 +26,20 @@ MAX_HEAD = 128 * 1024
 MAX_FIELDS = 1000
 MAX_INTERIM = 32
 MAX_CHUNK_LINE = 4096
+MAX_CACHED = 256
+"""Bytes of a header line that is remembered when it is parsed."""
 RECEIVE = 64 * 1024
 """Bytes asked for at once while heads and chunk lines are read."""
 
-MAX_LENGTH_DIGITS = 18
+MAX_LENGTH = 2**63 - 1
+"""Bytes a file can have on any system."""
+MAX_LENGTH_DIGITS = 19
 SWITCHING_PROTOCOLS = 101
 FINAL = 200
 """Statuses below are interim."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\Z")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00\r\n]*)\Z")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 
@@ -112,14 +116,18 @@ def _joined(fields: list[tuple[str, str]]) -> dict[str, str]:
     return values
 
 
-@lru_cache(maxsize=1024)
 def _field(line: bytes) -> tuple[str, str] | None:
-    """One header line; a server sends the same ones again and again."""
+    """One header line."""
     match = _FIELD.match(line)
     if match is None:
         return None
     name, value = match.groups()
-    return name.decode("ascii").lower(), value.decode("latin-1")
+    # Stripped here: a pattern that leaves the blanks out takes quadratic time over them.
+    return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
+
+
+_known_field = lru_cache(maxsize=1024)(_field)
+"""The same; a server sends the same lines again and again. For short ones: it keeps them."""
 
 
 def parse_fields(lines: list[bytes]) -> list[tuple[str, str]]:
@@ -131,7 +139,7 @@ def parse_fields(lines: list[bytes]) -> list[tuple[str, str]]:
     fields: list[tuple[str, str]] = []
     for line in lines:
         text = line[:-1] if line.endswith(b"\r") else line
-        field = _field(text)
+        field = _known_field(text) if len(text) <= MAX_CACHED else _field(text)
         if field is not None:
             fields.append(field)
         elif fields and text[:1] in {b" ", b"\t"} and b"\0" not in text and b"\r" not in text:
@@ -180,11 +188,13 @@ def content_length(value: str | None) -> int | None:
     """
     if value is None:
         return None
-    if value.isascii() and value.isdigit() and len(value) <= MAX_LENGTH_DIGITS:
+    if value.isascii() and value.isdigit() and len(value) < MAX_LENGTH_DIGITS:
         return int(value)
     numbers = {number.strip() for number in value.split(",")}
     number = numbers.pop()
     if numbers or not (number.isascii() and number.isdigit()) or len(number) > MAX_LENGTH_DIGITS:
+        raise protocol_error(f"Content-Length is {value[:60]!r}")
+    if int(number) > MAX_LENGTH:
         raise protocol_error(f"Content-Length is {value[:60]!r}")
     return int(number)
 
