@@ -75,6 +75,7 @@ COUNT = click.IntRange(min=1)
 @many("-j", "--jobs", type=COUNT, default=8, help="Downloads in flight.  [8]")
 @many("--per-host", type=COUNT, help="Of these, at most so many from one host.")
 @many("--processes", type=COUNT, help="Worker processes.  [chosen]")
+@fast("--min-speed", type=Size(), help="Give up what is slower for 10 s, and try again.")
 @fast("--connect-timeout", type=POSITIVE, default=10.0, metavar="S", help="To connect.  [10]")
 @fast("--timeout", type=POSITIVE, default=60.0, metavar="S", help="Without a single byte.  [60]")
 @fast("--max-time", type=POSITIVE, metavar="S", help="For one attempt at one file.")
@@ -125,6 +126,7 @@ COUNT = click.IntRange(min=1)
 @http("--insecure", is_flag=True, help="Accept any certificate.")
 @http("--max-redirects", type=click.IntRange(min=0), default=10, help="For one file.  [10]")
 @http("--https-only", is_flag=True, help="Refuse plain http, also in redirects.")
+@http("--public-only", is_flag=True, help="Connect to public addresses only.")
 @seeing(
     "--progress",
     type=click.Choice(["auto", "bar", "plain", "json", "none"]),
@@ -184,6 +186,8 @@ def settings_of(given: dict[str, Any]) -> Settings:
             timeout=given["timeout"],
             max_redirects=given["max_redirects"],
             https_only=given["https_only"],
+            public_only=given["public_only"],
+            min_speed=given["min_speed"],
             **agent,
         ),
         retry=RetrySettings(

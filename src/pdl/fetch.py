@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, NoReturn
 from pdl.checksum import Verifier
 from pdl.machine import system_failure
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
+from pdl.pace import Pace
 from pdl.partfile import InTheWay, Part
 from pdl.redirect import STATUSES, BadRedirect, request_headers, target
 from pdl.resume import (
+    NOT_MODIFIED,
     PARTIAL_CONTENT,
     RANGE_NOT_SATISFIABLE,
     Answered,
@@ -44,8 +46,13 @@ NOTE_BYTES = 1024 * 1024
 NOTE_SECONDS = 1.0
 """A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
 DRAIN = 64 * 1024
-"""Bytes of a refused answer's body that are read so that the connection can be kept."""
+DRAIN_SECONDS = 1.0
+"""Bytes of a refused answer that are read, and seconds spent on it, to keep the connection."""
 OK = 200
+
+_TO_NONE = frozenset({OK, PARTIAL_CONTENT})
+_TO_A_RANGE = _TO_NONE | {RANGE_NOT_SATISFIABLE, NOT_MODIFIED}
+"""Statuses that `pdl.resume.step` decides about."""
 
 _USELESS = frozenset(
     {
@@ -109,6 +116,10 @@ class Fetcher:
         self.http = http
         self.files = files
         self.buffer = memoryview(mmap.mmap(-1, BUFFER))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.transport.close()
 
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Make one attempt."""
@@ -204,9 +215,7 @@ class Attempt:
             headers = self._headers(listed, known)
             request = Request(self._url.request_url, headers, self._deadline)
             response = self._lane.transport.open(request)
-            if response.status in {OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE}:
-                if response.status == RANGE_NOT_SATISFIABLE and known is None:
-                    self._refuse(response)
+            if response.status in (_TO_A_RANGE if known else _TO_NONE):
                 return response
             if response.status not in STATUSES:
                 self._refuse(response)
@@ -255,7 +264,8 @@ class Attempt:
         """Read a short body to its end, so that the connection can be kept; drop a long one."""
         try:
             if response.length is not None and response.length <= DRAIN:
-                while response.readinto(self._lane.buffer):
+                end = time.monotonic() + DRAIN_SECONDS
+                while response.readinto(self._lane.buffer) and time.monotonic() < end:
                     pass
         except TransportError:
             pass  # the connection is lost, and what was asked is answered
@@ -302,6 +312,7 @@ class Attempt:
 
     def _stream(self, response: Response, verifier: Verifier | None) -> None:
         part, meter, buffer = self._part, self._meter, self._lane.buffer
+        pace = Pace(self._lane.http.min_speed)
         meter.update(part.size, self._size)
         while count := response.readinto(buffer):
             data = buffer[:count]
@@ -314,6 +325,8 @@ class Attempt:
                 raise AttemptFailed(FailureKind.CANCELLED, "the run was stopped", transient=True)
             if self._size is None:
                 self._check_size(part.size)
+            if pace.too_slow(count):
+                raise AttemptFailed(FailureKind.STALLED, "slower than --min-speed", transient=True)
             if self._worth_noting():
                 part.note()
 
@@ -337,7 +350,7 @@ class Attempt:
             return
         if most is not None and size > most:
             raise AttemptFailed(FailureKind.SIZE, f"larger than --max-size ({size} bytes)")
-        if wanted is not None and self._size is not None and size != wanted:
+        if wanted is not None and (size > wanted or self._size not in {None, wanted}):
             raise AttemptFailed(FailureKind.SIZE, f"{size} bytes, the list says {wanted}")
 
     def _check_whole(self, verifier: Verifier | None) -> None:

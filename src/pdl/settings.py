@@ -35,6 +35,8 @@ class HttpSettings:
         timeout: seconds without a byte before an attempt fails.
         max_redirects: hops followed for one file.
         https_only: refuse http, listed or redirected to.
+        public_only: connect to addresses of the open internet alone.
+        min_speed: bytes per second below which an attempt is given up, or None.
     """
 
     headers: Headers = ()
@@ -48,6 +50,8 @@ class HttpSettings:
     timeout: float = 60.0
     max_redirects: int = 10
     https_only: bool = False
+    public_only: bool = False
+    min_speed: float | None = None
 
 
 @dataclass(frozen=True)

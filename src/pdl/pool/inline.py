@@ -43,7 +43,9 @@ class InlinePool:
     """`pdl.pool.Pool` with one lane in this very thread."""
 
     def __init__(self, factory: LaneFactory) -> None:
-        self._lane = guarded(factory())
+        lane = factory()
+        self._end = getattr(lane, "close", None)
+        self._lane = guarded(lane)
         self._meter = InlineMeter()
         self._tasks: deque[Task] = deque()
 
@@ -83,3 +85,5 @@ class InlinePool:
     def close(self) -> None:
         """See `pdl.pool.Pool.close`."""
         self._tasks.clear()
+        if self._end is not None:
+            self._end()

@@ -22,6 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from pdl.model import FailureKind
 from pdl.transport import Request, Response, TransportError
+from pdl.transport.dial import dial
 from pdl.transport.translate import translated
 from pdl.transport.wire import Body, Framing, Head, SocketReader, final_head, framing
 
@@ -71,9 +72,22 @@ class StrictResponse(http.client.HTTPResponse):
 
 
 class StrictConnection:
-    """Mixed into urllib3's connections: their responses are read strictly, and in time."""
+    """Mixed into urllib3's connections: made by our dialer, read strictly, and in time."""
 
     deadline: float | None = None
+    public_only = False
+    host: Any
+    port: Any
+    timeout: Any
+    socket_options: Any
+
+    def _new_conn(self) -> socket.socket:
+        """Called by urllib3 to connect."""
+        sock = dial(
+            self.host, self.port, self.timeout, self.socket_options, public_only=self.public_only
+        )
+        sock.settimeout(self.timeout)
+        return sock
 
     def response_class(
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
@@ -93,13 +107,15 @@ class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[
 
 
 class StrictPool:
-    """Mixed into urllib3's pools: every connection they hand out learns the request's deadline."""
+    """Mixed into urllib3's pools: every connection they hand out learns the request's limits."""
 
     deadline: float | None = None
+    public_only = False
 
     def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as urllib3
         conn = super()._get_conn(timeout)  # type: ignore[misc]
         conn.deadline = self.deadline
+        conn.public_only = self.public_only
         return conn
 
 
@@ -120,6 +136,7 @@ class StrictAdapter(HTTPAdapter):
 
     _classes: ClassVar[dict[str, Any]] = {"http": StrictHTTPPool, "https": StrictHTTPSPool}
     deadline: float | None = None
+    public_only = False
     _pool: Any = None
     _made = 0
 
@@ -138,6 +155,7 @@ class StrictAdapter(HTTPAdapter):
         """Called by requests; remember the pool, to tell later whether it had to connect."""
         self._pool = super().get_connection_with_tls_context(*args, **kwargs)
         self._pool.deadline = self.deadline
+        self._pool.public_only = self.public_only
         self._made = self._pool.num_connections
         return self._pool
 
@@ -187,6 +205,7 @@ class RequestsTransport:
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
         self._adapter = StrictAdapter(pool_connections=HOSTS_KEPT, pool_maxsize=1)
+        self._adapter.public_only = settings.public_only
         self._proxies: dict[str, dict[str, str]] = {}
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         self._verify: bool | str = settings.cacert or bundle or True
@@ -216,6 +235,12 @@ class RequestsTransport:
         prepared.url = request.url
         prepared.headers = CaseInsensitiveDict(request.headers)
         settings = self._settings
+        if settings.public_only and self.proxied(request.url):
+            raise TransportError(
+                FailureKind.POLICY,
+                "--public-only cannot see where a proxy connects to",
+                transient=False,
+            )
         self._adapter.deadline = request.deadline
         try:
             return self._adapter.send(

@@ -1,0 +1,162 @@
+"""Connecting: every address of a name in turn, none waited for long, and only public ones if told.
+
+A name often has an address that does not answer, mostly the IPv6 one. As RFC 8305 (Happy
+Eyeballs) has it, the next address is tried beside the last a moment later, and the first that
+connects is taken. The addresses are resolved here and connected to as numbers, so what was
+checked is what is connected to, whatever the name says a moment later (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import itertools
+import os
+import select
+import socket
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pdl.model import FailureKind
+from pdl.transport import TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Options = Sequence[tuple[int, int, int | bytes]]
+
+STAGGER = 0.25
+"""Seconds an address has to itself: the Connection Attempt Delay of RFC 8305 section 5."""
+_UNDER_WAY = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Address(NamedTuple):
+    """One of a name's addresses: the socket's family, and what `socket.connect` takes."""
+
+    family: int
+    place: tuple[Any, ...]
+
+
+def resolve(host: str, port: int) -> list[Address]:
+    """The addresses of a name, the families in turn, the system's favourite first.
+
+    Raises:
+        OSError: the name has none.
+    """
+    found = socket.getaddrinfo(host.strip("[]"), port, 0, socket.SOCK_STREAM)
+    each = [Address(family, place) for family, _, _, _, place in found]
+    first = [address for address in each if address.family == each[0].family]
+    other = [address for address in each if address.family != each[0].family]
+    pairs = itertools.zip_longest(first, other)
+    return [address for pair in pairs for address in pair if address is not None]
+
+
+def is_public(text: str) -> bool:
+    """Whether an IP address is one of the open internet, whatever form it is written in."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        hidden = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            hidden = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        if address.teredo is not None or (hidden is not None and not is_public(str(hidden))):
+            return False
+        if address.ipv4_mapped is not None:
+            return True
+    return address.is_global and not address.is_multicast
+
+
+def dial(
+    host: str, port: int, seconds: float, options: Options = (), *, public_only: bool = False
+) -> socket.socket:
+    """Connect to the first of a name's addresses that answers.
+
+    Args:
+        host: a name, or an address with or without brackets.
+        port: of TCP.
+        seconds: for all addresses together.
+        options: set on the socket before it connects, as `socket.setsockopt` takes them.
+        public_only: connect to no address but those of the open internet.
+
+    Raises:
+        TransportError: none of them is public, or none answered in time.
+        OSError: the name has none, or none took the connection; the first one's reason.
+    """
+    addresses = resolve(host, port)
+    if public_only:
+        addresses = [each for each in addresses if is_public(str(each.place[0]))]
+        if not addresses:
+            raise TransportError(
+                FailureKind.POLICY,
+                "the host's address is not public, which --public-only refuses",
+                transient=False,
+            )
+    race = _Race(addresses, options)
+    try:
+        return race.run(seconds)
+    finally:
+        race.end()
+
+
+class _Race:
+    """Connections under way to the addresses of one name; the first that stands wins."""
+
+    def __init__(self, addresses: Sequence[Address], options: Options) -> None:
+        self._left = list(reversed(addresses))
+        self._options = options
+        self._under_way: dict[int, socket.socket] = {}
+        self._poll = select.poll()
+        self._error: OSError | None = None
+
+    def run(self, seconds: float) -> socket.socket:
+        end = time.monotonic() + seconds
+        while self._left or self._under_way:
+            if self._left and (won := self._attempt(lambda: self._start(self._left.pop()))):
+                return won
+            pause = min(STAGGER if self._left else seconds, end - time.monotonic())
+            if pause <= 0:
+                raise TransportError(
+                    FailureKind.CONNECT, "no connection in time (--connect-timeout)", transient=True
+                )
+            if not self._under_way:
+                continue
+            for fd, _ in self._poll.poll(pause * 1000):
+                if won := self._attempt(lambda fd=fd: self._finish(fd)):  # type: ignore[misc]
+                    return won
+        raise self._error or OSError(errno.EADDRNOTAVAIL, "the name has no address")
+
+    def _attempt(self, step: Callable[[], socket.socket | None]) -> socket.socket | None:
+        try:
+            return step()
+        except OSError as exc:
+            self._error = self._error or exc
+            return None
+
+    def _start(self, address: Address) -> socket.socket | None:
+        sock = socket.socket(address.family, socket.SOCK_STREAM)
+        self._under_way[sock.fileno()] = sock
+        sock.setblocking(False)
+        for option in self._options:
+            sock.setsockopt(*option)
+        failed = sock.connect_ex(address.place)
+        if failed in _UNDER_WAY:
+            self._poll.register(sock, select.POLLOUT)
+            return None
+        return self._ended(sock.fileno(), failed)
+
+    def _finish(self, fd: int) -> socket.socket | None:
+        self._poll.unregister(fd)
+        return self._ended(fd, self._under_way[fd].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _ended(self, fd: int, failed: int) -> socket.socket | None:
+        sock = self._under_way.pop(fd)
+        if not failed:
+            return sock
+        sock.close()
+        raise OSError(failed, os.strerror(failed))
+
+    def end(self) -> None:
+        """Close what has not won."""
+        for sock in self._under_way.values():
+            sock.close()
+        self._under_way.clear()

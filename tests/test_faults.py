@@ -1,0 +1,428 @@
+"""Every way a server misbehaves: the outcome, the bytes, what was asked, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from pdl.api import download
+from pdl.fetch import Fetcher, Fetching
+from pdl.model import Outcome, Result, Retrying, SafePath, Task
+from pdl.pool.inline import InlineMeter
+from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
+from pdl.transport.keepalive import KeepaliveTransport
+from pdl.transport.requests_ import RequestsTransport
+from runner import Runner
+from servers import reuse
+from servers.faults import BODY, FAULTS, path_for, script_for
+from servers.files import File
+from servers.misbehave import Server
+from servers.row import HALF
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pdl.transport import Transport
+    from servers.row import Fault
+    from servers.wire import Seen
+
+RETRIES = 2
+OLD = b"what was there before\n"
+NEXT = b"what the next URL holds\n"
+
+TRANSPORTS: dict[str, Callable[[HttpSettings], Transport]] = {
+    "requests": RequestsTransport,
+    "keepalive": KeepaliveTransport,
+}
+"""Each has to give the same outcome for every row."""
+
+SETTINGS = Settings(
+    http=HttpSettings(timeout=5.0, connect_timeout=5.0),
+    retry=RetrySettings(retries=RETRIES, wait=0.02, max_wait=5.0),
+    files=FileSettings(if_exists="overwrite"),
+    pool=PoolSettings(engine="inline"),
+)
+SLOW = frozenset({"stall-before-head", "stall-mid-head", "stall-mid-body"})
+DRIPS = frozenset({"drip", "drip-head"})
+"""Bytes keep coming, so that only --max-time ends it."""
+
+HALF_ON = f"bytes={HALF}-"
+WRONG_PARTS = frozenset(
+    {
+        "cut-then-206-other-start",
+        "cut-then-206-other-total",
+        "cut-then-206-without-range",
+        "cut-then-206-malformed-range",
+        "cut-then-206-longer-than-range",
+        "cut-then-206-multipart",
+        "cut-then-416",
+        "cut-then-416-without-size",
+        "cut-then-304",
+        "etag-changed-if-range-ignored",
+    }
+)
+RANGES: dict[str, tuple[str | None, ...]] = {
+    **dict.fromkeys(WRONG_PARTS, (None, HALF_ON, None)),
+    "cut-then-206": (None, HALF_ON),
+    "cut-by-date-then-206": (None, HALF_ON),
+    "cut-twice-then-206": (None, HALF_ON, f"bytes={HALF + HALF // 2}-"),
+    "cut-then-200": (None, HALF_ON),
+    "etag-changed": (None, HALF_ON),
+    "last-modified-changed": (None, HALF_ON),
+    "cut-then-500-then-206": (None, HALF_ON, HALF_ON),
+    "whole-then-416": (None, f"bytes={len(BODY)}-"),
+    "length-longer-than-body": (None, HALF_ON, HALF_ON),
+    "reset-mid-body": (None, HALF_ON, HALF_ON),
+}
+"""What the requests of a row ask for, where it is not the whole file once."""
+TWICE = frozenset(
+    {
+        "etag-weak",
+        "no-validator",
+        "status-500-then-good",
+        "retry-after-seconds",
+        "retry-after-date",
+        "retry-after-malformed",
+        "redirect-honest",
+        "redirect-relative",
+        "redirect-huge-body",
+        "redirect-bomb-body",
+        "redirect-other-origin",
+        "redirect-with-encoded-crlf",
+        "redirect-with-bare-cr",
+        "redirect-with-userinfo",
+    }
+)
+"""Two plain requests: a try and a retry, or a redirect and where it leads."""
+WAITS = {"retry-after-seconds": 1.0, "retry-after-date": 1.0}
+"""Seconds that the server asks for; a date has no fractions."""
+ENDLESS_HOPS = frozenset({"redirect-loop", "redirect-1-000-hops"})
+CUT_SHORT = frozenset({"truncated", "reset", "timeout", "stalled", "http-500", "connect"})
+KEPT_PARTS = frozenset({"length-longer-than-body", "reset-mid-body"})
+"""Their bytes have a strong validator, so that another run can go on from them."""
+JUNK = frozenset({"body-longer-than-length", "chunked-then-junk", "length-and-chunked"})
+
+
+class Ended(NamedTuple):
+    """How a row and the URL after it ended, and what was asked for both."""
+
+    word: str
+    row: Result
+    after: Result
+    retries: list[Retrying]
+    seen: list[Seen]
+    after_seen: list[Seen]
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[HttpSettings], Transport]:
+    """Makes every lane of this process use one transport."""
+    make = TRANSPORTS[request.param]
+    monkeypatch.setattr(
+        Fetching, "__call__", lambda self: Fetcher(make(self.http), self.http, self.files)
+    )
+    return make
+
+
+@pytest.fixture
+def faulty() -> Iterator[Server]:
+    """A server of every row, and of one honest file."""
+    with Server(fallback=script_for) as server:
+        server.on("/next.bin", File(NEXT, etag='"next"'))
+        yield server
+
+
+def settings_for(fault: Fault) -> Settings:
+    if fault.name in DRIPS:
+        files = replace(SETTINGS.files, max_time=0.3)
+        return replace(SETTINGS, files=files, retry=replace(SETTINGS.retry, retries=0))
+    if fault.name in SLOW:
+        http = replace(SETTINGS.http, timeout=0.2)
+        return replace(SETTINGS, http=http, retry=replace(SETTINGS.retry, retries=1))
+    return SETTINGS
+
+
+def run_row(server: Server, fault: Fault, directory: Path) -> Ended:
+    """Download the row and then another file, one after the other in one lane."""
+    events: list[Result | Retrying] = []
+    urls = [server.url(path_for(fault)), server.url("/next.bin")]
+    download(urls, str(directory), jobs=1, settings=settings_for(fault), on_event=events.append)
+    results = {event.url: event for event in events if isinstance(event, Result)}
+    row, after = (results[url] for url in urls)
+    word = "success" if row.outcome is Outcome.SUCCESS else str(row.kind)
+    retries = [event for event in events if isinstance(event, Retrying)]
+    return Ended(
+        word, row, after, retries, server.requests(path_for(fault)), server.requests("/next.bin")
+    )
+
+
+def name_of(fault: Fault) -> str:
+    return f"{fault.name}{fault.suffix}"
+
+
+def parts(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.glob(".pdl/*"))
+
+
+ROWS = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+
+
+@ROWS
+def test_every_fault_ends_right(
+    fault: Fault,
+    faulty: Server,
+    tmp_path: Path,
+    transport: Callable[[HttpSettings], Transport],
+) -> None:
+    ended = run_row(faulty, fault, tmp_path)
+    assert ended.word in fault.right, ended.row
+    final = tmp_path / name_of(fault)
+    if ended.word == "success":
+        assert final.read_bytes() == fault.body
+        assert ended.row.size == len(fault.body)
+    else:
+        assert not final.exists()
+        assert ended.row.message
+        assert ended.row.message.isprintable()
+    check_what_is_left(fault, ended, tmp_path)
+    check_what_was_asked(fault, ended)
+    check_the_next(fault, ended, tmp_path)
+
+
+def check_what_is_left(fault: Fault, ended: Ended, directory: Path) -> None:
+    left = parts(directory)
+    if fault.name in KEPT_PARTS:
+        assert len(left) == 2
+        assert sum(name.endswith(".part") for name in left) == 1
+        assert [path.stat().st_size for path in directory.glob(".pdl/*.part")] == [HALF]
+    else:
+        assert left == []
+    wanted = {"next.bin", *([name_of(fault)] if ended.word == "success" else [])}
+    assert {path.name for path in directory.iterdir()} - {".pdl"} == wanted
+
+
+def expected_ranges(fault: Fault, ended: Ended) -> tuple[str | None, ...]:
+    if fault.name in RANGES:
+        return RANGES[fault.name]
+    if fault.name in ENDLESS_HOPS:
+        return (None,) * 11
+    if fault.name in TWICE and ended.word == "success":
+        return (None, None)
+    if ended.word in CUT_SHORT:
+        return (None,) * (1 + settings_for(fault).retry.retries)
+    return (None,)
+
+
+def check_what_was_asked(fault: Fault, ended: Ended) -> None:
+    ranges = tuple(seen.header("Range") for seen in ended.seen)
+    if fault.name == "closed-without-answer" and any(seen.nth > 1 for seen in ended.seen):
+        ranges = ranges[:-1]  # it went out once more, as the connection had served another URL
+    assert ranges == expected_ranges(fault, ended)
+    for seen in ended.seen:
+        condition = seen.header("If-Range")
+        assert (condition is None) == (seen.header("Range") is None)
+        assert condition is None or not condition.startswith("W/")
+        assert seen.header("Accept-Encoding") == "identity"
+        assert seen.header("X-Forged") is None
+    spaces = [b.time - a.time for a, b in zip(ended.seen, ended.seen[1:], strict=False)]
+    assert sum(spaces) >= sum(retry.delay for retry in ended.retries) * 0.99
+    assert sum(spaces) >= WAITS.get(fault.name, 0.0) * 0.99
+
+
+def check_the_next(fault: Fault, ended: Ended, directory: Path) -> None:
+    """The URL after it is answered as if nothing had been, and never from what was left over."""
+    if fault.name == "unsolicited-bytes":
+        return  # forged under way, behind an answer that was whole: below it comes before
+    assert ended.after.outcome is Outcome.SUCCESS
+    assert (directory / "next.bin").read_bytes() == NEXT
+    if fault.name in JUNK or ended.word == "protocol":
+        fed = {seen.connection for seen in ended.seen}
+        assert not fed & {seen.connection for seen in ended.after_seen}
+
+
+FAILING = [fault for fault in FAULTS.values() if "success" not in fault.right]
+
+
+@pytest.mark.parametrize("fault", FAILING, ids=lambda fault: fault.name)
+def test_a_failure_leaves_the_old_file(
+    fault: Fault,
+    faulty: Server,
+    tmp_path: Path,
+    transport: Callable[[HttpSettings], Transport],
+) -> None:
+    (tmp_path / name_of(fault)).write_bytes(OLD)
+    settings = replace(settings_for(fault), retry=RetrySettings(retries=0))
+    report = download([faulty.url(path_for(fault))], str(tmp_path), settings=settings)
+    assert report.summary.failed == 1
+    assert (tmp_path / name_of(fault)).read_bytes() == OLD
+
+
+def test_an_honest_file_takes_the_place_of_the_old_one(faulty: Server, tmp_path: Path) -> None:
+    fault = FAULTS["chunked-honest"]
+    (tmp_path / name_of(fault)).write_bytes(OLD)
+    assert download([faulty.url(path_for(fault))], str(tmp_path), settings=SETTINGS).ok
+    assert (tmp_path / name_of(fault)).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("fault", ["reset-mid-body", "length-longer-than-body"])
+def test_a_later_run_goes_on_from_the_part(
+    fault: str,
+    faulty: Server,
+    tmp_path: Path,
+    transport: Callable[[HttpSettings], Transport],
+) -> None:
+    path = path_for(FAULTS[fault])
+    assert not download([faulty.url(path)], str(tmp_path), settings=SETTINGS).ok
+    faulty.on(path, File(BODY, etag='"one"'))
+    events: list[Result | Retrying] = []
+    assert download([faulty.url(path)], str(tmp_path), settings=SETTINGS, on_event=events.append).ok
+    (row,) = events
+    assert isinstance(row, Result)
+    assert row.resumed_from == HALF
+    assert faulty.requests(path)[-1].header("If-Range") == '"one"'
+    assert (tmp_path / name_of(FAULTS[fault])).read_bytes() == BODY
+
+
+# --- kept connections ---
+
+
+def task(server: Server, number: int, path: str) -> Task:
+    name = path.strip("/")
+    return Task(number, server.url(path), SafePath(name), f"{number}.part")
+
+
+@pytest.mark.parametrize("what", ["unsolicited_bytes", "closed_when_idle"])
+def test_a_connection_that_is_spoilt_while_it_is_idle_serves_nothing_more(
+    what: str,
+    server: Server,
+    tmp_path: Path,
+    transport: Callable[[HttpSettings], Transport],
+) -> None:
+    gate = threading.Event()
+    server.on("/one.bin", *getattr(reuse, what)(gate))
+    server.on("/two.bin", File(NEXT))
+    (tmp_path / ".pdl").mkdir()
+    http = SETTINGS.http
+    lane = Fetcher(transport(http), http, FileSettings(directory=str(tmp_path)))
+    assert lane(task(server, 1, "/one.bin"), InlineMeter()).word == "success"
+    before = server.sent("/one.bin")
+    gate.set()
+    if what == "unsolicited_bytes":
+        server.wait_until(lambda: server.sent("/one.bin") > before)
+    else:
+        server.wait_until(lambda: not server.open)
+    assert lane(task(server, 2, "/two.bin"), InlineMeter()).word == "success"
+    assert (tmp_path / "two.bin").read_bytes() == NEXT
+    assert server.requests("/two.bin")[-1].connection == 2
+    lane.close()
+
+
+def test_an_honest_connection_is_used_again(
+    server: Server, tmp_path: Path, transport: Callable[[HttpSettings], Transport]
+) -> None:
+    urls = [server.on(f"/{n}.bin", File(BODY, etag='"one"')) for n in range(3)]
+    urls.append(server.on("/chunked.bin", File(BODY, chunked=True)))
+    urls.append(server.on("/empty.bin", File(b"")))
+    assert download(urls, str(tmp_path), jobs=1, settings=SETTINGS).ok
+    assert {seen.connection for seen in server.requests()} == {1}
+
+
+@pytest.mark.parametrize("name", ["closed-on-second-request", "reset-on-second-request"])
+def test_a_kept_connection_that_ends_costs_no_attempt(
+    name: str,
+    faulty: Server,
+    tmp_path: Path,
+    transport: Callable[[HttpSettings], Transport],
+) -> None:
+    paths = [path_for(FAULTS[name], run=str(n)) for n in range(3)]
+    events: list[Result | Retrying] = []
+    urls = [faulty.url(path) for path in paths]
+    settings = replace(SETTINGS, naming=replace(SETTINGS.naming, tree=True))
+    assert download(urls, str(tmp_path), jobs=1, settings=settings, on_event=events.append).ok
+    assert [event.attempts for event in events if isinstance(event, Result)] == [1, 1, 1]
+    assert not [event for event in events if isinstance(event, Retrying)]
+
+
+def test_a_redirects_body_is_not_taken(
+    faulty: Server, tmp_path: Path, transport: Callable[[HttpSettings], Transport]
+) -> None:
+    fault = FAULTS["redirect-huge-body"]
+    assert run_row(faulty, fault, tmp_path).word == "success"
+    assert faulty.sent(path_for(fault)) < 32 << 20
+
+
+# --- the real command ---
+
+MEASURED = """
+import sys
+from pdl.__main__ import main
+try:
+    main()
+finally:
+    status = open("/proc/self/status").read()
+    sys.stdout.write(status.partition("VmHWM:")[2].split()[0])
+"""
+"""Runs the command and then says how many KiB of memory it ever had."""
+HUNGRY = (
+    "chunk-size-endless",
+    "chunk-extension-endless",
+    "chunk-size-claimed",
+    "trailers-endless",
+    "length-claimed",
+    "headers-10-mb",
+    "headers-100-000",
+    "headers-endless",
+    "status-line-endless",
+    "continue-flood",
+    "redirect-huge-body",
+    "redirect-bomb-body",
+    "gzip-bomb-body",
+    "decoder-chain",
+)
+
+
+def memory_of(run: Runner, server: Server, names: tuple[str, ...], directory: Path) -> int:
+    urls = [server.url(path_for(FAULTS[name])) for name in names]
+    args = ("--engine", "inline", "--retries", "0", "-q", "-d")
+    return int(run(*args, directory, *urls).out)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_no_answer_makes_it_take_memory(faulty: Server, tmp_path: Path) -> None:
+    run = Runner(tmp_path, tmp_path, (sys.executable, "-c", MEASURED))
+    plain = memory_of(run, faulty, ("chunked-honest",), tmp_path / "plain")
+    hungry = memory_of(run, faulty, HUNGRY, tmp_path / "hungry")
+    assert hungry - plain < 100 * 1024
+
+
+def test_the_command_ends_right_on_the_whole_table(
+    faulty: Server, pdl_run: Runner, no_leftovers: None
+) -> None:
+    # What is forged while another request is under way cannot be told from its answer.
+    rows = [fault for fault in FAULTS.values() if fault.name != "unsolicited-bytes"]
+    listed = pdl_run.directory / "urls.txt"
+    listed.write_text("".join(f"{faulty.url(path_for(fault))}\n" for fault in rows))
+    limits = ("--timeout", "1", "--max-time", "2", "--retries", "2", "--retry-wait", "0.01")
+    hosts = ("--max-retry-wait", "5")
+    ended = pdl_run("urls.txt", "-d", "out", "--report", "rows.jsonl", *limits, *hosts)
+    assert ended.code == 1
+    assert "\x1b" not in ended.err
+    assert "Traceback" not in ended.err
+    found = (pdl_run.directory / "rows.jsonl").read_text().splitlines()
+    by_line = {row["line"]: row for row in map(json.loads, found)}
+    assert len(found) == len(by_line) == len(rows)
+    for line, fault in enumerate(rows, 1):
+        row, final = by_line[line], pdl_run.directory / "out" / name_of(fault)
+        assert (row["kind"] or row["outcome"]) in fault.right, row
+        if row["outcome"] == "success":
+            assert final.read_bytes() == fault.body, fault.name
+        else:
+            assert not final.exists(), fault.name
