@@ -118,15 +118,12 @@ class Schedule:
         return taken
 
     def _blocked(self, host: str, now: float) -> bool:
-        if self._per_host is not None and self._flying_of[host] >= self._per_host:
-            return True
         until = self._paused.get(host)
-        if until is None:
-            return False
-        if until > now:
-            return True
-        del self._paused[host]
-        return False
+        if until is not None:
+            if until > now:
+                return True
+            del self._paused[host]  # first of all: a pause that is over must not seem due for ever
+        return self._per_host is not None and self._flying_of[host] >= self._per_host
 
     def _launch(self, host: str) -> Job:
         queue = self._ready[host]

@@ -1,0 +1,86 @@
+"""Digests as lists write them, and bytes held against them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.checksum import BadChecksum, Verifier, parse_checksum
+
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+SHA256 = hashlib.sha256(b"").hexdigest()
+SHA3 = hashlib.sha3_256(b"").hexdigest()
+BLAKE = hashlib.blake2b(b"").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"sha256:{SHA256}", f"sha256:{SHA256}"),
+        (f"sha256={SHA256}", f"sha256:{SHA256}"),
+        (f"sha-256={SHA256}", f"sha256:{SHA256}"),
+        (f"SHA_256:{SHA256.upper()}", f"sha256:{SHA256}"),
+        (f"  sha-256 = {SHA256} ", f"sha256:{SHA256}"),
+        (f"md5:{MD5}", f"md5:{MD5}"),
+        (f"sha-1:{SHA1}", f"sha1:{SHA1}"),
+        (f"sha3-256:{SHA3}", f"sha3_256:{SHA3}"),
+        (f"SHA3_256:{SHA3}", f"sha3_256:{SHA3}"),
+        (f"blake2b:{BLAKE}", f"blake2b:{BLAKE}"),
+        *((f"sha{n}:{'a' * (n // 4)}", f"sha{n}:{'a' * (n // 4)}") for n in (224, 384, 512)),
+    ],
+)
+def test_forms(text: str, expected: str) -> None:
+    assert parse_checksum(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not of the form algorithm:hex"),
+        (SHA256, "not of the form"),
+        ("sha256:", "not of the form"),
+        (":abcd", "not of the form"),
+        ("sha256:xyz", "not of the form"),
+        ("sha256 abcd", "not of the form"),
+        (f"sha256:{SHA256} more", "not of the form"),
+        ("x" * 500, f"'{'x' * 80}' is not of the form"),
+        (f"sha256:{SHA256[:-1]}", "sha256 has 64 hex digits, not 63"),
+        (f"sha256:{SHA256}0", "sha256 has 64 hex digits, not 65"),
+        (f"sha1:{MD5}", "sha1 has 40 hex digits, not 32"),
+        ("crc32:00000000", "unknown digest algorithm 'crc32'"),
+        ("shake-128:00", "shake_128 has no fixed length"),
+        ("__class__:00", "unknown digest algorithm"),
+    ],
+)
+def test_what_is_no_checksum(text: str, reason: str) -> None:
+    with pytest.raises(BadChecksum, match=reason):
+        parse_checksum(text)
+
+
+@given(
+    st.text(max_size=90) | st.sampled_from(sorted(hashlib.algorithms_available)).map("{}:00".format)
+)
+def test_no_text_raises_anything_else(text: str) -> None:
+    try:
+        algorithm, _, digits = parse_checksum(text).partition(":")
+    except BadChecksum:
+        return
+    assert len(digits) == 2 * hashlib.new(algorithm).digest_size
+
+
+@pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha3_256", "blake2s"])
+def test_bytes_are_held_against_it(name: str) -> None:
+    expected = f"{name}:{hashlib.new(name, b'some bytes').hexdigest()}"
+    verifier = Verifier(expected)
+    verifier.update(memoryview(b"some "))
+    assert not verifier.agrees()
+    verifier.update(memoryview(b"bytes"))
+    assert verifier.agrees()
+    assert verifier.actual() == expected
+    verifier.update(memoryview(b"!"))
+    assert not verifier.agrees()
+    assert verifier.actual() != expected

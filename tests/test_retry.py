@@ -1,0 +1,171 @@
+"""The retry policy, asked without a clock and without chance."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.model import Fail, FailureKind
+from pdl.retry import Decision, RetryPolicy, retry_after
+from pdl.settings import RETRY_STATUSES, RetrySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BASE = RetrySettings(retries=3, wait=1.0, max_wait=60.0)
+RESET = Fail("fail", 1, FailureKind.RESET, transient=True, message="reset")
+SUNDAY = "Sun, 06 Nov 1994 08:49:37 GMT"
+ASCTIME = "Sun Nov  6 08:49:47 1994"
+
+
+def http(status: int, retry_after: float | None = None) -> Fail:
+    return Fail(
+        "fail",
+        1,
+        FailureKind.HTTP,
+        transient=False,
+        message="no",
+        status=status,
+        retry_after=retry_after,
+    )
+
+
+@pytest.mark.parametrize("status", sorted(RETRY_STATUSES))
+def test_statuses_worth_another_try(status: int) -> None:
+    assert RetryPolicy(BASE).decide(http(status), 1, 0.5).delay is not None
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 410, 416, 418, 501, 505, 511])
+def test_statuses_that_are_final(status: int) -> None:
+    assert RetryPolicy(BASE).decide(http(status), 1, 0.5) == Decision(None)
+
+
+def test_the_statuses_are_a_setting() -> None:
+    policy = RetryPolicy(replace(BASE, statuses=frozenset({404})))
+    assert policy.transient(http(404))
+    assert not policy.transient(http(503))
+
+
+@pytest.mark.parametrize("transient", [True, False])
+@pytest.mark.parametrize("kind", sorted(set(FailureKind) - {FailureKind.HTTP}))
+def test_other_kinds_say_it_themselves(kind: FailureKind, transient: bool) -> None:
+    fail = RESET._replace(kind=kind, transient=transient)
+    assert (RetryPolicy(BASE).decide(fail, 1, 0.5).delay is not None) == transient
+
+
+@pytest.mark.parametrize(("attempts", "again"), [(1, True), (3, True), (4, False), (5, False)])
+def test_so_many_retries_and_no_more(attempts: int, again: bool) -> None:
+    assert (RetryPolicy(BASE).decide(RESET, attempts, 0.5).delay is not None) == again
+
+
+def test_no_retries() -> None:
+    policy = RetryPolicy(replace(BASE, retries=0))
+    assert policy.decide(RESET, 1, 0.5) == Decision(None)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "chance", "expected"),
+    [
+        (1, 0.0, 0.0),
+        (1, 0.5, 0.5),
+        (2, 0.5, 1.0),
+        (3, 0.5, 2.0),
+        (7, 0.5, 30.0),
+        (10_000, 0.5, 30.0),
+    ],
+)
+def test_backoff_doubles_up_to_the_longest_wait(
+    attempts: int, chance: float, expected: float
+) -> None:
+    assert RetryPolicy(BASE).backoff(attempts, chance) == expected
+
+
+@given(
+    attempts=st.integers(1, 10**6),
+    chance=st.floats(0, 1, exclude_max=True),
+    wait=st.floats(0, 1e6),
+    longest=st.floats(0, 1e6),
+)
+def test_backoff_is_never_longer_than_allowed(
+    attempts: int, chance: float, wait: float, longest: float
+) -> None:
+    policy = RetryPolicy(RetrySettings(wait=wait, max_wait=longest))
+    assert 0 <= policy.backoff(attempts, chance) <= longest
+
+
+@pytest.mark.parametrize(
+    ("asked", "chance", "expected"),
+    [
+        (20.0, 0.5, Decision(20.0, pause_host=20.0)),
+        (0.0, 0.5, Decision(0.5, pause_host=0.0)),
+        (0.1, 0.5, Decision(0.5, pause_host=0.1)),
+        (60.0, 0.5, Decision(60.0, pause_host=60.0)),
+    ],
+)
+def test_retry_after_pauses_the_host(asked: float, chance: float, expected: Decision) -> None:
+    assert RetryPolicy(BASE).decide(http(503, asked), 1, chance) == expected
+
+
+def test_a_wait_that_is_too_long_is_given_up_and_explained() -> None:
+    decision = RetryPolicy(BASE).decide(http(429, 99999.0), 1, 0.5)
+    assert decision == Decision(
+        None, reason="the server asks to wait 99999 s, --max-retry-wait allows 60 s"
+    )
+
+
+def test_a_final_failure_heeds_no_retry_after() -> None:
+    assert RetryPolicy(BASE).decide(http(404, 5.0), 1, 0.5) == Decision(None)
+
+
+@pytest.fixture
+def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock is not set to UTC."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "expected"),
+    [
+        (None, None, None),
+        ("120", None, 120.0),
+        (" 7 ", None, 7.0),
+        ("0", None, 0.0),
+        ("99999999999999999999", None, 999999999.0),
+        ("-1", None, None),
+        ("1.5", None, None),
+        ("\u0663", None, None),
+        ("soon", None, None),
+        ("", None, None),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", SUNDAY, 10.0),
+        ("Sunday, 06-Nov-94 08:49:47 GMT", SUNDAY, 10.0),
+        (ASCTIME, SUNDAY, 10.0),
+        ("Sun, 06 Nov 1994 08:49:27 GMT", SUNDAY, 0.0),
+        ("Sun, 06 Nov 1994 08:49:27 GMT", None, 0.0),
+        ("Sun, 99 Nov 1994 08:49:27 GMT", None, None),
+    ],
+)
+def test_retry_after(
+    new_york: None, value: str | None, date: str | None, expected: float | None
+) -> None:
+    assert retry_after(value, date) == expected
+
+
+def test_a_date_without_the_servers_clock_is_measured_by_ours() -> None:
+    asked = retry_after("Fri, 31 Dec 2100 23:59:59 GMT", "no date")
+    assert asked is not None
+    assert asked > 0
+
+
+@given(value=st.text(max_size=40), date=st.none() | st.text(max_size=40))
+def test_no_text_raises(value: str, date: str | None) -> None:
+    asked = retry_after(value, date)
+    assert asked is None or asked >= 0

@@ -1,0 +1,272 @@
+"""The schedule: hosts in turn, retries at their time, every job in exactly one place."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pdl.model import Item, SafePath, Task
+from pdl.schedule import Job, Schedule
+
+HOSTS = ["a", "b", "c"]
+
+
+def job(name: str, number: int = 0) -> Job:
+    """A job of the host that its name begins with."""
+    task = Task(number, f"http://{name}/", SafePath(name), f"{name}.part")
+    return Job(task, Item("list", number, task.url), name[0], number)
+
+
+def filled(names: str, per_host: int | None = None) -> Schedule:
+    schedule = Schedule(per_host)
+    for number, name in enumerate(names.split()):
+        schedule.add(job(name, number))
+    return schedule
+
+
+def taken(schedule: Schedule, now: float = 0.0, limit: int = 99) -> str:
+    return " ".join(each.task.path for each in schedule.take(now, limit))
+
+
+def one(schedule: Schedule, now: float = 0.0) -> Job:
+    (found,) = schedule.take(now, 1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("added", "limit", "expected"),
+    [
+        ("", 5, ""),
+        ("a1", 0, ""),
+        ("a1 a2 a3", 2, "a1 a2"),
+        ("a1 a2 a3", 9, "a1 a2 a3"),
+        ("a1 a2 a3 b1 b2 c1", 9, "a1 b1 c1 a2 b2 a3"),
+        ("a1 a2 b1", 2, "a1 b1"),
+        ("b1 a1 a2 a3", 3, "b1 a1 a2"),
+    ],
+)
+def test_hosts_take_turns(added: str, limit: int, expected: str) -> None:
+    assert taken(filled(added), limit=limit) == expected
+
+
+def test_turns_go_on_from_one_call_to_the_next() -> None:
+    schedule = filled("a1 a2 a3 b1 b2 b3")
+    assert [taken(schedule, limit=1) for _ in range(4)] == ["a1", "b1", "a2", "b2"]
+
+
+def test_a_host_that_joins_gets_its_turn() -> None:
+    schedule = filled("a1 a2 a3")
+    assert taken(schedule, limit=1) == "a1"
+    schedule.add(job("b1", 9))
+    assert taken(schedule, limit=2) == "a2 b1"
+
+
+@pytest.mark.parametrize(
+    ("per_host", "expected"),
+    [(1, "a1 b1"), (2, "a1 b1 a2"), (3, "a1 b1 a2 a3"), (None, "a1 b1 a2 a3")],
+)
+def test_per_host(per_host: int | None, expected: str) -> None:
+    assert taken(filled("a1 a2 a3 b1", per_host)) == expected
+
+
+def test_a_finished_job_makes_room_for_the_next_of_its_host() -> None:
+    schedule = filled("a1 a2 b1", 1)
+    first = schedule.take(0, 9)[0]
+    assert taken(schedule) == ""
+    schedule.done(first)
+    assert taken(schedule) == "a2"
+
+
+def test_a_retry_is_never_early_and_holds_no_place() -> None:
+    schedule = filled("a1 a2", 1)
+    schedule.retry(one(schedule), 10.0)
+    assert taken(schedule, 9.0) == "a2"
+    assert schedule.next_due() == 10.0
+    schedule.done(schedule.flying(1))
+    assert taken(schedule, 9.99) == ""
+    assert taken(schedule, 10.0) == "a1"
+    assert schedule.next_due() is None
+
+
+def test_a_due_retry_goes_before_what_is_new_of_its_host() -> None:
+    schedule = filled("a1 a2")
+    schedule.retry(one(schedule), 1.0)
+    assert taken(schedule, 1.0) == "a1 a2"
+
+
+def test_retries_wake_in_the_order_of_their_times() -> None:
+    schedule = filled("a1 b1 c1")
+    first, second, third = schedule.take(0, 9)
+    schedule.retry(first, 3.0)
+    schedule.retry(second, 1.0)
+    schedule.retry(third, 2.0)
+    assert schedule.next_due() == 1.0
+    assert [taken(schedule, now) for now in (0.5, 1.0, 2.0, 3.0)] == ["", "b1", "c1", "a1"]
+
+
+def test_what_was_put_back_is_the_next_of_its_host() -> None:
+    schedule = filled("a1 a2")
+    schedule.put_back(one(schedule))
+    assert taken(schedule) == "a1 a2"
+
+
+def test_a_paused_host_is_not_asked() -> None:
+    schedule = filled("a1 a2 b1")
+    schedule.pause("a", 5.0)
+    assert schedule.next_due() == 5.0
+    assert taken(schedule, 4.9) == "b1"
+    assert taken(schedule, 5.0) == "a1 a2"
+
+
+@pytest.mark.parametrize("pauses", [(5.0, 3.0), (3.0, 5.0)])
+def test_the_longest_pause_counts(pauses: tuple[float, float]) -> None:
+    schedule = filled("a1")
+    for until in pauses:
+        schedule.pause("a", until)
+    assert taken(schedule, 4.0) == ""
+    assert taken(schedule, 5.0) == "a1"
+
+
+def test_a_pause_of_a_host_with_nothing_to_do_wakes_nobody() -> None:
+    schedule = filled("a1")
+    schedule.pause("b", 5.0)
+    assert schedule.next_due() is None
+
+
+def test_a_pause_that_is_over_wakes_nobody_while_its_host_is_busy() -> None:
+    schedule = filled("a1 a2", 1)
+    one(schedule)
+    schedule.pause("a", 5.0)
+    assert taken(schedule, 6.0) == ""
+    assert schedule.next_due() is None
+
+
+def test_flying_knows_only_what_flies() -> None:
+    schedule = filled("a1")
+    with pytest.raises(KeyError):
+        schedule.flying(0)
+    found = one(schedule)
+    assert schedule.flying(0) is found
+    schedule.done(found)
+    with pytest.raises(KeyError):
+        schedule.flying(0)
+
+
+def test_drop_gives_what_does_not_fly_and_drop_flying_the_rest() -> None:
+    schedule = filled("a1 a2 b1 b2")
+    flying, waiting = schedule.take(0, 2)
+    schedule.retry(waiting, 9.0)
+    assert [each.task.path for each in schedule.drop()] == ["a2", "b2", "b1"]
+    assert list(schedule.drop_flying()) == [flying]
+    assert schedule.empty()
+    assert schedule.backlog() == schedule.in_flight() == 0
+    assert taken(schedule, 99.0) == ""
+
+
+class ScheduleMachine(RuleBasedStateMachine):
+    """Drives a schedule at random beside a model that knows where each job must be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.per_host = 2
+        self.schedule = Schedule(self.per_host)
+        self.now = 0.0
+        self.count = 0
+        self.ready: set[int] = set()
+        self.flying: dict[int, Job] = {}
+        self.waiting: dict[int, float] = {}
+        self.paused: dict[str, float] = {}
+        self.hosts: dict[int, str] = {}
+        self.ended: list[int] = []
+
+    @rule(host=st.sampled_from(HOSTS))
+    def add(self, host: str) -> None:
+        self.schedule.add(job(host, self.count))
+        self.hosts[self.count] = host
+        self.ready.add(self.count)
+        self.count += 1
+
+    @rule(seconds=st.floats(0, 3))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(limit=st.integers(0, 5))
+    def take(self, limit: int) -> None:
+        jobs = self.schedule.take(self.now, limit)
+        assert len(jobs) <= limit
+        for each in jobs:
+            number = each.task.id
+            if number in self.waiting:
+                assert self.waiting.pop(number) <= self.now
+            else:
+                self.ready.remove(number)
+            assert self.paused.get(each.host, 0.0) <= self.now
+            self.flying[number] = each
+        woken = [number for number, at in self.waiting.items() if at <= self.now]
+        for number in woken:
+            del self.waiting[number]
+            self.ready.add(number)
+        if len(jobs) < limit:
+            assert all(self.held(self.hosts[number]) for number in self.ready)
+
+    def held(self, host: str) -> bool:
+        busy = sum(self.hosts[number] == host for number in self.flying)
+        return busy >= self.per_host or self.paused.get(host, 0.0) > self.now
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), how=st.sampled_from(["done", "put back", "retry"]), delay=st.floats(0, 5))
+    def come_back(self, data: st.DataObject, how: str, delay: float) -> None:
+        number = data.draw(st.sampled_from(sorted(self.flying)))
+        back = self.flying.pop(number)
+        assert self.schedule.flying(number) is back
+        if how == "done":
+            self.schedule.done(back)
+            self.ended.append(number)
+        elif how == "put back":
+            self.schedule.put_back(back)
+            self.ready.add(number)
+        else:
+            self.schedule.retry(back, self.now + delay)
+            self.waiting[number] = self.now + delay
+
+    @rule(host=st.sampled_from(HOSTS), delay=st.floats(0, 5))
+    def pause(self, host: str, delay: float) -> None:
+        self.schedule.pause(host, self.now + delay)
+        self.paused[host] = max(self.now + delay, self.paused.get(host, 0.0))
+
+    @invariant()
+    def every_job_is_in_one_place(self) -> None:
+        assert self.schedule.backlog() == len(self.ready) + len(self.waiting)
+        assert self.schedule.in_flight() == len(self.flying)
+        assert self.schedule.empty() == (len(self.ended) == self.count)
+
+    @invariant()
+    def no_host_has_too_many(self) -> None:
+        for host in HOSTS:
+            busy = sum(self.hosts[number] == host for number in self.flying)
+            assert busy <= self.per_host
+
+    @invariant()
+    def something_is_due_while_anything_waits(self) -> None:
+        due = self.schedule.next_due()
+        assert due is not None or not self.waiting
+        if due is not None and self.waiting:
+            assert due <= min(self.waiting.values())
+
+    def teardown(self) -> None:
+        for _ in range(4 * self.count + 4):
+            self.now += 10
+            for each in self.schedule.take(self.now, 5):
+                self.flying[each.task.id] = each
+            for number, each in self.flying.items():
+                self.schedule.done(each)
+                self.ended.append(number)
+            self.flying.clear()
+        assert sorted(self.ended) == list(range(self.count))
+        assert self.schedule.empty()
+
+
+TestSchedule = ScheduleMachine.TestCase
+TestSchedule.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
