@@ -185,6 +185,7 @@ class LinkedProcess:
     end: WorkerEnd
     main_end: connection.Connection | None = None
     nursery: Nursery | None = None
+    reading: threading.Lock
     _unborn = False
 
     def start(self) -> None:
@@ -198,7 +199,8 @@ class LinkedProcess:
 
     def is_alive(self) -> bool:
         """As Process."""
-        return super().is_alive()  # type: ignore[misc,no-any-return]
+        with self.reading:
+            return super().is_alive()  # type: ignore[misc,no-any-return]
 
     def kill(self) -> None:
         """As Process."""
@@ -217,15 +219,21 @@ class LinkedProcess:
         if self._unborn:
             return
         if timeout is None and self.nursery is not None and self.nursery.closing.is_set():
-            super().join(EXIT_GRACE)  # type: ignore[misc]
+            connection.wait([self.sentinel], EXIT_GRACE)
             if self.is_alive():
                 self.kill()
-        super().join(timeout)  # type: ignore[misc]
+        connection.wait([self.sentinel], timeout)
+        with self.reading:
+            super().join(0)  # type: ignore[misc]
 
     @property
     def exitcode(self) -> int | None:
-        """As Process; 1 if it never started."""
-        return 1 if self._unborn else super().exitcode  # type: ignore[misc]
+        """As Process; 1 if it never started.
+
+        The code can be read once only, and both the Pool's thread and the main thread ask for it.
+        """
+        with self.reading:
+            return 1 if self._unborn else super().exitcode  # type: ignore[misc]
 
     @property
     def sentinel(self) -> int:
@@ -235,7 +243,7 @@ class LinkedProcess:
         return super().sentinel  # type: ignore[misc,no-any-return]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "nursery": None, "main_end": None}
+        return {**self.__dict__, "nursery": None, "main_end": None, "reading": None}
 
 
 class ForkWorker(LinkedProcess, context.ForkProcess):
@@ -271,6 +279,7 @@ class LinkingContext:
         """A process of the pool."""
         process = self._worker(*args, **kwargs)
         process.nursery = self.nursery
+        process.reading = threading.Lock()
         return process
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands in for the base

@@ -1,0 +1,92 @@
+"""Lanes for the tests of pools, importable by workers: the URL of a task says what to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdl.model import Answer, Fail, FailureKind, SafePath, Success, Task
+
+if TYPE_CHECKING:
+    from pdl.pool import Lane, Meter
+
+PATIENCE = 30.0
+"""Seconds after which a lane that is held ends by itself, so that a broken test does."""
+
+
+def task(number: int, order: str) -> Task:
+    """A task that makes a lane of `Obedient` do as ordered."""
+    return Task(number, order, SafePath(str(number)), f"{number}.part")
+
+
+def success(number: int, url: str = "http://host/file", message: str = "") -> Success:
+    """The answer of a lane to which nothing happened."""
+    return Success("success", number, 200, url, 10, 10, 0, 0.0, message=message)
+
+
+@dataclass(frozen=True)
+class Obedient:
+    """Builds lanes that do what the task's URL says, as ``hold PATH``."""
+
+    def __call__(self) -> Lane:
+        """Build a lane."""
+        return obey
+
+
+class Stillborn:
+    """Builds no lane: the worker ends at its start."""
+
+    def __call__(self) -> Lane:
+        """End the worker."""
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+class Unbuildable:
+    """Raises where a lane should be built."""
+
+    def __call__(self) -> Lane:
+        """Raise."""
+        raise RuntimeError("no lane today")
+
+
+def obey(task: Task, meter: Meter) -> Answer:
+    """Do what the task says."""
+    order, _, word = task.url.partition(" ")
+    if order == "raise":
+        raise ValueError("the lane's own trouble")
+    if order == "exit":
+        raise SystemExit(3)
+    if order == "huge":
+        return success(task.id, "u" * 100_000, "\N{GRINNING FACE}" * 100_000)
+    if order == "unpicklable":
+        return success(task.id, threading.Lock())  # type: ignore[arg-type]
+    if order == "count":
+        for count in (100, 150, 400):
+            meter.update(count, 1000)
+    if order == "hold":
+        return _hold(task, meter, Path(word))
+    if order == "crash":
+        meter.update(77, 1000)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return success(task.id)
+
+
+def _hold(task: Task, meter: Meter, released: Path) -> Answer:
+    """Leave a file with the worker's pid, and go on when `released` is there or on a stop."""
+    meter.update(5, None)
+    meter.update(42, 1000)
+    sign = Path(f"{released}.{task.id}")
+    Path(f"{sign}.new").write_text(str(os.getpid()))
+    Path(f"{sign}.new").rename(sign)
+    end = time.monotonic() + PATIENCE
+    while not released.exists() and time.monotonic() < end:
+        if meter.stopped():
+            return Fail("fail", task.id, FailureKind.CANCELLED, transient=True, message="stopped")
+        threading.Event().wait(0.005)
+    return success(task.id)

@@ -1,0 +1,503 @@
+"""One contract for every pool: process by fork, forkserver and spawn, and inline."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+
+from lanes import Obedient, Stillborn, Unbuildable, success, task
+from pdl.errors import MachineError
+from pdl.model import Answer, Fail, FailureKind, Success
+from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
+from pdl.pool.inline import InlinePool
+from pdl.pool.process import ProcessPool
+from pdl.pool.worker import MESSAGE_LIMIT, OutcomeQueue, unsendable
+from pdl.settings import StartMethod
+from runner import base_environment, marked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pdl.model import Task
+    from pdl.pool import LaneFactory
+
+METHODS: tuple[StartMethod, ...] = get_args(StartMethod)
+BOUND = 20.0
+PIPE_BUF = 4096
+
+
+@pytest.fixture(autouse=True)
+def _plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of spawn and forkserver import the main module again; pytest is of no use to them."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", None)
+    monkeypatch.delattr(main, "__file__", raising=False)
+
+
+def children() -> set[int]:
+    """The pids of this process's children and theirs that live, helpers that stay apart."""
+    found = set()
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = each.read_text().rpartition(")")[2].split()
+            if fields[0] != "Z" and os.getpgid(int(each.parent.name)) == os.getpgid(0):
+                found.add(int(each.parent.name))
+    return found
+
+
+def worker_pids(pool: ProcessPool) -> list[int]:
+    """The workers that stand, by what the pool knows of them."""
+    return [pid for link in pool._nursery.links if (pid := pid_of(link.process)) is not None]
+
+
+def pid_of(process: object) -> int | None:
+    pid: int | None = getattr(process, "pid", None)
+    return pid
+
+
+def dead(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+def until(true: Callable[[], object], what: str, seconds: float = BOUND) -> None:
+    """Wait until `true` gives something true.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        threading.Event().wait(0.005)
+
+
+def next_event(pool: Pool, seconds: float = BOUND) -> PoolEvent:
+    """The next event.
+
+    Raises:
+        TimeoutError: none came.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            return pool.get_nowait()
+        except queue.Empty:
+            pool.wait(0.1)
+    raise TimeoutError("no event")
+
+
+def ids_of(event: PoolEvent) -> list[int]:
+    if isinstance(event, Answered):
+        return [answer.id for answer in event.answers]
+    if isinstance(event, Died):
+        return [*event.current, *event.waiting]
+    return list(event.ids)
+
+
+def submit(pool: Pool, *tasks: Task) -> None:
+    """Hand over the tasks when there is room for all of them."""
+    until(lambda: (pool.wait(0.01), pool.room() >= len(tasks))[1], "room")
+    pool.submit(tasks)
+
+
+def drive(pool: Pool, tasks: Sequence[Task], again: bool = True) -> dict[int, list[Answer]]:
+    """Run the tasks as the engine does, those that come back without an answer once more."""
+    todo = list(reversed(tasks))
+    by_id = {task.id: task for task in tasks}
+    answers: dict[int, list[Answer]] = {task.id: [] for task in tasks}
+    out: set[int] = set()
+    end = time.monotonic() + BOUND
+    while todo or out:
+        batch = [todo.pop() for _ in range(min(pool.room(), len(todo)))]
+        out.update(task.id for task in batch)
+        if batch:
+            pool.submit(batch)
+        try:
+            event = pool.get_nowait()
+        except queue.Empty:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{len(todo)} to do, {len(out)} out") from None
+            pool.wait(0.1)
+            continue
+        end = time.monotonic() + BOUND
+        for number in ids_of(event):
+            out.remove(number)  # an event for what is not out is an error here
+        if isinstance(event, Answered):
+            for answer in event.answers:
+                answers[answer.id].append(answer)
+        elif again:
+            todo.extend(by_id[number] for number in ids_of(event))
+    return answers
+
+
+@contextmanager
+def processes(
+    method: StartMethod, workers: int = 2, lanes: int = 1, factory: LaneFactory | None = None
+) -> Iterator[ProcessPool]:
+    pool = ProcessPool(factory or Obedient(), workers, lanes, method)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+@pytest.fixture(params=[*METHODS, "inline"])
+def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
+    if request.param == "inline":
+        inline = InlinePool(Obedient())
+        yield inline
+        inline.close()
+        return
+    with processes(request.param, workers=2, lanes=2) as started:
+        yield started
+
+
+@pytest.fixture(params=METHODS)
+def process_pool(request: pytest.FixtureRequest) -> Iterator[ProcessPool]:
+    """Two workers of one lane each."""
+    with processes(request.param) as started:
+        yield started
+
+
+def held_pid(released: Path, number: int) -> int:
+    """The worker that holds the task, once it does."""
+    sign = Path(f"{released}.{number}")
+    until(sign.exists, f"task {number} to begin")
+    return int(sign.read_text())
+
+
+# --- every pool ---
+
+
+def test_each_task_ends_in_exactly_one_event(pool: Pool) -> None:
+    answers = drive(pool, [task(number, "ok") for number in range(300)])
+    assert {number: len(got) for number, got in answers.items()} == dict.fromkeys(range(300), 1)
+    with pytest.raises(queue.Empty):
+        pool.get_nowait()
+
+
+def test_answers_are_plain_tuples_that_begin_with_their_word(pool: Pool) -> None:
+    answers = drive(pool, [task(0, "ok"), task(1, "raise")])
+    assert answers[0] == [success(0)]
+    assert type(answers[0][0]) is Success
+    assert answers[0][0][0] == "success"
+    assert type(answers[1][0]) is Fail
+    assert answers[1][0][0] == "fail"
+
+
+def test_what_a_lane_raises_is_an_internal_failure(pool: Pool) -> None:
+    [fail] = drive(pool, [task(7, "raise")])[7]
+    assert isinstance(fail, Fail)
+    assert (fail.kind, fail.transient) == (FailureKind.INTERNAL, False)
+    assert fail.message == "ValueError: the lane's own trouble"
+    [well] = drive(pool, [task(8, "ok")])[8]
+    assert well[0] == "success"
+
+
+def test_huge_texts_do_not_stop_a_message(pool: Pool) -> None:
+    [answer] = drive(pool, [task(0, "huge")])[0]
+    assert (answer[0], answer.id) == ("success", 0)
+    assert answer.final_url is not None
+    assert answer.final_url.startswith("uuuu")
+
+
+def test_room_is_what_may_be_submitted_and_shrinks_by_it(pool: Pool, tmp_path: Path) -> None:
+    until(lambda: (pool.wait(0.01), pool.room())[1], "room")
+    room = pool.room()
+    released = tmp_path / "go"
+    pool.submit([task(0, f"hold {released}")])
+    assert pool.room() == room - 1
+    released.touch()
+    assert ids_of(next_event(pool)) == [0]
+
+
+def test_received_counts_what_lanes_report_and_never_goes_back(pool: Pool) -> None:
+    drive(pool, [task(0, "count"), task(1, "count")])
+    assert pool.received() == 600  # from the first update on: 100 were there before
+    drive(pool, [task(2, "ok"), task(3, "count")])
+    assert pool.received() == 900
+
+
+def test_stop_reaches_the_lanes(pool: Pool, tmp_path: Path) -> None:
+    if isinstance(pool, ProcessPool):
+        submit(pool, task(0, f"hold {tmp_path / 'go'}"))
+        held_pid(tmp_path / "go", 0)
+        pool.stop()
+    else:
+        pool.stop()
+        submit(pool, task(0, f"hold {tmp_path / 'go'}"))
+    [answer] = next_event(pool).answers  # type: ignore[union-attr]
+    assert isinstance(answer, Fail)
+    assert answer.kind is FailureKind.CANCELLED
+
+
+def test_wait_returns_when_a_descriptor_is_readable(pool: Pool) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b".")
+    with suppress(queue.Empty):
+        pool.get_nowait()
+    pool.wait(BOUND, (reader,))
+    os.close(reader)
+    os.close(writer)
+
+
+# --- processes: counters, slow lanes ---
+
+
+def test_live_tells_what_is_under_way(process_pool: ProcessPool, tmp_path: Path) -> None:
+    released = tmp_path / "go"
+    submit(process_pool, task(5, f"hold {released}"))
+    held_pid(released, 5)
+    assert process_pool.live() == [Live(5, 42, 1000)]
+    assert process_pool.received() == 37
+    released.touch()
+    next_event(process_pool)
+    assert process_pool.live() == []
+
+
+def test_tasks_behind_a_slow_one_come_back_untouched(tmp_path: Path) -> None:
+    with processes("fork", workers=1, lanes=1) as pool:
+        until(lambda: (pool.wait(0.01), pool.room())[1], "room")
+        slow, fast = tmp_path / "slow", tmp_path / "fast"
+        pool.submit([task(0, f"hold {slow}"), *(task(n, f"hold {fast}") for n in range(1, 5))])
+        held_pid(slow, 0)
+        event = next_event(pool)
+        assert isinstance(event, Returned)
+        assert sorted(event.ids) == [1, 2, 3, 4]
+        assert not list(tmp_path.glob("fast*")), "a lane has begun one of them"
+        slow.touch()
+        assert ids_of(next_event(pool)) == [0]
+
+
+# --- messages ---
+
+
+def test_every_message_is_written_in_one_piece() -> None:
+    sizes: list[int] = []
+
+    class Noted(OutcomeQueue):
+        def __init__(self) -> None:
+            """Nothing is connected."""
+
+        def _put(self, message: bytes) -> None:
+            sizes.append(len(message))
+            got.extend(pickle.loads(message))
+
+    got: list[Answer] = []
+    worst = "\N{GRINNING FACE}" * 5000
+    fail = Fail("fail", 2, FailureKind.TLS, transient=True, message=worst, final_url=worst)
+    alien = success(3, threading.Lock())  # type: ignore[arg-type]
+    many = [success(number, "h" * 300) for number in range(10, 60)]
+    Noted().put_answers([success(1, worst, worst), fail, alien, *many])
+    assert max(sizes) <= MESSAGE_LIMIT < PIPE_BUF
+    assert [answer.id for answer in got] == [1, 2, 3, *range(10, 60)]
+    assert got[2] == unsendable(alien)
+    assert got[3:] == many
+
+
+def test_an_answer_that_cannot_cross_is_an_internal_failure(process_pool: ProcessPool) -> None:
+    [fail] = drive(process_pool, [task(0, "unpicklable")])[0]
+    assert isinstance(fail, Fail)
+    assert fail.kind is FailureKind.INTERNAL
+    assert drive(process_pool, [task(1, "ok")])[1] == [success(1)]
+
+
+# --- death ---
+
+
+def test_a_worker_killed_at_work_is_reported_once(
+    process_pool: ProcessPool, tmp_path: Path
+) -> None:
+    released = tmp_path / "go"
+    submit(process_pool, task(0, f"hold {released}"))
+    pid = held_pid(released, 0)
+    os.kill(pid, signal.SIGKILL)
+    assert next_event(process_pool) == Died((0,), (), "killed by SIGKILL", (42,))
+    submit(process_pool, task(1, "ok"), task(2, "ok"))  # two lanes again: another has taken over
+    assert sorted([*ids_of(next_event(process_pool)), *ids_of(next_event(process_pool))]) == [1, 2]
+    with pytest.raises(queue.Empty):
+        process_pool.get_nowait()
+
+
+def test_a_death_tells_the_waiting_from_the_current(tmp_path: Path) -> None:
+    with processes("fork", workers=1, lanes=1) as pool:
+        until(lambda: (pool.wait(0.01), pool.room())[1], "room")
+        pool._lanes = 3  # no recall: three tasks look like one a lane
+        released = tmp_path / "go"
+        pool._nursery.links[0].process.kill  # noqa: B018 - the worker is there
+        pool.submit([task(number, f"hold {released}") for number in range(3)])
+        os.kill(held_pid(released, 0), signal.SIGKILL)
+        pool._lanes = 1
+        event = next_event(pool)
+        assert isinstance(event, Died)
+        assert (event.current, event.waiting) == ((0,), (1, 2))
+
+
+def test_a_lane_that_exits_is_a_death_and_no_hang(process_pool: ProcessPool) -> None:
+    submit(process_pool, task(0, "exit"))
+    assert next_event(process_pool) == Died((0,), (), "exited with code 1", (0,))
+    assert drive(process_pool, [task(1, "ok")])[1] == [success(1)]
+
+
+def test_idle_workers_may_be_killed_again_and_again(process_pool: ProcessPool) -> None:
+    for _ in range(8):  # more than may die at their start
+        drive(process_pool, [task(0, "ok"), task(1, "ok")])
+        pids = worker_pids(process_pool)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        seen = 0
+        while seen < len(pids):
+            event = next_event(process_pool)
+            assert isinstance(event, Died)
+            assert event.current == event.waiting == ()
+            seen += 1
+    assert drive(process_pool, [task(1, "ok")])[1] == [success(1)]
+
+
+def test_a_worker_killed_at_its_start_costs_nothing(process_pool: ProcessPool) -> None:
+    process_pool.wait(0.0)
+    for pid in worker_pids(process_pool):
+        os.kill(pid, signal.SIGKILL)
+    answers = drive(process_pool, [task(number, "ok") for number in range(20)])
+    assert all(len(got) == 1 for got in answers.values())
+
+
+@pytest.mark.parametrize("factory", [Stillborn(), Unbuildable()])
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_that_always_die_at_their_start_end_the_run(
+    method: StartMethod, factory: LaneFactory
+) -> None:
+    with processes(method, factory=factory) as pool:
+        with pytest.raises(MachineError, match="die before they do anything"):
+            drive(pool, [task(number, "ok") for number in range(4)])
+        begun = time.monotonic()
+        pool.close()
+        assert time.monotonic() - begun < BOUND
+
+
+def test_a_task_that_kills_its_worker_costs_the_others_nothing(process_pool: ProcessPool) -> None:
+    tasks = [task(number, "ok") for number in range(50)]
+    tasks[10:10] = [task(1000, "crash")]
+    died: list[int] = []
+    todo, done = list(reversed(tasks)), set()
+    by_id = {each.id: each for each in tasks}
+    while len(done) < 50:
+        batch = [todo.pop() for _ in range(min(process_pool.room(), len(todo)))]
+        if batch:
+            process_pool.submit(batch)
+        with suppress(TimeoutError):
+            event = next_event(process_pool, 0.05)
+            if isinstance(event, Died):
+                died.extend(event.current)
+            if isinstance(event, Answered):
+                assert not done & set(ids_of(event))
+                done.update(ids_of(event))
+            else:
+                todo.extend(by_id[n] for n in ids_of(event) if n != 1000)
+    assert died.count(1000) == 1
+
+
+# --- the end ---
+
+
+def test_close_leaves_no_process(process_pool: ProcessPool, tmp_path: Path) -> None:
+    submit(process_pool, task(0, f"hold {tmp_path / 'go'}"), task(1, f"hold {tmp_path / 'go'}"))
+    pids = {held_pid(tmp_path / "go", 0), held_pid(tmp_path / "go", 1)}
+    assert len(pids) == 2
+    process_pool.close()
+    assert all(dead(pid) for pid in pids)
+    process_pool.close()
+
+
+def test_close_ends_a_stopped_worker(process_pool: ProcessPool) -> None:
+    drive(process_pool, [task(0, "ok")])
+    pids = worker_pids(process_pool)
+    os.kill(pids[0], signal.SIGSTOP)
+    process_pool.close()
+    assert all(dead(pid) for pid in pids)
+
+
+MAIN = """
+import sys, os, threading
+from lanes import Obedient, task
+from pdl.pool.process import ProcessPool
+if __name__ == "__main__":
+    method, hold = sys.argv[1:]
+    pool = ProcessPool(Obedient(), 2, 2, method)
+    sent = 0
+    while True:
+        pool.wait(0.1)
+        room = min(pool.room(), 4 - sent)
+        if room:
+            pool.submit([task(sent + n, f"hold {hold}") for n in range(room)])
+            sent += room
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_main_process_takes_its_workers_along(method: StartMethod, tmp_path: Path) -> None:
+    script, hold = tmp_path / "main.py", tmp_path / "go"
+    script.write_text(MAIN)
+    environment = base_environment(tmp_path)
+    environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parent}"
+    mark = f"{os.getpid()}-{method}"
+    main = subprocess.Popen(
+        [sys.executable, str(script), method, str(hold)],
+        env={**environment, "TESTED_RUN": mark},
+    )
+    pids = {held_pid(hold, number) for number in range(4)}
+    assert len(pids) == 2
+    main.kill()
+    killed = time.monotonic()
+    main.wait()
+    until(lambda: not marked(mark), f"{method}: {marked(mark)} to be gone", 5.0)
+    assert time.monotonic() - killed < 3.0  # promised: 1 s; the rest is for a busy machine
+
+
+# --- the storm ---
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_nothing_is_lost_or_doubled_in_a_storm_of_kills(method: StartMethod) -> None:
+    chance = random.Random(20240229)
+    kills = 0
+    with processes(method, workers=3, lanes=2) as pool:
+        over = threading.Event()
+
+        def storm() -> None:
+            nonlocal kills
+            while not over.wait(chance.uniform(0.0, 0.03)):
+                with suppress(ProcessLookupError, IndexError, RuntimeError):
+                    os.kill(chance.choice(worker_pids(pool)), signal.SIGKILL)
+                    kills += 1
+
+        killer = threading.Thread(target=storm)
+        killer.start()
+        try:
+            end = time.monotonic() + 4.0
+            rounds = 0
+            while time.monotonic() < end or kills < 100:
+                answers = drive(pool, [task(number, "ok") for number in range(500)])
+                assert [len(got) for got in answers.values()] == [1] * 500
+                rounds += 1
+        finally:
+            over.set()
+            killer.join()
+    assert rounds >= 1
