@@ -1,0 +1,1 @@
+"""Times pdl and its peers on the same files; see run.py."""
