@@ -11,10 +11,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from typing import TYPE_CHECKING
 
 from benchmarks.arena import NoRoom, entered
 from benchmarks.cases import CASES, Case
