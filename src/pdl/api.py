@@ -23,7 +23,7 @@ from pdl.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pdl.errors import MachineError
+    from pdl.errors import ListError, MachineError
     from pdl.model import Item, Transfer
     from pdl.pool import Pool
     from pdl.progress import Display
@@ -44,16 +44,19 @@ class Report:
         summary: the run in numbers.
         failures: one row for each line that failed or was left.
         machine_error: why this machine could not go on, or None.
+        list_error: why a list could not be read to its end, or None.
     """
 
     summary: Summary
     failures: list[Result] = field(default_factory=list)
     machine_error: MachineError | None = None
+    list_error: ListError | None = None
 
     @property
     def ok(self) -> bool:
         """Whether every line succeeded, was skipped or is unchanged."""
-        return not self.failures and not self.summary.unread and self.machine_error is None
+        broken = self.machine_error or self.list_error
+        return not self.failures and not self.summary.unread and broken is None
 
 
 class Outputs:
@@ -124,9 +127,11 @@ def make_pool(settings: Settings) -> Pool:
         from pdl.pool.inline import InlinePool  # noqa: PLC0415 - only the one that is used
 
         return InlinePool(factory)
+    from pdl.pool import handles  # noqa: PLC0415
     from pdl.pool.process import ProcessPool  # noqa: PLC0415
 
     processes, lanes = settings.pool.split()
+    handles.ensure(processes, lanes)
     return ProcessPool(factory, processes, lanes, settings.pool.method(), PRELOAD)
 
 
@@ -186,7 +191,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         if not summary.failed and not summary.left and not summary.unread:
             workspace.clear_parts()
         outputs.finish(summary)
-        return Report(summary, outputs.failures, engine.machine_error())
+        return Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
     finally:
         workspace.close()
 

@@ -252,9 +252,10 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
 def exit_code(report: Report, given: dict[str, Any]) -> int:
     """What the shell is told."""
     summary = report.summary
-    if report.machine_error is not None:
-        complain(report.machine_error)
-        return ExitCode.MACHINE
+    error = report.machine_error or report.list_error
+    if error is not None:
+        complain(error)
+        return error.exit_code
     if summary.stopped_by is not None:
         return 128 + summary.stopped_by
     if summary.left or summary.unread or summary.failed > _allowed(summary, given):

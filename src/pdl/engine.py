@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl import results
-from pdl.errors import MachineError
+from pdl.errors import ListError, MachineError
 from pdl.model import (
     Answer,
     Fail,
@@ -132,6 +132,7 @@ class Engine:
         self._counts = dict.fromkeys(Outcome, 0)
         self._left = 0
         self._machine: MachineError | None = None
+        self._broken: ListError | None = None
         self._began = time.monotonic()
         self._next_tick = 0.0
         self._second = (0, "")
@@ -160,6 +161,10 @@ class Engine:
     def machine_error(self) -> MachineError | None:
         """Why this machine could not go on, if so."""
         return self._machine
+
+    def list_error(self) -> ListError | None:
+        """Why a list could not be read to its end, if so."""
+        return self._broken
 
     def _over(self) -> bool:
         return self._parts.schedule.empty() and self._parts.feed.exhausted
@@ -194,12 +199,20 @@ class Engine:
         room = LOOKAHEAD - schedule.backlog()
         if room <= 0:
             return
-        for entry in feed.take(min(CHUNK, room)):
+        for entry in self._read(min(CHUNK, room)):
             planned = planner.plan(entry)
             if isinstance(planned, Job):
                 schedule.add(planned)
             elif planned is not None:
                 self._emit(planned, entry if isinstance(entry, Item) else None)
+
+    def _read(self, limit: int) -> Sequence[Item | BadLine]:
+        """Some lines; a list that breaks off ends there, and what came before it still counts."""
+        try:
+            return self._parts.feed.take(limit)
+        except ListError as exc:
+            self._broken = exc
+            return ()
 
     # --- the pool ---
 
@@ -356,7 +369,7 @@ class Engine:
         feed = self._parts.feed
         deadline = time.monotonic() + REST_SECONDS
         while not feed.exhausted and time.monotonic() < deadline:
-            entries = feed.take(CHUNK)
+            entries = self._read(CHUNK)
             if not entries and feed.fileno() is not None:
                 break  # whoever writes the list has not finished; nobody waits for that
             for entry in entries:
