@@ -1,0 +1,1 @@
+"""Every fallible call of a small run, failed in turn; and the process killed at each."""
