@@ -290,7 +290,7 @@ class Attempt:
             self._part.go_on(known)
             self._resumed_from = known.offset
             where = parse_content_range(response.header("content-range"))
-            self._size = where.total if where else None
+            self._size = where.total if where and where.total is not None else known.total
             if verifier:
                 self._digest_part(verifier, known.offset)
         else:

@@ -20,7 +20,7 @@ RANGE_NOT_SATISFIABLE = 416
 OK = 200
 
 _ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
-_CONTENT_RANGE = re.compile(r"bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"(?ai)bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
 
 
 class Validator(NamedTuple):
@@ -142,10 +142,13 @@ def step(known: Known | None, answer: Answered) -> Step:
 def _fits(known: Known, where: ContentRange, length: int | None) -> bool:
     if where.first != known.offset or where.last is None:
         return False
-    if known.total is not None and where.total not in {None, known.total}:
+    total = known.total if where.total is None else where.total
+    if known.total not in {None, total}:
         return False
-    if where.total is not None and where.last + 1 != where.total:
-        return False  # a shorter range than asked for is allowed, and not worth a second rule
+    if where.last + 1 != total:
+        # A shorter range than asked for is allowed, and not worth a second rule; with no total
+        # from either side nobody could tell it from the whole rest.
+        return False
     return length is None or length == where.last - where.first + 1
 
 

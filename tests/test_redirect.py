@@ -1,0 +1,178 @@
+"""Redirects: where they may lead, and that what belongs to one origin stays with it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.redirect import BadRedirect, request_headers, target
+from pdl.settings import HttpSettings
+from pdl.urls import parse
+
+HERE = parse("http://h.example/a/b?q=1")
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("http://other.example/x", "http://other.example/x"),
+        ("https://h.example/x", "https://h.example/x"),
+        ("//other.example/x", "http://other.example/x"),
+        ("/x", "http://h.example/x"),
+        ("x", "http://h.example/a/x"),
+        ("./x", "http://h.example/a/x"),
+        ("../x", "http://h.example/x"),
+        ("../../../x", "http://h.example/x"),
+        ("/%2e%2e/x", "http://h.example/x"),
+        ("?y=2", "http://h.example/a/b?y=2"),
+        ("#top", "http://h.example/a/b?q=1"),
+        ("  /x  ", "http://h.example/x"),
+        ("/a b", "http://h.example/a%20b"),
+        ("/\u00c3\u00a9", "http://h.example/%C3%A9"),
+        ("http:x", "http://h.example/a/x"),
+        ("http:///x", "http://h.example/x"),
+        ("HTTP://H.Example:80/x", "http://h.example/x"),
+        ("http://user:secret@h.example/x", "http://h.example/x"),
+        ("http://b\u00c3\u00bccher.example/", "http://xn--bcher-kva.example/"),
+        ("/x#part", "http://h.example/x"),
+    ],
+)
+def test_where_it_leads(location: str, expected: str) -> None:
+    assert target(HERE, location).request_url == expected
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        (None, "without a Location"),
+        ("", "without a Location"),
+        ("file:///etc/passwd", "only http and https can be downloaded, not file"),
+        ("FILE:///etc/passwd", "only http and https"),
+        ("ftp://h.example/x", "only http and https can be downloaded, not ftp"),
+        ("javascript:alert(1)", "only http and https"),
+        ("data:,x", "only http and https"),
+        ("gopher://h.example/", "only http and https"),
+        ("http://h.example:0/", "bad port"),
+        ("http://h.example:99999/", "bad port"),
+        ("http://[::1", "redirect to"),
+        ("http://h example/", "bad host"),
+        ("/\x00", "forbidden character"),
+        ("/\x1b[31m", r"redirect to '/\\\\x1b\[31m': has a forbidden"),
+        ("http://\u4e2d.example/", "redirect to"),
+    ],
+)
+def test_where_nobody_goes(location: str | None, reason: str) -> None:
+    with pytest.raises(BadRedirect, match=reason):
+        target(HERE, location)
+
+
+@pytest.mark.parametrize(
+    "location", ["/x\r\nX-Forged: 1", "http://h.example/\r\n\r\nGET /", "/x\ny"]
+)
+def test_a_line_break_never_gets_into_a_request(location: str) -> None:
+    try:
+        url = target(HERE, location).request_url
+    except BadRedirect:
+        return
+    assert url.isprintable()
+    assert " " not in url
+
+
+@given(st.text(st.characters(max_codepoint=255)) | st.text())
+def test_any_location_is_a_clean_url_or_refused(location: str) -> None:
+    try:
+        url = target(HERE, location)
+    except BadRedirect as exc:
+        refusal = str(exc)
+    else:
+        refusal = ""
+    if refusal:
+        assert refusal.isprintable()
+        return
+    assert url.scheme in {"http", "https"}
+    assert url.request_url.isascii()
+    assert url.request_url.isprintable()
+    assert " " not in url.request_url
+
+
+def test_https_only() -> None:
+    with pytest.raises(BadRedirect, match="plain http, which --https-only refuses"):
+        target(parse("https://h.example/"), "http://h.example/", https_only=True)
+    assert target(HERE, "https://h.example/", https_only=True).scheme == "https"
+
+
+# --- what goes along ---
+
+SECRETS = HttpSettings(
+    headers=(("Authorization", "Bearer s3cret"), ("Cookie", "s3cret=1"), ("X-Own", "s3cret")),
+    user_agent="agent/1",
+)
+LISTED = parse("https://me:s3cret@h.example/file")
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://other.example/file",
+        "https://sub.h.example/file",
+        "https://h.example.evil.example/",
+        "https://h.example:8443/file",
+        "https://h.example:80/file",
+        "http://h.example/file",
+        "http://h.example:443/file",
+        "https://me:s3cret@other.example/",
+    ],
+)
+def test_nothing_of_the_users_leaves_the_listed_origin(elsewhere: str) -> None:
+    sent = request_headers(SECRETS, LISTED, parse(elsewhere), (("X-Item", "s3cret"),))
+    assert dict(sent) == {"User-Agent": "agent/1", "Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+@pytest.mark.parametrize("same", ["https://h.example/", "https://H.EXAMPLE:443/other?x"])
+def test_the_listed_origin_gets_everything(same: str) -> None:
+    sent = request_headers(SECRETS, LISTED, parse(same), (("X-Item", "7"),))
+    assert dict(sent) == {
+        "User-Agent": "agent/1",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Authorization": "Bearer s3cret",
+        "Cookie": "s3cret=1",
+        "X-Own": "s3cret",
+        "X-Item": "7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "value"),
+    [
+        ("me:pass", "Basic bWU6cGFzcw=="),
+        ("me", "Basic bWU6"),
+        ("me:", "Basic bWU6"),
+        (":pass", "Basic OnBhc3M="),
+        ("me:a%3Ab%40", "Basic bWU6YTpiQA=="),
+        ("m%C3%A9:p", "Basic bcOpOnA="),
+        ("me:%0d%0a", "Basic bWU6DQo="),
+    ],
+)
+def test_user_and_password_of_the_url(userinfo: str, value: str) -> None:
+    url = parse(f"http://{userinfo}@h.example/")
+    assert dict(request_headers(HttpSettings(), url, url, ()))["Authorization"] == value
+
+
+def test_the_redirects_own_userinfo_is_not_used() -> None:
+    url = parse("http://h.example/")
+    again = parse("http://evil:pass@h.example/2")
+    assert "Authorization" not in dict(request_headers(HttpSettings(), url, again, ()))
+
+
+def test_the_item_overrules_the_run_and_both_the_defaults() -> None:
+    run = HttpSettings(headers=(("user-agent", "run"), ("X-A", "run"), ("ACCEPT", "text/html")))
+    sent = request_headers(run, HERE, HERE, (("x-a", "item"),))
+    assert {name.lower(): value for name, value in sent} == {
+        "user-agent": "run",
+        "accept": "text/html",
+        "accept-encoding": "identity",
+        "x-a": "item",
+    }
+    assert len(sent) == 4

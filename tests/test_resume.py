@@ -1,0 +1,262 @@
+"""Resuming, rule by rule of RFC 9110: two versions of a file are never joined."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.resume import (
+    Answered,
+    ContentRange,
+    Known,
+    Step,
+    Validator,
+    http_seconds,
+    parse_content_range,
+    same_version,
+    step,
+    strong_validator,
+)
+
+T0 = "Sun, 06 Nov 1994 08:49:37 GMT"
+T1 = "Sun, 06 Nov 1994 08:49:38 GMT"
+EPOCH = 784111777.0
+ETAG = Validator(etag='"1"')
+DATE = Validator(modified=T0)
+
+
+# --- RFC 9110 section 5.6.7: a recipient MUST accept all three HTTP-date formats ---
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (T0, EPOCH),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", EPOCH),
+        ("Sun Nov  6 08:49:37 1994", EPOCH),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", EPOCH),
+        (None, None),
+        ("", None),
+        ("0", None),
+        ("yesterday", None),
+        ("Sun, 32 Nov 1994 08:49:37 GMT", None),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", None),
+    ],
+)
+def test_dates(value: str | None, expected: float | None) -> None:
+    assert http_seconds(value) == expected
+
+
+@given(st.text())
+def test_no_text_as_a_date_raises(value: str) -> None:
+    http_seconds(value)
+
+
+# --- RFC 9110 section 13.1.5: a client MUST NOT generate If-Range with a weak entity tag, nor
+#     with a date that is not a strong validator in the sense of section 8.8.2.2 ---
+
+
+@pytest.mark.parametrize(
+    ("etag", "modified", "date", "expected"),
+    [
+        ('"1"', None, None, ETAG),
+        ('"1"', T0, T1, ETAG),
+        ('""', None, None, Validator(etag='""')),
+        ('W/"1"', None, None, Validator()),
+        ('W/"1"', T0, T1, Validator()),
+        ("1", T0, T1, Validator()),
+        ('"1', None, None, Validator()),
+        ('"a b"', None, None, Validator()),
+        ('"a"b"', None, None, Validator()),
+        ('"1", "2"', None, None, Validator()),
+        (None, T0, T1, DATE),
+        (None, T0, T0, Validator()),
+        (None, T1, T0, Validator()),
+        (None, T0, None, Validator()),
+        (None, "soon", T1, Validator()),
+        (None, None, T1, Validator()),
+    ],
+)
+def test_only_strong_validators(
+    etag: str | None, modified: str | None, date: str | None, expected: Validator
+) -> None:
+    found = strong_validator(etag, modified, date)
+    assert found == expected
+    assert found.if_range() == (expected.etag or expected.modified)
+
+
+# --- RFC 9110 section 14.4: Content-Range ---
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("bytes 0-0/1", ContentRange(0, 0, 1)),
+        ("bytes 42-1233/1234", ContentRange(42, 1233, 1234)),
+        ("bytes 42-1233/*", ContentRange(42, 1233, None)),
+        ("bytes */1234", ContentRange(None, None, 1234)),
+        ("BYTES  5-9/10 ", ContentRange(5, 9, 10)),
+        # "A Content-Range field value is invalid if it contains a range-resp that has a last-pos
+        # value less than its first-pos value, or a complete-length value less than or equal to its
+        # last-pos value."
+        ("bytes 9-5/10", None),
+        ("bytes 5-9/9", None),
+        ("bytes 5-9/5", None),
+        ("bytes */*", None),
+        ("bytes 5-/10", None),
+        ("bytes -5/10", None),
+        ("bytes 5-9", None),
+        ("bytes=5-9/10", None),
+        ("bytes5-9/10", None),
+        ("items 5-9/10", None),
+        ("bytes 5-9/10, bytes 5-9/10", None),
+        ("bytes 5 - 9/10", None),
+        ("bytes +5-9/10", None),
+        ("bytes 0x5-9/10", None),
+        ("bytes \u0665-9/10", None),
+        ("bytes 5-9/10\n", ContentRange(5, 9, 10)),
+        (f"bytes 0-{'9' * 19}/*", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_content_range(value: str | None, expected: ContentRange | None) -> None:
+    assert parse_content_range(value) == expected
+
+
+@given(
+    first=st.integers(0, 10**18 - 1),
+    last=st.integers(0, 10**18 - 1),
+    total=st.none() | st.integers(0, 10**18 - 1),
+)
+def test_a_content_range_is_taken_exactly_when_it_is_sound(
+    first: int, last: int, total: int | None
+) -> None:
+    sound = first <= last and (total is None or last < total)
+    shown = "*" if total is None else total
+    expected = ContentRange(first, last, total) if sound else None
+    assert parse_content_range(f"bytes {first}-{last}/{shown}") == expected
+
+
+@given(st.text() | st.from_regex(r"bytes [0-9*]{0,3}-?[0-9*]{0,3}/?[0-9*]{0,3}", fullmatch=True))
+def test_no_text_as_a_content_range_raises_or_contradicts_itself(value: str) -> None:
+    found = parse_content_range(value)
+    if found is None:
+        return
+    assert (found.first is None) == (found.last is None)
+    if found.first is not None and found.last is not None:
+        assert 0 <= found.first <= found.last
+        assert found.total is None or found.last < found.total
+    else:
+        assert found.total is not None
+
+
+# --- what an answer means for a part of 10 bytes ---
+
+
+def answer(
+    status: int,
+    where: str | None = None,
+    length: int | None = None,
+    etag: str | None = None,
+    modified: str | None = None,
+) -> Answered:
+    return Answered(status, where, length, etag, modified)
+
+
+PART = Known(10, ETAG, 100)
+OPEN = Known(10, ETAG, None)
+DATED = Known(10, DATE, 100)
+
+
+@pytest.mark.parametrize(
+    ("known", "answered", "expected"),
+    [
+        # section 15.3.1: a 200 has the whole representation
+        (None, answer(200, length=100), Step.WRITE),
+        (PART, answer(200, length=100), Step.WRITE),
+        (PART, answer(200, "bytes 10-99/100", 90, '"1"'), Step.WRITE),
+        # section 15.3.7: a 206 answers a range, and nobody asked for one
+        (None, answer(206, "bytes 0-99/100", 100), Step.REFUSE),
+        (None, answer(416, "bytes */100"), Step.REFUSE),
+        # section 15.3.7.1: a single part has a Content-Range that says what is enclosed
+        (PART, answer(206, "bytes 10-99/100", 90, '"1"'), Step.APPEND),
+        (PART, answer(206, "bytes 10-99/100", 90), Step.APPEND),
+        (PART, answer(206, "bytes 10-99/100", None), Step.APPEND),
+        (PART, answer(206, "bytes 10-99/*", 90), Step.APPEND),
+        (OPEN, answer(206, "bytes 10-59/60", 50), Step.APPEND),
+        (OPEN, answer(206, "bytes 10-59/*", 50), Step.AGAIN),
+        (DATED, answer(206, "bytes 10-99/100", 90, modified=T0), Step.APPEND),
+        (PART, answer(206, "bytes 10-59/*", 50, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 10-59/100", 50, '"1"'), Step.AGAIN),
+        (PART, answer(206, None, 90, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes nonsense", 90, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes */100", 90, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 0-99/100", 100, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 9-99/100", 91, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 11-99/100", 89, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 10-98/100", 89, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 10-99/101", 90, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 10-100/101", 91, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 10-99/100", 91, '"1"'), Step.AGAIN),
+        (PART, answer(206, "bytes 10-99/100", 100, '"1"'), Step.AGAIN),
+        # section 14.2 with 13.1.5: another validator is another version
+        (PART, answer(206, "bytes 10-99/100", 90, '"2"'), Step.AGAIN),
+        (PART, answer(206, "bytes 10-99/100", 90, 'W/"1"'), Step.AGAIN),
+        (DATED, answer(206, "bytes 10-99/100", 90, modified=T1), Step.AGAIN),
+        # section 15.5.17: a 416 may say how long the representation is
+        (OPEN, answer(416, "bytes */10", etag='"1"'), Step.DONE),
+        (Known(10, DATE, None), answer(416, "bytes */10", modified=T0), Step.DONE),
+        (DATED, answer(416, "bytes */10", modified=T0), Step.AGAIN),
+        (OPEN, answer(416, "bytes */10"), Step.AGAIN),
+        (OPEN, answer(416, "bytes */10", etag='"2"'), Step.AGAIN),
+        (DATED, answer(416, "bytes */10"), Step.AGAIN),
+        (DATED, answer(416, "bytes */10", modified=T1), Step.AGAIN),
+        (OPEN, answer(416, "bytes */11", etag='"1"'), Step.AGAIN),
+        (OPEN, answer(416, "bytes */9", etag='"1"'), Step.AGAIN),
+        (OPEN, answer(416, "bytes 0-9/10", etag='"1"'), Step.AGAIN),
+        (OPEN, answer(416, None, etag='"1"'), Step.AGAIN),
+    ],
+)
+def test_step(known: Known | None, answered: Answered, expected: Step) -> None:
+    assert step(known, answered) is expected
+
+
+@given(
+    offset=st.integers(1, 20),
+    total=st.none() | st.integers(1, 20),
+    first=st.integers(0, 20),
+    last=st.integers(0, 20),
+    whole=st.none() | st.integers(0, 21),
+    etag=st.sampled_from([None, '"1"', '"2"']),
+)
+def test_what_is_appended_fits(
+    offset: int, total: int | None, first: int, last: int, whole: int | None, etag: str | None
+) -> None:
+    where = f"bytes {first}-{last}/{'*' if whole is None else whole}"
+    known = Known(offset, ETAG, total)
+    if step(known, answer(206, where, etag=etag)) is Step.APPEND:
+        assert first == offset <= last
+        assert etag != '"2"'
+        assert last + 1 in {whole, total}
+        assert whole in {None, last + 1}
+        assert total in {None, last + 1}
+
+
+@pytest.mark.parametrize(
+    ("validator", "etag", "modified", "same"),
+    [
+        (ETAG, '"1"', T1, True),
+        (ETAG, None, T1, True),
+        (ETAG, '"2"', None, False),
+        (DATE, '"2"', None, True),
+        (DATE, None, T0, True),
+        (DATE, None, T1, False),
+        (Validator(), '"1"', T0, True),
+    ],
+)
+def test_same_version(
+    validator: Validator, etag: str | None, modified: str | None, same: bool
+) -> None:
+    assert same_version(validator, answer(206, etag=etag, modified=modified)) == same
