@@ -46,25 +46,9 @@ def _plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(main, "__file__", raising=False)
 
 
-def children() -> set[int]:
-    """The pids of this process's children and theirs that live, helpers that stay apart."""
-    found = set()
-    for each in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = each.read_text().rpartition(")")[2].split()
-            if fields[0] != "Z" and os.getpgid(int(each.parent.name)) == os.getpgid(0):
-                found.add(int(each.parent.name))
-    return found
-
-
 def worker_pids(pool: ProcessPool) -> list[int]:
     """The workers that stand, by what the pool knows of them."""
-    return [pid for link in pool._nursery.links if (pid := pid_of(link.process)) is not None]
-
-
-def pid_of(process: object) -> int | None:
-    pid: int | None = getattr(process, "pid", None)
-    return pid
+    return [pid for link in pool._nursery.links if (pid := getattr(link.process, "pid", None))]
 
 
 def dead(pid: int) -> bool:
@@ -111,9 +95,17 @@ def ids_of(event: PoolEvent) -> list[int]:
     return list(event.ids)
 
 
+def await_room(pool: Pool, wanted: int = 1) -> None:
+    """Wait until there is room for so many tasks."""
+    end = time.monotonic() + BOUND
+    while pool.room() < wanted:
+        assert time.monotonic() < end
+        pool.wait(0.01)
+
+
 def submit(pool: Pool, *tasks: Task) -> None:
     """Hand over the tasks when there is room for all of them."""
-    until(lambda: (pool.wait(0.01), pool.room() >= len(tasks))[1], "room")
+    await_room(pool, len(tasks))
     pool.submit(tasks)
 
 
@@ -219,7 +211,7 @@ def test_huge_texts_do_not_stop_a_message(pool: Pool) -> None:
 
 
 def test_room_is_what_may_be_submitted_and_shrinks_by_it(pool: Pool, tmp_path: Path) -> None:
-    until(lambda: (pool.wait(0.01), pool.room())[1], "room")
+    await_room(pool)
     room = pool.room()
     released = tmp_path / "go"
     pool.submit([task(0, f"hold {released}")])
@@ -274,7 +266,7 @@ def test_live_tells_what_is_under_way(process_pool: ProcessPool, tmp_path: Path)
 
 def test_tasks_behind_a_slow_one_come_back_untouched(tmp_path: Path) -> None:
     with processes("fork", workers=1, lanes=1) as pool:
-        until(lambda: (pool.wait(0.01), pool.room())[1], "room")
+        await_room(pool)
         slow, fast = tmp_path / "slow", tmp_path / "fast"
         pool.submit([task(0, f"hold {slow}"), *(task(n, f"hold {fast}") for n in range(1, 5))])
         held_pid(slow, 0)
@@ -338,10 +330,9 @@ def test_a_worker_killed_at_work_is_reported_once(
 
 def test_a_death_tells_the_waiting_from_the_current(tmp_path: Path) -> None:
     with processes("fork", workers=1, lanes=1) as pool:
-        until(lambda: (pool.wait(0.01), pool.room())[1], "room")
+        await_room(pool)
         pool._lanes = 3  # no recall: three tasks look like one a lane
         released = tmp_path / "go"
-        pool._nursery.links[0].process.kill  # noqa: B018 - the worker is there
         pool.submit([task(number, f"hold {released}") for number in range(3)])
         os.kill(held_pid(released, 0), signal.SIGKILL)
         pool._lanes = 1
@@ -396,7 +387,8 @@ def test_a_task_that_kills_its_worker_costs_the_others_nothing(process_pool: Pro
     tasks = [task(number, "ok") for number in range(50)]
     tasks[10:10] = [task(1000, "crash")]
     died: list[int] = []
-    todo, done = list(reversed(tasks)), set()
+    todo = list(reversed(tasks))
+    done: set[int] = set()
     by_id = {each.id: each for each in tasks}
     while len(done) < 50:
         batch = [todo.pop() for _ in range(min(process_pool.room(), len(todo)))]

@@ -53,8 +53,6 @@ STOP_GRACE = 1.0
 REST_SECONDS = 0.3
 """Seconds spent on reading the rest of the list when the run is stopped."""
 MEND = "mend that and run the same command again; it goes on from here"
-MAX_DEATHS = 3
-"""Workers in a row that may die over a task without getting any further with it."""
 
 
 class Feed(Protocol):
@@ -131,6 +129,7 @@ class Engine:
         self._stop = stop
         self._counts = dict.fromkeys(Outcome, 0)
         self._left = 0
+        self._deaths = 0
         self._machine: MachineError | None = None
         self._broken: ListError | None = None
         self._began = time.monotonic()
@@ -252,6 +251,7 @@ class Engine:
                 self._answered(answer)
             return
         if isinstance(event, Died):
+            self._deaths += 1
             for task_id, reached in zip(event.current, event.reached, strict=True):
                 self._died(schedule.flying(task_id), event.reason, reached)
             ids = event.waiting
@@ -305,11 +305,8 @@ class Engine:
         )
 
     def _died(self, job: Job, reason: str, reached: int) -> None:
-        """Run it again, if it is not what kills them: then it would not get further each time."""
-        job.deaths += 1
-        job.stuck = 0 if reached > job.reached else job.stuck + 1
-        job.reached = max(reached, job.reached)
-        if job.stuck < MAX_DEATHS:
+        job.deaths = job.deaths.another(reached, kept=job.task.fragile)
+        if not job.deaths.to_blame(self._deaths):
             job.task = job.task._replace(fragile=True)
             self._parts.schedule.put_back(job)
             return
@@ -318,7 +315,7 @@ class Engine:
             job.task.id,
             FailureKind.WORKER_DIED,
             transient=True,
-            message=f"{job.deaths} workers died over it, the last was {reason}",
+            message=f"{job.deaths.total} workers died over it, the last was {reason}",
         )
         self._give_up(job, fail)
 

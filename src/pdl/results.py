@@ -68,7 +68,7 @@ def succeeded(job: Job, answer: Success, seconds: float) -> Result:
         bytes=job.received,
         size=answer.size,
         resumed_from=answer.resumed_from,
-        attempts=job.attempts + job.deaths,
+        attempts=job.attempts + job.deaths.total,
         seconds=seconds,
         started=job.started,
         checksum=answer.checksum,
@@ -92,7 +92,7 @@ def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
         bytes=job.received,
         size=fail.size,
         resumed_from=fail.resumed_from,
-        attempts=job.attempts + job.deaths,
+        attempts=job.attempts + job.deaths.total,
         seconds=seconds,
         started=job.started,
         checksum=job.task.checksum,
@@ -105,7 +105,7 @@ def cancelled(job: Job, seconds: float) -> Result:
     row = refused(job.item, FailureKind.CANCELLED, "the run was stopped", path=job.task.path)
     return row._replace(
         bytes=job.received,
-        attempts=job.attempts + job.deaths,
+        attempts=job.attempts + job.deaths.total,
         seconds=seconds,
         started=job.started,
     )

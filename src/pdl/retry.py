@@ -10,6 +10,11 @@ from pdl.model import Fail, FailureKind
 from pdl.resume import http_seconds
 from pdl.settings import RetrySettings
 
+MAX_DEATHS = 3
+"""Workers in a row that may die over a task without getting any further with it."""
+MAX_DEATHS_IN_STORM = 30
+"""The same, while as many workers die without it: then it is hardly the task that kills them."""
+
 _MAX_DOUBLINGS = 40
 THROTTLED = frozenset({429, 503})
 """Statuses by which a server says that it has too much to do."""
@@ -73,6 +78,38 @@ class RetryPolicy:
         """Seconds to wait after that many attempts: exponential, with full jitter."""
         doubled = self.settings.wait * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
         return min(doubled, self.settings.max_wait) * chance
+
+
+class Deaths(NamedTuple):
+    """The workers that died over a task, and whether the task is to blame.
+
+    A task that kills its worker does so at the same place each time. One that gets further from
+    death to death is not the cause, and reaches its end.
+
+    Attributes:
+        total: how many died.
+        stuck: of these, the last ones in a row that got no further than an earlier one.
+        reached: bytes of the file that the furthest of them got to and kept.
+    """
+
+    total: int = 0
+    stuck: int = 0
+    reached: int = 0
+
+    def another(self, reached: int, *, kept: bool) -> Deaths:
+        """One more, that had got to so many bytes; `kept` if they are there for the next."""
+        if kept and reached > self.reached:
+            return Deaths(self.total + 1, 0, reached)
+        return Deaths(self.total + 1, self.stuck + 1, self.reached)
+
+    def to_blame(self, all_deaths: int) -> bool:
+        """Whether the task is given up.
+
+        Args:
+            all_deaths: workers that died in this run, over whatever task.
+        """
+        storm = all_deaths - self.total >= self.total
+        return self.stuck >= (MAX_DEATHS_IN_STORM if storm else MAX_DEATHS)
 
 
 def retry_after(value: str | None, date: str | None) -> float | None:

@@ -29,6 +29,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pdl.retry import Deaths
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,9 +47,7 @@ class Job:
         host: whom it is asked of; names a queue.
         key: the URL's `pdl.naming.url_key`.
         attempts: answers so far.
-        deaths: workers that died while they were at it.
-        stuck: of these, the last ones in a row that got no further than an earlier one.
-        reached: bytes of the file that the furthest of them had got to.
+        deaths: what is known of workers that died while they were at it.
         received: bytes over the wire, all attempts together.
         began: when the first attempt was handed out, by the caller's clock; None before.
         started: the same for people, ISO 8601.
@@ -59,9 +59,7 @@ class Job:
     host: str
     key: int
     attempts: int = 0
-    deaths: int = 0
-    stuck: int = 0
-    reached: int = 0
+    deaths: Deaths = Deaths()  # noqa: RUF009 - immutable
     received: int = 0
     began: float | None = None
     started: str | None = None

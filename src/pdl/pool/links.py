@@ -222,9 +222,9 @@ class LinkedProcess:
             connection.wait([self.sentinel], EXIT_GRACE)
             if self.is_alive():
                 self.kill()
-        connection.wait([self.sentinel], timeout)
-        with self.reading:
-            super().join(0)  # type: ignore[misc]
+        if connection.wait([self.sentinel], timeout):
+            with self.reading:  # its files are closed, in a moment its code is there
+                super().join(EXIT_GRACE)  # type: ignore[misc]
 
     @property
     def exitcode(self) -> int | None:
