@@ -1,0 +1,421 @@
+"""Responses read strictly: every byte over a real socket, in whatever packets it comes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pdl.model import FailureKind
+from pdl.transport import TransportError
+from pdl.transport.wire import (
+    MAX_CHUNK_LINE,
+    MAX_FIELDS,
+    MAX_HEAD,
+    MAX_INTERIM,
+    Body,
+    SocketReader,
+    content_length,
+    final_head,
+    framing,
+    parse_fields,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+BUFFER = 100
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+class Seen:
+    """What came of a response: its head and body, or the kind of failure."""
+
+    def __init__(self, packets: Sequence[bytes]) -> None:
+        self.status = 0
+        self.body = b""
+        self.kind: FailureKind | None = None
+        self.message = ""
+        self.reusable = False
+        with Feeding(packets) as sock:
+            try:
+                self._read(SocketReader(sock))
+            except TransportError as exc:
+                self.kind = exc.kind
+                self.message = exc.message
+
+    def _read(self, reader: SocketReader) -> None:
+        head = final_head(reader)
+        self.status = head.status
+        body = Body(reader, framing(head))
+        buffer = memoryview(bytearray(BUFFER))
+        while count := body.readinto(buffer):
+            self.body += buffer[:count]
+        assert body.complete
+        assert body.readinto(buffer) == 0
+        self.reusable = body.reusable()
+
+    def outcome(self) -> tuple[object, ...]:
+        return (self.status, self.body, self.kind)
+
+
+class Feeding:
+    """A socket on which the packets come, and then the end."""
+
+    def __init__(self, packets: Sequence[bytes]) -> None:
+        self._packets = packets
+        self._mine, self._theirs = socket.socketpair()
+        self._thread = threading.Thread(target=self._feed)
+        self._small = sum(map(len, packets)) < 10_000
+
+    def _feed(self) -> None:
+        try:
+            for packet in self._packets:
+                self._theirs.sendall(packet)
+            self._theirs.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # nobody reads on
+
+    def __enter__(self) -> socket.socket:
+        self._mine.settimeout(30)
+        if self._small:
+            self._feed()
+        else:
+            self._thread.start()
+        return self._mine
+
+    def __exit__(self, *_: object) -> None:
+        self._mine.close()
+        if not self._small:
+            self._thread.join(30)
+        self._theirs.close()
+
+
+class Packets(socket.socket):
+    """A socket that gives no more at once than one of the packets that were sent."""
+
+    def __init__(self, sock: socket.socket, sizes: Iterator[int]) -> None:
+        super().__init__(fileno=sock.detach())
+        self._sizes = sizes
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        return super().recv(min(size, next(self._sizes, size)), flags)
+
+
+def length(count: int | str, body: bytes = b"", more: bytes = b"") -> bytes:
+    return OK + f"Content-Length: {count}\r\n".encode() + more + b"\r\n" + body
+
+
+GOOD: list[tuple[bytes, bytes, bool]] = [
+    (length(5, b"hello"), b"hello", True),
+    (length(0), b"", True),
+    (length("5, 5", b"hello"), b"hello", True),
+    (length(5, b"hello", b"content-length: 5\r\n"), b"hello", True),
+    (length(5, b"hello", b"Connection: close\r\n"), b"hello", False),
+    (length(5, b"hello", b"Connection: x, CLOSE\r\n"), b"hello", False),
+    (length(5, b"hello!"), b"hello", False),
+    (length("0005", b"hello"), b"hello", True),
+    (OK + b"\r\nto the end", b"to the end", False),
+    (OK.replace(b"\r", b"") + b"Content-Length:5\n\nhello", b"hello", True),
+    (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"hello", False),
+    (
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
+        b"hello",
+        True,
+    ),
+    (b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello", b"hello", True),
+    (b"HTTP/1.9 200 \r\nContent-Length: 5\r\n\r\nhello", b"hello", True),
+    (b"HTTP/1.1 204 No\r\nContent-Length: 9\r\n\r\n", b"", True),
+    (b"HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"", True),
+    (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + length(5, b"hello"), b"hello", True),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" * MAX_INTERIM, b"", False),
+    (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", b"hello", True),
+    (CHUNKED + b"5\nhello\n0\n\n", b"hello", True),
+    (CHUNKED + b"5;a=b\r\nhello\r\n6 ; c\r\n world\r\n000\r\n\r\n", b"hello world", True),
+    (CHUNKED + b"A\r\n0123456789\r\n0\r\nX: y\r\nZ: w\r\n\r\n", b"0123456789", True),
+    (CHUNKED + b"0\r\n\r\n", b"", True),
+    (CHUNKED + b"0\r\n\r\nHTTP/1.1 200 OK\r\n", b"", False),
+    (OK + b"Transfer-Encoding: CHUNKED\r\n\r\n1\r\nx\r\n0\r\n\r\n", b"x", True),
+    (
+        OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        b"x",
+        False,
+    ),
+    (length(5, b"hello", b"X-Folded: a\r\n  b\r\n\tc\r\n"), b"hello", True),
+    (length(5, b"hello", b"X-Empty:\r\nX-Latin: \xe9\xff\r\n"), b"hello", True),
+]
+
+
+@pytest.mark.parametrize(("raw", "body", "reusable"), [row for row in GOOD if row[1] or row[2]])
+def test_sound_answers(raw: bytes, body: bytes, reusable: bool) -> None:
+    seen = Seen([raw])
+    assert (seen.kind, seen.body) == (None, body), seen.message
+    assert seen.reusable == reusable
+
+
+def test_what_follows_an_answer_spoils_the_connection() -> None:
+    seen = Seen([CHUNKED + b"0\r\n\r\nHTTP/1.1 200 OK\r\n"])
+    assert (seen.kind, seen.body, seen.reusable) == (None, b"", False)
+
+
+BAD: list[tuple[bytes, FailureKind]] = [
+    (b"", FailureKind.RESET),
+    (b"HTTP/1.1 200 OK\r\nContent-", FailureKind.TRUNCATED),
+    (b"HTT", FailureKind.TRUNCATED),
+    (b"HTTP/1.1 103 Early\r\n\r\n", FailureKind.RESET),
+    (length(6, b"hello"), FailureKind.TRUNCATED),
+    (length(6), FailureKind.TRUNCATED),
+    (CHUNKED + b"5\r\nhello\r\n", FailureKind.TRUNCATED),
+    (CHUNKED + b"5\r\nhel", FailureKind.TRUNCATED),
+    (CHUNKED + b"5", FailureKind.TRUNCATED),
+    (CHUNKED + b"5\r\nhello", FailureKind.TRUNCATED),
+    (CHUNKED + b"0\r\n", FailureKind.TRUNCATED),
+    (CHUNKED + b"0\r\nX: y\r\n", FailureKind.TRUNCATED),
+    (b"<html>an old server</html>", FailureKind.PROTOCOL),
+    (b"HTTP/2 200 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/0.9 200 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"http/1.1 200 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"ICY 200 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/1.1 20 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/1.1 2000 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/1.1 000 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/1.1 600 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/1.1  200 OK\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/1.1 200 O\0K\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/1.1 101 Switching\r\n\r\n", FailureKind.PROTOCOL),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" * (MAX_INTERIM + 1), FailureKind.PROTOCOL),
+    (OK + b"no colon\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b": no name\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b"Content-Length : 5\r\n\r\nhello", FailureKind.PROTOCOL),
+    (OK + b"X: a\0b\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b"X: a\rY: b\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b" folded into nothing\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b"X: a\r\n b\0\r\n\r\n", FailureKind.PROTOCOL),
+    (length(-1, b"hello"), FailureKind.PROTOCOL),
+    (length("+5", b"hello"), FailureKind.PROTOCOL),
+    (length("5.0", b"hello"), FailureKind.PROTOCOL),
+    (length("five", b"hello"), FailureKind.PROTOCOL),
+    (length("", b"hello"), FailureKind.PROTOCOL),
+    (length("5, 6", b"hello"), FailureKind.PROTOCOL),
+    (length("5,", b"hello"), FailureKind.PROTOCOL),
+    (length("0x5", b"hello"), FailureKind.PROTOCOL),
+    (length("\u00b2", b"hello"), FailureKind.PROTOCOL),
+    (length("9" * 30, b"hello"), FailureKind.PROTOCOL),
+    (length(5, b"hello", b"Content-Length: 6\r\n"), FailureKind.PROTOCOL),
+    (OK + b"Transfer-Encoding: gzip\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b"Transfer-Encoding: \r\n\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"x\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"+5\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"0x5\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"5_0\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b" 5\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"F" * 16 + b"\r\nhello", FailureKind.PROTOCOL),
+    (CHUNKED + b"5;\0\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"4\r\nhello\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"5\r\nhelloX0\r\n\r\n", FailureKind.PROTOCOL),
+    (CHUNKED + b"0\r\nno colon\r\n\r\n", FailureKind.PROTOCOL),
+]
+
+
+@pytest.mark.parametrize(("raw", "kind"), BAD)
+def test_broken_answers(raw: bytes, kind: FailureKind) -> None:
+    seen = Seen([raw])
+    assert seen.kind is kind, seen.message
+    assert seen.message
+
+
+def test_a_shortfall_is_counted() -> None:
+    assert Seen([length(6, b"hello")]).message == "the connection ended after 5 of 6 bytes"
+    assert "after 5 bytes" in Seen([CHUNKED + b"5\r\nhello\r\n6\r\n"]).message
+
+
+ENDLESS: list[tuple[bytes, bytes]] = [
+    (OK + b"X: ", b"a" * 4096),
+    (OK, b"X: 0123456789\r\n"),
+    (OK + b"X: y\r\n", b" folded\r\n"),
+    (OK + b"X: a", b" " * 4096),
+    (b"HTTP/1.1 200 ", b"a" * 4096),
+    (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    (CHUNKED, b"0" * 4096),
+    (CHUNKED + b"5;", b"a" * 4096),
+    (CHUNKED + b"1\r\nx", b"a" * 4096),
+    (CHUNKED + b"0\r\n", b"X: 0123456789\r\n"),
+    (CHUNKED + b"0\r\nX: ", b"a" * 4096),
+]
+
+
+@pytest.mark.parametrize(("start", "piece"), ENDLESS)
+def test_what_does_not_end_is_cut_off_and_takes_no_memory(start: bytes, piece: bytes) -> None:
+    packets = [start, *[piece * (65536 // len(piece))] * 160]  # 10 MB
+    tracemalloc.start()
+    try:
+        seen = Seen(packets)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert seen.kind is FailureKind.PROTOCOL
+    assert peak < 4_000_000
+
+
+def test_large_heads_are_not_remembered() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            parse_fields([b"X: %d " % number + b"a" * 100_000])
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_head_within_bounds_is_read() -> None:
+    fields = b"X: y\r\n" * (MAX_FIELDS - 2) + b"Y: " + b"z" * (MAX_HEAD // 2) + b"\r\n"
+    assert Seen([length(2, b"ok", fields)]).body == b"ok"
+    line = b";" + b"a" * (MAX_CHUNK_LINE - 10)
+    assert Seen([CHUNKED + b"2" + line + b"\r\nok\r\n0\r\n\r\n"]).body == b"ok"
+
+
+def test_long_blanks_in_a_field_take_no_time() -> None:
+    (field,) = parse_fields([b"X: a" + b" " * 120_000 + b"b"])
+    assert field == ("x", "a" + " " * 120_000 + "b")
+    with pytest.raises(TransportError):
+        parse_fields([b"X: a" + b" " * 120_000 + b"\0"])
+
+
+def split(raw: bytes, sizes: Sequence[int]) -> tuple[object, ...]:
+    """The outcome when the bytes come in pieces of those sizes, and the rest at once."""
+    mine, theirs = socket.socketpair()
+    theirs.sendall(raw)
+    theirs.close()
+    reader = SocketReader(Packets(mine, iter(sizes)))
+    status, body = 0, b""
+    with reader._sock:
+        try:
+            head = final_head(reader)
+            status = head.status
+            reading = Body(reader, framing(head))
+            buffer = memoryview(bytearray(BUFFER))
+            while count := reading.readinto(buffer):
+                body += buffer[:count]
+        except TransportError as exc:
+            return (status, body, exc.kind)
+    return (status, body, None)
+
+
+STREAMS = [raw for raw, *_ in GOOD] + [raw for raw, _ in BAD]
+
+
+@given(raw=st.sampled_from(STREAMS), sizes=st.lists(st.integers(1, 9), max_size=200))
+@settings(deadline=None)
+def test_packets_make_no_difference(raw: bytes, sizes: list[int]) -> None:
+    assert split(raw, sizes) == split(raw, [])
+
+
+@pytest.mark.parametrize("raw", STREAMS)
+def test_a_byte_at_a_time_makes_no_difference(raw: bytes) -> None:
+    assert split(raw, [1] * len(raw)) == split(raw, []) == Seen([raw]).outcome()
+
+
+WORDS = st.sampled_from(
+    "HTTP/1.1 |200 |OK|103 |\r\n|\n|\r\n\r\n|Content-Length: |5|-1|Transfer-Encoding: chunked|"
+    "0\r\n\r\n|5\r\n|hello|;|: | |\0|X: y\r\n|\xff|Connection: close\r\n".encode("latin-1").split(
+        b"|"
+    )
+    + [CHUNKED, OK]
+)
+
+
+@given(st.lists(WORDS | st.binary(max_size=5), max_size=20).map(b"".join))
+@example(b"\r\n\r\n")
+@settings(deadline=None, max_examples=300)
+def test_no_bytes_raise_anything_else(raw: bytes) -> None:
+    status, body, kind = split(raw, [])
+    assert len(body) <= len(raw)  # type: ignore[arg-type]
+    assert kind is not None or status
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None)
+def test_no_bytes_after_a_chunked_head_raise_anything_else(raw: bytes) -> None:
+    status, _, kind = split(CHUNKED + raw, [])
+    assert status == 200
+    assert kind in {None, FailureKind.PROTOCOL, FailureKind.TRUNCATED}
+
+
+@given(st.text())
+def test_a_content_length_is_a_number_or_an_error(value: str) -> None:
+    try:
+        found = content_length(value)
+    except TransportError as exc:
+        assert exc.kind is FailureKind.PROTOCOL  # noqa: PT017 - either is right
+    else:
+        assert found is not None
+        assert found >= 0
+
+
+# --- time and failures of the socket ---
+
+
+def test_the_deadline_ends_a_read() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        theirs.sendall(OK)
+        reader = SocketReader(mine, deadline=time.monotonic() + 0.05)
+        with pytest.raises(TransportError) as caught:
+            reader.head()
+        assert caught.value.kind in {FailureKind.STALLED, FailureKind.TIMEOUT}
+
+
+def test_a_deadline_that_has_passed_reads_nothing() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        theirs.sendall(length(0))
+        with pytest.raises(TransportError) as caught:
+            SocketReader(mine, deadline=time.monotonic() - 1).head()
+        assert caught.value.kind is FailureKind.STALLED
+        assert caught.value.transient
+
+
+def test_a_silent_server_is_a_timeout() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        mine.settimeout(0.02)
+        with pytest.raises(TransportError) as caught:
+            SocketReader(mine).head()
+        assert caught.value.kind is FailureKind.TIMEOUT
+
+
+def test_a_reset_in_the_body_is_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        mine = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+        with mine:
+            theirs.sendall(length(10, b"hello"))
+            reader = SocketReader(mine)
+            body = Body(reader, framing(final_head(reader)))
+            assert body.readinto(memoryview(bytearray(5))) == 5
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            theirs.close()
+            with pytest.raises(TransportError) as caught:
+                body.readinto(memoryview(bytearray(5)))
+            assert caught.value.kind is FailureKind.RESET
+            assert caught.value.transient
+
+
+def test_a_closed_descriptor_is_explained() -> None:
+    mine, theirs = socket.socketpair()
+    theirs.close()
+    fd = mine.detach()
+    os.close(fd)
+    with pytest.raises(TransportError):
+        SocketReader(mine).head()
