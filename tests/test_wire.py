@@ -327,11 +327,16 @@ def test_a_byte_at_a_time_makes_no_difference(raw: bytes) -> None:
 
 
 WORDS = st.sampled_from(
-    "HTTP/1.1 |200 |OK|103 |\r\n|\n|\r\n\r\n|Content-Length: |5|-1|Transfer-Encoding: chunked|"
-    "0\r\n\r\n|5\r\n|hello|;|: | |\0|X: y\r\n|\xff|Connection: close\r\n".encode("latin-1").split(
-        b"|"
-    )
-    + [CHUNKED, OK]
+    [
+        *b"HTTP/1.1 |200 |OK|103 |\r\n|\n|\r\n\r\n|Content-Length: |5|-1|5\r\n|0\r\n\r\n".split(
+            b"|"
+        ),
+        *b"Transfer-Encoding: chunked|hello|;|: | |\0|X: y\r\n|\xff|Connection: close\r\n".split(
+            b"|"
+        ),
+        CHUNKED,
+        OK,
+    ]
 )
 
 
