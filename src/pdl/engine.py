@@ -178,7 +178,7 @@ class Engine:
 
     def _patience(self) -> float:
         due = self._parts.schedule.next_due()
-        if due is None:
+        if due is None or not self._parts.pool.room():  # what is due then waits for a lane
             return TICK
         return min(TICK, max(0.0, due - time.monotonic()))
 
@@ -353,14 +353,19 @@ class Engine:
             self._tick(last=True)
             return False
         self._parts.pool.stop()
-        deadline = time.monotonic() + STOP_GRACE
-        while self._parts.schedule.in_flight() and (left := deadline - time.monotonic()) > 0:
-            if not self._drain():
-                self._parts.pool.wait(min(left, TICK))
+        try:
+            self._let_end(time.monotonic() + STOP_GRACE)
+        except MachineError as exc:  # the pool has no workers left: nothing more will come
+            self._machine = self._machine or exc
         self._tick(last=True)
         for job in [*self._parts.schedule.drop_flying(), *self._parts.schedule.drop()]:
             self._conclude(job, results.cancelled(job, self._elapsed(job)))
         return self._cancel_rest()
+
+    def _let_end(self, deadline: float) -> None:
+        while self._parts.schedule.in_flight() and (left := deadline - time.monotonic()) > 0:
+            if not self._drain():
+                self._parts.pool.wait(min(left, TICK))
 
     def _cancel_rest(self) -> bool:
         feed = self._parts.feed

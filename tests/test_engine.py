@@ -1,0 +1,568 @@
+"""The drive loop over a pool that says what it is told to: every line gets exactly one outcome."""
+
+from __future__ import annotations
+
+import queue
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from pdl.engine import Engine, Parts, Stop
+from pdl.errors import MachineError
+from pdl.model import (
+    Answer,
+    Fail,
+    FailureKind,
+    Item,
+    Outcome,
+    Result,
+    Retrying,
+    Success,
+    Summary,
+    Task,
+    Transfer,
+)
+from pdl.plan import Planner
+from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
+from pdl.pool.inline import InlinePool
+from pdl.retry import MAX_DEATHS, RetryPolicy
+from pdl.schedule import Schedule
+from pdl.settings import FileSettings, NamingSettings, RetrySettings, StopSettings
+from pdl.sources.feed import Feed
+
+Script = Callable[[Task, int], PoolEvent | None]
+"""What happens to a task when it is submitted for the n-th time, from 1; None: nothing, ever."""
+
+
+def success(task: Task, received: int = 10) -> Success:
+    return Success("success", task.id, 200, task.url, received, 10, 0, 0.0)
+
+
+def failure(task: Task, kind: FailureKind = FailureKind.RESET, *, transient: bool = True) -> Fail:
+    return Fail("fail", task.id, kind, transient, f"{kind} it is", received=3)
+
+
+def answered(answer: Answer) -> Answered:
+    return Answered((answer,))
+
+
+class ScriptedPool:
+    """`pdl.pool.Pool` without workers: a script says what comes of each task."""
+
+    def __init__(self, script: Script, lanes: int = 2) -> None:
+        self._script = script
+        self._lanes = lanes
+        self._events: deque[PoolEvent] = deque()
+        self._held: dict[int, Task] = {}
+        self.tries: Counter[int] = Counter()
+        self.submitted: list[str] = []
+        self.stops = 0
+        self.obeys = True
+        self.closes = 0
+        self.on_wait: Callable[[], None] = lambda: None
+
+    def room(self) -> int:
+        return self._lanes - len(self._held)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        assert len(tasks) <= self.room()
+        for task in tasks:
+            assert task.id not in self._held, "a task was handed out twice"
+            self._held[task.id] = task
+            self.tries[task.id] += 1
+            self.submitted.append(task.url.rpartition("/")[2])
+            event = self._script(task, self.tries[task.id])
+            if event is not None:
+                self._events.append(event)
+
+    def get_nowait(self) -> PoolEvent:
+        if not self._events:
+            raise queue.Empty
+        event = self._events.popleft()
+        for number in ids_of(event):
+            del self._held[number]
+        return event
+
+    def wait(self, seconds: float, also: Sequence[int] = ()) -> None:  # noqa: ARG002 - the protocol's
+        assert 0 <= seconds <= 1
+        self.on_wait()
+
+    def live(self) -> list[Live]:
+        return [Live(number, 5, 10) for number in self._held]
+
+    def received(self) -> int:
+        return 123
+
+    def stop(self) -> None:
+        self.stops += 1
+        if self.obeys:
+            told = {number for event in self._events for number in ids_of(event)}
+            for number, task in self._held.items():
+                if number not in told:
+                    self._events.append(answered(failure(task, FailureKind.CANCELLED)))
+
+    def close(self) -> None:
+        self.closes += 1
+
+
+def ids_of(event: PoolEvent) -> tuple[int, ...]:
+    if isinstance(event, Answered):
+        return tuple(answer.id for answer in event.answers)
+    if isinstance(event, Died):
+        return event.current + event.waiting
+    return event.ids
+
+
+class Recorder:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.items: list[Item | None] = []
+        self.retries: list[Retrying] = []
+        self.transfers: list[Transfer] = []
+        self.totals: list[int | None] = []
+
+    def record(self, result: Result, item: Item | None) -> None:
+        self.results.append(result)
+        self.items.append(item)
+
+    def retrying(self, event: Retrying) -> None:
+        self.retries.append(event)
+
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,  # noqa: ARG002 - the protocol's
+        total: int | None,
+        now: float,  # noqa: ARG002 - the same
+    ) -> None:
+        self.transfers += live
+        self.totals.append(total)
+
+    def outcomes(self) -> dict[str, str]:
+        """Line number to outcome or kind; fails if a line has two."""
+        lines = [f"{result.source}:{result.line}" for result in self.results]
+        assert len(lines) == len(set(lines))
+        words = {str(each.line): each.kind or each.outcome.value for each in self.results}
+        return dict(sorted(words.items(), key=lambda pair: int(pair[0])))
+
+
+class Bench:
+    """An engine with everything that it drives."""
+
+    def __init__(
+        self,
+        directory: object,
+        entries: Sequence[str | Item],
+        pool: ScriptedPool,
+        limits: StopSettings | None = None,
+        retry: RetrySettings | None = None,
+    ) -> None:
+        self.pool = pool
+        self.sink = Recorder()
+        self.stop = Stop()
+        limits = limits or StopSettings()
+        self.parts = Parts(
+            Feed.of(entries),
+            Planner(FileSettings(directory=str(directory)), NamingSettings()),
+            Schedule(limits.per_host),
+            RetryPolicy(retry or RetrySettings(retries=3, wait=0.0)),
+            pool,
+            self.sink,
+        )
+        self.engine = Engine(self.parts, limits, self.stop)
+
+    def run(self) -> Summary:
+        summary = self.engine.run()
+        assert self.pool.closes == 1
+        counted = summary.succeeded + summary.skipped + summary.unchanged
+        assert counted + summary.failed + summary.left == len(self.sink.results)
+        return summary
+
+
+def urls(count: int) -> list[str]:
+    return [f"http://h{number % 3}/{number}" for number in range(1, count + 1)]
+
+
+def always(task: Task, _: int) -> PoolEvent:
+    return answered(success(task))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5000])
+def test_every_line_has_one_outcome(tmp_path: object, count: int) -> None:
+    bench = Bench(tmp_path, urls(count), ScriptedPool(always, lanes=8))
+    summary = bench.run()
+    assert bench.sink.outcomes() == {str(line): "success" for line in range(1, count + 1)}
+    assert (summary.succeeded, summary.left, summary.unread) == (count, 0, False)
+    assert summary.bytes == 123
+    assert bench.pool.stops == 0
+
+
+def test_lines_that_are_none_and_items_that_are_refused(tmp_path: object) -> None:
+    entries: list[str | Item] = [
+        "http://h/1",
+        "nonsense",
+        Item("items", 3, "http://h/3", out="../x"),
+    ]
+    bench = Bench(tmp_path, entries, ScriptedPool(always))
+    assert bench.run().failed == 2
+    assert bench.sink.outcomes() == {"1": "success", "2": "invalid-url", "3": "name"}
+    given = dict(zip([each.line for each in bench.sink.results], bench.sink.items, strict=True))
+    assert given[2] is None
+    assert given[3] == entries[2]
+
+
+def test_a_retry_that_helps(tmp_path: object) -> None:
+    def script(task: Task, attempt: int) -> PoolEvent:
+        return answered(failure(task) if attempt < 3 else success(task))
+
+    bench = Bench(tmp_path, urls(4), ScriptedPool(script))
+    assert bench.run().succeeded == 4
+    assert {(each.attempts, each.bytes) for each in bench.sink.results} == {(3, 16)}
+    assert Counter(each.attempt for each in bench.sink.retries) == {1: 4, 2: 4}
+    assert {each.kind for each in bench.sink.retries} == {"reset"}
+
+
+def test_retries_end(tmp_path: object) -> None:
+    bench = Bench(tmp_path, urls(1), ScriptedPool(lambda task, _: answered(failure(task))))
+    assert bench.run().failed == 1
+    (result,) = bench.sink.results
+    assert (result.kind, result.attempts, result.transient) == ("reset", 4, True)
+    assert result.started is not None
+
+
+def test_what_is_final_is_tried_once(tmp_path: object) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        fail = failure(task, FailureKind.HTTP, transient=False)
+        return answered(fail._replace(status=404))
+
+    bench = Bench(tmp_path, urls(1), ScriptedPool(script))
+    bench.run()
+    (result,) = bench.sink.results
+    assert (result.kind, result.attempts, result.transient) == ("http-404", 1, False)
+    assert bench.sink.retries == []
+
+
+def test_a_host_that_asks_for_quiet_gets_it(tmp_path: object) -> None:
+    def script(task: Task, attempt: int) -> PoolEvent:
+        if task.url.endswith("a/1") and attempt == 1:
+            return answered(failure(task)._replace(retry_after=0.3))
+        return answered(success(task))
+
+    entries = ["http://a/1", "http://a/2", "http://b/3", "http://b/4"]
+    pool = ScriptedPool(script, lanes=1)
+    assert Bench(tmp_path, entries, pool).run().succeeded == 4
+    assert pool.submitted == ["1", "3", "4", "1", "2"]
+
+
+def test_a_wait_that_is_too_long_is_explained(tmp_path: object) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        return answered(failure(task)._replace(retry_after=9999))
+
+    bench = Bench(tmp_path, urls(1), ScriptedPool(script))
+    bench.run()
+    assert "--max-retry-wait" in bench.sink.results[0].message
+
+
+# --- deaths ---
+
+
+def died(task: Task) -> Died:
+    return Died((task.id,), (), "killed by SIGKILL", (0,))
+
+
+def test_a_worker_that_died_once_is_no_failure(tmp_path: object) -> None:
+    def script(task: Task, attempt: int) -> PoolEvent:
+        return died(task) if attempt == 1 else answered(success(task))
+
+    bench = Bench(tmp_path, urls(3), ScriptedPool(script))
+    assert bench.run().succeeded == 3
+
+
+def test_a_task_that_kills_every_worker_is_given_up(tmp_path: object) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        return died(task) if task.url.endswith("/2") else answered(success(task))
+
+    bench = Bench(tmp_path, urls(3), ScriptedPool(script))
+    assert bench.run().failed == 1
+    assert bench.sink.outcomes() == {"1": "success", "2": "worker-died", "3": "success"}
+    (result,) = [each for each in bench.sink.results if each.outcome is Outcome.FAIL]
+    assert bench.pool.submitted.count("2") >= MAX_DEATHS
+    assert "killed by SIGKILL" in result.message
+    assert result.transient
+
+
+def test_what_waited_in_a_dead_worker_runs_again(tmp_path: object) -> None:
+    held: list[Task] = []
+
+    def script(task: Task, attempt: int) -> PoolEvent | None:
+        if attempt > 1:
+            return answered(success(task))
+        held.append(task)
+        if len(held) < 3:
+            return None
+        first, *rest = (each.id for each in held)
+        return Died((first,), tuple(rest), "exit code 1", (0,))
+
+    bench = Bench(tmp_path, urls(3), ScriptedPool(script, lanes=3))
+    assert bench.run().succeeded == 3
+    assert {each.attempts for each in bench.sink.results} == {1, 2}
+
+
+def test_what_comes_back_untouched_is_no_attempt(tmp_path: object) -> None:
+    def script(task: Task, attempt: int) -> PoolEvent:
+        return Returned((task.id,)) if attempt == 1 else answered(success(task))
+
+    bench = Bench(tmp_path, urls(5), ScriptedPool(script))
+    assert bench.run().succeeded == 5
+    assert {each.attempts for each in bench.sink.results} == {1}
+
+
+# --- followers ---
+
+
+def test_the_same_url_is_fetched_once_and_counted_for_every_line(tmp_path: object) -> None:
+    bench = Bench(tmp_path, ["http://h/1", "http://h/1", "http://H:80/1#x"], ScriptedPool(always))
+    assert bench.run().succeeded == 3
+    assert bench.sink.outcomes() == {"1": "success", "2": "success", "3": "success"}
+    assert len(bench.pool.submitted) == 1
+    assert sum(each.bytes for each in bench.sink.results) == 10
+    assert len({each.path for each in bench.sink.results}) == 1
+
+
+def test_followers_fail_with_it(tmp_path: object) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        return answered(failure(task, FailureKind.TLS, transient=False))
+
+    bench = Bench(tmp_path, ["http://h/1", "http://h/1"], ScriptedPool(script))
+    assert bench.run().failed == 2
+    assert bench.sink.outcomes() == {"1": "tls", "2": "tls"}
+
+
+# --- the end before the end ---
+
+
+def test_fail_fast(tmp_path: object) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        if task.url.endswith("/3"):
+            return answered(failure(task, FailureKind.TLS, transient=False))
+        return answered(success(task))
+
+    bench = Bench(tmp_path, urls(2000), ScriptedPool(script, 1), StopSettings(max_failures=1))
+    summary = bench.run()
+    assert summary.failed == 1
+    assert summary.left == 2000 - summary.failed - summary.succeeded > 1900
+    words = Counter(bench.sink.outcomes().values())
+    assert words == {"tls": 1, "cancelled": summary.left, "success": summary.succeeded}
+    assert bench.pool.stops == 1
+    assert len(bench.sink.outcomes()) == 2000
+
+
+def test_the_deadline(tmp_path: object) -> None:
+    bench = Bench(tmp_path, urls(5), ScriptedPool(lambda *_: None), StopSettings(deadline=0.01))
+    summary = bench.run()
+    assert summary.left == 5
+    assert set(bench.sink.outcomes().values()) == {"cancelled"}
+    assert all(each.transient for each in bench.sink.results)
+
+
+def test_a_signal_stops_the_run_and_what_ends_meanwhile_counts(tmp_path: object) -> None:
+    tasks: list[Task] = []
+
+    def script(task: Task, _: int) -> None:
+        tasks.append(task)
+
+    pool = ScriptedPool(script, lanes=2)
+    pool.obeys = False
+    bench = Bench(tmp_path, urls(10), pool)
+
+    def on_wait() -> None:
+        if not bench.stop.asked:
+            bench.stop.by_signal(15)
+            return
+        if tasks:
+            cancelled = failure(tasks[1], FailureKind.CANCELLED)
+            pool._events.append(Answered((success(tasks[0]), cancelled)))
+            tasks.clear()
+
+    pool.on_wait = on_wait
+    summary = bench.run()
+    assert summary.stopped_by == 15
+    assert (summary.succeeded, summary.failed, summary.left) == (1, 0, 9)
+    assert len(bench.sink.outcomes()) == 10
+
+
+def test_followers_are_left_with_what_they_follow(tmp_path: object) -> None:
+    bench = Bench(
+        tmp_path,
+        ["http://h/1", "http://h/1"],
+        ScriptedPool(lambda *_: None),
+        StopSettings(deadline=0.01),
+    )
+    assert bench.run().left == 2
+
+
+def test_a_stopped_run_does_not_read_an_endless_list(tmp_path: object) -> None:
+    def endless() -> Iterator[str]:
+        number = 0
+        while True:
+            number += 1
+            yield f"http://h/{number}"
+
+    bench = Bench(
+        tmp_path,
+        endless(),  # type: ignore[arg-type]
+        ScriptedPool(always),
+        StopSettings(deadline=0.01),
+    )
+    summary = bench.run()
+    assert summary.unread
+    assert summary.left > 0
+
+
+# --- the machine ---
+
+
+def test_a_full_disk_ends_the_run(tmp_path: object) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        fail = failure(task, FailureKind.DISK, transient=False)
+        return answered(fail._replace(fatal=True, message="No space left on device (x)"))
+
+    bench = Bench(tmp_path, urls(6), ScriptedPool(script))
+    summary = bench.run()
+    error = bench.engine.machine_error()
+    assert error is not None
+    assert error.message == "No space left on device (x)"
+    assert summary.succeeded == 0
+    assert summary.failed >= 1
+    assert set(bench.sink.outcomes().values()) == {"disk", "cancelled"}
+    assert len(bench.sink.outcomes()) == 6
+
+
+class Exhausted(ScriptedPool):
+    """A pool whose workers cannot be started any more."""
+
+    def get_nowait(self) -> PoolEvent:
+        raise MachineError("too few processes")
+
+
+def test_a_pool_that_cannot_go_on_still_leaves_an_outcome_for_every_line(tmp_path: object) -> None:
+    bench = Bench(tmp_path, urls(6), Exhausted(lambda *_: None))
+    assert bench.run().left == 6
+    assert str(bench.engine.machine_error()) == "too few processes"
+
+
+class ExhaustedLater(ScriptedPool):
+    """The same, after the first task has been handed out."""
+
+    def get_nowait(self) -> PoolEvent:
+        if self.submitted:
+            raise MachineError("too few processes")
+        return super().get_nowait()
+
+
+def test_the_same_with_work_under_way(tmp_path: object) -> None:
+    bench = Bench(tmp_path, urls(6), ExhaustedLater(lambda *_: None))
+    assert bench.run().left == 6
+    assert str(bench.engine.machine_error()) == "too few processes"
+    assert len(bench.sink.outcomes()) == 6
+
+
+def test_an_error_of_the_sink_still_closes_the_pool(tmp_path: object) -> None:
+    bench = Bench(tmp_path, urls(1), ScriptedPool(always))
+
+    def broken(result: Result, item: Item | None) -> None:
+        raise RuntimeError("broken")
+
+    bench.sink.record = broken  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        bench.engine.run()
+    assert bench.pool.closes == 1
+
+
+# --- waiting and showing ---
+
+
+def test_a_retry_that_is_due_while_every_lane_is_busy_does_not_spin(tmp_path: object) -> None:
+    waits: list[float] = []
+    busy: list[Task] = []
+
+    def script(task: Task, attempt: int) -> PoolEvent | None:
+        if task.url.endswith("/1") and attempt == 1:
+            return answered(failure(task))
+        if task.url.endswith("/2") or busy:
+            busy.append(task)
+            return None
+        return answered(success(task))
+
+    class Watching(ScriptedPool):
+        def wait(self, seconds: float, also: Sequence[int] = ()) -> None:  # noqa: ARG002
+            waits.append(seconds)
+            if len(waits) > 5:
+                bench.stop.by_signal(2)
+
+    bench = Bench(tmp_path, ["http://a/1", "http://a/2", "http://a/3"], Watching(script, lanes=1))
+    bench.run()
+    assert waits
+    assert min(waits[:5]) > 0
+
+
+def test_what_is_under_way_is_shown(tmp_path: object) -> None:
+    bench = Bench(tmp_path, urls(3), ScriptedPool(lambda *_: None, 1), StopSettings(deadline=0.05))
+    bench.run()
+    assert Transfer("1", 5, 10) in bench.sink.transfers
+    assert set(bench.sink.totals) == {3}
+
+
+def test_secrets_are_masked(tmp_path: object) -> None:
+    def script(task: Task, attempt: int) -> PoolEvent:
+        return answered(failure(task) if attempt == 1 else success(task))
+
+    bench = Bench(tmp_path, ["http://me:hunter2@h/1?token=hunter2"], ScriptedPool(script))
+    bench.run()
+    assert "hunter2" not in repr(bench.sink.results) + repr(bench.sink.retries)
+
+
+def test_per_host(tmp_path: object) -> None:
+    pool = ScriptedPool(always, lanes=8)
+    most = Counter[str]()
+
+    class Counting(Schedule):
+        def take(self, now: float, limit: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+            jobs = super().take(now, limit)
+            for host, count in Counter(job.host for job in jobs).items():
+                most[host] = max(most[host], count)
+            return jobs
+
+    bench = Bench(tmp_path, urls(60), pool, StopSettings(per_host=2))
+    bench.parts = bench.parts._replace(schedule=Counting(2))
+    bench.engine = Engine(bench.parts, StopSettings(per_host=2), bench.stop)
+    assert bench.run().succeeded == 60
+    assert set(most.values()) <= {1, 2}
+
+
+def test_a_bad_line_in_the_rest_of_a_stopped_list_is_still_one(tmp_path: object) -> None:
+    entries = [*urls(3000), "nonsense"]
+    bench = Bench(tmp_path, entries, ScriptedPool(lambda *_: None), StopSettings(deadline=0.01))
+    assert bench.run().failed == 1
+    assert bench.sink.outcomes()["3001"] == "invalid-url"
+
+
+def test_the_pool_in_this_process(tmp_path: object) -> None:
+    def factory() -> Callable[[Task, Meter], Answer]:
+        def lane(task: Task, meter: Meter) -> Answer:
+            meter.update(0, 10)
+            meter.update(10, 10)
+            if task.url.endswith("/2"):
+                raise RuntimeError("a fault of the lane")
+            return success(task)
+
+        return lane
+
+    bench = Bench(tmp_path, urls(3), ScriptedPool(always))
+    parts = bench.parts._replace(pool=InlinePool(factory))
+    summary = Engine(parts, StopSettings(), Stop()).run()
+    assert bench.sink.outcomes() == {"1": "success", "2": "internal", "3": "success"}
+    assert summary.bytes == 30
