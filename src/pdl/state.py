@@ -39,7 +39,13 @@ class Memory:
 
     def pairings(self) -> list[Pairing]:
         """What earlier runs have kept."""
-        if not self._path.exists():
+        try:
+            if self._path.is_symlink():  # a database is made through it, wherever it leads
+                self._path.unlink()
+            if not self._path.exists():
+                return []
+        except OSError as exc:
+            self._warn(f"{self._path} cannot be used ({exc.strerror or exc})")
             return []
         try:
             with contextlib.closing(sqlite3.connect(self._path)) as database:
