@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pdl.engine import Engine, Parts, Stop
+from pdl.errors import UsageError
 from pdl.fetch import Fetching
 from pdl.model import FailureKind, Outcome, Result, Retrying, Summary
 from pdl.plan import Planner
+from pdl.redirect import BadField, check_fields
 from pdl.retry import RetryPolicy
 from pdl.schedule import Schedule
 from pdl.settings import Settings
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pdl.pool import Pool
     from pdl.progress import Display
     from pdl.reports import Reporter
+    from pdl.settings import HttpSettings
 
 PRELOAD = ("pdl.fetch", "pdl.transport.keepalive")
 """What the lanes import; see `pdl.pool.process.ProcessPool`."""
@@ -116,8 +119,8 @@ class Outputs:
             reporter.finish(summary)
 
 
-def make_pool(settings: Settings) -> Pool:
-    """The pool the settings ask for.
+def make_pool(settings: Settings, stop: Stop) -> Pool:
+    """The pool the settings ask for; an inline one looks at `stop` while it is at work.
 
     Raises:
         MachineError: its processes cannot be started.
@@ -126,7 +129,7 @@ def make_pool(settings: Settings) -> Pool:
     if settings.pool.engine == "inline":
         from pdl.pool.inline import InlinePool  # noqa: PLC0415 - only the one that is used
 
-        return InlinePool(factory)
+        return InlinePool(factory, lambda: stop.asked)
     from pdl.pool import handles  # noqa: PLC0415
     from pdl.pool.process import ProcessPool  # noqa: PLC0415
 
@@ -161,6 +164,13 @@ def _signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _check(http: HttpSettings) -> None:
+    try:
+        check_fields((*http.headers, ("User-Agent", http.user_agent)))
+    except BadField as exc:
+        raise UsageError(str(exc)) from exc
+
+
 def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0) -> Report:
     """Download what the feed gives, wired as the settings say.
 
@@ -169,6 +179,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         LockedError: another run holds the directory.
         UsageError: a setting is wrong.
     """
+    _check(settings.http)
     workspace = Workspace(settings.files.directory, wait_lock)
     try:
         memory = Memory(workspace.state, outputs.warn)
@@ -182,7 +193,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
                 planner,
                 Schedule(settings.stop.per_host),
                 RetryPolicy(settings.retry),
-                make_pool(settings),
+                make_pool(settings, stop),
                 outputs,
             )
             engine = Engine(parts, settings.stop, stop)

@@ -11,7 +11,7 @@ from pdl.pool import Answered, LaneFactory, Live, PoolEvent
 from pdl.pool.worker import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pdl.model import Task
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class InlineMeter:
     """Keeps what the one lane says."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupted: Callable[[], bool]) -> None:
         self.halted = False
+        self._interrupted = interrupted
         self.total = 0
         self._last: int | None = None
 
@@ -36,17 +37,24 @@ class InlineMeter:
 
     def stopped(self) -> bool:
         """See `pdl.pool.Meter`."""
-        return self.halted
+        return self.halted or self._interrupted()
 
 
 class InlinePool:
-    """`pdl.pool.Pool` with one lane in this very thread."""
+    """`pdl.pool.Pool` with one lane in this very thread.
 
-    def __init__(self, factory: LaneFactory) -> None:
+    Args:
+        factory: builds the lane.
+        interrupted: whether the run is to stop; nobody can call `stop` while the lane runs.
+    """
+
+    def __init__(
+        self, factory: LaneFactory, interrupted: Callable[[], bool] = lambda: False
+    ) -> None:
         lane = factory()
         self._end = getattr(lane, "close", None)
         self._lane = guarded(lane)
-        self._meter = InlineMeter()
+        self._meter = InlineMeter(interrupted)
         self._tasks: deque[Task] = deque()
 
     def room(self) -> int:
