@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pdl.checksum import BadChecksum, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result, SafePath, Task
 from pdl.naming import Namer, UnsafeName, part_name, url_key
+from pdl.redirect import BadField, check_fields
 from pdl.results import bad_line, refused, untried
 from pdl.schedule import Job
 from pdl.taken import Names, Pairing, Table
@@ -57,9 +58,10 @@ class Planner:
             return bad_line(entry)
         try:
             url = parse(entry.url)
+            check_fields(entry.headers)
             path = self._namer.path_for(entry, url, self._count)
             checksum = parse_checksum(entry.checksum) if entry.checksum else None
-        except (InvalidUrl, BadChecksum) as exc:
+        except (InvalidUrl, BadChecksum, BadField) as exc:
             return refused(entry, FailureKind.INVALID_URL, str(exc))
         except UnsafeName as exc:
             return refused(entry, FailureKind.NAME, str(exc))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urljoin
 
-from pdl.urls import InvalidUrl, Url, parse, printable
+from pdl.urls import InvalidUrl, Url, mask, parse
 
 if TYPE_CHECKING:
     from pdl.model import Headers
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses that name another place for a GET (RFC 9110 section 15.4)."""
+
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NO_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class BadRedirect(Exception):
@@ -33,7 +38,7 @@ def target(current: Url, location: str | None, *, https_only: bool = False) -> U
         text = location.encode("latin-1").decode("utf-8", "replace")
         url = parse(urljoin(current.request_url, text.strip()))
     except (InvalidUrl, ValueError) as exc:
-        raise BadRedirect(f"a redirect to {printable(location[:200])!r}: {exc}") from exc
+        raise BadRedirect(f"a redirect to {mask(location[:200])!r}: {exc}") from exc
     if https_only and url.scheme != "https":
         raise BadRedirect("a redirect to plain http, which --https-only refuses")
     return url
@@ -60,8 +65,30 @@ def request_headers(http: HttpSettings, listed: Url, current: Url, extra: Header
         if listed.userinfo:
             fields["authorization"] = ("Authorization", _basic(listed.userinfo))
         for name, value in (*http.headers, *extra):
-            fields[name.lower()] = (name, value)
+            fields[name.lower()] = (name, value if value.isascii() else _as_octets(value))
     return tuple(fields.values())
+
+
+class BadField(ValueError):
+    """A header field that cannot be sent; the message does not show its value."""
+
+
+def check_fields(fields: Headers) -> None:
+    """See that no field can break out of its line (RFC 9110 section 5.5).
+
+    Raises:
+        BadField: one can.
+    """
+    for name, value in fields:
+        if not _NAME.fullmatch(name):
+            raise BadField(f"{name!r} is no name of a header field")
+        if _NO_VALUE.search(value):
+            raise BadField(f"the value of header {name} has a control character")
+
+
+def _as_octets(value: str) -> str:
+    """The value as UTF-8, in the form in which the transports write it: a character an octet."""
+    return value.encode("utf-8").decode("latin-1")
 
 
 def _basic(userinfo: str) -> str:

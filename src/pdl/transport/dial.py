@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STAGGER = 0.25
 """Seconds an address has to itself: the Connection Attempt Delay of RFC 8305 section 5."""
 _UNDER_WAY = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -59,10 +60,10 @@ def is_public(text: str) -> bool:
         hidden = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             hidden = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-        if address.teredo is not None or (hidden is not None and not is_public(str(hidden))):
+        if hidden is not None:
+            return is_public(str(hidden))
+        if address not in _GLOBAL_UNICAST or address.teredo is not None:
             return False
-        if address.ipv4_mapped is not None:
-            return True
     return address.is_global and not address.is_multicast
 
 

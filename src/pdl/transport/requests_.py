@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import ssl
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
@@ -103,7 +104,13 @@ class StrictHTTPConnection(StrictConnection, HTTPConnection):  # type: ignore[mi
 
 
 class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[misc]
-    """The same over TLS."""
+    """The same over TLS, where an end without a goodbye is told from one with it."""
+
+    def connect(self) -> None:
+        """Called by urllib3."""
+        super().connect()
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
 
 
 class StrictPool:

@@ -204,12 +204,14 @@ class SocketReader:
 
     Attributes:
         deadline: `time.monotonic` value after which every read fails, or None.
+        cut: the connection ended without TLS saying so: anyone may have ended it.
     """
 
     def __init__(self, sock: socket.socket, deadline: float | None = None) -> None:
         self._sock = sock
         self._buffer = b""
         self.deadline = deadline
+        self.cut = False
 
     def pending(self) -> int:
         """Bytes received and not consumed."""
@@ -242,6 +244,7 @@ class SocketReader:
         try:
             return self._sock.recv_into(view)
         except ssl.SSLEOFError:
+            self.cut = True
             return 0
         except OSError as exc:
             raise translated(exc) from exc
@@ -344,6 +347,8 @@ class Body:
         count = self._reader.receive_into(view if self._left is None else view[: self._left])
         self._got += count
         if self._left is None:
+            if count == 0 and self._reader.cut:
+                raise truncated(f"the TLS connection was cut after {self._got} bytes")
             self.complete = count == 0
             return count
         if count == 0:
