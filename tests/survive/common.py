@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,3 +73,16 @@ def make_runner(directory: Path) -> Runner:
     home = directory / "home"
     home.mkdir(exist_ok=True)
     return Runner(directory, home, PDL)
+
+
+def until_size(state: Path, size: int, seconds: float = 60.0) -> None:
+    """Wait until some part has that many bytes.
+
+    Raises:
+        TimeoutError: none has.
+    """
+    end = time.monotonic() + seconds
+    while not any(part.stat().st_size >= size for part in state.glob("*.part")):
+        if time.monotonic() > end:
+            raise TimeoutError(f"no part of {size} bytes")
+        threading.Event().wait(0.01)

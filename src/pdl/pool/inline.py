@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class InlineMeter:
     """Keeps what the one lane says."""
 
-    def __init__(self, interrupted: Callable[[], bool]) -> None:
+    def __init__(self, interrupted: Callable[[], bool] = lambda: False) -> None:
         self.halted = False
         self._interrupted = interrupted
         self.total = 0
