@@ -1,0 +1,206 @@
+"""From lines to jobs: twins, collisions, and what is on disk already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdl.model import BadLine, Item, Outcome, Result
+from pdl.plan import Planner
+from pdl.schedule import Job
+from pdl.settings import FileSettings, IfExists, NamingSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pdl.taken import Pairing
+
+SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+class Bench:
+    """A planner, and the names that it wants to be remembered."""
+
+    def __init__(
+        self, where: Path, if_exists: IfExists = "skip", naming: NamingSettings | None = None
+    ) -> None:
+        self.pairings: list[Pairing] = []
+        files = FileSettings(directory=str(where), if_exists=if_exists)
+        self.planner = Planner(files, naming or NamingSettings(), self.pairings.append)
+        self.line = 0
+
+    def plan(self, url: str, **fields: object) -> Job | Result | None:
+        self.line += 1
+        return self.planner.plan(Item("list", self.line, url)._replace(**fields))  # type: ignore[arg-type]
+
+    def job(self, url: str, **fields: object) -> Job:
+        found = self.plan(url, **fields)
+        assert isinstance(found, Job), found
+        return found
+
+    def result(self, url: str, **fields: object) -> Result:
+        found = self.plan(url, **fields)
+        assert isinstance(found, Result), found
+        return found
+
+
+def test_a_job_carries_what_the_list_said(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    headers = (("X-A", "b"),)
+    job = bench.job("http://H:8080/d/f.txt", checksum=f"SHA-256={SHA}", size=7, headers=headers)
+    assert job.task.path == "f.txt"
+    assert job.task.checksum == f"sha256:{SHA}"
+    assert (job.task.size, job.task.headers, job.host) == (7, headers, "h:8080")
+    assert job.item.line == 1
+
+
+def test_every_task_has_its_own_id_and_part(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    jobs = [bench.job(f"http://h/{number}") for number in range(50)]
+    assert len({job.task.id for job in jobs}) == len({job.task.part for job in jobs}) == 50
+
+
+def test_a_part_is_the_same_on_every_run(tmp_path: Path) -> None:
+    first, second = (Bench(tmp_path).job("http://h/x").task.part for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("url", "fields", "kind"),
+    [
+        ("ftp://h/x", {}, "invalid-url"),
+        ("http://h:0/x", {}, "invalid-url"),
+        ("http://h/x", {"checksum": "sha256:12"}, "invalid-url"),
+        ("http://h/x", {"out": "../x"}, "name"),
+        ("http://h/x", {"out": "/etc/x"}, "name"),
+        ("http://h/x", {"directory": "a/../../b"}, "name"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, url: str, fields: dict[str, object], kind: str) -> None:
+    result = Bench(tmp_path).result(url, **fields)
+    assert (result.outcome, result.kind, result.attempts) == (Outcome.FAIL, kind, 0)
+    assert not result.transient
+    assert result.message
+
+
+def test_a_bad_line_is_its_own_outcome(tmp_path: Path) -> None:
+    result = Bench(tmp_path).planner.plan(BadLine("list", 9, "x\x1b", "has\x1bno scheme"))
+    assert isinstance(result, Result)
+    assert (result.source, result.line, result.kind) == ("list", 9, "invalid-url")
+    assert (result.url, result.message) == ("x\\x1b", "has\\x1bno scheme")
+
+
+# --- the same URL ---
+
+
+@pytest.mark.parametrize(
+    "again", ["http://h/x", "http://H:80/x", "http://h/x#frag", "http://h/./x"]
+)
+def test_the_same_url_follows_the_first(tmp_path: Path, again: str) -> None:
+    bench = Bench(tmp_path)
+    job = bench.job("http://h/x")
+    assert bench.plan(again) is None
+    assert [item.line for item in job.followers] == [2]
+
+
+def test_the_same_url_after_it_was_fetched(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.planner.ended(bench.job("http://h/x"), fetched=True)
+    result = bench.result("http://h/x")
+    assert (result.outcome, result.path, result.bytes) == (Outcome.SUCCESS, "x", 0)
+
+
+def test_the_same_url_after_it_failed_is_tried_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    first = bench.job("http://h/x")
+    bench.planner.ended(first, fetched=False)
+    assert bench.job("http://h/x").task.part == first.task.part
+
+
+def test_the_same_url_under_two_names_is_two_files(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    first, second = bench.job("http://h/x", out="a"), bench.job("http://h/x", out="b")
+    assert (first.task.path, second.task.path) == ("a", "b")
+    assert first.task.part != second.task.part
+    assert bench.plan("http://h/x", out="b") is None
+    assert (first.followers, len(second.followers)) == ([], 1)
+    bench.planner.ended(first, fetched=True)
+    assert bench.plan("http://h/x", out="b") is None
+    assert bench.result("http://h/x", out="a").outcome is Outcome.SUCCESS
+
+
+def test_the_password_is_no_other_url_and_the_query_is(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.job("http://me:a@h/x")
+    assert bench.plan("http://me:b@h/x") is None
+    assert bench.job("http://h/x?2").task.path != "x"
+
+
+# --- two URLs, one name ---
+
+
+def test_two_urls_that_want_one_name_get_two(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    first, second = bench.job("http://a/x.gz"), bench.job("http://b/x.gz")
+    assert first.task.path == "x.gz"
+    assert second.task.path.startswith("x-")
+    assert second.task.path.endswith(".gz")
+    assert {pairing.path for pairing in bench.pairings} == {"x.gz", second.task.path}
+
+
+def test_what_was_remembered_holds_in_any_order(tmp_path: Path) -> None:
+    before = Bench(tmp_path)
+    urls = ["http://a/x", "http://b/x", "http://c/x"]
+    expected = {url: before.job(url).task.path for url in urls}
+    after = Bench(tmp_path)
+    for pairing in before.pairings:
+        after.planner.remember(pairing)
+    assert {url: after.job(url).task.path for url in reversed(urls)} == expected
+
+
+def test_collisions_may_be_failures(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, naming=NamingSettings(on_collision="fail"))
+    bench.job("http://a/x")
+    assert bench.result("http://b/x").kind == "exists"
+    assert bench.pairings == []
+
+
+# --- what is on disk ---
+
+
+def test_what_is_there_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("12345")
+    bench = Bench(tmp_path)
+    for _ in range(2):
+        result = bench.result("http://h/x")
+        assert (result.outcome, result.path, result.size) == (Outcome.SKIPPED, "x", 5)
+
+
+def test_what_is_there_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("12345")
+    assert Bench(tmp_path, "overwrite").job("http://h/x").task.path == "x"
+
+
+def test_what_is_there_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("12345")
+    result = Bench(tmp_path, "fail").result("http://h/x")
+    assert (result.kind, result.path) == ("exists", "x")
+
+
+@pytest.mark.parametrize("if_exists", ["skip", "overwrite", "fail"])
+def test_a_directory_is_in_the_way_whatever_is_wanted(tmp_path: Path, if_exists: IfExists) -> None:
+    (tmp_path / "x").mkdir()
+    result = Bench(tmp_path, if_exists).result("http://h/x")
+    assert result.kind == "exists"
+    assert "not a file" in result.message
+
+
+def test_a_dangling_link_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to(tmp_path / "nowhere")
+    assert Bench(tmp_path, "fail").job("http://h/x").task.path == "x"
+
+
+def test_secrets_are_masked(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("12345")
+    assert "hunter2" not in repr(Bench(tmp_path).result("http://me:hunter2@h/x?token=hunter2"))

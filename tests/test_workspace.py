@@ -1,0 +1,133 @@
+"""The output directory: one run at a time, a dead run's lock is none, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdl.errors import ExitCode, LockedError, MachineError
+from pdl.workspace import LOCK, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOLDER = """
+import sys
+from pdl.workspace import Workspace
+held = Workspace(sys.argv[1])
+print("held", flush=True)
+if sys.stdin.readline() == "close\\n":
+    held.close()
+    print("closed", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds `tmp_path`; "close" on its input makes it let go."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_it_is_made_and_cleared_away(tmp_path: Path) -> None:
+    held = Workspace(str(tmp_path / "a/b"))
+    assert held.state == tmp_path / "a/b/.pdl"
+    assert held.state.stat().st_mode & 0o777 == 0o700
+    held.close()
+    held.close()
+    assert list((tmp_path / "a/b").iterdir()) == []
+
+
+def test_the_lock_says_who(tmp_path: Path) -> None:
+    held = Workspace(str(tmp_path))
+    assert json.loads((held.state / LOCK).read_text())["pid"] == os.getpid()
+    held.close()
+
+
+def test_two_at_once(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    with pytest.raises(LockedError) as caught:
+        Workspace(str(tmp_path))
+    assert f"pid {holder.pid}, started 2" in caught.value.message
+    assert caught.value.exit_code is ExitCode.LOCKED
+    assert (tmp_path / ".pdl" / LOCK).exists()
+    with pytest.raises(LockedError):
+        Workspace(str(tmp_path), wait=0.15)
+
+
+def test_a_dead_runs_lock_is_none(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    assert (tmp_path / ".pdl" / LOCK).exists()
+    Workspace(str(tmp_path)).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_waiting_for_the_other_run(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    assert holder.stdin is not None
+    holder.stdin.write("close\n")
+    holder.stdin.flush()
+    held = Workspace(str(tmp_path), wait=60)
+    assert json.loads((held.state / LOCK).read_text())["pid"] == os.getpid()
+    held.close()
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"pid": "x", "started": 1}'])
+def test_a_holder_that_says_nothing_of_itself(
+    tmp_path: Path, holder: subprocess.Popen[str], text: str
+) -> None:
+    (tmp_path / ".pdl" / LOCK).write_text(text)
+    with pytest.raises(LockedError, match="which has just begun"):
+        Workspace(str(tmp_path))
+
+
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_something_else_is_called_pdl(tmp_path: Path, what: str) -> None:
+    (tmp_path / "outside").mkdir()
+    if what == "file":
+        (tmp_path / ".pdl").write_text("a file")
+    else:
+        (tmp_path / ".pdl").symlink_to(tmp_path / "outside")
+    with pytest.raises(MachineError) as caught:
+        Workspace(str(tmp_path))
+    assert caught.value.exit_code is ExitCode.MACHINE
+    assert "Not a directory" in caught.value.message
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_a_lock_that_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / ".pdl").mkdir()
+    (tmp_path / ".pdl" / LOCK).symlink_to(tmp_path / "precious")
+    with pytest.raises(MachineError):
+        Workspace(str(tmp_path))
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(MachineError, match="cannot write to the output directory"):
+        Workspace(str(tmp_path / "file/below"))
+
+
+def test_parts_are_cleared_and_what_is_worth_keeping_is_not(tmp_path: Path) -> None:
+    held = Workspace(str(tmp_path))
+    for name in ("a.part", "a.json", "a.json.new", "state.sqlite"):
+        (held.state / name).write_text("x")
+    held.clear_parts()
+    held.close()
+    assert [path.name for path in (tmp_path / ".pdl").iterdir()] == ["state.sqlite"]
