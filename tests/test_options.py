@@ -1,0 +1,128 @@
+"""The command line's vocabulary: what a size, a header, a list of statuses may look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdl.cli import command
+from pdl.options import Allowance, Header, Size, Statuses
+
+KINDS: list[Any] = [Size(), Header(), Statuses(), Allowance()]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0),
+        ("512", 512),
+        ("10K", 10 * 1024),
+        ("10k", 10 * 1024),
+        ("10KB", 10 * 1024),
+        ("10KiB", 10 * 1024),
+        ("1.5M", 3 * 512 * 1024),
+        ("2G", 2 * 1024**3),
+        ("1T", 1024**4),
+        (" 3 M ", 3 * 1024**2),
+        ("5M/s", 5 * 1024**2),
+    ],
+)
+def test_sizes(text: str, expected: int) -> None:
+    assert Size().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["", "K", "-1", "1P", "1 000", "0x10", "1e3", "10 M B", "9" * 400])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a size such as"):
+        Size().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("X-A: b", ("X-A", "b")),
+        ("X-A:b", ("X-A", "b")),
+        (" X-A :  b c ", ("X-A", "b c")),
+        ("X-A: b: c", ("X-A", "b: c")),
+        ("X-Empty:", ("X-Empty", "")),
+    ],
+)
+def test_headers(text: str, expected: tuple[str, str]) -> None:
+    assert Header().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "X-A", ": b", "X A: b", "X-A: b\r\nX-B: c", "X\r\nY: b", "X-A: \x1b[31m", "X-\u00e9: b"],
+)
+def test_what_is_no_header(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Header().convert(text, None, None)
+
+
+def test_a_refused_header_does_not_show_its_value() -> None:
+    with pytest.raises(click.BadParameter) as caught:
+        Header().convert("Authorization: hunter2\x07", None, None)
+    assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("429,503", {429, 503}), (" 404 , 500,", {404, 500}), ("", set()), ("429", {429})],
+)
+def test_statuses(text: str, expected: set[int]) -> None:
+    assert Statuses().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["200", "4040", "44", "5xx", "429;503", "429 503", "-404"])
+def test_what_are_no_statuses(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Statuses().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("5", (5, False)), ("0", (0, False)), ("1%", (1, True)), ("0.5%", (0.5, True))],
+)
+def test_allowances(text: str, expected: tuple[float, bool]) -> None:
+    assert Allowance().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["", "%", "-1", "1.5", "five", "5 %", "5%%"])
+def test_what_is_no_allowance(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Allowance().convert(text, None, None)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_what_was_converted_stays(kind: Any) -> None:  # noqa: ANN401
+    text = {"size": "5K", "header": "A: b", "list": "429", "N|P%": "3%"}[kind.name]
+    once = kind.convert(text, None, None)
+    assert kind.convert(once, None, None) == once
+
+
+@given(text=st.text(), kind=st.sampled_from(KINDS))
+def test_no_text_raises_anything_else(text: str, kind: Any) -> None:  # noqa: ANN401
+    try:
+        kind.convert(text, None, None)
+    except click.BadParameter as exc:
+        refusal = exc.message
+    else:
+        refusal = "none"
+    assert refusal
+
+
+def test_the_help_has_its_options_under_headings_in_order() -> None:
+    text = command.get_help(click.Context(command, info_name="pdl"))
+    lines = text.splitlines()
+    headings = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings[0] == "Where to"
+    assert len(headings) == len(set(headings))
+    assert "Options" not in headings
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.opts[-1] in text

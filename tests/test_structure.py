@@ -1,0 +1,176 @@
+"""The shape of the code: imports point down, and heavy libraries stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import pdl
+
+SOURCE = Path(pdl.__file__).parent
+
+LAYERS: list[set[str]] = [
+    {"_version", "model", "errors"},
+    {"urls", "checksum", "settings", "terminal", "render", "gauge"},
+    {"naming", "taken", "resume", "redirect", "retry", "schedule", "results", "plan", "sources"},
+    {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"},
+    {"fetch", "engine"},
+    {"api", "dryrun"},
+    {"cli", "options", "__main__", ""},
+]
+EXTRA: dict[str, int] = {"machine": 1, "space": 1, "pace": 1}
+"""Small helpers of a layer."""
+
+
+class Import(NamedTuple):
+    """An import of one module by another; `lazy` if it is inside of a function."""
+
+    by: str
+    of: str
+    lazy: bool
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name below ``pdl`` to file; the package itself has the empty name."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+def imports(name: str, path: Path) -> list[Import]:
+    """What the module imports when it runs; imports for the type checker alone do not count."""
+    found: list[Import] = []
+
+    def visit(node: ast.AST, lazy: bool) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for each in node.orelse:
+                visit(each, lazy)
+            return
+        if isinstance(node, ast.Import):
+            found.extend(Import(name, alias.name, lazy) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name} has a relative import"
+            assert node.module is not None
+            found.extend(Import(name, f"{node.module}.{each.name}", lazy) for each in node.names)
+        inner = lazy or isinstance(node, (ast.FunctionDef, ast.Lambda))
+        for child in ast.iter_child_nodes(node):
+            visit(child, inner)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")), lazy=False)
+    return found
+
+
+MODULES = modules()
+IMPORTS = [each for name, path in MODULES.items() for each in imports(name, path)]
+
+
+def inside(imported: str) -> str | None:
+    """The module of pdl that an import means, or None."""
+    first, _, rest = imported.partition(".")
+    if first != "pdl":
+        return None
+    while rest not in MODULES:
+        rest = rest.rpartition(".")[0]
+    return rest
+
+
+def layer(module: str) -> int:
+    top = module.partition(".")[0]
+    for number, names in enumerate(LAYERS):
+        if top in names:
+            return number
+    return EXTRA[top]
+
+
+INNER = sorted(
+    {(each.by, of, each.lazy) for each in IMPORTS if (of := inside(each.of)) is not None}
+)
+
+
+def test_every_module_has_a_layer() -> None:
+    assert [name for name in MODULES if layer(name) < 0] == []
+    names = [name for names in LAYERS for name in names] + list(EXTRA)
+    assert len(names) == len(set(names))
+
+
+def test_imports_point_down_only() -> None:
+    # what is in one layer may import what stands beside it; that this has no circle is held below
+    up = [
+        f"{by} imports {of}"
+        for by, of, _ in INNER
+        if by and of != "_version" and layer(of) > layer(by)
+    ]
+    assert up == []
+
+
+def test_no_cycle() -> None:
+    graph: dict[str, set[str]] = {name: set() for name in MODULES}
+    for by, of, _ in INNER:
+        if of != by:
+            graph[by].add(of)
+    done: set[str] = set()
+    while ready := [name for name in graph if name not in done and graph[name] <= done]:
+        done.update(ready)
+    assert sorted(set(graph) - done) == []
+
+
+@pytest.mark.parametrize(
+    ("library", "allowed"),
+    [
+        ("tqdm", {"progress"}),
+        ("click", {"cli", "options"}),
+        ("requests", {"transport"}),
+        ("urllib3", {"transport"}),
+        ("sqlite3", {"state"}),
+        ("multiprocessing", {"pool", "dryrun"}),
+    ],
+)
+def test_libraries_stay_where_they_belong(library: str, allowed: set[str]) -> None:
+    users = {each.by.partition(".")[0] for each in IMPORTS if each.of.split(".")[0] == library}
+    assert users
+    assert users <= allowed
+
+
+@pytest.mark.parametrize("library", ["requests", "urllib3", "tqdm"])
+def test_heavy_libraries_are_imported_late(library: str) -> None:
+    """By the main process never at the top of a module, so that nobody waits for them."""
+    early = [
+        each.by
+        for each in IMPORTS
+        if each.of.split(".")[0] == library and not each.lazy and layer(each.by) != 3
+    ]
+    assert early == []
+
+
+def loaded(code: str) -> set[str]:
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\n"
+    script += "print('\\n' + ' '.join(sorted(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(run.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    ("code", "never"),
+    [
+        ("import pdl", {"requests", "urllib3", "tqdm", "click", "pdl.api", "multiprocessing"}),
+        ("sys.argv[1:] = ['--version']; import pdl.cli; pdl.cli.main()", {"requests", "tqdm"}),
+        ("sys.argv[1:] = ['--help']; import pdl.cli; pdl.cli.main()", {"requests", "tqdm"}),
+        ("import pdl.api, pdl.engine, pdl.fetch, pdl.sources.feed", {"requests", "tqdm", "click"}),
+        ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.api"}),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(code: str, never: set[str]) -> None:
+    assert loaded(code) & never == set()
+
+
+def test_the_check_would_notice() -> None:
+    assert "tqdm" in loaded("import tqdm")
