@@ -39,7 +39,7 @@ PROGRAMS: dict[str, str] = {
         "--lowest-speed-limit=100 --file-allocation=none -o {name} {url}"
     ),
     "pdl": (
-        f"{sys.executable} -m pdl -q --retries 2 --retry-wait 0.1 --timeout 2 --max-time 6 "
+        f"{sys.executable} -m pdl -q --retries 2 --retry-wait 0.1 --timeout 2 --max-time 3 "
         "--max-retry-wait 5 {url}"
     ),
 }
