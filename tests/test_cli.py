@@ -26,7 +26,7 @@ FIELDS = {
     "schema",
 }
 BIG = pattern(4 << 20, 5)
-SLOWLY = 1 << 20
+SLOWLY = 2 << 20
 BOUND = 20.0
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -233,7 +233,7 @@ def test_a_signal_keeps_the_part_and_the_same_command_goes_on(
 ) -> None:
     url = resumable(server)
     process = pdl_run.start(url, "-d", "out", "--engine", engine)
-    server.wait_until(lambda: server._sent["/big.bin"] > 1 << 20, "the first megabyte")
+    server.wait_until(lambda: server._sent["/big.bin"] > 1 << 19, "half a megabyte")
     process.send_signal(number)
     run = pdl_run.finish(process)
     assert run.code == code, run.err

@@ -466,6 +466,14 @@ def test_a_killed_main_process_takes_its_workers_along(method: StartMethod, tmp_
 # --- the storm ---
 
 
+def victims(pool: ProcessPool, chance: random.Random) -> list[int]:
+    """The workers that have come up; at times all, so that some are killed at their start."""
+    if chance.random() < 0.2:
+        return worker_pids(pool)
+    links = [link for link in pool._nursery.links if link.proven]
+    return [pid for link in links if (pid := getattr(link.process, "pid", None))]
+
+
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_nothing_is_lost_or_doubled_in_a_storm_of_kills(method: StartMethod) -> None:
     chance = random.Random(20240229)
@@ -477,15 +485,15 @@ def test_nothing_is_lost_or_doubled_in_a_storm_of_kills(method: StartMethod) -> 
             nonlocal kills
             while not over.wait(chance.uniform(0.0, 0.03)):
                 with suppress(ProcessLookupError, IndexError, RuntimeError):
-                    os.kill(chance.choice(worker_pids(pool)), signal.SIGKILL)
+                    os.kill(chance.choice(victims(pool, chance)), signal.SIGKILL)
                     kills += 1
 
         killer = threading.Thread(target=storm)
         killer.start()
         try:
-            end = time.monotonic() + 4.0
+            end = time.monotonic() + 2.0
             rounds = 0
-            while time.monotonic() < end or kills < 100:
+            while time.monotonic() < end or kills < 50:
                 answers = drive(pool, [task(number, "ok") for number in range(500)])
                 assert [len(got) for got in answers.values()] == [1] * 500
                 rounds += 1

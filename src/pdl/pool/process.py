@@ -53,7 +53,7 @@ RECALL_SECONDS = 0.1
 PRELOAD = ("__main__", "pdl.pool.process")
 """What every worker needs, imported once in the fork server."""
 
-START_DEATHS = 10
+START_DEATHS = 6
 """Workers in a row, for each process of the pool, that may die before one says it is there."""
 
 
