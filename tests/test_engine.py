@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from pdl.engine import Engine, Parts, Stop
-from pdl.errors import MachineError
+from pdl.engine import TICK, Engine, Parts, Stop
+from pdl.errors import ListError, MachineError
 from pdl.model import (
     Answer,
     Fail,
@@ -29,7 +32,7 @@ from pdl.pool.inline import InlinePool
 from pdl.retry import MAX_DEATHS, RetryPolicy
 from pdl.schedule import Schedule
 from pdl.settings import FileSettings, NamingSettings, RetrySettings, StopSettings
-from pdl.sources.feed import Feed
+from pdl.sources.feed import Feed, open_sources
 
 Script = Callable[[Task, int], PoolEvent | None]
 """What happens to a task when it is submitted for the n-th time, from 1; None: nothing, ever."""
@@ -487,26 +490,64 @@ def test_an_error_of_the_sink_still_closes_the_pool(tmp_path: object) -> None:
 
 def test_a_retry_that_is_due_while_every_lane_is_busy_does_not_spin(tmp_path: object) -> None:
     waits: list[float] = []
-    busy: list[Task] = []
 
-    def script(task: Task, attempt: int) -> PoolEvent | None:
-        if task.url.endswith("/1") and attempt == 1:
-            return answered(failure(task))
-        if task.url.endswith("/2") or busy:
-            busy.append(task)
+    def script(task: Task, _: int) -> PoolEvent | None:
+        if task.url.endswith("/2"):
             return None
-        return answered(success(task))
+        return answered(failure(task)._replace(retry_after=0.01))
 
     class Watching(ScriptedPool):
         def wait(self, seconds: float, also: Sequence[int] = ()) -> None:  # noqa: ARG002
             waits.append(seconds)
-            if len(waits) > 5:
+            threading.Event().wait(min(seconds, 0.005))
+            if len(waits) > 10:
                 bench.stop.by_signal(2)
 
-    bench = Bench(tmp_path, ["http://a/1", "http://a/2", "http://a/3"], Watching(script, lanes=1))
+    bench = Bench(tmp_path, ["http://a/1", "http://b/2"], Watching(script, lanes=1))
     bench.run()
-    assert waits
-    assert min(waits[:5]) > 0
+    assert set(waits[:10]) == {TICK}
+
+
+def test_a_list_that_breaks_off_ends_there_and_what_came_before_counts(tmp_path: object) -> None:
+    bench = Bench(tmp_path, (), ScriptedPool(always))
+
+    class Broken:
+        exhausted = False
+
+        def take(self, limit: int) -> list[Item]:
+            if limit and not bench.pool.submitted:
+                return [Item("list", 1, "http://h/1")]
+            self.exhausted = True
+            raise ListError("list: Input/output error")
+
+        def fileno(self) -> int | None:
+            return None
+
+        def estimate(self) -> int | None:
+            return None
+
+    bench.engine = Engine(bench.parts._replace(feed=Broken()), StopSettings(), bench.stop)
+    assert bench.run().succeeded == 1
+    assert str(bench.engine.list_error()) == "list: Input/output error"
+    assert bench.engine.machine_error() is None
+
+
+def test_more_lines_wake_the_loop(tmp_path: object) -> None:
+    read, write = os.pipe()
+    watched: list[Sequence[int]] = []
+
+    class Watching(ScriptedPool):
+        def wait(self, seconds: float, also: Sequence[int] = ()) -> None:  # noqa: ARG002
+            watched.append(also)
+            os.write(write, b"http://h/1\n")
+            os.close(write)
+
+    bench = Bench(tmp_path, (), Watching(always))
+    with contextlib.closing(open_sources(["-"], read, pytest.fail)) as feed:
+        bench.engine = Engine(bench.parts._replace(feed=feed), StopSettings(), bench.stop)
+        assert bench.run().succeeded == 1
+    os.close(read)
+    assert watched == [(read,)]
 
 
 def test_what_is_under_way_is_shown(tmp_path: object) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.redirect import BadRedirect, request_headers, target
+from pdl.redirect import BadField, BadRedirect, check_fields, request_headers, target
 from pdl.settings import HttpSettings
 from pdl.urls import parse
 
@@ -176,3 +176,18 @@ def test_the_item_overrules_the_run_and_both_the_defaults() -> None:
         "x-a": "item",
     }
     assert len(sent) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X A", "b"), ("", "b"), ("X:", "b"), ("X\n", "b"), ("\u00e9", "b"), ("X", "hunter2\r\nY: z")]
+    + [("X", f"hunter2{control}") for control in "\0\n\r\x1b\x7f"],
+)
+def test_fields_that_break_out_of_their_line(name: str, value: str) -> None:
+    with pytest.raises(BadField) as caught:
+        check_fields((("X-Good", "yes"), (name, value)))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_fields_that_do_not() -> None:
+    check_fields((("X-Good", "yes; no\tand \u00e9 \u4e2d"), ("X-Empty", "")))

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import Fail, FailureKind
-from pdl.retry import Decision, RetryPolicy, retry_after
+from pdl.retry import (
+    MAX_DEATHS,
+    MAX_DEATHS_IN_STORM,
+    Deaths,
+    Decision,
+    RetryPolicy,
+    retry_after,
+)
 from pdl.settings import RETRY_STATUSES, RetrySettings
 
 if TYPE_CHECKING:
@@ -120,6 +127,43 @@ def test_a_wait_that_is_too_long_is_given_up_and_explained() -> None:
 
 def test_a_final_failure_heeds_no_retry_after() -> None:
     assert RetryPolicy(BASE).decide(http(404, 5.0), 1, 0.5) == Decision(None)
+
+
+# --- deaths ---
+
+
+@pytest.mark.parametrize(
+    ("reached", "kept", "stuck"),
+    [
+        ([0, 0, 0], True, 3),
+        ([5, 5, 5], True, 2),
+        ([5, 6, 7], True, 0),
+        ([5, 6, 7], False, 3),
+        ([5, 4, 3], True, 2),
+        ([5, 4, 6], True, 0),
+    ],
+)
+def test_a_task_that_gets_further_is_not_what_kills(
+    reached: list[int], kept: bool, stuck: int
+) -> None:
+    deaths = Deaths()
+    for count in reached:
+        deaths = deaths.another(count, kept=kept)
+    assert (deaths.total, deaths.stuck) == (3, stuck)
+
+
+@pytest.mark.parametrize(
+    ("stuck", "others", "blamed"),
+    [
+        (MAX_DEATHS - 1, 0, False),
+        (MAX_DEATHS, 0, True),
+        (MAX_DEATHS, MAX_DEATHS - 1, True),
+        (MAX_DEATHS, 100, False),
+        (MAX_DEATHS_IN_STORM, 100, True),
+    ],
+)
+def test_who_is_to_blame(stuck: int, others: int, blamed: bool) -> None:
+    assert Deaths(stuck, stuck, 0).to_blame(stuck + others) == blamed
 
 
 @pytest.fixture

@@ -96,6 +96,25 @@ def test_a_holder_that_says_nothing_of_itself(
         Workspace(str(tmp_path))
 
 
+def test_a_lock_that_its_last_holder_has_just_removed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    real = os.open
+
+    def racing(path: Path, flags: int, mode: int = 0o777) -> int:
+        opened.append(real(path, flags, mode))
+        if len(opened) == 1:
+            path.unlink()
+        return opened[-1]
+
+    monkeypatch.setattr(os, "open", racing)
+    held = Workspace(str(tmp_path), wait=30)
+    assert len(opened) == 2
+    assert (held.state / LOCK).stat().st_ino == os.fstat(opened[1]).st_ino
+    held.close()
+
+
 @pytest.mark.parametrize("what", ["file", "link"])
 def test_something_else_is_called_pdl(tmp_path: Path, what: str) -> None:
     (tmp_path / "outside").mkdir()
