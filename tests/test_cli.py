@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import signal
@@ -395,6 +396,20 @@ def test_the_same_url_twice_is_fetched_once_and_both_lines_succeed(
     assert run.code == 0
     assert "2 succeeded, 0 failed" in run.err
     assert len(server.requests("/a")) == 1
+
+
+@pytest.mark.parametrize("first", ["", f"#sha256={hashlib.sha256(b'hello').hexdigest()}"])
+def test_a_digest_on_a_later_line_of_the_same_url_is_checked(
+    first: str, server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    url = server.on("/twice.bin", File(b"hello"))
+    wrong = hashlib.sha256(b"other").hexdigest()
+    (tmp_path / "urls.txt").write_text(f"{url}{first}\n{url}#sha256={wrong}\n")
+    run = pdl_run("urls.txt", "--report", "run.jsonl")
+    assert run.code == 1
+    by_line = {row["line"]: row for row in rows(tmp_path / "run.jsonl")}
+    assert (by_line[1]["outcome"], by_line[2]["kind"]) == ("success", "checksum")
+    assert (tmp_path / "twice.bin").read_bytes() == b"hello"
 
 
 def test_names_by_template_and_tree(server: Server, pdl_run: Runner, tmp_path: Path) -> None:

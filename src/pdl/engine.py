@@ -192,18 +192,18 @@ class Engine:
     # --- the list ---
 
     def _admit(self) -> None:
-        feed, planner, schedule = self._parts.feed, self._parts.planner, self._parts.schedule
-        if feed.exhausted:
-            return
-        room = LOOKAHEAD - schedule.backlog()
-        if room <= 0:
+        room = LOOKAHEAD - self._parts.schedule.backlog()
+        if self._parts.feed.exhausted or room <= 0:
             return
         for entry in self._read(min(CHUNK, room)):
-            planned = planner.plan(entry)
-            if isinstance(planned, Job):
-                schedule.add(planned)
-            elif planned is not None:
-                self._emit(planned, entry if isinstance(entry, Item) else None)
+            self._plan(entry)
+
+    def _plan(self, entry: Item | BadLine) -> None:
+        planned = self._parts.planner.plan(entry)
+        if isinstance(planned, Job):
+            self._parts.schedule.add(planned)
+        elif planned is not None:
+            self._emit(planned, entry if isinstance(entry, Item) else None)
 
     def _read(self, limit: int) -> Sequence[Item | BadLine]:
         """Some lines; a list that breaks off ends there, and what came before it still counts."""
@@ -333,7 +333,10 @@ class Engine:
     def _conclude(self, job: Job, result: Result) -> None:
         self._emit(result, job.item)
         for item in job.followers:
-            self._emit(results.shared(result, item), item)
+            if result.outcome is Outcome.SUCCESS and not self._parts.planner.shares(job, item):
+                self._plan(item)  # its own digest has to be checked as well
+            else:
+                self._emit(results.shared(result, item), item)
 
     def _elapsed(self, job: Job) -> float:
         return 0.0 if job.began is None else time.monotonic() - job.began

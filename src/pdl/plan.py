@@ -77,7 +77,7 @@ class Planner:
             if pending is not None:
                 pending.followers.append(item)
                 return None
-            if self._fetched.get(_place_of(key, claim.path)):
+            if self._fetched.get(_place_of(key, claim.path, checksum)):
                 message = "the same URL as an earlier line"
                 return untried(item, Outcome.SUCCESS, path=claim.path, message=message)
         if claim.how == "renamed":
@@ -85,7 +85,9 @@ class Planner:
                 message = f"another URL of this list has the name {wanted}"
                 return refused(item, FailureKind.EXISTS, message)
             self._tell(Pairing(claim.path, key), claim.rival)
-        there = self._there(item, claim.path)
+        # a file of this run whose bytes this line's digest has not been held against is not enough
+        unproven = self._fetched.get(_place_of(key, claim.path)) and checksum
+        there = None if unproven else self._there(item, claim.path)
         if there is not None:
             return there
         task = Task(
@@ -131,8 +133,17 @@ class Planner:
         self._pending.pop((job.key, path), None)
         if fetched:
             self._fetched.setdefault(_place_of(job.key, path), 1)
+            if job.task.checksum:
+                self._fetched.setdefault(_place_of(job.key, path, job.task.checksum), 1)
+
+    def shares(self, job: Job, item: Item) -> bool:
+        """Whether the job's success is also that of a line that followed it.
+
+        It is not if the line has a digest that the job did not check.
+        """
+        return item.checksum is None or parse_checksum(item.checksum) == job.task.checksum
 
 
-def _place_of(key: int, path: str) -> int:
-    """One number for a URL and the path it has, none of them 0."""
-    return hash((key, path)) & 0xFFFF_FFFF_FFFF_FFFF or 1
+def _place_of(key: int, path: str, checksum: str | None = None) -> int:
+    """One number for a URL, the path it has and a digest that was checked, none of them 0."""
+    return hash((key, path, checksum)) & 0xFFFF_FFFF_FFFF_FFFF or 1
