@@ -51,6 +51,8 @@ class Link:
         pace: answers a second, smoothed.
         recalled: it was asked for its waiting tasks and has not given them back yet.
         proven: one of its lanes has come up.
+        beat: of the worker, when it was last looked at.
+        silent: seconds for which it has not changed, as far as this process itself was running.
     """
 
     tasks: connection.Connection
@@ -62,6 +64,8 @@ class Link:
     pace: float = 0.0
     recalled: bool = False
     proven: bool = False
+    beat: int = 0
+    silent: float = 0.0
 
     def fileno(self) -> int:
         """Readable when the worker has said something or died."""
@@ -95,9 +99,8 @@ class Nursery:
     that replace dead ones; `births` hands the new links over.
     """
 
-    def __init__(self, ctx: context.BaseContext, slots: int, lanes: int) -> None:
+    def __init__(self, ctx: context.BaseContext, slots: int) -> None:
         self._ctx = ctx
-        self._lanes = lanes
         self.slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(slots):
             self.slots.put(slot)
@@ -115,7 +118,7 @@ class Nursery:
             slot = self._slot()
             reader, writer = connection.Pipe(duplex=False)
             outcomes = OutcomeQueue(ctx=self._ctx)
-            process.end = WorkerEnd(reader, outcomes, slot * self._lanes)
+            process.end = WorkerEnd(reader, outcomes, slot)
             process.main_end = writer
             process.start_now()
         except queue.Empty:

@@ -50,6 +50,12 @@ if TYPE_CHECKING:
 RECALL_SECONDS = 0.1
 """Tasks waiting in a worker that has answered nothing for so long are called back."""
 
+BEAT_SECONDS = 1.0
+"""Between two looks at whether the workers run; they show it fifty times as often."""
+
+SILENT_SECONDS = 30.0
+"""A worker that did not run for so long (SIGSTOP, a frozen group) is killed and replaced."""
+
 PRELOAD = ("__main__", "pdl.pool.process")
 """What every worker needs, imported once in the fork server."""
 
@@ -86,12 +92,14 @@ class ProcessPool:
         slots = 2 * processes  # a dead worker's cells are not given away before they were read
         self._lanes = lanes
         self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
+        self._beats = base.Array("Q", slots, lock=False)
         self._stop = base.Value("b", 0, lock=False)
         self._start_deaths_left = self._start_deaths = START_DEATHS * processes
-        self._nursery = Nursery(base, slots, lanes)
+        self._nursery = Nursery(base, slots)
+        self._looked = time.monotonic()
         self._ready: deque[Link] = deque()
         self._closed = False
-        shared = Shared(self._cells, self._stop)
+        shared = Shared(self._cells, self._beats, self._stop)
         ctx = LinkingContext(base, WORKERS[start_method], self._nursery)
         try:
             self._pool = Pool(processes, serve, (factory, lanes, shared), context=ctx)
@@ -145,6 +153,7 @@ class ProcessPool:
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
         """See `pdl.pool.Pool.wait`."""
         self._recall()
+        self._end_silent()
         if not self._ready:
             self._look(seconds, also)
 
@@ -157,6 +166,21 @@ class ProcessPool:
                 link.pace = 0.0
                 with contextlib.suppress(OSError):
                     link.tasks.send(RECALL)
+
+    def _end_silent(self) -> None:
+        """Kill a worker that has stopped running: what it holds would never be answered."""
+        now = time.monotonic()
+        elapsed = now - self._looked
+        if elapsed < BEAT_SECONDS:
+            return
+        self._looked = now
+        for link in self._nursery.links:
+            beat = self._beats[link.slot]
+            # this process may have been stopped as well: a long pause between looks proves nothing
+            link.silent = 0.0 if beat != link.beat else link.silent + min(elapsed, 2 * BEAT_SECONDS)
+            link.beat = beat
+            if link.silent > SILENT_SECONDS and link.proven:
+                link.process.kill()
 
     def _look(self, seconds: float, also: Sequence[int]) -> None:
         self._nursery.admit()

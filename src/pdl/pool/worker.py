@@ -146,12 +146,12 @@ class WorkerEnd(NamedTuple):
     """What a worker holds of its link to the main process.
 
     Attributes:
-        first_cell: of its lanes' cells in the shared array, which follow each other.
+        slot: which beat of the shared array is its own, and which cells are its lanes'.
     """
 
     tasks: Connection
     outcomes: OutcomeQueue
-    first_cell: int
+    slot: int
 
 
 class StopFlag(Protocol):
@@ -161,9 +161,15 @@ class StopFlag(Protocol):
 
 
 class Shared(NamedTuple):
-    """What all workers share: counters written by one lane each, and the stop flag."""
+    """What all workers share: counters written by one lane or worker each, and the stop flag.
+
+    Attributes:
+        cells: `CELL_WORDS` for each lane.
+        beats: one for each worker; changes as long as it runs.
+    """
 
     cells: MutableSequence[int]
+    beats: MutableSequence[int]
     stop: StopFlag
 
 
@@ -249,22 +255,28 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
     inbox: queue.SimpleQueue[Task] = queue.SimpleQueue()
     outbox = Outbox(end.outcomes)
     for lane in range(lanes):
-        meter = CellMeter(shared, end.first_cell + lane)
+        meter = CellMeter(shared, end.slot * lanes + lane)
         threading.Thread(
             target=_run_lane, args=(factory, inbox, outbox, meter), daemon=True
         ).start()
     code = 1
     try:
-        _attend(end, inbox, outbox)
+        _attend(end, inbox, outbox, shared.beats)
     except (EOFError, OSError):
         code = 0
     finally:
         os._exit(code)  # lanes are threads that may be deep in a read; their parts are sound
 
 
-def _attend(end: WorkerEnd, inbox: queue.SimpleQueue[Task], outbox: Outbox) -> None:
+def _attend(
+    end: WorkerEnd,
+    inbox: queue.SimpleQueue[Task],
+    outbox: Outbox,
+    beats: MutableSequence[int],
+) -> None:
     """Take what the main process sends, until it is gone."""
     while True:
+        beats[end.slot] += 1
         if end.tasks.poll(FLUSH_SECONDS):
             tasks: list[Task] | None = end.tasks.recv()
             if tasks is RECALL:
