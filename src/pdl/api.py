@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from pdl.reports import Reporter
     from pdl.settings import HttpSettings
 
-PRELOAD = ("pdl.fetch", "pdl.transport.keepalive")
-"""What the lanes import; see `pdl.pool.process.ProcessPool`."""
-
 Event = Result | Retrying
 """What an event callback is given: a line's outcome, or an attempt that is to be made again."""
 
@@ -130,12 +127,11 @@ def make_pool(settings: Settings, stop: Stop) -> Pool:
         from pdl.pool.inline import InlinePool  # noqa: PLC0415 - only the one that is used
 
         return InlinePool(factory, lambda: stop.asked)
-    from pdl.pool import handles  # noqa: PLC0415
+    from pdl.pool import early  # noqa: PLC0415
     from pdl.pool.process import ProcessPool  # noqa: PLC0415
 
-    processes, lanes = settings.pool.split()
-    handles.ensure(processes, lanes)
-    return ProcessPool(factory, processes, lanes, settings.pool.method(), PRELOAD)
+    early.prepare(settings.pool)
+    return ProcessPool(factory, *settings.pool.split(), settings.pool.method())
 
 
 @contextlib.contextmanager

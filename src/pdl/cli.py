@@ -219,7 +219,13 @@ def settings_of(given: dict[str, Any]) -> Settings:
 
 
 def _run(given: dict[str, Any]) -> ExitCode | int:
-    # imported here, so that --help and --version need not wait for it
+    # imported here, so that --help and --version need not wait for it; the fork server first, as
+    # it imports what the workers need while this process imports the rest
+    from pdl.pool import early  # noqa: PLC0415
+
+    settings = settings_of(given)
+    early.prepare(settings.pool)
+
     from pdl.api import Outputs, run  # noqa: PLC0415
     from pdl.progress import make_display  # noqa: PLC0415
     from pdl.reports.console import ConsoleReport  # noqa: PLC0415
@@ -227,7 +233,6 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     from pdl.reports.rows import open_report  # noqa: PLC0415
     from pdl.sources.feed import open_sources  # noqa: PLC0415
 
-    settings = settings_of(given)
     display = make_display(
         given["progress"], sys.stderr, quiet=given["quiet"], verbose=given["verbose"]
     )

@@ -56,9 +56,6 @@ BEAT_SECONDS = 1.0
 SILENT_SECONDS = 30.0
 """A worker that did not run for so long (SIGSTOP, a frozen group) is killed and replaced."""
 
-PRELOAD = ("__main__", "pdl.pool.process")
-"""What every worker needs, imported once in the fork server."""
-
 START_DEATHS = 6
 """Workers in a row, for each process of the pool, that may die before one says it is there."""
 
@@ -71,7 +68,6 @@ class ProcessPool:
         processes: worker processes.
         lanes: threads in each.
         start_method: of multiprocessing.
-        preload: modules that lanes need; the fork server imports them for all workers.
 
     Raises:
         MachineError: the system would not start the processes.
@@ -83,12 +79,8 @@ class ProcessPool:
         processes: int,
         lanes: int,
         start_method: StartMethod,
-        preload: Sequence[str] = (),
     ) -> None:
         base = multiprocessing.get_context(start_method)
-        if start_method == "forkserver":
-            # imported once, in the server, while this process goes on; every worker has it then
-            base.set_forkserver_preload([*PRELOAD, *preload])
         slots = 2 * processes  # a dead worker's cells are not given away before they were read
         self._lanes = lanes
         self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
