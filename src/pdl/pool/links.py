@@ -166,7 +166,9 @@ class Nursery:
     def forget_in_child(self) -> None:
         """In a forked worker: close what belongs to the main process and to other workers."""
         for link in [*self.links, *self.births]:
-            link.close()
+            for end in (link.tasks, link.outcomes):
+                with contextlib.suppress(OSError):  # the fork came in the middle of its closing
+                    end.close()
         os.close(self._wake_writer)
         os.close(self.wake_reader)
 
