@@ -18,7 +18,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from servers.nginx import Nginx
-from survive.common import fill, make_runner, missing, write_list, wrong
+from survive.common import Watched, fill, make_runner, missing, watch, write_list, wrong
 
 
 class Survived(NamedTuple):
@@ -26,8 +26,10 @@ class Survived(NamedTuple):
 
     Attributes:
         wrong: names that at any time had bytes that were not theirs.
-        lingering: processes that were there a second after a kill.
+        lingering: processes that were there too long after a kill, see `watch`.
         rounds: how often the whole set was fetched.
+        workers: seconds in which all workers were gone, at worst.
+        helpers: the same of the fork server and the resource tracker.
     """
 
     kills: int
@@ -37,6 +39,8 @@ class Survived(NamedTuple):
     lingering: list[str]
     left: list[str]
     rounds: int
+    workers: float
+    helpers: float
 
     @property
     def ok(self) -> bool:
@@ -52,7 +56,7 @@ def survive(
     urls, out = directory / "urls.txt", directory / "out"
     write_list(urls, nginx, digests)
     bad: list[str] = []
-    lingering: list[str] = []
+    watched: list[Watched] = []
     done, rounds = 0, 1
     while done < kills:
         process = runner.start(urls, "-d", out, "--progress", "none")
@@ -65,14 +69,22 @@ def survive(
             rounds += 1
             for path in out.iterdir():  # everything is there: from the start again
                 path.unlink()
-        lingering += runner.leftovers(1.0)
+        watched.append(watch(runner, process.pid))
         runner.finish(process)
         bad += wrong(out, digests)
     code = runner(urls, "-d", out).code
     left = runner.leftovers() + ([".pdl"] if (out / ".pdl").exists() else [])
     runner.close()
     return Survived(
-        done, code, [*bad, *wrong(out, digests)], missing(out, digests), lingering, left, rounds
+        done,
+        code,
+        [*bad, *wrong(out, digests)],
+        missing(out, digests),
+        [late for each in watched for late in each.late],
+        left,
+        rounds,
+        max((each.workers for each in watched), default=0.0),
+        max((each.helpers for each in watched), default=0.0),
     )
 
 
