@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,3 +50,19 @@ def test_what_a_stopped_worker_holds_comes_back(pool: ProcessPool) -> None:
     pool.submit([task(1, "ok")])
     assert isinstance(next_event(pool), Answered)
     assert worker_pids(pool) != [stopped]
+
+
+def test_a_closed_pool_leaves_no_descriptor_open() -> None:
+    def run_one() -> None:
+        made = ProcessPool(Obedient(), 2, 1, "fork")
+        await_room(made)
+        made.submit([task(0, "ok")])
+        next_event(made)
+        made.close()
+        gc.collect()
+
+    run_one()  # what multiprocessing opens once for all
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        run_one()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2

@@ -158,6 +158,13 @@ class Nursery:
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake_reader, 4096)
 
+    def forget(self) -> None:
+        """Close what is left, when no thread of the Pool is left to use it."""
+        for link in self.links:
+            link.outcomes.close()
+        os.close(self._wake_writer)
+        os.close(self.wake_reader)
+
     def admit(self) -> None:
         """Take over the links of new workers."""
         while self.births:

@@ -221,8 +221,7 @@ class ProcessPool:
             if link.process.is_alive():
                 link.process.kill()
         self._pool.join()
-        for link in self._nursery.links:
-            link.outcomes.close()
+        self._nursery.forget()
 
     def _settle(self, link: Link, message: tuple[Answer, ...] | Returned) -> PoolEvent:
         if isinstance(message, Returned):
