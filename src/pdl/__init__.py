@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pdl.settings import (
         FileSettings,
         HttpSettings,
+        InputSettings,
         NamingSettings,
         PoolSettings,
         RetrySettings,
@@ -38,6 +39,7 @@ __all__ = [
     "FailureKind",
     "FileSettings",
     "HttpSettings",
+    "InputSettings",
     "Item",
     "ListError",
     "LockedError",
@@ -65,6 +67,7 @@ _HOMES = {
     "pdl.settings": (
         "FileSettings",
         "HttpSettings",
+        "InputSettings",
         "NamingSettings",
         "PoolSettings",
         "RetrySettings",

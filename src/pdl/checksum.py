@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import Any
@@ -23,9 +24,7 @@ def parse_checksum(text: str) -> str:
     match = _FORM.fullmatch(text)
     if match is None:
         raise BadChecksum(f"{text[:80]!r} is not of the form algorithm:hex")
-    name = match.group(1).lower().replace("_", "-")
-    plain = name.replace("-", "")
-    name = plain if plain in _SHORT else name.replace("-", "_")
+    name = _plain_name(match.group(1))
     digits = match.group(2).lower()
     size = _digest_size(name)
     if len(digits) != 2 * size:
@@ -33,10 +32,28 @@ def parse_checksum(text: str) -> str:
     return f"{name}:{digits}"
 
 
+def strength(algorithm: str) -> int:
+    """Bytes of the algorithm's digests, by which the strongest is found; 0 for an unknown one."""
+    try:
+        return _digest_size(_plain_name(algorithm))
+    except BadChecksum:
+        return 0
+
+
+def _plain_name(name: str) -> str:
+    name = name.lower().replace("_", "-")
+    plain = name.replace("-", "")
+    return plain if plain in _SHORT else name.replace("-", "_")
+
+
+@functools.cache
 def _digest_size(name: str) -> int:
     if name not in hashlib.algorithms_available:
         raise BadChecksum(f"unknown digest algorithm {name!r}")
-    size = hashlib.new(name, usedforsecurity=False).digest_size
+    try:
+        size = hashlib.new(name, usedforsecurity=False).digest_size
+    except ValueError:  # OpenSSL knows the name, and has been built or set up to refuse it
+        raise BadChecksum(f"digest algorithm {name!r} is not available here") from None
     if not size:
         raise BadChecksum(f"{name} has no fixed length")
     return size

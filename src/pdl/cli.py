@@ -10,11 +10,12 @@ import click
 
 from pdl._version import __version__
 from pdl.errors import ExitCode, MachineError, PdlError
-from pdl.options import Allowance, GroupedCommand, Header, Size, Statuses, grouped
+from pdl.options import Allowance, BaseUrl, GroupedCommand, Header, Size, Statuses, grouped
 from pdl.settings import (
     RETRY_STATUSES,
     FileSettings,
     HttpSettings,
+    InputSettings,
     NamingSettings,
     PoolSettings,
     RetrySettings,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pdl.api import Report
     from pdl.model import Summary
 
+reading = grouped("Input")
 where = grouped("Where to")
 many = grouped("How many")
 fast = grouped("How fast")
@@ -50,6 +52,13 @@ COUNT = click.IntRange(min=1)
     "9 nothing transferred, 129/130/143 by signal.",
 )
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@reading(
+    "--format",
+    type=click.Choice(["auto", "text", "csv", "tsv", "jsonl", "metalink", "checksums"]),
+    default="auto",
+    help="Of the lists.  [auto: by name, then by content]",
+)
+@reading("--base-url", type=BaseUrl(), metavar="URL", help="Where relative URLs in lists begin.")
 @where("-d", "--dir", "directory", default=".", metavar="DIR", help="Output directory.  [.]")
 @where(
     "--name",
@@ -175,6 +184,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
     """What the options say, as settings."""
     agent = {"user_agent": given["user_agent"]} if given["user_agent"] else {}
     return Settings(
+        input=InputSettings(given["format"], given["base_url"]),
         http=HttpSettings(
             headers=given["headers"],
             proxy=given["proxy"],
@@ -240,7 +250,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
         display.notice(
             "certificates are not checked (--insecure): anyone may have sent these files"
         )
-    feed = open_sources(given["sources"], STDIN, display.notice)
+    feed = open_sources(given["sources"], STDIN, display.notice, settings=settings.input)
     reporters: list[Any] = [open_report(path, display.notice) for path in given["reports"]]
     lists = list(given["reports"])
     if given["failed"]:

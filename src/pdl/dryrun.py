@@ -32,7 +32,7 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     """
     planner = Planner(settings.files, settings.naming)
     bad = False
-    with contextlib.closing(open_sources(sources, STDIN, warn)) as feed:
+    with contextlib.closing(open_sources(sources, STDIN, warn, settings=settings.input)) as feed:
         while not feed.exhausted:
             entries = feed.take(1000)
             descriptor = feed.fileno()

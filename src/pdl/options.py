@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pdl.urls import InvalidUrl, mask, parse
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -117,3 +119,17 @@ class Allowance(Kind):
         if match is None or (not match.group(2) and "." in match.group(1)):
             self.fail(f"{value!r} is neither a number nor a percentage", param, ctx)
         return float(match.group(1)), bool(match.group(2))
+
+
+class BaseUrl(Kind):
+    """An http or https URL that others are relative to."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click."""
+        try:
+            parse(str(value))
+        except InvalidUrl as error:
+            self.fail(f"{mask(str(value))!r} {error}", param, ctx)
+        return str(value)

@@ -15,8 +15,22 @@ RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 IfExists = Literal["skip", "overwrite", "fail"]
 OnCollision = Literal["hash", "fail"]
 ProgressMode = Literal["auto", "bar", "plain", "json", "none"]
+ListFormat = Literal["auto", "text", "csv", "tsv", "jsonl", "metalink", "checksums"]
 EngineKind = Literal["process", "inline"]
 StartMethod = Literal["fork", "forkserver", "spawn"]
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """How lists are read; the feed's.
+
+    Attributes:
+        format: of every list; ``auto`` goes by its name, then by how it begins.
+        base_url: what relative URLs in lists are resolved against (RFC 3986 section 5.2), or None.
+    """
+
+    format: ListFormat = "auto"
+    base_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +175,7 @@ class StopSettings:
 class Settings:
     """Everything a run is told."""
 
+    input: InputSettings = field(default_factory=InputSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
     files: FileSettings = field(default_factory=FileSettings)

@@ -103,6 +103,8 @@ def _options(item: Item) -> Iterator[str]:
         algorithm, _, digits = item.checksum.partition(":")
         # aria2's spelling, so that it can run the list too
         yield f"checksum={re.sub('^sha(?=[0-9]+$)', 'sha-', algorithm)}={digits}"
+    if item.size is not None:
+        yield f"size={item.size}"
     yield from (f"header={name}: {value}" for name, value in item.headers)
 
 

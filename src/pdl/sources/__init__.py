@@ -8,7 +8,7 @@ with the lines and comes out at the other end.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pdl.model import BadLine, Item
 
@@ -36,7 +36,14 @@ Line = bytes | Pause
 
 
 class Format(Protocol):
-    """Understands one format of lists."""
+    """Understands one format of lists.
+
+    Attributes:
+        by_line: `read` is to be given lines; else the bytes as they come, in pieces of at most
+            `pdl.sources.lines.MAX_LINE`.
+    """
+
+    by_line: ClassVar[bool]
 
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """Turn lines into entries, as lazily as the format allows.
@@ -46,6 +53,9 @@ class Format(Protocol):
 
         Args:
             lines: at most `pdl.sources.lines.MAX_LINE` + 1 bytes each; what is longer than
-                `MAX_LINE` has been cut.
+                `MAX_LINE` has been cut. Where not `by_line`, pieces of the list.
             source: the list's name, for the entries.
+
+        Raises:
+            ListError: the list as a whole is none, or is broken from here on.
         """

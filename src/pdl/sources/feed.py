@@ -10,6 +10,7 @@ How to drive it::
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -19,8 +20,9 @@ from typing import Protocol
 
 from pdl.errors import ListError
 from pdl.model import Item
-from pdl.sources import Entry, Format, Pause
-from pdl.sources.lines import split_lines
+from pdl.settings import InputSettings
+from pdl.sources import Entry, Pause
+from pdl.sources.detect import Formats
 from pdl.sources.options import check_urls
 from pdl.sources.streams import (
     Chunks,
@@ -32,7 +34,7 @@ from pdl.sources.streams import (
     position,
     unreadable,
 )
-from pdl.sources.text import TextFormat, bad_line, entry_of
+from pdl.sources.text import bad_line, entry_of
 
 _URL = re.compile("https?://", re.IGNORECASE)
 
@@ -166,6 +168,7 @@ def open_sources(
     stdin: int,
     warn: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
+    settings: InputSettings | None = None,
 ) -> Feed:
     """The feed of a command line's sources; lists are opened when their turn comes.
 
@@ -174,11 +177,12 @@ def open_sources(
         stdin: descriptor that ``-`` reads; it is neither closed nor made non-blocking.
         warn: told of what in a list is ignored.
         clock: seconds, of any origin.
+        settings: the lists' format and the base of relative URLs.
 
     Raises:
         ListError: a list is missing, a directory or not readable, or ``-`` is given twice.
     """
-    text = TextFormat(warn)
+    formats = Formats(settings or InputSettings(), warn)
     sources: list[Source] = []
     for arg in args:
         if _URL.match(arg):
@@ -187,22 +191,24 @@ def open_sources(
             if args.count(arg) > 1:
                 raise ListError("standard input can be read only once", "give - one time")
             chunks_of(arg, stdin, clock)
-            sources.append(_List(arg, stdin, text, clock))
+            sources.append(_List(arg, stdin, formats, clock))
         else:
             check_path(arg)
-            sources.append(_List(arg, None, text, clock))
+            sources.append(_List(arg, None, formats, clock))
     return Feed(sources)
 
 
 class _List:
-    """A list in a file or stream, read in its format."""
+    """A list in a file or stream, read in the format it has."""
 
-    def __init__(self, name: str, fd: int | None, form: Format, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, name: str, fd: int | None, formats: Formats, clock: Callable[[], float]
+    ) -> None:
         self._name = name
         self._given = fd
         self._start = 0 if fd is None else position(fd)
         self._opened: int | None = None
-        self._format = form
+        self._formats = formats
         self._clock = clock
         self._chunks: Chunks | None = None
 
@@ -213,7 +219,7 @@ class _List:
         assert fd is not None
         self._chunks = chunks_of(self._name, fd, self._clock)
         try:
-            yield from self._format.read(split_lines(self._chunks.read()), self._name)
+            yield from self._formats.read(self._chunks.read(), self._name)
         except OSError as error:
             raise unreadable(self._name, error) from None
 
@@ -224,9 +230,10 @@ class _List:
         return self._chunks.due() if self._chunks else None
 
     def estimate(self) -> int | None:
+        guess = functools.partial(self._formats.counting, self._name)
         if self._given is None:
-            return count_in_path(self._name)
-        return count_items(self._given, self._start)
+            return count_in_path(self._name, guess)
+        return count_items(self._given, self._start, guess)
 
     def close(self) -> None:
         if self._opened is not None:

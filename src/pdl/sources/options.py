@@ -3,40 +3,74 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from pdl.checksum import parse_checksum
 from pdl.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdl.model import Item
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5, as far as Latin-1 goes
 _DIGEST = re.compile(r"(?:md5|sha-?(?:1|224|256|384|512))=[^&]*", re.IGNORECASE)
 _HEADERS = {"user-agent": "User-Agent", "referer": "Referer"}
+_ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
+_SIZE = re.compile("[0-9]{1,18}")
+OPTIONS = frozenset({"out", "dir", "checksum", "size", "header", *_HEADERS})
+"""What a list may say of an item, by the names of its text format."""
 
 
 def with_option(item: Item, name: str, value: str) -> Item | None:
-    """The item with an option of aria2's input file; None when pdl does not know the option.
+    """The item with an option of aria2's input file, or ``size``; None when pdl does not know it.
 
     An empty value leaves the item as it is.
 
     Raises:
         ValueError: the value cannot be used; the message says why.
     """
-    if name not in {"out", "dir", "checksum", "header", *_HEADERS}:
+    if name not in OPTIONS:
         return None
     if not value:
         return item
-    if name == "out":
-        return item._replace(out=value)
-    if name == "dir":
-        return item._replace(directory=value)
-    if name == "checksum":
-        return item._replace(checksum=parse_checksum(value))
+    if name in _FIELDS:
+        field, parsed = _FIELDS[name]
+        return item._replace(**{field: parsed(value)})
     header = parse_header(f"{_HEADERS[name]}: {value}" if name in _HEADERS else value)
     return item._replace(headers=(*item.headers, header))
+
+
+def parse_size(text: str) -> int:
+    """The size of a file in bytes.
+
+    Raises:
+        ValueError: it is no number of bytes.
+    """
+    if not _SIZE.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is no size in bytes")
+    return int(text)
+
+
+def resolve(urls: tuple[str, ...], base: str | None) -> tuple[str, ...]:
+    """The URLs, relative ones made absolute (RFC 3986 section 5.2); all as they are without base.
+
+    Raises:
+        ValueError: one cannot be joined to the base.
+    """
+    if base is None:
+        return urls
+    return tuple(url if _ABSOLUTE.match(url) else urljoin(base, url) for url in urls)
+
+
+_FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "out": ("out", str),
+    "dir": ("directory", str),
+    "checksum": ("checksum", parse_checksum),
+    "size": ("size", parse_size),
+}
 
 
 def parse_header(text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import os
 import re
 import select
 import stat
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.errors import ListError
 from pdl.sources import Line, Pause
@@ -26,7 +26,22 @@ GRACE = 0.2
 
 _BURST = 1024 * 1024  # read without giving control back: a list may be one endless comment
 _SAMPLE = 64 * 1024 * 1024  # read to estimate how many items a list has; takes a tenth of a second
-_ITEM = re.compile(rb"\n[^\s#]")
+
+
+class Counting(NamedTuple):
+    """How the items of a format are counted.
+
+    Attributes:
+        item: what each of them has; a line feed stands before the first byte.
+        without: of what has been found, so many are none.
+    """
+
+    item: re.Pattern[bytes]
+    without: int = 0
+
+
+TEXT = Counting(re.compile(rb"\n[^\s#]"))
+"""A list with a line for each item."""
 
 
 class Chunks(Protocol):
@@ -160,8 +175,12 @@ def chunks_of(name: str, fd: int, clock: Callable[[], float]) -> Chunks:
 
 def unreadable(name: str, error: OSError) -> ListError:
     """What to raise for a list that the system does not let be read."""
-    shown = "standard input" if name == "-" else f"list {printable(name)!r}"
-    return ListError(f"{shown}: {_reason(error)}")
+    return ListError(f"{shown_name(name)}: {_reason(error)}")
+
+
+def shown_name(name: str) -> str:
+    """The list as a message calls it."""
+    return "standard input" if name == "-" else f"list {printable(name)!r}"
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -176,28 +195,44 @@ def position(fd: int) -> int:
         return 0
 
 
-def count_items(fd: int, start: int = 0) -> int | None:
-    """How many items a text list has from that offset on, nearly; 2 ms a MB.
+def count_items(
+    fd: int, start: int = 0, guess: Callable[[bytes], Counting | None] = lambda _: TEXT
+) -> int | None:
+    """How many items a list has from that offset on, nearly; 2 ms a MB.
 
-    Lines that begin with neither a blank nor ``#`` are counted, in a large file those of the first
-    `_SAMPLE` bytes. The descriptor's position stays. None where that cannot be known.
+    Of a text list, lines that begin with neither a blank nor ``#`` are counted; in a large file
+    those of the first `_SAMPLE` bytes. The descriptor's position stays.
+
+    Args:
+        fd: of the list.
+        start: offset of the first byte.
+        guess: what to count, from the first bytes; None where counting makes no sense.
+
+    Returns:
+        The number, or None where that cannot be known.
     """
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             return None
-        count, offset, last = 0, start, b"\n"
+        counting = guess(os.pread(fd, MAX_LINE, start))
+        if counting is None:
+            return None
+        count, offset, last = -counting.without, start, b"\n"
         while offset - start < _SAMPLE and (data := os.pread(fd, MAX_LINE, offset)):
-            count += len(_ITEM.findall(last + data))
+            count += len(counting.item.findall(last + data))
             last = data[-1:]
             offset += len(data)
     except OSError:
         return None
     left = status.st_size - offset
+    count = max(0, count)
     return count + (count * left // (offset - start) if left > 0 else 0)
 
 
-def count_in_path(path: str) -> int | None:
+def count_in_path(
+    path: str, guess: Callable[[bytes], Counting | None] = lambda _: TEXT
+) -> int | None:
     """`count_items` of a file that is not open; None for anything but a regular file."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a name as the user gave it
@@ -206,6 +241,6 @@ def count_in_path(path: str) -> int | None:
     except OSError:
         return None
     try:
-        return count_items(fd)
+        return count_items(fd, 0, guess)
     finally:
         os.close(fd)

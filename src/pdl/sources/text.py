@@ -15,12 +15,12 @@ end, or a flush. An option that comes after a flush would be lost in silence: it
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pdl.model import BadLine, Item
 from pdl.sources import Entry, Line, Pause
 from pdl.sources.lines import MAX_LINE
-from pdl.sources.options import check_urls, with_option
+from pdl.sources.options import check_urls, resolve, with_option
 from pdl.urls import is_plain, mask, printable
 
 if TYPE_CHECKING:
@@ -40,15 +40,19 @@ class TextFormat:
 
     Args:
         warn: told once of each unknown option, with the line it was first seen in.
+        base: URL that relative ones are resolved against.
     """
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
+    by_line: ClassVar[bool] = True
+
+    def __init__(self, warn: Callable[[str], None], base: str | None = None) -> None:
         self._warn = warn
+        self._base = base
         self._warned: set[str] = set()
 
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """See `pdl.sources.Format.read`."""
-        reader = _Reader(source, self._unknown)
+        reader = _Reader(source, self._unknown, self._base)
         for line in lines:
             if isinstance(line, Pause):
                 if line is Pause.FLUSH and (entry := reader.flush()):
@@ -68,8 +72,9 @@ class TextFormat:
 class _Reader:
     """One list under way: where it is, and the entry that the next line may still change."""
 
-    def __init__(self, source: str, unknown: Callable[[str, str], None]) -> None:
+    def __init__(self, source: str, unknown: Callable[[str, str], None], base: str | None) -> None:
         self._source = source
+        self._base = base
         self._unknown = unknown
         self._number = 0
         self._held: Entry | None = None
@@ -105,7 +110,7 @@ class _Reader:
             return None
         if option := _OPTION.fullmatch(text):
             return self._option(option, raw)
-        return entry_of(stripped, self._source, self._number)
+        return entry_of(stripped, self._source, self._number, self._base)
 
     def _option(self, option: re.Match[str], raw: bytes) -> Entry | None:
         held = self._held
@@ -126,21 +131,19 @@ class _Reader:
         return changed or held
 
     def _why_no_text(self, raw: bytes) -> str:
-        if len(raw) > MAX_LINE:
-            return f"longer than {MAX_LINE} bytes"
         if self._number == 1 and raw.startswith(_UTF16):
             return "is UTF-16; save the list as UTF-8"
-        return "is not UTF-8 text"
+        return why_no_text(raw)
 
     def _bad(self, raw: bytes, message: str) -> BadLine:
-        text = raw[: 4 * MAX_SHOWN].decode("utf-8", "backslashreplace")
-        return bad_line(text, self._source, self._number, message)
+        return bad_bytes(raw, self._source, self._number, message)
 
 
-def entry_of(text: str, source: str, line: int) -> Entry:
+def entry_of(text: str, source: str, line: int, base: str | None = None) -> Entry:
     """The entry for a URL, or for several separated by TABs; never raises."""
     urls = tuple(filter(None, (url.strip(_BLANKS) for url in text.split("\t"))))
     try:
+        urls = resolve(urls, base)
         checksum = check_urls(urls or ("",))
     except ValueError as error:
         return bad_line(text, source, line, str(error))
@@ -150,3 +153,14 @@ def entry_of(text: str, source: str, line: int) -> Entry:
 def bad_line(text: str, source: str, line: int, message: str) -> BadLine:
     """A `BadLine` whose text can be shown: printable, without secrets, `MAX_SHOWN` at most."""
     return BadLine(source, line, mask(text.strip())[:MAX_SHOWN], message)
+
+
+def bad_bytes(raw: bytes, source: str, line: int, message: str) -> BadLine:
+    """`bad_line` for a line that is no text."""
+    text = raw[: 4 * MAX_SHOWN].decode("utf-8", "backslashreplace")
+    return bad_line(text, source, line, message)
+
+
+def why_no_text(raw: bytes) -> str:
+    """What is wrong with a line that cannot be decoded, or has been cut."""
+    return f"longer than {MAX_LINE} bytes" if len(raw) > MAX_LINE else "is not UTF-8 text"

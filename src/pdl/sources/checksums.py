@@ -1,0 +1,139 @@
+"""checksums: what ``sha256sum`` and its like write, in GNU's and in BSD's style.
+
+::
+
+    2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae  f.iso
+    SHA256 (g.iso) = fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9
+
+Names are relative to the base URL. Which algorithm it is says the line, else the list's own name,
+else the digest's length. A signature around the list (OpenPGP's clear text form) is skipped; it is
+not checked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote
+
+from pdl.checksum import parse_checksum, strength
+from pdl.model import Item
+from pdl.sources import Pause
+from pdl.sources.lines import MAX_LINE
+from pdl.sources.options import check_urls, resolve
+from pdl.sources.text import bad_bytes, bad_line, why_no_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pdl.sources import Entry, Line
+
+_GNU = re.compile(r"(\\?)([0-9a-fA-F]+)(?: [ *]|[ \t]+)(.+)", re.DOTALL)
+_BSD = re.compile(r"(\\?)([A-Za-z][\w/-]*) ?\((.+)\) ?= ?([0-9a-fA-F]+)", re.DOTALL)
+_IN_NAME = re.compile(r"(?:^|[./_-])(md5|sha3-?\d{3}|sha-?\d{1,3}|b2|blake2[bs]?)(?![a-z0-9])")
+_BY_LENGTH = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
+_ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}  # those of GNU's coreutils
+_URL = re.compile("https?://", re.IGNORECASE)
+_ARMOR = "-----BEGIN PGP SIGNED MESSAGE-----"
+_SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
+_END = "-----END PGP SIGNATURE-----"
+
+
+class ChecksumsFormat:
+    """Reads checksum files.
+
+    Args:
+        base: URL that the names are resolved against.
+    """
+
+    by_line: ClassVar[bool] = True
+
+    def __init__(self, base: str | None) -> None:
+        self._base = base
+
+    def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
+        """See `pdl.sources.Format.read`."""
+        preferred = _algorithm_of(source)
+        number = 0
+        ends: str | None = None  # what the lines that are skipped end with
+        for line in lines:
+            if isinstance(line, Pause):
+                yield line
+                continue
+            number += 1
+            text = _text(line)
+            if ends is not None:
+                ends = None if text == ends else ends
+            elif text in {_ARMOR, _SIGNATURE}:
+                ends = "" if text == _ARMOR else _END
+            elif text is None:
+                yield bad_bytes(line, source, number, why_no_text(line))
+            elif text.strip() and text[0] != "#":
+                yield self._entry(text, preferred, source, number)
+
+    def _entry(self, text: str, preferred: str | None, source: str, number: int) -> Entry:
+        try:
+            checksum, name = _taken_apart(text, preferred)
+            (url,) = resolve((name if _URL.match(name) else self._url(name),), self._base)
+            check_urls((url,))
+        except ValueError as error:
+            return bad_line(text, source, number, str(error))
+        return Item(source, number, url, out=_out(name), checksum=checksum)
+
+    def _url(self, name: str) -> str:
+        if self._base is None:
+            raise ValueError("names a file and no URL; --base-url says where it is")
+        return quote(re.sub("^//+", "/", name))  # it is a path, and names no host
+
+
+def _text(raw: bytes) -> str | None:
+    """The line, without its end and a byte order mark; None where it is no text."""
+    try:
+        text = raw.decode().removeprefix("\ufeff").removesuffix("\r")
+    except UnicodeDecodeError:
+        return None
+    return text if len(raw) <= MAX_LINE else None
+
+
+def _taken_apart(text: str, preferred: str | None) -> tuple[str, str]:
+    """The digest of a line and the name it belongs to."""
+    if bsd := _BSD.fullmatch(text.strip()):
+        escaped, algorithm, name, digits = bsd.groups()
+    elif gnu := _GNU.fullmatch(text):
+        escaped, digits, name = gnu.groups()
+        algorithm = _algorithm(digits, preferred)
+    else:
+        raise ValueError("is neither DIGEST  NAME nor ALGORITHM (NAME) = DIGEST")
+    if escaped:
+        name = re.sub(r"\\[\\nr]", lambda found: _ESCAPES[found[0]], name)
+    return parse_checksum(f"{_usual(algorithm)}:{digits}"), name
+
+
+def _algorithm(digits: str, preferred: str | None) -> str:
+    if preferred and 2 * strength(preferred) == len(digits):
+        return preferred
+    if len(digits) not in _BY_LENGTH:
+        raise ValueError(f"no digest has {len(digits)} hex digits")
+    return _BY_LENGTH[len(digits)]
+
+
+def _algorithm_of(source: str) -> str | None:
+    """The algorithm that the list's name tells: SHA256SUMS, ``x.iso.md5``, ``b2sums.txt``."""
+    name = source.rpartition("/")[2].lower()
+    found = _IN_NAME.search(re.sub("-?sums?", "", name))
+    return _usual(found[1]) if found else None
+
+
+def _usual(algorithm: str) -> str:
+    """Python's name for what other programs call ``B2``, ``BLAKE2b`` or ``SHA2-256``."""
+    name = re.sub("^sha2-", "sha", algorithm.lower())
+    name = re.sub(r"^sha3-?(?=\d)", "sha3-", name)
+    return "blake2b" if name in {"b2", "blake2"} else name
+
+
+def _out(name: str) -> str | None:
+    """The name below the output directory where it has one; others are called as their URLs."""
+    parts = name.removeprefix("./").split("/")
+    if _URL.match(name) or len(parts) == 1 or {"", "..", "."} & set(parts):
+        return None
+    return "/".join(parts)
