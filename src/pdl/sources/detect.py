@@ -156,6 +156,8 @@ def _by_line(line: bytes) -> str:
         return "jsonl"
     if _DIGEST_LINE.match(line):
         return "checksums"
+    if b"://" in line:  # a URL, and no header row
+        return "text"
     for separator, form in ((b"\t", "tsv"), (b",", "csv"), (b";", "csv")):
         if b"url" in [cell.strip(b" \t\"'").lower() for cell in line.split(separator)]:
             return form

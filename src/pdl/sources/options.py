@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from pdl.checksum import parse_checksum
-from pdl.urls import InvalidUrl, parse
+from pdl.urls import InvalidUrl, is_plain, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +98,8 @@ def check_urls(urls: tuple[str, ...]) -> str | None:
     """
     found = None
     for place, text in enumerate(urls):
+        if is_plain(text):  # most are; it has no fragment
+            continue
         try:
             fragment = parse(text).fragment
             if digest := _DIGEST.search(fragment):
