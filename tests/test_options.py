@@ -120,7 +120,7 @@ def test_the_help_has_its_options_under_headings_in_order() -> None:
     text = command.get_help(click.Context(command, info_name="pdl"))
     lines = text.splitlines()
     headings = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert headings[0] == "Where to"
+    assert headings[:2] == ["Input", "Where to"]
     assert len(headings) == len(set(headings))
     assert "Options" not in headings
     for parameter in command.params:
