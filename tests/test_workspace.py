@@ -145,8 +145,12 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_parts_are_cleared_and_what_is_worth_keeping_is_not(tmp_path: Path) -> None:
     held = Workspace(str(tmp_path))
-    for name in ("a.part", "a.json", "a.json.new", "state.sqlite"):
+    useless = ("lone.part", "note.json", "a.json.new", "old.part", "old.json")
+    worth = ("a.json", "a.part", "state.sqlite")
+    for name in (*useless, *worth):
         (held.state / name).write_text("x")
+    for name in ("old.part", "old.json"):
+        os.utime(held.state / name, (1e9, 1e9))
     held.clear_parts()
     held.close()
-    assert [path.name for path in (tmp_path / ".pdl").iterdir()] == ["state.sqlite"]
+    assert sorted(path.name for path in (tmp_path / ".pdl").iterdir()) == sorted(worth)

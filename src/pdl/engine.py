@@ -46,6 +46,8 @@ TICK = 0.1
 """Seconds between two looks at the display, and the longest the loop sleeps."""
 LOOKAHEAD = 1024
 """Jobs read from the list before they can run; the list is read no further."""
+FAR_LOOKAHEAD = 16 * LOOKAHEAD
+"""The same while hosts that are asked to wait have all of them, and lanes are free."""
 CHUNK = 512
 """Lines read in one turn of the loop, so that a list of files that are there stops nothing."""
 STOP_GRACE = 1.0
@@ -134,6 +136,7 @@ class Engine:
         self._broken: ListError | None = None
         self._began = time.monotonic()
         self._next_tick = 0.0
+        self._starved = False
         self._second = (0, "")
         self._total: int | None = None
 
@@ -150,7 +153,7 @@ class Engine:
         try:
             while not self._over() and not self._stopping():
                 busy = self._drain()
-                self._admit()
+                busy = self._admit() or busy
                 if not self._dispatch() and not busy:
                     self._parts.pool.wait(self._patience(), self._wake_on())
                 self._tick()
@@ -184,19 +187,25 @@ class Engine:
 
     def _wake_on(self) -> Sequence[int]:
         feed = self._parts.feed
-        if feed.exhausted or self._parts.schedule.backlog() >= LOOKAHEAD:
+        if feed.exhausted or self._parts.schedule.backlog() >= self._reach():
             return ()
         descriptor = feed.fileno()
         return () if descriptor is None else (descriptor,)
 
     # --- the list ---
 
-    def _admit(self) -> None:
-        room = LOOKAHEAD - self._parts.schedule.backlog()
+    def _admit(self) -> bool:
+        room = self._reach() - self._parts.schedule.backlog()
         if self._parts.feed.exhausted or room <= 0:
-            return
-        for entry in self._read(min(CHUNK, room)):
+            return False
+        entries = self._read(min(CHUNK, room))
+        for entry in entries:
             self._plan(entry)
+        return bool(entries)
+
+    def _reach(self) -> int:
+        """How many jobs are kept ready: more when none of them can run, for others may."""
+        return FAR_LOOKAHEAD if self._starved else LOOKAHEAD
 
     def _plan(self, entry: Item | BadLine) -> None:
         planned = self._parts.planner.plan(entry)
@@ -219,9 +228,11 @@ class Engine:
         pool, schedule = self._parts.pool, self._parts.schedule
         room = pool.room()
         if not room:
+            self._starved = False
             return False
         now = time.monotonic()
         jobs = schedule.take(now, room)
+        self._starved = not jobs
         if not jobs:
             return False
         tasks: list[Task] = []
@@ -333,10 +344,11 @@ class Engine:
     def _conclude(self, job: Job, result: Result) -> None:
         self._emit(result, job.item)
         for item in job.followers:
-            if result.outcome is Outcome.SUCCESS and not self._parts.planner.shares(job, item):
-                self._plan(item)  # its own digest has to be checked as well
-            else:
+            stopped = result.kind == FailureKind.CANCELLED.value
+            if stopped or self._parts.planner.shares(job, item, result.outcome):
                 self._emit(results.shared(result, item), item)
+            else:
+                self._plan(item)
 
     def _elapsed(self, job: Job) -> float:
         return 0.0 if job.began is None else time.monotonic() - job.began

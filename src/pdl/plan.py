@@ -77,31 +77,34 @@ class Planner:
             if pending is not None:
                 pending.followers.append(item)
                 return None
-            if self._fetched.get(_place_of(key, claim.path, checksum)):
+            fetched = self._fetched.get(_place_of(key, claim.path))
+            if fetched and self._proven(item, key, claim.path, checksum):
                 message = "the same URL as an earlier line"
                 return untried(item, Outcome.SUCCESS, path=claim.path, message=message)
+            if fetched:  # its bytes have not been held against what this line says of them
+                return self._job(item, url, claim.path, checksum)
         if claim.how == "renamed":
             if self._naming.on_collision == "fail":
                 message = f"another URL of this list has the name {wanted}"
                 return refused(item, FailureKind.EXISTS, message)
             self._tell(Pairing(claim.path, key), claim.rival)
-        # a file of this run whose bytes this line's digest has not been held against is not enough
-        unproven = self._fetched.get(_place_of(key, claim.path)) and checksum
-        there = None if unproven else self._there(item, claim.path)
-        if there is not None:
-            return there
-        task = Task(
-            next(self._ids),
-            item.url,
-            claim.path,
-            part_name(url, claim.path),
-            item.headers,
-            checksum,
-            item.size,
-        )
-        job = Job(task, item, url.netloc, key)
-        self._pending[key, claim.path] = job
+        return self._there(item, claim.path) or self._job(item, url, claim.path, checksum)
+
+    def _job(self, item: Item, url: Url, path: SafePath, checksum: str | None) -> Job:
+        part = part_name(url, path)
+        task = Task(next(self._ids), item.url, path, part, item.headers, checksum, item.size)
+        job = Job(task, item, url.netloc, url_key(url))
+        self._pending[job.key, path] = job
         return job
+
+    def _proven(self, item: Item, key: int, path: SafePath, checksum: str | None) -> bool:
+        """Whether a file fetched in this run is what this line says it is."""
+        if checksum is not None and not self._fetched.get(_place_of(key, path, checksum)):
+            return False
+        if item.size is None:
+            return True
+        found = self._there(item, path)
+        return found is not None and found.size == item.size
 
     def _tell(self, pairing: Pairing, rival: Pairing | None) -> None:
         if self._on_pairing is not None:
@@ -136,12 +139,17 @@ class Planner:
             if job.task.checksum:
                 self._fetched.setdefault(_place_of(job.key, path, job.task.checksum), 1)
 
-    def shares(self, job: Job, item: Item) -> bool:
-        """Whether the job's success is also that of a line that followed it.
+    def shares(self, job: Job, item: Item, how: Outcome) -> bool:
+        """Whether the job's outcome is also that of a line that followed it.
 
-        It is not if the line has a digest that the job did not check.
+        A success is not if the line knows a digest or size that the job did not check; a failure
+        is not if the line asks in another way or for something else.
         """
-        return item.checksum is None or parse_checksum(item.checksum) == job.task.checksum
+        task = job.task
+        checksum = parse_checksum(item.checksum) if item.checksum else None
+        if how is Outcome.SUCCESS:
+            return checksum in {None, task.checksum} and item.size in {None, task.size}
+        return (checksum, item.size, item.headers) == (task.checksum, task.size, task.headers)
 
 
 def _place_of(key: int, path: str, checksum: str | None = None) -> int:

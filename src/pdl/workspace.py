@@ -9,6 +9,7 @@ import json
 import os
 import stat
 import time
+import weakref
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,14 +17,15 @@ from pdl.errors import LockedError, MachineError
 from pdl.partfile import STATE_DIRECTORY
 
 LOCK = "lock"
+KEEP_SECONDS = 30 * 24 * 3600
 RETRY_SECONDS = 0.1
 
 
 class Workspace:
     """The output directory, held by this run until `close`.
 
-    A record lock of the system marks it as held: it ends with the process in whatever way that
-    ends, and no child inherits it, so a dead run's lock is none.
+    A file lock of the system marks it as held: it ends with the process in whatever way that ends,
+    and a forked child lets go of it, so a dead run's lock is none.
 
     Args:
         directory: the output directory; made if it is not there.
@@ -61,7 +63,8 @@ class Workspace:
         except FileNotFoundError:  # its last holder has just cleared it all away
             return False
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # not a record lock: those do not keep two runs of one process apart
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             os.close(fd)
             return False
@@ -69,10 +72,18 @@ class Workspace:
             os.close(fd)
             return False
         self._fd = fd
+        let_go = weakref.WeakMethod(self._let_go_in_child)
+        os.register_at_fork(after_in_child=lambda: (method := let_go()) and method())
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         os.ftruncate(fd, 0)
         os.write(fd, json.dumps({"pid": os.getpid(), "started": now}).encode())
         return True
+
+    def _let_go_in_child(self) -> None:
+        """In a forked child: it must not hold the directory when the run is dead."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def _make_state(self) -> None:
         """Make the state directory if it is not there; a link would lead writes elsewhere."""
@@ -105,12 +116,19 @@ class Workspace:
         )
 
     def clear_parts(self) -> None:
-        """Remove every part and note: after a run that left nothing to go on with."""
+        """Remove what nobody can go on with: after a run in which every line had its file.
+
+        A part with its note may be of another list; it is kept for `KEEP_SECONDS`.
+        """
+        old = time.time() - KEEP_SECONDS
         with contextlib.suppress(OSError):  # a directory that is gone has no parts either
-            for path in self.state.iterdir():
-                if path.name.endswith((".part", ".json", ".json.new")):
-                    with contextlib.suppress(OSError):
-                        path.unlink()
+            names = {path.name for path in self.state.iterdir()}
+            for name in names:
+                stem, dot, suffix = name.partition(".")
+                pair = {f"{stem}.part", f"{stem}.json"} <= names
+                useless = not pair or (self.state / name).lstat().st_mtime < old
+                if dot + suffix in {".part", ".json", ".json.new"} and useless:
+                    (self.state / name).unlink()
 
     def close(self) -> None:
         """Let go of the directory; ``.pdl`` goes when nothing in it is worth keeping."""
