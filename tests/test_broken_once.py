@@ -13,10 +13,11 @@ from pdl.errors import LockedError
 from pdl.model import Item
 from pdl.settings import PoolSettings, RetrySettings, Settings
 from servers.misbehave import File, Pause, Reply, Server, Then
-from servers.wire import Exchange
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from servers.wire import Exchange
 
 INLINE = Settings(pool=PoolSettings(engine="inline"), retry=RetrySettings(retries=1, wait=0.01))
 

@@ -124,10 +124,10 @@ class Workspace:
         with contextlib.suppress(OSError):  # a directory that is gone has no parts either
             names = {path.name for path in self.state.iterdir()}
             for name in names:
-                stem, dot, suffix = name.partition(".")
+                stem, _, suffix = name.partition(".")
                 pair = {f"{stem}.part", f"{stem}.json"} <= names
-                useless = not pair or (self.state / name).lstat().st_mtime < old
-                if dot + suffix in {".part", ".json", ".json.new"} and useless:
+                kept = pair and (self.state / name).lstat().st_mtime >= old
+                if suffix == "json.new" or (suffix in {"part", "json"} and not kept):
                     (self.state / name).unlink()
 
     def close(self) -> None:
