@@ -18,6 +18,7 @@ from pdl.resume import Known, Validator
 NAME = f"{'ab' * 16}.part"
 STRONG = Validator(etag='"1"')
 DATE = Validator(modified="Sun, 06 Nov 1994 08:49:37 GMT")
+ALL = Validator('"1"', "Sun, 06 Nov 1994 08:49:37 GMT", "gzip")
 FINAL = SafePath("file.bin")
 
 
@@ -63,7 +64,7 @@ def state(place: Path) -> list[str]:
 # --- going on ---
 
 
-@pytest.mark.parametrize("validator", [STRONG, DATE])
+@pytest.mark.parametrize("validator", [STRONG, DATE, ALL])
 @pytest.mark.parametrize("total", [100, None])
 def test_what_was_left_is_known(place: Path, validator: Validator, total: int | None) -> None:
     left(place, b"0123456789", validator, total)
@@ -184,12 +185,12 @@ def test_no_name_for_the_boot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         "3",
         "null",
         "{}",
-        '{"etag": 1, "modified": null, "total": 5, "synced": 0, "boot": ""}',
-        '{"etag": null, "modified": null, "total": 5, "synced": 0, "boot": ""}',
-        '{"etag": "\\"1\\"", "modified": null, "total": "5", "synced": 0, "boot": ""}',
-        '{"etag": "\\"1\\"", "modified": null, "total": 5, "synced": "x", "boot": ""}',
-        '{"etag": "\\"1\\"", "modified": null, "total": 5, "synced": Infinity, "boot": ""}',
-        '{"etag": "\\"1\\"", "modified": null, "total": 100, "synced": -7, "boot": "other"}',
+        '{"etag": 1, "modified": null, "coding": null, "total": 5, "synced": 0, "boot": ""}',
+        '{"etag": null, "modified": null, "coding": null, "total": 5, "synced": 0, "boot": ""}',
+        '{"etag": "\\"1\\"", "modified": null, "coding": null, "total": "5", "synced": 0, "boot": ""}',
+        '{"etag": "\\"1\\"", "modified": null, "coding": null, "total": 5, "synced": "x", "boot": ""}',
+        '{"etag": "\\"1\\"", "modified": null, "coding": null, "total": 5, "synced": Infinity, "boot": ""}',
+        '{"etag": "\\"1\\"", "modified": null, "coding": null, "total": 100, "synced": -7, "boot": "other"}',
     ],
 )
 def test_a_broken_note_is_none(place: Path, text: str) -> None:
@@ -205,6 +206,17 @@ def test_no_bytes_in_a_note_raise(tmp_path_factory: pytest.TempPathFactory, data
     bytes_at(place).write_bytes(b"0123456789")
     note_at(place).write_bytes(data)
     assert part_of(place).known() is None
+
+
+def test_a_note_that_does_not_say_all_is_none(place: Path) -> None:
+    left(place, b"0123456789", ALL)
+    for field in ("etag", "modified", "coding"):
+        note = json.loads(note_at(place).read_text())
+        kept = note.pop(field)
+        note_at(place).write_text(json.dumps(note))
+        assert part_of(place).known() is None
+        edit_note(place, **{field: kept})
+        assert part_of(place).known() == Known(10, ALL, 100)
 
 
 def test_a_part_without_its_note_starts_again(place: Path) -> None:

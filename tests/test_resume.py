@@ -24,6 +24,7 @@ T1 = "Sun, 06 Nov 1994 08:49:38 GMT"
 EPOCH = 784111777.0
 ETAG = Validator(etag='"1"')
 DATE = Validator(modified=T0)
+BOTH = Validator('"1"', T0)
 
 
 # --- RFC 9110 section 5.6.7: a recipient MUST accept all three HTTP-date formats ---
@@ -61,7 +62,8 @@ def test_no_text_as_a_date_raises(value: str) -> None:
     ("etag", "modified", "date", "expected"),
     [
         ('"1"', None, None, ETAG),
-        ('"1"', T0, T1, ETAG),
+        ('"1"', T0, T1, BOTH),
+        ('"1"', T0, None, BOTH),
         ('""', None, None, Validator(etag='""')),
         ('W/"1"', None, None, Validator()),
         ('W/"1"', T0, T1, Validator()),
@@ -165,9 +167,15 @@ def answer(
     return Answered(status, where, length, etag, modified)
 
 
+def coded(coding: str | None = None, media: str | None = None) -> Answered:
+    return Answered(206, "bytes 10-99/100", 90, '"1"', None, coding, media)
+
+
 PART = Known(10, ETAG, 100)
 OPEN = Known(10, ETAG, None)
 DATED = Known(10, DATE, 100)
+TOLD = Known(10, BOTH, 100)
+CODED = Known(10, Validator('"1"', None, "gzip"), 100)
 
 
 @pytest.mark.parametrize(
@@ -182,11 +190,10 @@ DATED = Known(10, DATE, 100)
         (None, answer(416, "bytes */100"), Step.REFUSE),
         # section 15.3.7.1: a single part has a Content-Range that says what is enclosed
         (PART, answer(206, "bytes 10-99/100", 90, '"1"'), Step.APPEND),
-        (PART, answer(206, "bytes 10-99/100", 90), Step.APPEND),
-        (PART, answer(206, "bytes 10-99/100", None), Step.APPEND),
-        (PART, answer(206, "bytes 10-99/*", 90), Step.APPEND),
-        (OPEN, answer(206, "bytes 10-59/60", 50), Step.APPEND),
-        (OPEN, answer(206, "bytes 10-59/*", 50), Step.AGAIN),
+        (PART, answer(206, "bytes 10-99/100", None, '"1"'), Step.APPEND),
+        (PART, answer(206, "bytes 10-99/*", 90, '"1"'), Step.APPEND),
+        (OPEN, answer(206, "bytes 10-59/60", 50, '"1"'), Step.APPEND),
+        (OPEN, answer(206, "bytes 10-59/*", 50, '"1"'), Step.AGAIN),
         (DATED, answer(206, "bytes 10-99/100", 90, modified=T0), Step.APPEND),
         (PART, answer(206, "bytes 10-59/*", 50, '"1"'), Step.AGAIN),
         (PART, answer(206, "bytes 10-59/100", 50, '"1"'), Step.AGAIN),
@@ -205,6 +212,25 @@ DATED = Known(10, DATE, 100)
         (PART, answer(206, "bytes 10-99/100", 90, '"2"'), Step.AGAIN),
         (PART, answer(206, "bytes 10-99/100", 90, 'W/"1"'), Step.AGAIN),
         (DATED, answer(206, "bytes 10-99/100", 90, modified=T1), Step.AGAIN),
+        # section 15.3.7: a 206 repeats the ETag or Last-Modified that a 200 would have had
+        (PART, answer(206, "bytes 10-99/100", 90), Step.AGAIN),
+        (DATED, answer(206, "bytes 10-99/100", 90), Step.AGAIN),
+        (DATED, answer(206, "bytes 10-99/100", 90, '"1"'), Step.AGAIN),
+        (DATED, answer(206, "bytes 10-99/100", 90, '"1"', T0), Step.AGAIN),
+        # ... and what else both have is the same; what If-Range lets it leave out may be absent
+        (TOLD, answer(206, "bytes 10-99/100", 90, '"1"', T0), Step.APPEND),
+        (TOLD, answer(206, "bytes 10-99/100", 90, '"1"'), Step.APPEND),
+        (TOLD, answer(206, "bytes 10-99/100", 90, '"1"', T1), Step.AGAIN),
+        (TOLD, answer(206, "bytes 10-99/100", 90, None, T0), Step.AGAIN),
+        (TOLD, answer(206, "bytes 10-99/100", 90, None, T1), Step.AGAIN),
+        (PART, coded(None), Step.APPEND),
+        (PART, coded("gzip"), Step.AGAIN),
+        (CODED, coded("gzip"), Step.APPEND),
+        (CODED, coded(None), Step.APPEND),
+        (CODED, coded("br"), Step.AGAIN),
+        # section 15.3.7.2: several parts answer several ranges
+        (PART, coded(media="text/plain"), Step.APPEND),
+        (PART, coded(media="Multipart/ByteRanges; boundary=x"), Step.AGAIN),
         # section 15.5.17: a 416 may say how long the representation is
         (OPEN, answer(416, "bytes */10", etag='"1"'), Step.DONE),
         (Known(10, DATE, None), answer(416, "bytes */10", modified=T0), Step.DONE),
@@ -238,7 +264,7 @@ def test_what_is_appended_fits(
     known = Known(offset, ETAG, total)
     if step(known, answer(206, where, etag=etag)) is Step.APPEND:
         assert first == offset <= last
-        assert etag != '"2"'
+        assert etag == '"1"'
         assert last + 1 in {whole, total}
         assert whole in {None, last + 1}
         assert total in {None, last + 1}
@@ -248,12 +274,19 @@ def test_what_is_appended_fits(
     ("validator", "etag", "modified", "same"),
     [
         (ETAG, '"1"', T1, True),
-        (ETAG, None, T1, True),
+        (ETAG, None, T1, False),
         (ETAG, '"2"', None, False),
-        (DATE, '"2"', None, True),
+        (DATE, '"2"', None, False),
+        (DATE, '"2"', T0, False),
         (DATE, None, T0, True),
         (DATE, None, T1, False),
-        (Validator(), '"1"', T0, True),
+        (DATE, None, None, False),
+        (BOTH, '"1"', T0, True),
+        (BOTH, '"1"', None, True),
+        (BOTH, '"1"', T1, False),
+        (BOTH, None, T0, False),
+        (Validator(), '"1"', T0, False),
+        (Validator(), None, None, False),
     ],
 )
 def test_same_version(

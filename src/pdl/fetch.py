@@ -2,7 +2,7 @@
 
 The attempt never sleeps, never tries again and raises nothing: what it meets becomes a `Success`
 or a `Fail`. Two requests may be made in it besides redirects: one with a range, and, if the answer
-does not fit the part, one without.
+does not fit the part or the digest of what came of it is wrong, one without.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pdl.resume import (
     NOT_MODIFIED,
     PARTIAL_CONTENT,
     RANGE_NOT_SATISFIABLE,
-    Answered,
     Known,
     Step,
+    answered,
     http_seconds,
     parse_content_range,
     step,
@@ -92,6 +92,10 @@ class AttemptFailed(Exception):
         self.transient = transient
         self.status = status
         self.retry_after = retry_after
+
+
+class StartAgain(Exception):
+    """The part does not lead to the file: it is dropped, and asked for anew in the attempt."""
 
 
 @dataclass(frozen=True)
@@ -170,37 +174,30 @@ class Attempt:
             TransportError: there was no sound answer.
             OSError: the file could not be written.
         """
-        known = self._part.known()
-        response, what = self._ask(known)
-        if what is Step.AGAIN:
-            response.close()
-            self._part.discard()
-            known = None
-            response, what = self._ask(None)
-        if what in {Step.REFUSE, Step.AGAIN}:
-            response.close()
-            raise AttemptFailed(
-                FailureKind.PROTOCOL,
-                f"an answer {response.status} to no range",
-                status=response.status,
-            )
         try:
+            return self._get(self._part.known())
+        except StartAgain:
+            self._part.discard()
+            self._resumed_from = 0
+            return self._get(None)
+
+    def _get(self, known: Known | None) -> Success:
+        response = self._follow(known)
+        try:
+            what = step(known, answered(response.status, response.length, response.header))
+            if what is Step.AGAIN:
+                raise StartAgain
+            if what is Step.REFUSE:
+                raise AttemptFailed(
+                    FailureKind.PROTOCOL,
+                    f"an answer {response.status} to no range",
+                    status=response.status,
+                )
             self._check_head(response)
             self._take(response, what, known)
         finally:
             response.close()
         return self._succeed(response)
-
-    def _ask(self, known: Known | None) -> tuple[Response, Step]:
-        response = self._follow(known)
-        answered = Answered(
-            response.status,
-            response.header("content-range"),
-            response.length,
-            response.header("etag"),
-            response.header("last-modified"),
-        )
-        return response, step(known, answered)
 
     def _follow(self, known: Known | None) -> Response:
         """Ask, and follow redirects until an answer has a body worth looking at."""
@@ -264,8 +261,8 @@ class Attempt:
         """Read a short body to its end, so that the connection can be kept; drop a long one."""
         try:
             if response.length is not None and response.length <= DRAIN:
-                end = time.monotonic() + DRAIN_SECONDS
-                while response.readinto(self._lane.buffer) and time.monotonic() < end:
+                response.hurry(DRAIN_SECONDS)
+                while response.readinto(self._lane.buffer):
                     pass
         except TransportError:
             pass  # the connection is lost, and what was asked is answered
@@ -301,6 +298,7 @@ class Attempt:
                     response.header("etag"),
                     response.header("last-modified"),
                     response.header("date"),
+                    response.header("content-encoding"),
                 ),
                 self._size,
             )
@@ -364,6 +362,8 @@ class Attempt:
         if least is not None and size < least:
             raise AttemptFailed(FailureKind.SIZE, f"smaller than --min-size ({size} bytes)")
         if verifier is not None and not verifier.agrees():
+            if self._resumed_from:  # the fault may be the part's
+                raise StartAgain
             raise AttemptFailed(
                 FailureKind.CHECKSUM,
                 f"the digest is {verifier.actual()}, expected {verifier.expected}",

@@ -86,7 +86,7 @@ class Part:
         """The validator, the whole size, and how many bytes to believe (None: all)."""
         try:
             note = json.loads(Path(self._note).read_text(encoding="utf-8"))
-            validator = Validator(note["etag"], note["modified"])
+            validator = Validator(note["etag"], note["modified"], note["coding"])
             total, synced, same_boot = note["total"], int(note["synced"]), note["boot"] == boot_id()
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
@@ -153,6 +153,7 @@ class Part:
             {
                 "etag": validator.etag,
                 "modified": validator.modified,
+                "coding": validator.coding,
                 "total": total,
                 "synced": self._synced,
                 "boot": boot_id(),

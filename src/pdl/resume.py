@@ -1,8 +1,8 @@
 """Whether and how a part goes on: validators, Content-Range, and what an answer means for a part.
 
 The rule that everything here serves: two versions of a file are never joined. A part goes on only
-from an answer to a request that carried a strong validator in If-Range, and only if the answer's
-Content-Range fits what the part has.
+from an answer to a request that carried a strong validator in If-Range, and only if the answer
+repeats that validator, contradicts no other, and its Content-Range fits what the part has.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import re
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PARTIAL_CONTENT = 206
 NOT_MODIFIED = 304
@@ -28,11 +31,13 @@ class Validator(NamedTuple):
 
     Attributes:
         etag: strong entity tag with its quotes, or None.
-        modified: Last-Modified as sent, where it is strong, or None.
+        modified: Last-Modified as sent, or None; without an entity tag only where it is strong.
+        coding: the content coding the bytes are in, or None.
     """
 
     etag: str | None = None
     modified: str | None = None
+    coding: str | None = None
 
     def if_range(self) -> str | None:
         """The If-Range value; None when there is nothing strong to send."""
@@ -52,17 +57,19 @@ def http_seconds(value: str | None) -> float | None:
         return None
 
 
-def strong_validator(etag: str | None, modified: str | None, date: str | None) -> Validator:
-    """What of an answer's fields may be sent in If-Range.
+def strong_validator(
+    etag: str | None, modified: str | None, date: str | None, coding: str | None = None
+) -> Validator:
+    """What of an answer's fields tells its version; empty if none may be sent in If-Range.
 
     A weak entity tag never may. A Last-Modified may when the answer is at least a second younger
     (RFC 9110 section 8.8.2.2): a change after it would then have shown as another second.
     """
     if etag is not None and _ETAG.fullmatch(etag):
-        return Validator(etag=etag)
+        return Validator(etag, modified, coding)
     changed, sent = http_seconds(modified), http_seconds(date)
     if etag is None and changed is not None and sent is not None and sent - changed >= 1:
-        return Validator(modified=modified)
+        return Validator(None, modified, coding)
     return Validator()
 
 
@@ -108,13 +115,34 @@ class Known(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What of an answer's head matters here; `etag` and `modified` as sent."""
+    """What of an answer's head matters here; the fields are as sent."""
 
     status: int
     content_range: str | None
     length: int | None
     etag: str | None
     modified: str | None
+    coding: str | None = None
+    media: str | None = None
+
+
+def answered(status: int, length: int | None, header: Callable[[str], str | None]) -> Answered:
+    """Take what matters from a head.
+
+    Args:
+        status: of the answer.
+        length: bytes its body will have, or None.
+        header: gives a field's value, or None.
+    """
+    return Answered(
+        status,
+        header("content-range"),
+        length,
+        header("etag"),
+        header("last-modified"),
+        header("content-encoding"),
+        header("content-type"),
+    )
 
 
 def step(known: Known | None, answer: Answered) -> Step:
@@ -134,8 +162,7 @@ def step(known: Known | None, answer: Answered) -> Step:
     if answer.status == RANGE_NOT_SATISFIABLE:
         whole = where.first is None and where.total == known.offset
         whole = whole and known.total in {None, known.offset}
-        # Without a validator in the answer, equal length alone proves nothing.
-        return Step.DONE if whole and _confirms(known.validator, answer) else Step.AGAIN
+        return Step.DONE if whole else Step.AGAIN
     return Step.APPEND if _fits(known, where, answer.length) else Step.AGAIN
 
 
@@ -153,15 +180,19 @@ def _fits(known: Known, where: ContentRange, length: int | None) -> bool:
 
 
 def same_version(validator: Validator, answer: Answered) -> bool:
-    """Whether nothing in the answer says that it is of another version."""
-    if validator.etag is not None and answer.etag is not None:
-        return answer.etag == validator.etag
-    if validator.modified is not None and answer.modified is not None:
-        return answer.modified == validator.modified
-    return True
+    """Whether the answer says that it is of the version, and nothing in it says otherwise.
 
-
-def _confirms(validator: Validator, answer: Answered) -> bool:
-    if validator.etag is not None:
-        return answer.etag == validator.etag
-    return validator.modified is not None and answer.modified == validator.modified
+    It has to repeat what was sent in If-Range (RFC 9110 section 15.3.7). An entity tag that was not
+    there before is one of another version. Last-Modified beside an entity tag, and the coding, may
+    be left out of an answer to If-Range, but if they are there they must agree.
+    """
+    if answer.etag != validator.etag:
+        return False
+    if validator.etag is None and answer.modified is None:
+        return False
+    if None not in {validator.modified, answer.modified} and answer.modified != validator.modified:
+        return False
+    if answer.coding not in {None, validator.coding}:
+        return False
+    # Several ranges in one body: never asked for, and its bytes are not the file's alone.
+    return not (answer.media or "").lower().startswith("multipart/byteranges")

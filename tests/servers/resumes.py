@@ -130,6 +130,43 @@ def _rude_other(fields: Pairs) -> Behaviour:
     return WhenRange(_partial(where, OTHER[HALF:], fields), File(OTHER, headers=fields))
 
 
+def _spliced(first: Pairs, second: Pairs) -> Script:
+    """A server that answers the range although the file is another; `OTHER` is as long."""
+    return (cut(first), _rude_other(second))
+
+
+def etag_then_206_with_other_date() -> Script:
+    return _spliced((*_TAG, *_dated(DATE)), _dated(DATE_OTHER))
+
+
+def etag_same_and_date_changed() -> Script:
+    return _spliced((*_TAG, *_dated(DATE)), (*_TAG, *_dated(DATE_OTHER)))
+
+
+def date_then_206_with_etag() -> Script:
+    return _spliced(_dated(DATE), _TAG)
+
+
+def date_same_and_etag_new() -> Script:
+    return _spliced(_dated(DATE), (*_dated(DATE), *_TAG))
+
+
+def etag_then_206_without() -> Script:
+    return _spliced(_TAG, ())
+
+
+def date_then_206_without() -> Script:
+    return _spliced(_dated(DATE), ())
+
+
+def etag_same_and_coding_new() -> Script:
+    return _spliced(_TAG, (*_TAG, ("Content-Encoding", "br")))
+
+
+def etag_same_and_multipart() -> Script:
+    return _spliced(_TAG, (*_TAG, ("Content-Type", "multipart/byteranges; boundary=x")))
+
+
 def cut_then_500_then_206() -> Script:
     return (cut(_TAG), Reply(500, (), b"it broke"), _HONEST)
 
@@ -157,6 +194,14 @@ FAULTS = (
     Fault(etag_changed_if_range_ignored, body=OTHER),
     Fault(etag_weak, body=OTHER),
     Fault(no_validator, body=OTHER),
+    Fault(etag_then_206_with_other_date, body=OTHER),
+    Fault(etag_same_and_date_changed, body=OTHER),
+    Fault(date_then_206_with_etag, body=OTHER),
+    Fault(date_same_and_etag_new, body=OTHER),
+    Fault(etag_then_206_without, body=OTHER),
+    Fault(date_then_206_without, body=OTHER),
+    Fault(etag_same_and_coding_new, body=OTHER),
+    Fault(etag_same_and_multipart, body=OTHER),
     Fault(cut_then_500_then_206),
     Fault(cut_then_304),
 )

@@ -72,6 +72,9 @@ class Response(Protocol):
             TransportError: the connection failed or the framing is broken.
         """
 
+    def hurry(self, seconds: float) -> None:
+        """Let reading the rest of the body fail when that takes longer."""
+
     def close(self) -> None:
         """Be done: the connection is kept only if the whole body has been read."""
 

@@ -65,8 +65,10 @@ class Kept:
             TransportError: the connection failed.
         """
         self.reader.deadline = deadline
-        if deadline is not None or not self._kernel_timeout:
-            self._sock.settimeout(self._timeout)
+        minded = deadline is None and self._kernel_timeout
+        timeout = None if minded else self._timeout
+        if self._sock.gettimeout() != timeout:  # an earlier answer's deadline may have set it
+            self._sock.settimeout(timeout)
         try:
             self._sock.sendall(data)
         except OSError as exc:
@@ -92,6 +94,7 @@ class KeptResponse:
         self.length = how.length
         self.framed = how.chunked or how.length is not None
         self.readinto = self._body.readinto
+        self.hurry = kept.reader.hurry
 
     def header(self, name: str) -> str | None:
         """See `pdl.transport.Response.header`."""

@@ -9,6 +9,7 @@ bytes that nobody asked for.
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import ssl
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from pdl.model import FailureKind
+from pdl.pace import WINDOW
 from pdl.transport import Request, Response, TransportError
 from pdl.transport.dial import dial
 from pdl.transport.translate import translated
@@ -76,6 +78,7 @@ class StrictConnection:
     """Mixed into urllib3's connections: made by our dialer, read strictly, and in time."""
 
     deadline: float | None = None
+    head_seconds = math.inf
     public_only = False
     host: Any
     port: Any
@@ -96,6 +99,7 @@ class StrictConnection:
         """Called by http.client when a request has been sent."""
         response = StrictResponse(sock, debuglevel, method)
         response.reader.deadline = self.deadline
+        response.reader.head_seconds = self.head_seconds
         return response
 
 
@@ -117,11 +121,13 @@ class StrictPool:
     """Mixed into urllib3's pools: every connection they hand out learns the request's limits."""
 
     deadline: float | None = None
+    head_seconds = math.inf
     public_only = False
 
     def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as urllib3
         conn = super()._get_conn(timeout)  # type: ignore[misc]
         conn.deadline = self.deadline
+        conn.head_seconds = self.head_seconds
         conn.public_only = self.public_only
         return conn
 
@@ -143,6 +149,7 @@ class StrictAdapter(HTTPAdapter):
 
     _classes: ClassVar[dict[str, Any]] = {"http": StrictHTTPPool, "https": StrictHTTPSPool}
     deadline: float | None = None
+    head_seconds = math.inf
     public_only = False
     _pool: Any = None
     _made = 0
@@ -162,6 +169,7 @@ class StrictAdapter(HTTPAdapter):
         """Called by requests; remember the pool, to tell later whether it had to connect."""
         self._pool = super().get_connection_with_tls_context(*args, **kwargs)
         self._pool.deadline = self.deadline
+        self._pool.head_seconds = self.head_seconds
         self._pool.public_only = self.public_only
         self._made = self._pool.num_connections
         return self._pool
@@ -193,6 +201,10 @@ class RequestsResponse:
         """See `pdl.transport.Response.readinto`."""
         return self._strict.body.readinto(buffer)
 
+    def hurry(self, seconds: float) -> None:
+        """See `pdl.transport.Response.hurry`."""
+        self._strict.reader.hurry(seconds)
+
     def close(self) -> None:
         """See `pdl.transport.Response.close`."""
         if self._strict.body.reusable():
@@ -213,6 +225,9 @@ class RequestsTransport:
         self._settings = settings
         self._adapter = StrictAdapter(pool_connections=HOSTS_KEPT, pool_maxsize=1)
         self._adapter.public_only = settings.public_only
+        self._adapter.head_seconds = (
+            min(settings.timeout, WINDOW) if settings.min_speed else settings.timeout
+        )
         self._proxies: dict[str, dict[str, str]] = {}
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         self._verify: bool | str = settings.cacert or bundle or True

@@ -8,6 +8,7 @@ bounded: the head, the number of fields, the interim responses, a chunk-size lin
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 import time
@@ -204,6 +205,7 @@ class SocketReader:
 
     Attributes:
         deadline: `time.monotonic` value after which every read fails, or None.
+        head_seconds: in which a head, or a line between chunks, has to end once it has begun.
         cut: the connection ended without TLS saying so: anyone may have ended it.
     """
 
@@ -211,11 +213,26 @@ class SocketReader:
         self._sock = sock
         self._buffer = b""
         self.deadline = deadline
+        self.head_seconds = math.inf
         self.cut = False
 
     def pending(self) -> int:
         """Bytes received and not consumed."""
         return len(self._buffer)
+
+    def hurry(self, seconds: float) -> None:
+        """Bring the deadline forward, if it is not sooner already."""
+        soon = time.monotonic() + seconds
+        self.deadline = soon if self.deadline is None else min(self.deadline, soon)
+
+    def _until(self, end: float | None, what: str) -> float | None:
+        """When what has begun to come has to be there; a trickle keeps no lane for ever."""
+        if not self._buffer:
+            return None
+        now = time.monotonic()
+        if end is not None and now > end:
+            raise TransportError(FailureKind.STALLED, f"{what} comes too slowly", transient=True)
+        return now + self.head_seconds if end is None else end
 
     def _patience(self) -> None:
         if self.deadline is None:
@@ -267,9 +284,11 @@ class SocketReader:
         Raises:
             TransportError: longer than `limit`, or the connection ended or failed.
         """
+        latest = None
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > limit:
                 raise protocol_error(f"{what} is longer than {limit} bytes")
+            latest = self._until(latest, what)
             if not self.more():
                 raise truncated(f"the connection ended within {what}")
         if end > limit:
@@ -284,11 +303,12 @@ class SocketReader:
         Raises:
             TransportError: too long, or the connection ended or failed.
         """
-        seen = 0
+        seen, latest = 0, None
         while (match := _HEAD_END.search(self._buffer, max(0, seen - 3))) is None:
             seen = len(self._buffer)
             if seen > MAX_HEAD:
                 raise protocol_error(f"the answer's head is longer than {MAX_HEAD} bytes")
+            latest = self._until(latest, "the answer's head")
             if not self.more():
                 if seen:
                     raise truncated("the connection ended within the answer's head")
