@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from servers.row import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 FIELDS = {
     *("source", "line", "url", "final_url", "path", "outcome", "kind", "transient", "status"),
@@ -183,8 +183,20 @@ def test_a_bad_line_is_that_lines_failure(server: Server, pdl_run: Runner, tmp_p
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("--no-such-option", "x"), ("nowhere.txt",), (".",), ("urls.txt", "-j", "0")],
-    ids=["nothing", "option", "no-list", "directory", "jobs"],
+    [
+        (),
+        ("--no-such-option", "x"),
+        ("nowhere.txt",),
+        (".",),
+        ("urls.txt", "-j", "0"),
+        ("urls.txt", "--failed", "r.jsonl", "--report", "./r.jsonl"),
+        ("urls.txt", "--report", "r.json", "--report", "r.json"),
+        ("urls.txt", "--wait-lock", "nan"),
+        ("urls.txt", "--max-retry-wait", "1e10"),
+        ("urls.txt", "--timeout", "inf"),
+        ("urls.txt", "--proxy", "http://user:hunter2@h:99999"),
+    ],
+    ids=str,
 )
 def test_usage_errors_exit_2_with_a_message(pdl_run: Runner, arguments: tuple[str, ...]) -> None:
     listed(pdl_run)
@@ -192,6 +204,27 @@ def test_usage_errors_exit_2_with_a_message(pdl_run: Runner, arguments: tuple[st
     assert run.code == 2
     assert run.err
     assert "Traceback" not in run.err
+    assert "hunter2" not in run.err
+
+
+def test_a_list_that_was_not_reached_is_not_replaced_by_the_failures(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    server.on("/held", Pause(BOUND))
+    second = listed(pdl_run, server.url("/later"), name="second.txt")
+    before = second.read_text()
+    process = pdl_run.start("-", second, "--failed", second, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(server.url("/held\n").encode())
+    process.stdin.flush()
+    server.wait_for("/held")
+    process.send_signal(signal.SIGINT)
+    process.wait(BOUND)  # while the pipe is open: its list goes on
+    run = pdl_run.finish(process)
+    assert run.code == 130
+    assert second.read_text() == before
+    assert "second.txt is the list itself and was not read to its end; it is kept" in run.err
+    assert not list(tmp_path.glob("*.partial"))
 
 
 @engines
@@ -248,6 +281,61 @@ def test_a_signal_keeps_the_part_and_the_same_command_goes_on(
     assert re.fullmatch(r"bytes=[1-9]\d{4,}-", seen.header("Range") or "")
     assert seen.header("If-Range") == '"big"'
     assert there(tmp_path / "out") == {"big.bin": BIG}
+
+
+def mask_of(pid: int, name: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(rf"^{name}:\t(\w+)", status, re.MULTILINE)[0], 16)
+
+
+def has(pid: int, name: str, number: signal.Signals) -> bool:
+    return bool(mask_of(pid, name) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_before_the_run_is_one_line(
+    pdl_run: Runner, number: signal.Signals, code: int
+) -> None:
+    process = pdl_run.start("-", "--dry-run", stdin=subprocess.PIPE)
+    until(lambda: has(process.pid, "SigCgt", signal.SIGHUP), "its handlers")
+    process.send_signal(number)
+    run = pdl_run.finish(process)
+    assert (run.code, run.err) == (code, "pdl: interrupted\n")
+
+
+def test_a_signal_while_it_waits_for_the_directory_leaves_nothing(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    server.on("/held", Pause(BOUND))
+    first = pdl_run.start(server.url("/held"))
+    server.wait_for("/held")
+    second = pdl_run.start(server.url("/b"), "--wait-lock", "60", "--failed", "failed.txt")
+    until(lambda: any(tmp_path.glob("failed.txt*")), "its failure list")
+    second.send_signal(signal.SIGINT)
+    run = pdl_run.finish(second)
+    assert (run.code, run.err) == (130, "pdl: interrupted\n")
+    assert not any(tmp_path.glob("failed.txt*"))
+    first.send_signal(signal.SIGINT)
+    pdl_run.finish(first)
+
+
+def test_the_fork_server_never_dies_of_ctrl_c(server: Server, pdl_run: Runner) -> None:
+    server.on("/held", Pause(BOUND))
+    process = pdl_run.start(server.url("/held"), "--start-method", "forkserver")
+    server.wait_for("/held")
+    servers = [
+        pid
+        for pid in pdl_run.alive()
+        if b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    # blocked from its first instruction on; that it ignores the signal comes later
+    assert servers
+    assert all(has(pid, "SigBlk", signal.SIGINT) for pid in servers)
+    assert not has(process.pid, "SigBlk", signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    assert pdl_run.finish(process).code == 130
 
 
 def test_a_second_signal_ends_it_now(server: Server, pdl_run: Runner) -> None:

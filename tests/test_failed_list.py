@@ -225,6 +225,32 @@ def test_the_list_that_is_being_run_is_never_cut_short(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["failed.txt"]
 
 
+def test_a_list_of_which_no_row_came_is_kept_too(tmp_path: Path) -> None:
+    path = tmp_path / "second.txt"
+    path.write_text("http://h/1\n")
+    warnings: list[str] = []
+    failed = FailedList(str(path), warnings.append, ["first.txt", str(path)])
+    failed.record(BAD._replace(source="first.txt"), ITEM)
+    failed.finish(Summary(unread=True))
+    assert path.read_text() == "http://h/1\n"
+    assert len(warnings) == 1
+
+
+def test_the_list_on_standard_input_is_kept_too(tmp_path: Path) -> None:
+    path = tmp_path / "urls.txt"
+    path.write_text("http://h/1\n")
+    saved = os.dup(0)
+    with path.open("rb") as file:
+        os.dup2(file.fileno(), 0)
+    try:
+        failed = FailedList(str(path), lambda _: None, ["-"])
+        failed.finish(Summary(unread=True))
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+    assert path.read_text() == "http://h/1\n"
+
+
 def test_a_path_that_can_be_no_file_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it is a directory"):
         FailedList(str(tmp_path), stop)

@@ -10,9 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.cli import command
-from pdl.options import Allowance, Header, Size, Statuses
+from pdl.errors import UsageError
+from pdl.options import Allowance, Header, ProxyUrl, Seconds, Size, Statuses
+from pdl.settings import (
+    FileSettings,
+    HttpSettings,
+    RetrySettings,
+    Settings,
+    StopSettings,
+    check,
+)
 
-KINDS: list[Any] = [Size(), Header(), Statuses(), Allowance()]
+KINDS: list[Any] = [Size(), Header(), Statuses(), Allowance(), Seconds(), ProxyUrl()]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +109,14 @@ def test_what_is_no_allowance(text: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_what_was_converted_stays(kind: Any) -> None:  # noqa: ANN401
-    text = {"size": "5K", "header": "A: b", "list": "429", "N|P%": "3%"}[kind.name]
+    text = {
+        "size": "5K",
+        "header": "A: b",
+        "list": "429",
+        "N|P%": "3%",
+        "seconds": "5",
+        "url": "h:1",
+    }[kind.name]
     once = kind.convert(text, None, None)
     assert kind.convert(once, None, None) == once
 
@@ -126,3 +142,48 @@ def test_the_help_has_its_options_under_headings_in_order() -> None:
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.opts[-1] in text
+
+
+# --- times and proxies, on the command line and from Python ---
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "-1", "0", "1e308", "1e10", "1000001"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a number of seconds above 0 and up to"):
+        Seconds().convert(text, None, None)
+    value = float(text)
+    for settings in (
+        Settings(http=HttpSettings(timeout=value)),
+        Settings(http=HttpSettings(connect_timeout=value)),
+        Settings(files=FileSettings(max_time=value)),
+        Settings(stop=StopSettings(deadline=value)),
+        Settings(retry=RetrySettings(wait=value or -1)),
+        Settings(retry=RetrySettings(max_wait=value or -1)),
+    ):
+        with pytest.raises(UsageError, match="is not a number of seconds"):
+            check(settings)
+
+
+def test_times() -> None:
+    assert Seconds(zero=True).convert("0", None, None) == 0
+    assert Seconds().convert("1e6", None, None) == 1e6
+    check(Settings(retry=RetrySettings(wait=0, max_wait=0)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://", "http://u:hunter2@h:99999", "http://u:hunter2@", "u:hunter2@h:x", "socks5://h:1"],
+)
+def test_what_is_no_proxy(url: str) -> None:
+    with pytest.raises(click.BadParameter) as caught:
+        ProxyUrl().convert(url, None, None)
+    assert "hunter2" not in caught.value.message
+    with pytest.raises(UsageError) as raised:
+        check(Settings(http=HttpSettings(proxy=url)))
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["http://u:p@h:3128", "https://h", "127.0.0.1:3128", "u:p@[::1]:1"])
+def test_proxies(url: str) -> None:
+    assert ProxyUrl().convert(url, None, None) == url
+    check(Settings(http=HttpSettings(proxy=url)))

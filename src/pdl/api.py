@@ -17,7 +17,7 @@ from pdl.plan import Planner
 from pdl.redirect import BadField, check_fields
 from pdl.retry import RetryPolicy
 from pdl.schedule import Schedule
-from pdl.settings import Settings
+from pdl.settings import Settings, check
 from pdl.sources.feed import Feed
 from pdl.state import Memory
 from pdl.workspace import Workspace
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pdl.pool import Pool
     from pdl.progress import Display
     from pdl.reports import Reporter
-    from pdl.settings import HttpSettings
 
 Event = Result | Retrying
 """What an event callback is given: a line's outcome, or an attempt that is to be made again."""
@@ -160,7 +159,9 @@ def _signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _check(http: HttpSettings) -> None:
+def _check(settings: Settings) -> None:
+    check(settings)
+    http = settings.http
     try:
         check_fields((*http.headers, ("User-Agent", http.user_agent)))
     except BadField as exc:
@@ -175,7 +176,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         LockedError: another run holds the directory.
         UsageError: a setting is wrong.
     """
-    _check(settings.http)
+    _check(settings)
     workspace = Workspace(settings.files.directory, wait_lock)
     try:
         memory = Memory(workspace.state, outputs.warn)
@@ -194,10 +195,10 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             )
             engine = Engine(parts, settings.stop, stop)
             summary = engine.run()
-        memory.save()
-        if not summary.failed and not summary.left and not summary.unread:
-            workspace.clear_parts()
-        outputs.finish(summary)
+            memory.save()
+            if not summary.failed and not summary.left and not summary.unread:
+                workspace.clear_parts()
+            outputs.finish(summary)
         return Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
     finally:
         workspace.close()

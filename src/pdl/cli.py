@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,17 @@ import click
 
 from pdl._version import __version__
 from pdl.errors import ExitCode, MachineError, PdlError
-from pdl.options import Allowance, BaseUrl, GroupedCommand, Header, Size, Statuses, grouped
+from pdl.options import (
+    Allowance,
+    BaseUrl,
+    GroupedCommand,
+    Header,
+    ProxyUrl,
+    Seconds,
+    Size,
+    Statuses,
+    grouped,
+)
 from pdl.settings import (
     RETRY_STATUSES,
     FileSettings,
@@ -38,8 +49,8 @@ http = grouped("HTTP")
 seeing = grouped("Seeing")
 running = grouped("Running")
 
-SECONDS = click.FloatRange(min=0)
-POSITIVE = click.FloatRange(min=0, min_open=True)
+SECONDS = Seconds(zero=True)
+POSITIVE = Seconds()
 STDIN = 0
 COUNT = click.IntRange(min=1)
 
@@ -128,7 +139,9 @@ COUNT = click.IntRange(min=1)
     help="Sent to listed origins only.  [repeatable]",
 )
 @http("-A", "--user-agent", metavar="TEXT", help="The User-Agent.")
-@http("--proxy", metavar="URL", help="Proxy for everything.  [from the environment]")
+@http(
+    "--proxy", type=ProxyUrl(), metavar="URL", help="Proxy for everything.  [from the environment]"
+)
 @http("--cacert", type=click.Path(exists=True, dir_okay=False), help="Trusted certificates, PEM.")
 @http("--cert", type=click.Path(exists=True, dir_okay=False), help="Client certificate, PEM.")
 @http("--key", type=click.Path(exists=True, dir_okay=False), help="Its key, PEM.")
@@ -240,9 +253,10 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     from pdl.progress import make_display  # noqa: PLC0415
     from pdl.reports.console import ConsoleReport  # noqa: PLC0415
     from pdl.reports.failed import FailedList  # noqa: PLC0415
-    from pdl.reports.rows import open_report  # noqa: PLC0415
+    from pdl.reports.rows import check_distinct, open_report  # noqa: PLC0415
     from pdl.sources.feed import open_sources  # noqa: PLC0415
 
+    _unwind_on_signals()
     display = make_display(
         given["progress"], sys.stderr, quiet=given["quiet"], verbose=given["verbose"]
     )
@@ -251,17 +265,29 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
             "certificates are not checked (--insecure): anyone may have sent these files"
         )
     feed = open_sources(given["sources"], STDIN, display.notice, settings=settings.input)
+    lists = [*filter(None, (given["failed"],)), *given["reports"]]
+    check_distinct(lists)
     reporters: list[Any] = [open_report(path, display.notice) for path in given["reports"]]
-    lists = list(given["reports"])
     if given["failed"]:
-        reporters.append(FailedList(given["failed"], display.notice))
-        lists.insert(0, given["failed"])
+        reporters.append(FailedList(given["failed"], display.notice, given["sources"]))
     reporters.append(ConsoleReport(sys.stderr, quiet=given["quiet"], lists=lists))
     try:
         report = run(settings, feed, Outputs(reporters, display), given["wait_lock"])
     finally:
         feed.close()
     return exit_code(report, given)
+
+
+def _unwind_on_signals() -> None:
+    """What ends the process before or after the run itself leaves no half-made file behind."""
+
+    def unwind(number: int, _frame: object) -> None:
+        complain_text("interrupted")
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, unwind)
 
 
 def exit_code(report: Report, given: dict[str, Any]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pdl.settings import proxy_fault, time_fault
 from pdl.urls import InvalidUrl, mask, parse
 
 if TYPE_CHECKING:
@@ -72,6 +73,25 @@ class Size(Kind):
         return int(float(number) * 1024 ** _POWERS[suffix.upper()])
 
 
+class Seconds(Kind):
+    """A time that the system's timers can wait for."""
+
+    name = "seconds"
+
+    def __init__(self, *, zero: bool = False) -> None:
+        self._zero = zero
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ANN401 - click's
+        """Called by click."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if fault := time_fault(seconds, zero=self._zero):
+            self.fail(f"{value!r} {fault}", param, ctx)
+        return seconds
+
+
 class Header(Kind):
     """A header field, ``Name: value``; several in a variable are on lines of their own."""
 
@@ -132,4 +152,16 @@ class BaseUrl(Kind):
             parse(str(value))
         except InvalidUrl as error:
             self.fail(f"{mask(str(value))!r} {error}", param, ctx)
+        return str(value)
+
+
+class ProxyUrl(Kind):
+    """An http or https URL of a proxy; its password is never shown."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click."""
+        if value and (fault := proxy_fault(str(value))):
+            self.fail(f"the URL {fault}", param, ctx)
         return str(value)

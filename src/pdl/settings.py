@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pdl._version import __version__
+from pdl.errors import UsageError
 from pdl.model import Headers  # noqa: TC001 - dataclass fields are resolved at run time
+from pdl.urls import InvalidUrl, parse
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses worth another try (RFC 9110 section 15, RFC 6585, RFC 8470)."""
+
+MAX_SECONDS = 1_000_000
+"""The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
 IfExists = Literal["skip", "overwrite", "fail"]
 OnCollision = Literal["hash", "fail"]
@@ -182,3 +187,42 @@ class Settings:
     naming: NamingSettings = field(default_factory=NamingSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     stop: StopSettings = field(default_factory=StopSettings)
+
+
+def check(settings: Settings) -> None:
+    """See to it that the run can do what its settings say.
+
+    Raises:
+        UsageError: a time is out of range, or the proxy is no URL.
+    """
+    http, retry = settings.http, settings.retry
+    times = {
+        "connect_timeout": (http.connect_timeout, False),
+        "timeout": (http.timeout, False),
+        "wait": (retry.wait, True),
+        "max_wait": (retry.max_wait, True),
+        "max_time": (settings.files.max_time, False),
+        "deadline": (settings.stop.deadline, False),
+    }
+    for name, (value, zero) in times.items():
+        if value is not None and (fault := time_fault(value, zero=zero)):
+            raise UsageError(f"{name}: {value!r} {fault}")
+    if http.proxy and (fault := proxy_fault(http.proxy)):
+        raise UsageError(f"the proxy's URL {fault}")
+
+
+def time_fault(seconds: float, *, zero: bool) -> str:
+    """Why this can be no time limit, empty if it can; nan never can."""
+    if 0 < seconds <= MAX_SECONDS or (zero and seconds == 0):
+        return ""
+    least = "from 0" if zero else "above 0 and"
+    return f"is not a number of seconds {least} up to {MAX_SECONDS}"
+
+
+def proxy_fault(url: str) -> str:
+    """Why this can be no proxy, empty if it can; shows no part of it that may be secret."""
+    try:
+        parse(url if "://" in url else f"http://{url}")  # host:port alone is http
+    except InvalidUrl as error:
+        return str(error)
+    return ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from multiprocessing import forkserver
+import signal
+from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
 
 from pdl.pool import handles
@@ -26,4 +27,10 @@ def prepare(settings: PoolSettings) -> None:
     handles.ensure(*settings.split())
     if settings.method() == "forkserver":
         multiprocessing.set_forkserver_preload(list(PRELOAD))
-        forkserver.ensure_running()
+        resource_tracker.ensure_running()  # first, because it unblocks SIGINT
+        # Ctrl-C reaches the fork server too, which ignores it only once it has imported
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

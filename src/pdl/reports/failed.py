@@ -18,9 +18,10 @@ from pdl.sources.lines import MAX_LINE
 from pdl.urls import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _OWNER_ONLY = 0o600
+_STDIN = 0
 
 
 class FailedList:
@@ -29,16 +30,17 @@ class FailedList:
     Args:
         path: the list's name.
         warn: told once if the list cannot be written to its end.
+        sources: the lists that are run, as the command line names them.
 
     Raises:
         UsageError: the path can be no file.
         MachineError: the file cannot be made.
     """
 
-    def __init__(self, path: str, warn: Warn = warn_on_stderr) -> None:
+    def __init__(self, path: str, warn: Warn = warn_on_stderr, sources: Iterable[str] = ()) -> None:
         self._path = path
         self._warn = warn
-        self._sources: set[str] = set()
+        self._sources = set(sources)
         self._count = 0
         self._sink = FileSink(path, warn, mode=_OWNER_ONLY)
         self._sink.write("# What failed, as a list: give this file to pdl to try just these.\n")
@@ -64,7 +66,8 @@ class FailedList:
 
     def _is_target(self, source: str) -> bool:
         try:
-            return os.path.samefile(source, self._path)  # noqa: PTH121 - a name, not always a path
+            given = os.fstat(_STDIN) if source == "-" else os.stat(source)  # noqa: PTH116
+            return os.path.samestat(given, os.stat(self._path))  # noqa: PTH116 - not always paths
         except (OSError, ValueError):
             return False
 

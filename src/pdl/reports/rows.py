@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -13,10 +14,28 @@ from pdl.reports.target import FileSink, StreamSink, Warn, warn_on_stderr
 from pdl.urls import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pdl.reports import Reporter
 
 _STDOUT = frozenset({"-", "/dev/stdout"})
 _KNOWN = ".jsonl .json"
+
+
+def check_distinct(paths: Iterable[str]) -> None:
+    """See to it that no report replaces another.
+
+    Raises:
+        UsageError: two of the paths are one file.
+    """
+    seen = set()
+    for path in paths:
+        real = os.path.realpath("/dev/stdout" if path in _STDOUT else path)
+        if real in seen:
+            raise UsageError(
+                f"{printable(path)} is given for two reports", "give each a file of its own"
+            )
+        seen.add(real)
 
 
 def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
