@@ -187,10 +187,22 @@ def test_no_name_for_the_boot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         "{}",
         '{"etag": 1, "modified": null, "coding": null, "total": 5, "synced": 0, "boot": ""}',
         '{"etag": null, "modified": null, "coding": null, "total": 5, "synced": 0, "boot": ""}',
-        '{"etag": "\\"1\\"", "modified": null, "coding": null, "total": "5", "synced": 0, "boot": ""}',
-        '{"etag": "\\"1\\"", "modified": null, "coding": null, "total": 5, "synced": "x", "boot": ""}',
-        '{"etag": "\\"1\\"", "modified": null, "coding": null, "total": 5, "synced": Infinity, "boot": ""}',
-        '{"etag": "\\"1\\"", "modified": null, "coding": null, "total": 100, "synced": -7, "boot": "other"}',
+        (
+            '{"etag": "\\"1\\"", "modified": null, "coding": null, '
+            '"total": "5", "synced": 0, "boot": ""}'
+        ),
+        (
+            '{"etag": "\\"1\\"", "modified": null, "coding": null, '
+            '"total": 5, "synced": "x", "boot": ""}'
+        ),
+        (
+            '{"etag": "\\"1\\"", "modified": null, "coding": null, '
+            '"total": 5, "synced": Infinity, "boot": ""}'
+        ),
+        (
+            '{"etag": "\\"1\\"", "modified": null, "coding": null, '
+            '"total": 100, "synced": -7, "boot": "other"}'
+        ),
     ],
 )
 def test_a_broken_note_is_none(place: Path, text: str) -> None:
