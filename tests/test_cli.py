@@ -500,6 +500,20 @@ def test_a_digest_on_a_later_line_of_the_same_url_is_checked(
     assert (tmp_path / "twice.bin").read_bytes() == b"hello"
 
 
+def test_no_download_gets_the_name_of_the_runs_own_files(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    for name in ("/r.jsonl", "/failed.txt", "/urls.txt"):
+        server.on(name, File(b"from the server"))
+    listed(pdl_run, *(server.url(name) for name in ("/r.jsonl", "/failed.txt", "/urls.txt")))
+    run = pdl_run("urls.txt", "--report", "r.jsonl", "--failed", "failed.txt")
+    assert run.code == 0
+    paths = [str(row["path"]) for row in rows(tmp_path / "r.jsonl")]
+    assert len(paths) == 3
+    assert not set(paths) & {"r.jsonl", "failed.txt", "urls.txt"}
+    assert {(tmp_path / path).read_bytes() for path in paths} == {b"from the server"}
+
+
 def test_names_by_template_and_tree(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     url = server.on("/x/y.txt", File(b"a"))
     assert pdl_run(url, "-d", "one", "--name", "{n}-{stem}{ext}").code == 0

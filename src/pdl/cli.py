@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +37,8 @@ from pdl.settings import (
 from pdl.terminal import Out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdl.api import Report
     from pdl.model import Summary
 
@@ -267,6 +270,8 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     feed = open_sources(given["sources"], STDIN, display.notice, settings=settings.input)
     lists = [*filter(None, (given["failed"],)), *given["reports"]]
     check_distinct(lists)
+    own = own_paths([*lists, *given["sources"]], settings.files.directory)
+    settings = replace(settings, naming=replace(settings.naming, reserved=own))
     reporters: list[Any] = [open_report(path, display.notice) for path in given["reports"]]
     if given["failed"]:
         reporters.append(FailedList(given["failed"], display.notice, given["sources"]))
@@ -276,6 +281,13 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     finally:
         feed.close()
     return exit_code(report, given)
+
+
+def own_paths(files: Sequence[str], directory: str) -> tuple[str, ...]:
+    """Those of the run's own files that are in the output directory, relative to it."""
+    home = os.path.realpath(directory)
+    real = [os.path.realpath(path) for path in files if path != "-" and "://" not in path]
+    return tuple(path[len(home) + 1 :] for path in real if path.startswith(f"{home}{os.sep}"))
 
 
 def _unwind_on_signals() -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from pdl.settings import FileSettings, NamingSettings
 
+_OURS = 2
+"""Stands for a URL's key where a path is the run's own; the chance that a URL has it is nil."""
+
 
 class Planner:
     """Plans one line after the other; remembers which name each URL got.
@@ -42,6 +45,8 @@ class Planner:
         self._namer = Namer(naming)
         self._on_pairing = on_pairing
         self._names = Names()
+        for path in naming.reserved:
+            self._names.claim(SafePath(path), _OURS)
         self._fetched = Table()
         self._pending: dict[tuple[int, str], Job] = {}
         self._ids = itertools.count()

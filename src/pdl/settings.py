@@ -123,11 +123,14 @@ class NamingSettings:
         template: as ``{n}-{name}``; None is ``{name}``.
         tree: put files under ``host/path``.
         on_collision: what happens when two URLs want one name.
+        reserved: paths relative to the output directory that no download may have: of the run's
+            own lists and reports.
     """
 
     template: str | None = None
     tree: bool = False
     on_collision: OnCollision = "hash"
+    reserved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
