@@ -472,7 +472,9 @@ def test_a_client_certificate_is_shown_to_who_wants_one(
         without = row_of(url, tmp_path, tls_settings(authority))
         settings = tls_settings(authority, cert=str(mine.cert), key=str(mine.key))
         with_it = row_of(url, tmp_path, settings)
-    assert (without.kind, with_it.kind) == ("tls", None)
+    # in TLS 1.3 the refusal comes after the handshake; a reset may overtake it on the wire
+    assert without.kind in {"tls", "reset"}
+    assert with_it.kind is None
 
 
 def test_an_end_without_goodbye_is_no_end(
