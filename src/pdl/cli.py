@@ -198,24 +198,9 @@ def command(**given: Any) -> None:  # noqa: ANN401 - click's
 
 def settings_of(given: dict[str, Any]) -> Settings:
     """What the options say, as settings."""
-    agent = {"user_agent": given["user_agent"]} if given["user_agent"] else {}
     return Settings(
         input=InputSettings(given["format"], given["base_url"]),
-        http=HttpSettings(
-            headers=given["headers"],
-            proxy=given["proxy"],
-            cacert=given["cacert"],
-            cert=given["cert"],
-            key=given["key"],
-            insecure=given["insecure"],
-            connect_timeout=given["connect_timeout"],
-            timeout=given["timeout"],
-            max_redirects=given["max_redirects"],
-            https_only=given["https_only"],
-            public_only=given["public_only"],
-            min_speed=given["min_speed"],
-            **agent,
-        ),
+        http=_http_settings(given),
         retry=RetrySettings(
             retries=given["retries"],
             wait=given["retry_wait"],
@@ -241,6 +226,25 @@ def settings_of(given: dict[str, Any]) -> Settings:
             given["deadline"],
             given["per_host"],
         ),
+    )
+
+
+def _http_settings(given: dict[str, Any]) -> HttpSettings:
+    agent = {"user_agent": given["user_agent"]} if given["user_agent"] else {}
+    return HttpSettings(
+        headers=given["headers"],
+        proxy=given["proxy"],
+        cacert=given["cacert"],
+        cert=given["cert"],
+        key=given["key"],
+        insecure=given["insecure"],
+        connect_timeout=given["connect_timeout"],
+        timeout=given["timeout"],
+        max_redirects=given["max_redirects"],
+        https_only=given["https_only"],
+        public_only=given["public_only"],
+        min_speed=given["min_speed"],
+        **agent,
     )
 
 
