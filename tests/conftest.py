@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -94,3 +95,17 @@ def no_leftovers(pdl_run: Runner) -> Iterator[None]:
     yield
     left = pdl_run.leftovers()
     assert not left, f"still running: {left}"
+
+
+def pytest_configure() -> None:
+    """Take up signals that whoever started the tests ignores, as a shell does for ``&``.
+
+    What the tests start would inherit it, and pdl leaves an ignored signal ignored (nohup).
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
