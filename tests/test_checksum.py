@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.checksum import BadChecksum, Verifier, parse_checksum
+from pdl.checksum import BadChecksum, Verifier, decoded, parse_checksum
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 SHA256 = hashlib.sha256(b"").hexdigest()
 SHA3 = hashlib.sha3_256(b"").hexdigest()
 BLAKE = hashlib.blake2b(b"").hexdigest()
+
+
+def base64_of(name: str, data: bytes = b"") -> str:
+    return base64.b64encode(hashlib.new(name, data).digest()).decode()
+
+
+INTEGRITY = {name: f"{name}-{base64_of(name)}" for name in ("sha1", "sha256", "sha384", "sha512")}
+OTHER = f"sha512-{base64_of('sha512', b'other')}"
+FF = base64.urlsafe_b64encode(b"\xff" * 32).decode()
 
 
 @pytest.mark.parametrize(
@@ -30,6 +41,18 @@ BLAKE = hashlib.blake2b(b"").hexdigest()
         (f"sha3-256:{SHA3}", f"sha3_256:{SHA3}"),
         (f"SHA3_256:{SHA3}", f"sha3_256:{SHA3}"),
         (f"blake2b:{BLAKE}", f"blake2b:{BLAKE}"),
+        *((text, f"{name}:{hashlib.new(name).hexdigest()}") for name, text in INTEGRITY.items()),
+        (f" {INTEGRITY['sha256']}?type=x ", f"sha256:{SHA256}"),
+        (" ".join(INTEGRITY.values()), f"sha512:{hashlib.sha512().hexdigest()}"),
+        (f"{INTEGRITY['sha512']}\n{INTEGRITY['sha256']}", f"sha512:{hashlib.sha512().hexdigest()}"),
+        (f"sha999-YQ== {INTEGRITY['sha256']}", f"sha256:{SHA256}"),
+        (f"{INTEGRITY['sha512']} {INTEGRITY['sha512']}", f"sha512:{hashlib.sha512().hexdigest()}"),
+        (f"sha256-{FF}", f"sha256:{'ff' * 32}"),
+        (f"sha256-{FF.rstrip('=')}", f"sha256:{'ff' * 32}"),
+        (f"sha-256:{base64_of('sha256')}", f"sha256:{SHA256}"),
+        (f"sha256={base64_of('sha256')}", f"sha256:{SHA256}"),
+        (f"md5:{base64_of('md5')}", f"md5:{MD5}"),
+        (f"blake2b:{base64_of('blake2b')}", f"blake2b:{BLAKE}"),
         *((f"sha{n}:{'a' * (n // 4)}", f"sha{n}:{'a' * (n // 4)}") for n in (224, 384, 512)),
     ],
 )
@@ -51,6 +74,14 @@ def test_forms(text: str, expected: str) -> None:
         (f"sha256:{SHA256[:-1]}", "sha256 has 64 hex digits, not 63"),
         (f"sha256:{SHA256}0", "sha256 has 64 hex digits, not 65"),
         (f"sha1:{MD5}", "sha1 has 40 hex digits, not 32"),
+        (f"sha256:{'a' * 43}", "sha256 has 64 hex digits, not 43"),
+        (f"sha256-{SHA256}", "sha256 has 32 bytes in base64"),
+        (f"{INTEGRITY['sha512']} sha512-YQ==", "sha512 has 64 bytes in base64"),
+        (f"{INTEGRITY['sha512']} {OTHER}", "several sha512 digests"),
+        (f"{INTEGRITY['sha512']} more", "not of the form"),
+        ("sha999-YQ==", "no digest algorithm that is known"),
+        (f"sha256:{base64_of('md5')}", "not of the form"),
+        (f"sha256:{base64_of('sha256')}=", "not of the form"),
         ("crc32:00000000", "unknown digest algorithm 'crc32'"),
         ("shake-128:00", "shake_128 has no fixed length"),
         ("__class__:00", "unknown digest algorithm"),
@@ -84,3 +115,19 @@ def test_bytes_are_held_against_it(name: str) -> None:
     verifier.update(memoryview(b"!"))
     assert not verifier.agrees()
     assert verifier.actual() != expected
+
+
+def test_a_crc_too() -> None:
+    verifier = Verifier(f"crc32:{zlib.crc32(b'some bytes'):08x}")
+    verifier.update(memoryview(b"some "))
+    verifier.update(memoryview(b"bytes"))
+    assert verifier.agrees()
+
+
+@given(st.binary(min_size=1, max_size=64), st.booleans(), st.booleans())
+def test_base64_of_either_alphabet(data: bytes, padded: bool, url: bool) -> None:
+    text = (base64.urlsafe_b64encode if url else base64.b64encode)(data).decode()
+    text = text if padded else text.rstrip("=")
+    assert decoded(text, len(data)) == data
+    assert decoded(text, len(data) + 1) is None
+    assert decoded(text + "===", len(data)) is None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,7 +16,7 @@ import pytest
 
 from pdl import fetch
 from pdl.fetch import Fetcher
-from pdl.model import Answer, FailureKind, SafePath, Task
+from pdl.model import Answer, FailureKind, Pieces, SafePath, Task
 from pdl.partfile import Part
 from pdl.pool.inline import InlineMeter
 from pdl.resume import Validator
@@ -23,7 +25,7 @@ from pdl.transport import TransportError, requests_
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from pdl.transport.wire import SocketReader
-from servers.behaviours import Pause, Raw, Then, head
+from servers.behaviours import Close, Pause, Raw, Then, head
 from servers.files import File
 from servers.row import BODY, ETAG, HALF, OTHER
 
@@ -39,7 +41,7 @@ TRANSPORTS = pytest.mark.parametrize("make", [RequestsTransport, KeepaliveTransp
 WARM = pytest.mark.parametrize("warm", [False, True], ids=["first", "kept"])
 
 
-def attempt(lane: Fetcher, url: str, **more: str) -> Answer:
+def attempt(lane: Fetcher, url: str, **more: str | Pieces) -> Answer:
     task = Task(1, url, SafePath("file.bin"), "1.part", **more)  # type: ignore[arg-type]
     return lane(task, InlineMeter())
 
@@ -186,3 +188,182 @@ def test_what_has_begun_has_to_end(read: Callable[[SocketReader], bytes]) -> Non
         with pytest.raises(TransportError) as caught:
             read(reader)
         assert caught.value.kind is FailureKind.STALLED
+
+
+# --- digests that the server declares ---
+
+
+def base64_of(name: str, data: bytes) -> str:
+    return base64.b64encode(hashlib.new(name, data).digest()).decode()
+
+
+def test_what_the_server_declares_is_checked(lane_of: LaneOf, server: Server, place: Path) -> None:
+    url = server.on("/a.bin", File(BODY, headers=(("Content-MD5", base64_of("md5", BODY)),)))
+    answer = attempt(lane_of(KeepaliveTransport), url)
+    assert answer.word == "success"
+    assert answer.checksum == f"md5:{hashlib.md5(BODY).hexdigest()}"
+    assert answer.message == "digest as declared by the server (Content-MD5)"
+    assert (place / "file.bin").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_the_server_declares_may_be_right_next_time(
+    lane_of: LaneOf, server: Server, place: Path, resumed: bool
+) -> None:
+    if resumed:
+        leave_part(place, BODY[:HALF])
+    fields = (("Repr-Digest", f"sha-256=:{base64_of('sha256', OTHER)}:"),)
+    url = server.on("/a.bin", File(BODY, etag=ETAG, headers=fields))
+    answer = attempt(lane_of(KeepaliveTransport), url)
+    assert answer.word == "fail"
+    assert (answer.kind, answer.transient) == (FailureKind.CHECKSUM, True)
+    assert answer.message == (
+        f"the server declared {sha256(OTHER)} (Repr-Digest), the bytes have {sha256(BODY)}"
+    )
+    assert len(server.requests()) == 1 + resumed
+    assert [path.name for path in place.rglob("*")] == [".pdl"]
+
+
+def test_a_digest_of_a_range_is_not_one_of_the_file(
+    lane_of: LaneOf, server: Server, place: Path
+) -> None:
+    leave_part(place, BODY[:HALF])
+    digest = f"sha-256=:{base64_of('sha256', BODY[HALF:])}:"
+    url = server.on("/a.bin", File(BODY, etag=ETAG, headers=(("Content-Digest", digest),)))
+    answer = attempt(lane_of(KeepaliveTransport), url)
+    assert answer.word == "success"
+    assert (answer.resumed_from, answer.checksum) == (HALF, None)
+
+
+@pytest.mark.parametrize(
+    ("listed", "declares", "transient", "said"),
+    [
+        (OTHER, BODY, False, "; the server declares the former"),
+        (OTHER, OTHER, True, f"; the server declared {sha256(OTHER)}"),
+        (BODY, OTHER, None, ""),
+    ],
+)
+def test_the_list_rules_and_the_server_tells_whose_fault_it_is(
+    lane_of: LaneOf,
+    server: Server,
+    listed: bytes,
+    declares: bytes,
+    transient: bool | None,
+    said: str,
+) -> None:
+    fields = (("Repr-Digest", f"sha-256=:{base64_of('sha256', declares)}:"),)
+    url = server.on("/a.bin", File(BODY, headers=fields))
+    answer = attempt(lane_of(KeepaliveTransport), url, checksum=sha256(listed))
+    if answer.word == "success":
+        assert (transient, answer.checksum, answer.message) == (None, sha256(BODY), "")
+    else:
+        expected = sha256(OTHER).removeprefix("sha256:")
+        message = f"the digest is {sha256(BODY)}, expected {expected}{said}"
+        assert (answer.transient, answer.message) == (transient, message)
+
+
+# --- pieces ---
+
+
+def pieces_of(data: bytes, length: int) -> Pieces:
+    parts = [data[at : at + length] for at in range(0, len(data), length)]
+    return Pieces("sha1", length, b"".join(hashlib.sha1(part).digest() for part in parts))
+
+
+def test_pieces_that_all_match_are_a_proof(lane_of: LaneOf, server: Server, place: Path) -> None:
+    url = server.on("/a.bin", File(BODY))
+    answer = attempt(lane_of(KeepaliveTransport), url, pieces=pieces_of(BODY, 1000))
+    assert (answer.word, answer.size) == ("success", len(BODY))
+    assert answer.word == "success"
+    assert answer.checksum == "pieces:sha1"
+
+
+def test_a_wrong_piece_leaves_those_before_it(lane_of: LaneOf, server: Server, place: Path) -> None:
+    pieces = pieces_of(BODY, 1000)
+    spoilt = BODY[:2500] + b"\0" + BODY[2501:]
+    lane = lane_of(KeepaliveTransport)
+    answer = attempt(lane, server.on("/a.bin", File(spoilt, etag=ETAG)), pieces=pieces)
+    assert answer.word == "fail"
+    assert (answer.kind, answer.transient) == (FailureKind.CHECKSUM, True)
+    assert answer.message.startswith(f"piece 3 of {-(-len(BODY) // 1000)} has sha1:")
+    assert (place / ".pdl" / "1.part").read_bytes() == BODY[:2000]
+    assert not (place / "file.bin").exists()
+    answer = attempt(lane, server.on("/a.bin", File(BODY, etag=ETAG)), pieces=pieces)
+    assert answer.word == "success"
+    assert (answer.resumed_from, answer.received) == (2000, len(BODY) - 2000)
+    assert (place / "file.bin").read_bytes() == BODY
+
+
+def test_a_wrong_piece_of_an_old_part_starts_again(
+    lane_of: LaneOf, server: Server, place: Path
+) -> None:
+    leave_part(place, OTHER[:HALF])
+    url = server.on("/a.bin", File(BODY, etag=ETAG))
+    answer = attempt(lane_of(KeepaliveTransport), url, pieces=pieces_of(BODY, 1000))
+    assert answer.word == "success"
+    assert answer.resumed_from == 0
+    assert (place / "file.bin").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("length", [len(BODY) - 1000, len(BODY) + 1000])
+def test_pieces_of_another_size(lane_of: LaneOf, server: Server, place: Path, length: int) -> None:
+    pieces = pieces_of((BODY * 2)[:length], 1000)
+    url = server.on("/a.bin", File(BODY, etag=ETAG))
+    answer = attempt(lane_of(KeepaliveTransport), url, pieces=pieces)
+    assert answer.word == "fail"
+    assert answer.kind is FailureKind.CHECKSUM
+    assert [path.name for path in place.rglob("*")] == [".pdl"]
+
+
+# --- large files: digested beside the transfer ---
+
+LARGE = bytes(range(251)) * 20_000  # no multiple of any buffer
+
+
+@pytest.mark.parametrize("resumed", [0, 3_000_000])
+def test_a_large_file_is_digested_by_a_thread_that_ends(
+    lane_of: LaneOf, server: Server, place: Path, resumed: int
+) -> None:
+    if resumed:
+        part = Part(str(place), "1.part")
+        part.start()
+        part.versioned(Validator(ETAG), len(LARGE))
+        part.write(memoryview(LARGE)[:resumed])
+        part.leave(keep=True)
+    url = server.on("/a.bin", File(LARGE, etag=ETAG))
+    lane = lane_of(KeepaliveTransport)
+    before = threading.active_count()
+    answer = attempt(lane, url, checksum=sha256(LARGE))
+    assert answer.word == "success"
+    assert (answer.resumed_from, answer.checksum) == (resumed, sha256(LARGE))
+    assert (place / "file.bin").read_bytes() == LARGE
+    wrong = attempt(lane, url, checksum=sha256(LARGE + b"x"))
+    assert wrong.word == "fail"
+    assert wrong.message.startswith(f"the digest is {sha256(LARGE)}, expected ")
+    assert not [each for each in threading.enumerate() if each.name.startswith("digest")]
+    assert threading.active_count() <= before + 2  # the server's own
+
+
+def test_a_large_file_that_breaks_off_leaves_no_thread(
+    lane_of: LaneOf, server: Server, place: Path
+) -> None:
+    fields = (("Content-Length", str(len(LARGE))), ("ETag", ETAG))
+    cut = Then(Raw(head(200, fields) + LARGE[:4_000_000]), Close())
+    url = server.on("/a.bin", cut)
+    answer = attempt(lane_of(KeepaliveTransport), url, checksum=sha256(LARGE))
+    assert answer.word == "fail"
+    assert answer.kind is FailureKind.TRUNCATED
+    assert (place / ".pdl" / "1.part").read_bytes() == LARGE[:4_000_000]
+    assert not [each for each in threading.enumerate() if each.name.startswith("digest")]
+
+
+def test_a_wrong_piece_of_a_large_file_ends_it_early(
+    lane_of: LaneOf, server: Server, place: Path
+) -> None:
+    pieces = pieces_of(LARGE, 256 * 1024)
+    spoilt = LARGE[:2_000_000] + b"\xff" + LARGE[2_000_001:]
+    url = server.on("/a.bin", File(spoilt, etag=ETAG))
+    answer = attempt(lane_of(KeepaliveTransport), url, pieces=pieces, checksum=sha256(LARGE))
+    assert answer.word == "fail"
+    assert answer.message.startswith("piece 8 of 20 ")
+    assert (place / ".pdl" / "1.part").read_bytes() == LARGE[: 7 * 256 * 1024]

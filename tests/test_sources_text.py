@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHA = hashlib.sha256(b"").hexdigest()
+SHA_BASE64 = base64.b64encode(bytes.fromhex(SHA)).decode()
 MD5 = hashlib.md5(b"").hexdigest()
 
 
@@ -63,8 +65,12 @@ def test_lines(text: str, items: list[Item]) -> None:
         (f"sha256={SHA}", f"sha256:{SHA}"),
         (f"SHA-256={SHA.upper()}&x", f"sha256:{SHA}"),
         (f"egg=x&md5={MD5}", f"md5:{MD5}"),
+        (f"sha256-{SHA_BASE64}", f"sha256:{SHA}"),
+        (f"a&sha256-{SHA_BASE64.rstrip('=')}&b", f"sha256:{SHA}"),
+        (f"sha256={SHA_BASE64}", f"sha256:{SHA}"),
         ("part", None),
         ("sha256", None),
+        ("sha256-checksums", None),
     ],
 )
 def test_a_fragment_may_be_a_digest(fragment: str, checksum: str | None) -> None:

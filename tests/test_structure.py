@@ -16,14 +16,14 @@ SOURCE = Path(pdl.__file__).parent
 
 LAYERS: list[set[str]] = [
     {"_version", "model", "errors"},
-    {"urls", "checksum", "settings", "terminal", "render", "gauge"},
+    {"urls", "checksum", "declared", "verify", "settings", "terminal", "render", "gauge"},
     {"naming", "taken", "resume", "redirect", "retry", "schedule", "results", "plan", "sources"},
     {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"},
     {"fetch", "engine"},
     {"api", "dryrun"},
     {"cli", "options", "__main__", ""},
 ]
-EXTRA: dict[str, int] = {"machine": 1, "space": 1, "pace": 1}
+EXTRA: dict[str, int] = {"machine": 1, "space": 1, "pace": 1, "beside": 1}
 """Small helpers of a layer."""
 
 

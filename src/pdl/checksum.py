@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import binascii
 import functools
 import hashlib
 import re
+import zlib
 from typing import Any
 
-_FORM = re.compile(r"\s*([A-Za-z0-9_-]+)\s*[:=]\s*([0-9A-Fa-f]+)\s*")
+_FORM = re.compile(r"\s*([A-Za-z0-9_-]+)\s*[:=]\s*([0-9A-Fa-f]+|[A-Za-z0-9+/_-]+={0,2})\s*")
+_HEX = re.compile("[0-9A-Fa-f]+")
+_INTEGRITY = re.compile(r"([A-Za-z0-9]+)-([A-Za-z0-9+/_-]+={0,2})(?:\?[\x21-\x7e]*)?")
 _SHORT = {"sha256", "sha512", "sha1", "sha224", "sha384", "md5"}
+_STANDARD = str.maketrans("-_", "+/")  # from base64's alphabet for URLs (RFC 4648 section 5)
+CRC32 = "crc32"
+"""What some servers declare; no list may rely on it."""
 
 
 class BadChecksum(ValueError):
@@ -16,20 +23,62 @@ class BadChecksum(ValueError):
 
 
 def parse_checksum(text: str) -> str:
-    """Normalise ``sha256:HEX``, ``sha256=HEX`` or ``sha-256=HEX`` to ``sha256:hex``.
+    """Normalise a digest as lists and servers write it to ``sha256:hex``.
+
+    It may be ``sha256:HEX``, ``sha256=HEX`` or ``sha-256=HEX`` (aria2), the same with base64 for
+    the digits, or Subresource Integrity's ``sha256-BASE64``: of several of these, separated by
+    blanks, the strongest counts.
 
     Raises:
-        BadChecksum: unknown algorithm, or not as many hex digits as it gives.
+        BadChecksum: unknown algorithm, or not as many digits as it gives.
     """
     match = _FORM.fullmatch(text)
     if match is None:
-        raise BadChecksum(f"{text[:80]!r} is not of the form algorithm:hex")
-    name = _plain_name(match.group(1))
-    digits = match.group(2).lower()
+        return _parse_integrity(text)
+    name, digits = _plain_name(match[1]), match[2]
     size = _digest_size(name)
+    if not _HEX.fullmatch(digits):
+        raw = decoded(digits, size)
+        if raw is None:
+            raise BadChecksum(f"{text[:80]!r} is not of the form algorithm:hex")
+        digits = raw.hex()
     if len(digits) != 2 * size:
         raise BadChecksum(f"{name} has {2 * size} hex digits, not {len(digits)}")
-    return f"{name}:{digits}"
+    return f"{name}:{digits.lower()}"
+
+
+def _parse_integrity(text: str) -> str:
+    """Integrity metadata (W3C Subresource Integrity): unknown algorithms in it are ignored."""
+    matches = [_INTEGRITY.fullmatch(word) for word in text.split()]
+    if not matches or None in matches:
+        raise BadChecksum(f"{text[:80]!r} is not of the form algorithm:hex")
+    known = [(each[1].lower(), each[2]) for each in matches if each and each[1].lower() in _SHORT]
+    if not known:
+        raise BadChecksum(f"{text[:80]!r} has no digest algorithm that is known")
+    best = max((name for name, _ in known), key=strength)
+    found = {decoded(digits, strength(best)) for name, digits in known if name == best}
+    digest = found.pop()
+    if digest is None or None in found:
+        raise BadChecksum(f"{best} has {strength(best)} bytes in base64")
+    if found:
+        raise BadChecksum(f"several {best} digests; give one")
+    return f"{best}:{digest.hex()}"
+
+
+def decoded(text: str, size: int) -> bytes | None:
+    """The `size` bytes that `text` stands for in base64, of either alphabet; None if it does not.
+
+    Padding may be left out.
+    """
+    plain = text.rstrip("=")
+    whole = plain + "=" * (-len(plain) % 4)
+    if text not in {plain, whole} or len(plain) != -(-4 * size // 3):
+        return None
+    try:
+        raw = binascii.a2b_base64(whole.translate(_STANDARD))
+    except (binascii.Error, ValueError):
+        return None
+    return raw if len(raw) == size else None
 
 
 def strength(algorithm: str) -> int:
@@ -59,16 +108,35 @@ def _digest_size(name: str) -> int:
     return size
 
 
+class _Crc32:
+    """CRC-32 with the manners of hashlib's digests."""
+
+    digest_size = 4
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: memoryview) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
 class Verifier:
     """Digests bytes as they pass and compares at the end.
 
     Args:
-        checksum: as `parse_checksum` returns it.
+        checksum: as `parse_checksum` returns it, or ``crc32:hex``.
     """
 
     def __init__(self, checksum: str) -> None:
         self.algorithm, _, self.expected = checksum.partition(":")
-        self._hash: Any = hashlib.new(self.algorithm, usedforsecurity=False)
+        self._hash: Any = (
+            _Crc32()
+            if self.algorithm == CRC32
+            else hashlib.new(self.algorithm, usedforsecurity=False)
+        )
 
     def update(self, data: memoryview) -> None:
         """Take the next bytes."""

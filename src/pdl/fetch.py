@@ -8,16 +8,18 @@ does not fit the part or the digest of what came of it is wrong, one without.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from pdl.checksum import Verifier
+from pdl.beside import Beside
+from pdl.declared import declared
 from pdl.machine import system_failure
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
 from pdl.pace import Pace
-from pdl.partfile import InTheWay, Part
+from pdl.partfile import STATE_DIRECTORY, InTheWay, Part
 from pdl.redirect import STATUSES, BadRedirect, request_headers, target
 from pdl.resume import (
     NOT_MODIFIED,
@@ -35,10 +37,12 @@ from pdl.retry import retry_after
 from pdl.settings import RETRY_STATUSES
 from pdl.transport import Request, Response, Transport, TransportError
 from pdl.urls import InvalidUrl, Url, parse
+from pdl.verify import Mismatch, check_of
 
 if TYPE_CHECKING:
     from pdl.pool import Lane, Meter
     from pdl.settings import FileSettings, HttpSettings
+    from pdl.verify import Check
 
 BUFFER = 512 * 1024
 """Bytes a lane reads at once; only the pages that were used take memory."""
@@ -165,6 +169,9 @@ class Attempt:
         self._received = 0
         self._resumed_from = 0
         self._size: int | None = None
+        self._sound: int | None = None
+        self._proven: str | None = None
+        self._remark = ""
 
     def run(self) -> Success:
         """Make the attempt.
@@ -281,43 +288,62 @@ class Attempt:
             )
 
     def _take(self, response: Response, what: Step, known: Known | None) -> None:
-        """Write the body to the part."""
-        verifier = Verifier(self._task.checksum) if self._task.checksum else None
+        """Write the body to the part, and hold it against what is known of it."""
+        check = check_of(self._task, declared(response.status, response.header))
+        self._begin(response, what, known)
+        self._check_size(self._size)
+        self._part.expect(self._task.size if self._size is None else self._size)
+        if check is None:
+            if what is not Step.DONE:
+                self._stream(response, None)
+            self._check_whole()
+        else:
+            self._take_checked(response, what, check)
+
+    def _take_checked(self, response: Response, what: Step, check: Check) -> None:
+        try:
+            with Beside(check.update, self._lane.buffer) as beside:
+                self._digest_part(beside, self._resumed_from)
+                if what is not Step.DONE:
+                    self._stream(response, beside)
+            self._check_whole()
+            self._proven, self._remark = check.finish(), check.remark
+        except Mismatch as exc:
+            if self._resumed_from > (exc.sound or 0):  # the fault may be the part's
+                raise StartAgain from exc
+            self._sound = exc.sound
+            raise AttemptFailed(FailureKind.CHECKSUM, exc.message, transient=exc.transient) from exc
+
+    def _begin(self, response: Response, what: Step, known: Known | None) -> None:
+        """Open the part, at its start or where it goes on."""
         if known is not None and what in {Step.APPEND, Step.DONE}:
             self._part.go_on(known)
             self._resumed_from = known.offset
             where = parse_content_range(response.header("content-range"))
             self._size = where.total if where and where.total is not None else known.total
-            if verifier:
-                self._digest_part(verifier, known.offset)
-        else:
-            self._part.start()
-            self._size = response.length
-            self._part.versioned(
-                strong_validator(
-                    response.header("etag"),
-                    response.header("last-modified"),
-                    response.header("date"),
-                    response.header("content-encoding"),
-                ),
-                self._size,
-            )
-        self._check_size(self._size)
-        self._part.expect(self._task.size if self._size is None else self._size)
-        if what is not Step.DONE:
-            self._stream(response, verifier)
-        self._check_whole(verifier)
+            return
+        self._part.start()
+        self._size = response.length
+        self._part.versioned(
+            strong_validator(
+                response.header("etag"),
+                response.header("last-modified"),
+                response.header("date"),
+                response.header("content-encoding"),
+            ),
+            self._size,
+        )
 
-    def _stream(self, response: Response, verifier: Verifier | None) -> None:
-        part, meter, buffer = self._part, self._meter, self._lane.buffer
+    def _stream(self, response: Response, beside: Beside | None) -> None:
+        part, meter = self._part, self._meter
+        buffer = self._lane.buffer if beside is None else beside.room
         pace = Pace(self._lane.http.min_speed)
         meter.update(part.size, self._size)
         while count := response.readinto(buffer):
-            data = buffer[:count]
-            part.write(data)
+            part.write(buffer[:count])
             self._received += count
-            if verifier:
-                verifier.update(data)
+            if beside is not None:
+                buffer = beside.took(count)
             meter.update(part.size, self._size)
             if meter.stopped():
                 raise AttemptFailed(FailureKind.CANCELLED, "the run was stopped", transient=True)
@@ -335,11 +361,11 @@ class Attempt:
             or time.monotonic() - self._started >= NOTE_SECONDS
         )
 
-    def _digest_part(self, verifier: Verifier, length: int) -> None:
+    def _digest_part(self, beside: Beside, length: int) -> None:
         offset = 0
         while offset < length:
-            count = self._part.read_back(self._lane.buffer[: length - offset], offset)
-            verifier.update(self._lane.buffer[:count])
+            count = self._part.read_back(beside.room[: length - offset], offset)
+            beside.took(count)
             offset += count
 
     def _check_size(self, size: int | None) -> None:
@@ -351,7 +377,7 @@ class Attempt:
         if wanted is not None and (size > wanted or self._size not in {None, wanted}):
             raise AttemptFailed(FailureKind.SIZE, f"{size} bytes, the list says {wanted}")
 
-    def _check_whole(self, verifier: Verifier | None) -> None:
+    def _check_whole(self) -> None:
         size, wanted, least = self._part.size, self._task.size, self._lane.files.min_size
         if self._size is not None and size != self._size:
             raise AttemptFailed(
@@ -361,13 +387,6 @@ class Attempt:
             raise AttemptFailed(FailureKind.SIZE, f"{size} bytes, the list says {wanted}")
         if least is not None and size < least:
             raise AttemptFailed(FailureKind.SIZE, f"smaller than --min-size ({size} bytes)")
-        if verifier is not None and not verifier.agrees():
-            if self._resumed_from:  # the fault may be the part's
-                raise StartAgain
-            raise AttemptFailed(
-                FailureKind.CHECKSUM,
-                f"the digest is {verifier.actual()}, expected {verifier.expected}",
-            )
 
     def _succeed(self, response: Response) -> Success:
         files = self._lane.files
@@ -383,15 +402,14 @@ class Attempt:
             size=self._part.size,
             resumed_from=self._resumed_from,
             seconds=time.monotonic() - self._started,
-            checksum=self._task.checksum,
-            message="" if response.framed else "length unverified",
+            checksum=self._proven,
+            message=self._remark if response.framed else "length unverified",
         )
 
     def failed(self, fail: Fail) -> Fail:
         """The failure with what the attempt found out; the part is kept if it can help."""
-        keep = fail.transient or fail.kind not in _USELESS
         try:
-            self._part.leave(keep=keep)
+            self._leave(fail)
         except OSError as exc:
             if not fail.fatal:
                 fail = system_failure(self._task, self._lane.files.directory, exc)
@@ -402,3 +420,13 @@ class Attempt:
             resumed_from=self._resumed_from,
             seconds=time.monotonic() - self._started,
         )
+
+    def _leave(self, fail: Fail) -> None:
+        keep = fail.transient or fail.kind not in _USELESS
+        if fail.kind is FailureKind.CHECKSUM:
+            keep = bool(self._sound)
+        if self._sound:
+            path = f"{self._lane.files.directory}/{STATE_DIRECTORY}/{self._task.part}"
+            os.truncate(path, self._sound)
+            self._part.size = self._sound
+        self._part.leave(keep=keep)

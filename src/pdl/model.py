@@ -66,6 +66,20 @@ Headers = tuple[tuple[str, str], ...]
 """Header fields, in order, name and value."""
 
 
+class Pieces(NamedTuple):
+    """Digests of a file's pieces, in order; the last piece may be shorter.
+
+    Attributes:
+        algorithm: a name of hashlib's.
+        length: bytes of each piece.
+        digests: one after the other.
+    """
+
+    algorithm: str
+    length: int
+    digests: bytes
+
+
 class Item(NamedTuple):
     """One line of a list: what is to be fetched and what is known of it beforehand.
 
@@ -79,6 +93,7 @@ class Item(NamedTuple):
         checksum: ``algorithm:hex``, or None.
         size: in bytes, or None.
         headers: sent to the listed origin alone.
+        pieces: digests of its pieces, or None.
     """
 
     source: str
@@ -90,6 +105,7 @@ class Item(NamedTuple):
     checksum: str | None = None
     size: int | None = None
     headers: Headers = ()
+    pieces: Pieces | None = None
 
 
 class BadLine(NamedTuple):
@@ -113,6 +129,7 @@ class Task(NamedTuple):
         checksum: ``algorithm:hex`` the bytes must have, or None.
         size: bytes the file must have, or None.
         fragile: a worker died over it: every byte is to be kept for the next.
+        pieces: digests that the bytes of its pieces must have, or None.
     """
 
     id: int
@@ -123,6 +140,7 @@ class Task(NamedTuple):
     checksum: str | None = None
     size: int | None = None
     fragile: bool = False
+    pieces: Pieces | None = None
 
 
 class Success(NamedTuple):

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5, as far as Latin-1 goes
-_DIGEST = re.compile(r"(?:md5|sha-?(?:1|224|256|384|512))=[^&]*", re.IGNORECASE)
+_DIGEST = re.compile(
+    r"(?:md5|sha-?(?:1|224|256|384|512))=[^&]*"
+    # longer than any word that only looks like Subresource Integrity
+    r"|sha(?:256-[\w+/-]{43}|384-[\w+/-]{64}|512-[\w+/-]{86})={0,2}(?=$|[&?])",
+    re.IGNORECASE,
+)
 _HEADERS = {"user-agent": "User-Agent", "referer": "Referer"}
 _ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 _SIZE = re.compile("[0-9]{1,18}")

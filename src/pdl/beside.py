@@ -1,0 +1,109 @@
+"""A large file's digest, computed beside its transfer.
+
+hashlib lets other threads run while it digests, so the lane receives and writes the next bytes
+while a helper thread digests the last ones. They share a ring of buffers: the lane fills one after
+the other and waits only when every other one is still to be digested. A small file is digested by
+the lane itself, and no thread is started for it.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from types import TracebackType
+
+LEAST = 1024 * 1024
+"""Bytes of a file that the lane digests itself before it starts a thread."""
+BUFFERS = 4
+"""In the ring: the lane's own and the rest."""
+_TIGHT = 64 * 1024
+"""A buffer with less room than that counts as full."""
+
+
+class Beside:
+    """Hands a file's bytes to `update`, in order; a context, after which no thread is left.
+
+    On leaving it without an exception all bytes have been taken; what `update` raises comes out of
+    `took` or there. After an exception the rest is dropped.
+
+    Args:
+        update: takes bytes; called in one thread at a time.
+        buffer: the lane's; filled first.
+    """
+
+    def __init__(self, update: Callable[[memoryview], None], buffer: memoryview) -> None:
+        self._update = update
+        self._free = deque([buffer])
+        self._buffer = buffer
+        self._filled = 0
+        self._seen = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._pending: deque[tuple[Future[None], memoryview]] = deque()
+
+    @property
+    def room(self) -> memoryview:
+        """Where the next bytes are to be received."""
+        return self._buffer[self._filled :]
+
+    def took(self, count: int) -> memoryview:
+        """So many bytes have been received in `room`; returns the next room."""
+        self._seen += count
+        if self._thread is None and self._seen < LEAST:
+            self._update(self._buffer[:count])
+            return self._buffer
+        self._filled += count
+        if len(self._buffer) - self._filled < _TIGHT:
+            self._hand_over()
+        return self.room
+
+    def _hand_over(self) -> None:
+        if self._thread is None:
+            self._start()
+        assert self._thread is not None
+        data = self._buffer[: self._filled]
+        self._pending.append((self._thread.submit(self._update, data), self._buffer))
+        self._filled = 0
+        if not self._free:
+            self._settle()
+        self._buffer = self._free.popleft()
+
+    def _start(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - for large files alone
+
+        size = len(self._buffer)
+        more = memoryview(mmap.mmap(-1, size * (BUFFERS - 1)))
+        self._free = deque(more[at : at + size] for at in range(0, len(more), size))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
+
+    def _settle(self) -> None:
+        """Wait until the oldest buffer has been digested."""
+        future, buffer = self._pending.popleft()
+        future.result()
+        self._free.append(buffer)
+
+    def __enter__(self) -> Beside:  # noqa: PYI034 - Self is not in Python 3.10
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            if self._thread is not None:
+                self._thread.shutdown(cancel_futures=True)
+
+    def _finish(self) -> None:
+        while self._pending:
+            self._settle()
+        if self._filled:
+            self._update(self._buffer[: self._filled])

@@ -1,0 +1,102 @@
+"""Bytes digested beside their transfer: all of them, in order, and by nobody afterwards."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdl import beside
+from pdl.beside import Beside
+
+BUFFER = 256 * 1024
+
+
+class Spoilt(Exception):
+    """What a digest may raise."""
+
+
+class Taker:
+    """Collects what it is given, and by which threads; refuses what comes after `most` bytes."""
+
+    def __init__(self, most: int = 1 << 60) -> None:
+        self.data = b""
+        self.threads: set[str] = set()
+        self._most = most
+
+    def __call__(self, data: memoryview) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.data += bytes(data)
+        if len(self.data) > self._most:
+            raise Spoilt
+
+
+def feed(sink: Beside, data: bytes, step: int) -> None:
+    room = sink.room
+    while data:
+        count = min(step, len(room), len(data))
+        room[:count] = data[:count]
+        data = data[count:]
+        room = sink.took(count)
+
+
+def helpers() -> list[str]:
+    return [each.name for each in threading.enumerate() if each.name.startswith("digest")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 12 * BUFFER), st.integers(1000, 2 * BUFFER))
+def test_every_byte_in_order(size: int, step: int) -> None:
+    data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
+    taker = Taker()
+    with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
+        feed(sink, data, step)
+    assert taker.data == data
+    assert not helpers()
+
+
+def test_a_small_file_takes_no_thread() -> None:
+    taker = Taker()
+    with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
+        feed(sink, b"x" * (beside.LEAST - 1), BUFFER)
+        assert not helpers()
+    assert taker.threads == {threading.current_thread().name}
+
+
+def test_a_large_one_takes_one() -> None:
+    taker = Taker()
+    with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
+        feed(sink, b"x" * (8 * beside.LEAST), BUFFER)
+        assert len(helpers()) == 1
+    assert len(taker.threads) == 2
+    assert not helpers()
+
+
+@pytest.mark.parametrize("most", [0, beside.LEAST, 4 * beside.LEAST, 8 * beside.LEAST - 1])
+def test_what_it_raises_comes_out(most: int) -> None:
+    with pytest.raises(Spoilt), Beside(Taker(most), memoryview(bytearray(BUFFER))) as sink:
+        feed(sink, b"x" * (8 * beside.LEAST), BUFFER)
+    assert not helpers()
+
+
+def test_an_end_by_exception_drops_the_rest() -> None:
+    taker = Taker()
+    held = threading.Event()
+
+    def slow(data: memoryview) -> None:
+        if threading.current_thread().name.startswith("digest"):
+            assert held.wait(30)
+        taker(data)
+
+    def cut() -> None:
+        with Beside(slow, memoryview(bytearray(BUFFER))) as sink:
+            feed(sink, b"x" * (beside.LEAST + 2 * BUFFER), BUFFER)
+            held.set()
+            raise Spoilt
+
+    with pytest.raises(Spoilt):
+        cut()
+    assert not helpers()
+    assert taker.data == b"x" * len(taker.data)
