@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.errors import ListError
-from pdl.model import BadLine, Item
+from pdl.model import BadLine, Item, Pieces
 from pdl.settings import InputSettings
 from pdl.sources.detect import Formats
 from pdl.sources.lines import MAX_LINE
@@ -315,6 +315,62 @@ URL = "<url>http://h/a&amp;b</url>"
 )
 def test_files_of_a_metalink(inside: str, expected: str) -> None:
     assert brief(parse("metalink", metalink(inside))) == [(2, expected)]
+
+
+def pieces(length: str, algorithm: str, *digests: str) -> str:
+    hashes = "".join(f"<hash>{each}</hash>" for each in digests)
+    return f'<pieces length="{length}" type="{algorithm}">{hashes}</pieces>'
+
+
+SHA1_PIECES = Pieces("sha1", 4, bytes.fromhex(SHA1) * 2)
+SIZED = "<size>7</size>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        (SIZED + pieces("4", "sha-1", SHA1, SHA1.upper()), SHA1_PIECES),
+        (pieces("4", "sha-1", SHA1, SHA1) + SIZED, SHA1_PIECES),
+        (pieces("4", "sha-1", SHA1, SHA1), SHA1_PIECES),
+        (SIZED, None),
+        (SIZED + pieces("4", "sha-1"), None),
+        (SIZED + pieces("4", "sha-1", SHA1), None),
+        (SIZED + pieces("4", "sha-1", SHA1, SHA1, SHA1), None),
+        (SIZED + pieces("4", "sha-1", SHA1, "x"), None),
+        (SIZED + pieces("4", "sha-1", SHA1, MD5), None),
+        (SIZED + pieces("4", "new", SHA1, SHA1), None),
+        (SIZED + pieces("0", "sha-1", SHA1, SHA1), None),
+        (SIZED + pieces("-4", "sha-1", SHA1, SHA1), None),
+        (SIZED + pieces("9" * 19, "sha-1", SHA1), None),
+        (pieces("4", "sha-1", *[SHA1] * 820), None),
+        # of several the strongest that can be used
+        (
+            pieces("4", "md5", MD5, MD5) + pieces("4", "sha-1", SHA1, SHA1)
+            + pieces("4", "sha-512", "x") + pieces("4", "md5", MD5, MD5) + SIZED,
+            SHA1_PIECES,
+        ),
+    ],
+)  # fmt: skip
+def test_pieces_of_a_metalink(inside: str, expected: Pieces | None) -> None:
+    data = metalink(f'<file name="x">{inside}{URL}<hash type="md5">{MD5}</hash></file>')
+    (item,) = parse("metalink", data)
+    assert isinstance(item, Item)
+    assert item.pieces == expected
+    assert item.checksum == f"md5:{MD5}"
+
+
+@pytest.mark.parametrize(("second", "known"), [("1", True), ("2", False)])
+def test_pieces_of_version_3_are_numbered(second: str, known: bool) -> None:
+    (item,) = parse(
+        "metalink",
+        f"""<metalink version="3.0" xmlns="http://www.metalinker.org/"><files><file name="x">
+        <size>7</size><verification><pieces length="4" type="sha1"><hash piece="0">{SHA1}</hash>
+        <hash piece="{second}">{SHA1}</hash></pieces><hash type="md5">{MD5}</hash></verification>
+        <resources><url>http://h/x</url></resources></file></files></metalink>""",
+    )
+    assert isinstance(item, Item)
+    assert item.pieces == (SHA1_PIECES if known else None)
+    assert item.checksum == f"md5:{MD5}"
 
 
 @pytest.mark.parametrize(

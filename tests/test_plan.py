@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.model import BadLine, Item, Outcome, Result
+from pdl.model import BadLine, Item, Outcome, Pieces, Result
 from pdl.plan import Planner
 from pdl.schedule import Job
 from pdl.settings import FileSettings, IfExists, NamingSettings
@@ -204,3 +204,17 @@ def test_a_dangling_link_is_nothing(tmp_path: Path) -> None:
 def test_secrets_are_masked(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("12345")
     assert "hunter2" not in repr(Bench(tmp_path).result("http://me:hunter2@h/x?token=hunter2"))
+
+
+def test_pieces_go_to_the_worker(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    pieces = Pieces("md5", 4, b"0" * 16)
+    job = bench.job("http://h/x", pieces=pieces)
+    assert job.task.pieces == pieces
+    twin = job.item._replace(pieces=Pieces("md5", 4, b"1" * 16))
+    assert bench.planner.shares(job, job.item, Outcome.SUCCESS)
+    assert bench.planner.shares(job, job.item._replace(pieces=None), Outcome.SUCCESS)
+    assert not bench.planner.shares(job, twin, Outcome.SUCCESS)
+    bench.planner.ended(job, fetched=True)
+    assert bench.result("http://h/x").outcome is Outcome.SUCCESS
+    assert bench.job("http://h/x", pieces=twin.pieces).task.pieces == twin.pieces

@@ -98,6 +98,8 @@ class Planner:
     def _job(self, item: Item, url: Url, path: SafePath, checksum: str | None) -> Job:
         part = part_name(url, path)
         task = Task(next(self._ids), item.url, path, part, item.headers, checksum, item.size)
+        if item.pieces is not None:
+            task = task._replace(pieces=item.pieces)
         job = Job(task, item, url.netloc, url_key(url))
         self._pending[job.key, path] = job
         return job
@@ -105,6 +107,8 @@ class Planner:
     def _proven(self, item: Item, key: int, path: SafePath, checksum: str | None) -> bool:
         """Whether a file fetched in this run is what this line says it is."""
         if checksum is not None and not self._fetched.get(_place_of(key, path, checksum)):
+            return False
+        if checksum is None and item.pieces is not None:
             return False
         if item.size is None:
             return True
@@ -153,7 +157,8 @@ class Planner:
         task = job.task
         checksum = parse_checksum(item.checksum) if item.checksum else None
         if how is Outcome.SUCCESS:
-            return checksum in {None, task.checksum} and item.size in {None, task.size}
+            proven = checksum == task.checksum if checksum else item.pieces in {None, task.pieces}
+            return proven and item.size in {None, task.size}
         return (checksum, item.size, item.headers) == (task.checksum, task.size, task.headers)
 
 

@@ -20,6 +20,7 @@ from pdl.model import Item
 from pdl.sources import Pause
 from pdl.sources.lines import MAX_LINE
 from pdl.sources.options import check_urls, parse_size, resolve
+from pdl.sources.pieces import PieceSets
 from pdl.sources.streams import shown_name
 from pdl.sources.text import bad_line
 from pdl.urls import InvalidUrl, parse
@@ -42,11 +43,15 @@ _FILES: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {
     ("metalink", "file"): {  # version 4
         ("size",): "size",
         ("hash",): "hash",
+        ("pieces",): "pieces",
+        ("pieces", "hash"): "piece",
         ("url",): "url",
     },
     ("metalink", "files", "file"): {  # version 3
         ("size",): "size",
         ("verification", "hash"): "hash",
+        ("verification", "pieces"): "pieces",
+        ("verification", "pieces", "hash"): "piece",
         ("resources", "url"): "url",
     },
 }
@@ -99,6 +104,7 @@ class _File:
         self.size = ""
         self.hashes: dict[str, str] = {}
         self.urls: list[_Url] = []
+        self.pieces = PieceSets()
 
     def take(self, what: str, attributes: dict[str, str], text: str) -> None:
         """An element of the file is complete."""
@@ -106,6 +112,8 @@ class _File:
             self.size = text
         elif what == "hash":
             self.hashes.setdefault(attributes.get("type", "").strip(), text)
+        elif what == "piece":
+            self.pieces.add(text, attributes)
         elif text and len(self.urls) < _MAX_URLS:
             self.urls.append(_Url(_priority(attributes), len(self.urls), text))
 
@@ -120,9 +128,8 @@ class _File:
         urls = self._usable(base)
         size = parse_size(self.size) if self.size else None
         checksum = self._checksum() or check_urls(urls)
-        return Item(
-            source, self.line, urls[0], urls[1:], out=self.name, checksum=checksum, size=size
-        )
+        item = Item(source, self.line, urls[0], urls[1:], self.name, None, checksum, size)
+        return item._replace(pieces=self.pieces.of(size))
 
     def _usable(self, base: str | None) -> tuple[str, ...]:
         """The http(s) URLs, best first; others (ftp, torrents, rsync) are for other programs."""
@@ -198,13 +205,20 @@ class _Reader:
         if depth == 1 and self._path[0] != "metalink":
             raise self._refuse("the document is something else")
         if self._file is not None:
-            self._text = [] if self._what() else None
-            self._length = 0
-            self._attributes = attributes
+            self._begin(self._file, attributes)
         elif what := _FILES.get(tuple(self._path)):
             name = attributes.get("name", "").strip()
             self._file = _File(name, self._parser.CurrentLineNumber, what)
             self._depth = depth
+
+    def _begin(self, file: _File, attributes: dict[str, str]) -> None:
+        what = self._what()
+        if what == "pieces":
+            file.pieces.begin(attributes)
+            what = None
+        self._text = [] if what else None
+        self._length = 0
+        self._attributes = attributes
 
     def _what(self) -> str | None:
         assert self._file is not None
@@ -223,7 +237,9 @@ class _Reader:
             if len(self._path) == self._depth:
                 self.entries.append(self._entry(self._file))
                 self._file = None
-            elif self._text is not None and (what := self._what()):
+            elif (what := self._what()) == "pieces":
+                self._file.pieces.end()
+            elif what and self._text is not None:
                 self._file.take(what, self._attributes, "".join(self._text).strip())
         self._text = None
         self._path.pop()
