@@ -18,9 +18,10 @@ LAYERS: list[set[str]] = [
     {"_version", "model", "errors"},
     {"urls", "checksum", "declared", "verify", "settings", "terminal", "render", "gauge"},
     {"naming", "taken", "resume", "redirect", "retry", "schedule", "results", "plan", "sources"},
-    {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"},
+    {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"}
+    | {"lockfile", "locked", "ondisk"},
     {"fetch", "engine"},
-    {"api", "dryrun"},
+    {"api", "dryrun", "audit"},
     {"cli", "options", "__main__", ""},
 ]
 EXTRA: dict[str, int] = {"machine": 1, "space": 1, "pace": 1, "beside": 1}
@@ -128,7 +129,7 @@ def test_no_cycle() -> None:
         ("click", {"cli", "options"}),
         ("requests", {"transport"}),
         ("urllib3", {"transport"}),
-        ("sqlite3", {"state"}),
+        ("sqlite3", {"state", "lockfile"}),
         ("multiprocessing", {"pool", "dryrun"}),
     ],
 )

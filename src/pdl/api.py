@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pdl.engine import Engine, Parts, Stop
-from pdl.errors import UsageError
+from pdl.errors import ListError, MachineError, UsageError
 from pdl.fetch import Fetching
+from pdl.locked import Lock
 from pdl.model import FailureKind, Outcome, Result, Retrying, Summary
 from pdl.plan import Planner
 from pdl.redirect import BadField, check_fields
@@ -25,9 +26,8 @@ from pdl.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pdl.errors import ListError, MachineError
     from pdl.model import Item, Transfer
-    from pdl.pool import Pool
+    from pdl.pool import LaneFactory, Pool
     from pdl.progress import Display
     from pdl.reports import Reporter
 
@@ -78,11 +78,14 @@ class Outputs:
         self._on_event = on_event
         self.failures: list[Result] = []
         self.keep_failures = False
+        self.lock: Lock | None = None
 
     def record(self, result: Result, item: Item | None) -> None:
         """A line has its outcome."""
         if self.keep_failures and result.outcome is Outcome.FAIL:
             self.failures.append(result)
+        if self.lock is not None:
+            self.lock.record(result, item)
         for reporter in self._reporters:
             reporter.record(result, item)
         if self._display is not None and result.kind != FailureKind.CANCELLED.value:
@@ -115,13 +118,12 @@ class Outputs:
             reporter.finish(summary)
 
 
-def make_pool(settings: Settings, stop: Stop) -> Pool:
+def make_pool(settings: Settings, stop: Stop, factory: LaneFactory) -> Pool:
     """The pool the settings ask for; an inline one looks at `stop` while it is at work.
 
     Raises:
         MachineError: its processes cannot be started.
     """
-    factory = Fetching(settings.http, settings.files)
     if settings.pool.engine == "inline":
         from pdl.pool.inline import InlinePool  # noqa: PLC0415 - only the one that is used
 
@@ -134,7 +136,7 @@ def make_pool(settings: Settings, stop: Stop) -> Pool:
 
 
 @contextlib.contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
+def signals(stop: Stop) -> Iterator[None]:
     """INT, TERM and HUP stop the run; the second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -175,33 +177,64 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         MachineError: the directory cannot be written or processes cannot be started.
         LockedError: another run holds the directory.
         UsageError: a setting is wrong.
+        ListError: the lock file is none.
     """
     _check(settings)
+    lock = open_lock(settings, outputs)
     workspace = Workspace(settings.files.directory, wait_lock)
     try:
         memory = Memory(workspace.state, outputs.warn)
-        planner = Planner(settings.files, settings.naming, memory.keep)
+        planner = Planner(settings.files, settings.naming, memory.keep, lock)
         for pairing in memory.pairings():
             planner.remember(pairing)
         stop = Stop()
-        with _signals(stop):
+        with signals(stop):
             parts = Parts(
                 feed,
                 planner,
                 Schedule(settings.stop.per_host),
                 RetryPolicy(settings.retry),
-                make_pool(settings, stop),
+                make_pool(settings, stop, Fetching(settings.http, settings.files)),
                 outputs,
             )
             engine = Engine(parts, settings.stop, stop)
             summary = engine.run()
             memory.save()
-            if not summary.failed and not summary.left and not summary.unread:
+            whole = not summary.failed and not summary.left and not summary.unread
+            if whole:
                 workspace.clear_parts()
             outputs.finish(summary)
-        return Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
+            report = Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
+            return report if lock is None else _saved(lock, report, whole=whole)
     finally:
         workspace.close()
+        if lock is not None:
+            lock.close()
+
+
+def open_lock(settings: Settings, outputs: Outputs, *, look_only: bool = False) -> Lock | None:
+    """The lock file that the settings name, which then takes every result; None if they do not.
+
+    Raises:
+        UsageError, ListError, MachineError: as `pdl.locked.Lock` has it.
+    """
+    path = settings.lock.path
+    if path is None:
+        return None
+    lock = Lock(path, settings.lock, outputs.warn, look_only=look_only)
+    outputs.lock = lock
+    return lock
+
+
+def _saved(lock: Lock, report: Report, *, whole: bool) -> Report:
+    """The report, after the lock file has been written; what came in its way is in it."""
+    try:
+        lock.save(whole=whole)
+    except MachineError as exc:
+        return replace(report, machine_error=report.machine_error or exc)
+    except ListError as exc:
+        return replace(report, list_error=report.list_error or exc)
+    return report
 
 
 def download(

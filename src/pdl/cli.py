@@ -28,6 +28,7 @@ from pdl.settings import (
     FileSettings,
     HttpSettings,
     InputSettings,
+    LockSettings,
     NamingSettings,
     PoolSettings,
     RetrySettings,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
     from pdl.api import Report
     from pdl.model import Summary
+    from pdl.progress import Display
+    from pdl.reports import Reporter
 
 reading = grouped("Input")
 where = grouped("Where to")
@@ -48,6 +51,7 @@ many = grouped("How many")
 fast = grouped("How fast")
 again = grouped("Trying again")
 counts = grouped("What counts as failure")
+proving = grouped("Integrity")
 http = grouped("HTTP")
 seeing = grouped("Seeing")
 running = grouped("Running")
@@ -132,6 +136,13 @@ COUNT = click.IntRange(min=1)
 @counts("--max-failures", type=COUNT, help="Stop after so many.")
 @counts("--allow-failures", type=Allowance(), help="Exit 0 with up to so many.")
 @counts("--error-on-no-transfer", is_flag=True, help="Exit 9 if nothing was transferred.")
+@proving(
+    "--lock",
+    metavar="FILE",
+    help="Hold every file against this lock file; it is written, and grows, by the run.",
+)
+@proving("--locked", is_flag=True, help="What is not in the lock file is a failure.")
+@proving("--check", is_flag=True, help="Only look at the files that are there; ask no server.")
 @counts("--no-content-check", is_flag=True, help="Take an HTML page for an archive or image.")
 @http(
     "-H",
@@ -191,6 +202,9 @@ COUNT = click.IntRange(min=1)
 @click.version_option(__version__, prog_name="pdl")
 def command(**given: Any) -> None:  # noqa: ANN401 - click's
     """Download every URL of the SOURCEs: list files, - for standard input, or http(s) URLs."""
+    given["lock"] = given["lock"] or None
+    if given["check"] and given["dry_run"]:
+        raise click.UsageError("--check and --dry-run exclude each other: neither downloads")
     if given["dry_run"]:
         raise SystemExit(_dry_run(given))
     raise SystemExit(_run(given))
@@ -226,6 +240,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
             given["deadline"],
             given["per_host"],
         ),
+        lock=LockSettings(given["lock"], given["locked"]),
     )
 
 
@@ -257,34 +272,55 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     early.prepare(settings.pool)
 
     from pdl.api import Outputs, run  # noqa: PLC0415
-    from pdl.progress import make_display  # noqa: PLC0415
-    from pdl.reports.console import ConsoleReport  # noqa: PLC0415
     from pdl.reports.failed import FailedList  # noqa: PLC0415
     from pdl.reports.rows import check_distinct, open_report  # noqa: PLC0415
     from pdl.sources.feed import open_sources  # noqa: PLC0415
 
     _unwind_on_signals()
-    display = make_display(
-        given["progress"], sys.stderr, quiet=given["quiet"], verbose=given["verbose"]
-    )
+    lists = [*filter(None, (given["failed"],)), *given["reports"]]
+    display, console = _shown(given, lists)
     if settings.http.insecure:
         display.notice(
             "certificates are not checked (--insecure): anyone may have sent these files"
         )
     feed = open_sources(given["sources"], STDIN, display.notice, settings=settings.input)
-    lists = [*filter(None, (given["failed"],)), *given["reports"]]
-    check_distinct(lists)
-    own = own_paths([*lists, *given["sources"]], settings.files.directory)
+    made = [*lists, *filter(None, (given["lock"],))]
+    check_distinct(made)
+    own = own_paths([*made, *given["sources"]], settings.files.directory)
     settings = replace(settings, naming=replace(settings.naming, reserved=own))
     reporters: list[Any] = [open_report(path, display.notice) for path in given["reports"]]
     if given["failed"]:
         reporters.append(FailedList(given["failed"], display.notice, given["sources"]))
-    reporters.append(ConsoleReport(sys.stderr, quiet=given["quiet"], lists=lists))
+    outputs = Outputs([*reporters, console], display)
     try:
-        report = run(settings, feed, Outputs(reporters, display), given["wait_lock"])
+        if given["check"]:
+            from pdl.audit import check  # noqa: PLC0415
+
+            report = check(settings, feed, outputs)
+        else:
+            report = run(settings, feed, outputs, given["wait_lock"])
     finally:
         feed.close()
     return exit_code(report, given)
+
+
+def _shown(given: dict[str, Any], lists: Sequence[str]) -> tuple[Display, Reporter]:
+    """What people see of the run: while it lasts, and at its end."""
+    from pdl.progress import make_display  # noqa: PLC0415
+
+    mode, quiet, verbose = given["progress"], given["quiet"], given["verbose"]
+    if given["check"]:
+        from pdl.audit import CheckReport  # noqa: PLC0415
+
+        if mode == "plain" or (mode == "auto" and not Out(sys.stderr).is_terminal()):
+            mode = "none"  # the report has a line for each failure itself
+        display = make_display(mode, sys.stderr, quiet=quiet, verbose=0)
+        report = CheckReport(sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists)
+        return display, report
+    from pdl.reports.console import ConsoleReport  # noqa: PLC0415
+
+    display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
+    return display, ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
 
 
 def own_paths(files: Sequence[str], directory: str) -> tuple[str, ...]:

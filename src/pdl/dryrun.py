@@ -8,6 +8,7 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING
 
 from pdl.errors import ExitCode
+from pdl.locked import Lock
 from pdl.model import Item, Outcome
 from pdl.plan import Planner
 from pdl.schedule import Job
@@ -29,8 +30,11 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     Raises:
         ListError: a list cannot be read.
         UsageError: a setting is wrong.
+        ListError: so is the lock file.
     """
-    planner = Planner(settings.files, settings.naming)
+    path = settings.lock.path
+    pins = None if path is None else Lock(path, settings.lock, warn)
+    planner = Planner(settings.files, settings.naming, pins=pins)
     bad = False
     with contextlib.closing(open_sources(sources, STDIN, warn, settings=settings.input)) as feed:
         while not feed.exhausted:
@@ -49,7 +53,8 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
 def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
     planned = planner.plan(entry)
     if isinstance(planned, Job):
-        return f"get\t{mask(planned.item.url)}\t{printable(planned.task.path)}", False
+        word = "skip" if planned.task.local else "get"
+        return f"{word}\t{mask(planned.item.url)}\t{printable(planned.task.path)}", False
     if planned is None:
         assert isinstance(entry, Item)
         return f"same\t{mask(entry.url)}\tas an earlier line", False

@@ -18,6 +18,7 @@ from pdl.beside import Beside
 from pdl.declared import declared
 from pdl.machine import system_failure
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
+from pdl.ondisk import examine
 from pdl.pace import Pace
 from pdl.partfile import STATE_DIRECTORY, InTheWay, Part
 from pdl.redirect import STATUSES, BadRedirect, request_headers, target
@@ -37,7 +38,7 @@ from pdl.retry import retry_after
 from pdl.settings import RETRY_STATUSES
 from pdl.transport import Request, Response, Transport, TransportError
 from pdl.urls import InvalidUrl, Url, parse
-from pdl.verify import Mismatch, check_of
+from pdl.verify import Mismatch, check_of, size_fault, wanted_size
 
 if TYPE_CHECKING:
     from pdl.pool import Lane, Meter
@@ -131,6 +132,8 @@ class Fetcher:
 
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Make one attempt."""
+        if task.local:
+            return examine(task, self.files.directory, self.buffer, meter)
         attempt = Attempt(self, task, meter)
         try:
             return attempt.run()
@@ -169,6 +172,7 @@ class Attempt:
         self._received = 0
         self._resumed_from = 0
         self._size: int | None = None
+        self._wanted = wanted_size(task)
         self._sound: int | None = None
         self._proven: str | None = None
         self._remark = ""
@@ -292,7 +296,7 @@ class Attempt:
         check = check_of(self._task, declared(response.status, response.header))
         self._begin(response, what, known)
         self._check_size(self._size)
-        self._part.expect(self._task.size if self._size is None else self._size)
+        self._part.expect(self._wanted if self._size is None else self._size)
         if check is None:
             if what is not Step.DONE:
                 self._stream(response, None)
@@ -369,22 +373,22 @@ class Attempt:
             offset += count
 
     def _check_size(self, size: int | None) -> None:
-        wanted, most = self._task.size, self._lane.files.max_size
+        wanted, most = self._wanted, self._lane.files.max_size
         if size is None:
             return
         if most is not None and size > most:
             raise AttemptFailed(FailureKind.SIZE, f"larger than --max-size ({size} bytes)")
         if wanted is not None and (size > wanted or self._size not in {None, wanted}):
-            raise AttemptFailed(FailureKind.SIZE, f"{size} bytes, the list says {wanted}")
+            raise AttemptFailed(FailureKind.SIZE, size_fault(self._task, size))
 
     def _check_whole(self) -> None:
-        size, wanted, least = self._part.size, self._task.size, self._lane.files.min_size
+        size, wanted, least = self._part.size, self._wanted, self._lane.files.min_size
         if self._size is not None and size != self._size:
             raise AttemptFailed(
                 FailureKind.TRUNCATED, f"{size} of {self._size} bytes", transient=True
             )
         if wanted is not None and size != wanted:
-            raise AttemptFailed(FailureKind.SIZE, f"{size} bytes, the list says {wanted}")
+            raise AttemptFailed(FailureKind.SIZE, size_fault(self._task, size))
         if least is not None and size < least:
             raise AttemptFailed(FailureKind.SIZE, f"smaller than --min-size ({size} bytes)")
 

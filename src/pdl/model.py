@@ -30,6 +30,7 @@ class FailureKind(str, enum.Enum):
     PROTOCOL = "protocol"
     HTTP = "http"
     REDIRECT = "redirect"
+    MISSING = "missing"
     CHECKSUM = "checksum"
     SIZE = "size"
     CONTENT = "content"
@@ -117,6 +118,20 @@ class BadLine(NamedTuple):
     message: str
 
 
+class Pin(NamedTuple):
+    """What a lock file has of an item's file, or that it wants to have it.
+
+    Attributes:
+        checksum: ``sha256:hex`` the bytes must have; None where it is to be found out.
+        size: in bytes, or None.
+        where: the lock's name and line, as ``urls.lock:3``; empty for what is new to it.
+    """
+
+    checksum: str | None = None
+    size: int | None = None
+    where: str = ""
+
+
 class Task(NamedTuple):
     """One attempt's worth of work for a worker.
 
@@ -130,6 +145,8 @@ class Task(NamedTuple):
         size: bytes the file must have, or None.
         fragile: a worker died over it: every byte is to be kept for the next.
         pieces: digests that the bytes of its pieces must have, or None.
+        pin: what a lock file says of the file, or None; the SHA-256 is found out if there is one.
+        local: the file that is there is looked at, and no server asked.
     """
 
     id: int
@@ -141,6 +158,8 @@ class Task(NamedTuple):
     size: int | None = None
     fragile: bool = False
     pieces: Pieces | None = None
+    pin: Pin | None = None
+    local: bool = False
 
 
 class Success(NamedTuple):

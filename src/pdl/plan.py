@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pdl.checksum import BadChecksum, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result, SafePath, Task
@@ -19,10 +19,30 @@ from pdl.urls import InvalidUrl, Url, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.model import Pin
     from pdl.settings import FileSettings, NamingSettings
 
 _OURS = 2
 """Stands for a URL's key where a path is the run's own; the chance that a URL has it is nil."""
+
+
+class Pins(Protocol):
+    """Says more of a file than the list does: a lock file.
+
+    Attributes:
+        look_only: no file is fetched; each is only looked at.
+    """
+
+    look_only: bool
+
+    def pin(self, item: Item, path: SafePath, checksum: str | None) -> Pin | Result | None:
+        """What the item's file must be; its outcome if that contradicts the list.
+
+        Args:
+            item: as listed.
+            path: the file's.
+            checksum: the list's digest of it, normalised, or None.
+        """
 
 
 class Planner:
@@ -32,6 +52,7 @@ class Planner:
         files: the output directory, and what is done with what is there.
         naming: how names are chosen.
         on_pairing: told of every name that was not the plain one, and of its rival.
+        pins: knows more of the files; then one that is there is looked at, not skipped by name.
     """
 
     def __init__(
@@ -39,11 +60,13 @@ class Planner:
         files: FileSettings,
         naming: NamingSettings,
         on_pairing: Callable[[Pairing], None] | None = None,
+        pins: Pins | None = None,
     ) -> None:
         self._files = files
         self._naming = naming
         self._namer = Namer(naming)
         self._on_pairing = on_pairing
+        self._pins = pins
         self._names = Names()
         for path in naming.reserved:
             self._names.claim(SafePath(path), _OURS)
@@ -86,13 +109,16 @@ class Planner:
             if fetched and self._proven(item, key, claim.path, checksum):
                 message = "the same URL as an earlier line"
                 return untried(item, Outcome.SUCCESS, path=claim.path, message=message)
-            if fetched:  # its bytes have not been held against what this line says of them
+            if fetched and self._pins is None:
+                # its bytes have not been held against what this line says of them
                 return self._job(item, url, claim.path, checksum)
         if claim.how == "renamed":
             if self._naming.on_collision == "fail":
                 message = f"another URL of this list has the name {wanted}"
                 return refused(item, FailureKind.EXISTS, message)
             self._tell(Pairing(claim.path, key), claim.rival)
+        if self._pins is not None:
+            return self._pinned(self._pins, item, url, claim.path, checksum)
         return self._there(item, claim.path) or self._job(item, url, claim.path, checksum)
 
     def _job(self, item: Item, url: Url, path: SafePath, checksum: str | None) -> Job:
@@ -102,6 +128,24 @@ class Planner:
             task = task._replace(pieces=item.pieces)
         job = Job(task, item, url.netloc, url_key(url))
         self._pending[job.key, path] = job
+        return job
+
+    def _pinned(
+        self, pins: Pins, item: Item, url: Url, path: SafePath, checksum: str | None
+    ) -> Job | Result:
+        """A job that proves what is there, or fetches it and proves that."""
+        local = pins.look_only or self._fetched.get(_place_of(url_key(url), path)) != 0
+        if not local and (there := self._there(item, path)) is not None:
+            if there.outcome is not Outcome.SKIPPED:
+                return there
+            local = True
+        pin = pins.pin(item, path, checksum)
+        if isinstance(pin, Result):
+            return pin
+        job = self._job(item, url, path, checksum)
+        job.task = job.task._replace(pin=pin, local=local)
+        if local:
+            job.host = ""  # neither a host's limit nor its pause concerns it
         return job
 
     def _proven(self, item: Item, key: int, path: SafePath, checksum: str | None) -> bool:

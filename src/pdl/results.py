@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pdl.schedule import Job
 
 
+_SKIPPED = (Outcome.SKIPPED, "already there")
+
+
 def untried(
     item: Item,
     how: Outcome,
@@ -57,6 +60,8 @@ def bad_line(line: BadLine) -> Result:
 def succeeded(job: Job, answer: Success, seconds: float) -> Result:
     """The row of a job whose file is whole."""
     item = job.item
+    if job.task.local:
+        return looked_at(job, answer)
     return Result(
         item.source,
         item.line,
@@ -76,6 +81,15 @@ def succeeded(job: Job, answer: Success, seconds: float) -> Result:
     )
 
 
+def looked_at(job: Job, answer: Success) -> Result:
+    """The row of a file that is there: ``unchanged`` where a digest says so, else ``skipped``."""
+    task = job.task
+    proven = task.checksum or task.pieces or (task.pin and task.pin.checksum)
+    how, message = (Outcome.UNCHANGED, "as it should be") if proven else _SKIPPED
+    row = untried(job.item, how, path=task.path, size=answer.size, message=message)
+    return row._replace(checksum=answer.checksum)
+
+
 def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
     """The row of a job that is given up."""
     item = job.item
@@ -92,7 +106,7 @@ def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
         bytes=job.received,
         size=fail.size,
         resumed_from=fail.resumed_from,
-        attempts=job.attempts + job.deaths.total,
+        attempts=0 if job.task.local else job.attempts + job.deaths.total,
         seconds=seconds,
         started=job.started,
         checksum=job.task.checksum,

@@ -165,6 +165,19 @@ class PoolSettings:
 
 
 @dataclass(frozen=True)
+class LockSettings:
+    """What is proven by a lock file; the lock's.
+
+    Attributes:
+        path: the file, or None.
+        locked: what is not in it is an error, and it is not written.
+    """
+
+    path: str | None = None
+    locked: bool = False
+
+
+@dataclass(frozen=True)
 class StopSettings:
     """When the run gives up as a whole; the engine's.
 
@@ -190,13 +203,14 @@ class Settings:
     naming: NamingSettings = field(default_factory=NamingSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     stop: StopSettings = field(default_factory=StopSettings)
+    lock: LockSettings = field(default_factory=LockSettings)
 
 
 def check(settings: Settings) -> None:
     """See to it that the run can do what its settings say.
 
     Raises:
-        UsageError: a time is out of range, or the proxy is no URL.
+        UsageError: a time is out of range, the proxy is no URL, or there is no lock to be locked.
     """
     http, retry = settings.http, settings.retry
     times = {
@@ -210,6 +224,8 @@ def check(settings: Settings) -> None:
     for name, (value, zero) in times.items():
         if value is not None and (fault := time_fault(value, zero=zero)):
             raise UsageError(f"{name}: {value!r} {fault}")
+    if settings.lock.locked and settings.lock.path is None:
+        raise UsageError("--locked needs a lock file", "name it with --lock FILE")
     if http.proxy and (fault := proxy_fault(http.proxy)):
         raise UsageError(f"the proxy's URL {fault}")
 

@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from pdl.model import SafePath
 from pdl.taken import Pairing
@@ -21,6 +22,26 @@ if TYPE_CHECKING:
 FILE = "state.sqlite"
 SAVE_SECONDS = 1.0
 _SCHEMA = "CREATE TABLE IF NOT EXISTS names (path TEXT PRIMARY KEY, key TEXT NOT NULL)"
+
+
+def pairings_of(state: Path, warn: Callable[[str], None]) -> list[Pairing]:
+    """What runs have kept of names, without any claim to the database: one may be under way.
+
+    Args:
+        state: the ``.pdl`` directory.
+        warn: told when the database cannot be read.
+    """
+    path = state / FILE
+    try:
+        if not path.exists():
+            return []
+        where = f"file:{quote(str(path.absolute()))}?mode=ro"
+        with contextlib.closing(sqlite3.connect(where, uri=True)) as database:
+            rows = database.execute("SELECT path, key FROM names").fetchall()
+            return [Pairing(SafePath(name), int(key, 16)) for name, key in rows]
+    except (OSError, sqlite3.Error, ValueError, TypeError) as exc:
+        warn(f"{path} cannot be read ({exc}); names may be others than those of the runs")
+        return []
 
 
 class Memory:

@@ -1,7 +1,8 @@
 """What one file's bytes are held against: a whole digest, digests of pieces, or both.
 
 The list's digest rules. What the server declares counts where the list knows nothing, and beside
-the list's it tells whose fault a mismatch is, if it is of the same algorithm.
+the list's it tells whose fault a mismatch is, if it is of the same algorithm. A lock's digest holds
+beside all of these.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from pdl.checksum import Verifier
 
 if TYPE_CHECKING:
     from pdl.declared import Declared
-    from pdl.model import Pieces, Task
+    from pdl.model import Pieces, Pin, Task
+
+ALGORITHM = "sha256"
+"""Of the digests in lock files."""
 
 
 class Mismatch(Exception):
@@ -39,10 +43,15 @@ class Check:
         whole: the digest of all bytes, as `Verifier` takes it, or None.
         pieces: of their parts, or None.
         declared: what the server said of them, or None.
+        pin: what a lock has of them, or None; with one, their SHA-256 is found out.
     """
 
     def __init__(
-        self, whole: str | None, pieces: Pieces | None, declared: Declared | None = None
+        self,
+        whole: str | None,
+        pieces: Pieces | None,
+        declared: Declared | None = None,
+        pin: Pin | None = None,
     ) -> None:
         self._listed = whole is not None
         self._declared = declared
@@ -50,6 +59,10 @@ class Check:
             whole = declared.checksum
         self._whole = Verifier(whole) if whole else None
         self._pieces = PieceVerifier(pieces) if pieces else None
+        self._pin = pin
+        self._sha256: Verifier | None = None
+        if pin is not None and (self._whole is None or self._whole.algorithm != ALGORITHM):
+            self._sha256 = Verifier(f"{ALGORITHM}:")
 
     def update(self, data: memoryview) -> None:
         """Take the next bytes.
@@ -61,22 +74,33 @@ class Check:
             self._pieces.update(data)
         if self._whole is not None:
             self._whole.update(data)
+        if self._sha256 is not None:
+            self._sha256.update(data)
 
     def finish(self) -> str:
         """There are no more bytes.
 
         Returns:
-            What they were held against, for the report: ``algorithm:hex``, or ``pieces:algorithm``.
+            What they were held against, for the report: ``algorithm:hex``, or ``pieces:algorithm``;
+            with a pin their SHA-256.
 
         Raises:
             Mismatch: they are wrong.
         """
-        if self._whole is None:
-            assert self._pieces is not None
-            return self._pieces.finish()
-        if not self._whole.agrees():
-            raise self._wrong(self._whole)
-        return self._whole.actual()
+        proven = ""
+        if self._whole is not None:
+            if not self._whole.agrees():
+                raise self._wrong(self._whole)
+            proven = self._whole.actual()
+        elif self._pieces is not None:
+            proven = self._pieces.finish()
+        if self._sha256 is not None:
+            proven = self._sha256.actual()
+        pin = self._pin
+        if pin is not None and pin.checksum not in {None, proven}:
+            message = f"the digest is {proven}, {pin.where} has {pin.checksum}"
+            raise Mismatch(message, transient=False)
+        return proven
 
     def _wrong(self, whole: Verifier) -> Mismatch:
         declared, actual = self._declared, whole.actual()
@@ -158,6 +182,21 @@ class PieceVerifier:
 
 def check_of(task: Task, declared: Declared | None) -> Check | None:
     """What a task's bytes are to be held against; None where nothing is known of them."""
-    if task.checksum is None and task.pieces is None and declared is None:
+    if task.checksum is None and task.pieces is None and declared is None and task.pin is None:
         return None
-    return Check(task.checksum, task.pieces, declared)
+    return Check(task.checksum, task.pieces, declared, task.pin)
+
+
+def wanted_size(task: Task) -> int | None:
+    """Bytes the task's file must have, by the list or else by the lock; None if neither says."""
+    if task.size is None and task.pin is not None:
+        return task.pin.size
+    return task.size
+
+
+def size_fault(task: Task, size: int) -> str:
+    """What to say of a file that has not its `wanted_size`."""
+    pin = task.pin
+    if task.size is not None or pin is None:
+        return f"{size} bytes, the list says {task.size}"
+    return f"{size} bytes, {pin.where} has {pin.size} ({pin.checksum})"

@@ -89,7 +89,7 @@ class ConsoleReport:
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *self._group_lines(kind, group)]
-        lines += _closing_lines(summary, self._lists if self._groups else ())
+        lines += closing_lines(summary, self._lists if self._groups else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
     def _group_lines(self, kind: str, group: _Group) -> list[str]:
@@ -120,10 +120,11 @@ def summary_line(summary: Summary) -> str:
     amount = f"{size_text(summary.bytes)} in {duration_text(summary.seconds)}"
     if summary.bytes and summary.seconds > 0:
         amount += f" ({size_text(summary.bytes / summary.seconds)}/s)"
-    return f"pdl: {_ending(summary)}{', '.join(counts)}, {amount}"
+    return f"pdl: {ending(summary)}{', '.join(counts)}, {amount}"
 
 
-def _ending(summary: Summary) -> str:
+def ending(summary: Summary) -> str:
+    """How the run ended, to begin its summary with; empty for one that came to its end."""
     if summary.stopped_by is None:
         return "stopped early: " if summary.left or summary.unread else ""
     try:
@@ -148,7 +149,8 @@ def _failure_lines(result: Result) -> list[str]:
     return [f"  {result.url}", f"      {reason} ({tried}{place})"]
 
 
-def _closing_lines(summary: Summary, lists: Sequence[str]) -> list[str]:
+def closing_lines(summary: Summary, lists: Sequence[str]) -> list[str]:
+    """What to do next, and where the failures stand; an empty line before it."""
     lines = []
     if summary.left or summary.unread:
         lines.append("the same command again goes on from here")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pdl.sources import Entry, Line
 
 _SEVERAL = {"mirrors", "headers"}
+_OF_LOCKS = {"final_url"}
+"""What lock files say besides; it is nothing to go by."""
 _decode = json.JSONDecoder().decode
 
 
@@ -118,4 +120,4 @@ def _headers(found: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _is_known(name: str) -> bool:
-    return name in _SEVERAL or is_field(name)
+    return name in _SEVERAL or name in _OF_LOCKS or is_field(name)

@@ -1,0 +1,161 @@
+"""``--check``: every line of the list against what is on this disk. No server is asked.
+
+It is a run like any other, with workers that only look. It takes no lock on the directory and
+writes nothing into it: what a run that is under way has not finished yet is found missing.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdl.api import Report, make_pool, open_lock, signals
+from pdl.engine import Engine, Parts, Stop
+from pdl.model import FailureKind, Item, Outcome, Pin, Result, SafePath, Summary
+from pdl.ondisk import BUFFER, examine
+from pdl.plan import Planner
+from pdl.render import count_text, duration_text, size_text
+from pdl.reports.console import closing_lines, ending
+from pdl.retry import RetryPolicy
+from pdl.schedule import Schedule
+from pdl.settings import check as check_settings
+from pdl.state import pairings_of
+from pdl.terminal import Out
+from pdl.urls import printable
+from pdl.workspace import STATE_DIRECTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TextIO
+
+    from pdl.api import Outputs
+    from pdl.model import Answer, Task
+    from pdl.pool import Lane, Meter
+    from pdl.settings import Settings
+    from pdl.sources.feed import Feed
+
+_HINTS = {
+    FailureKind.MISSING.value: "the same command without --check fetches what is missing",
+    FailureKind.CHECKSUM.value: "--if-exists overwrite fetches what is wrong again",
+    FailureKind.SIZE.value: "--if-exists overwrite fetches what is wrong again",
+}
+
+
+def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
+    """Look at what the feed gives.
+
+    Raises:
+        MachineError: processes cannot be started.
+        UsageError: a setting is wrong, or the lock file is not there.
+        ListError: the lock file is none.
+    """
+    check_settings(settings)
+    pins = open_lock(settings, outputs, look_only=True) or _NoLock()
+    planner = Planner(settings.files, settings.naming, pins=pins)
+    state = Path(settings.files.directory, STATE_DIRECTORY)
+    for pairing in pairings_of(state, outputs.warn):
+        planner.remember(pairing)
+    stop = Stop()
+    with signals(stop):
+        pool = make_pool(settings, stop, Looking(settings.files.directory))
+        policy = RetryPolicy(settings.retry)
+        engine = Engine(
+            Parts(feed, planner, Schedule(), policy, pool, outputs), settings.stop, stop
+        )
+        summary = engine.run()
+        outputs.finish(summary)
+    return Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
+
+
+class _NoLock:
+    """Nothing is known beyond the list."""
+
+    look_only = True
+
+    def pin(self, item: Item, path: SafePath, checksum: str | None) -> Pin | Result | None:  # noqa: ARG002
+        return None
+
+
+@dataclass(frozen=True)
+class Looking:
+    """Builds lanes that only look; see `pdl.pool.LaneFactory`."""
+
+    directory: str
+
+    def __call__(self) -> Lane:
+        """Build a lane."""
+        buffer = memoryview(mmap.mmap(-1, BUFFER))
+
+        def look(task: Task, meter: Meter) -> Answer:
+            return examine(task, self.directory, buffer, meter)
+
+        return look
+
+
+class CheckReport:
+    """A line for each thing that is wrong, as it is found, and what it comes to.
+
+    Args:
+        stream: where people look.
+        say: prints a line there.
+        quiet: print nothing when all is well.
+        verbose: print a line for every file.
+        lists: names of the files in which every failure stands.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None,
+        say: Callable[[str], None],
+        *,
+        quiet: bool = False,
+        verbose: int = 0,
+        lists: Sequence[str] = (),
+    ) -> None:
+        self._out = Out(stream)
+        self._say = say
+        self._quiet = quiet
+        self._verbose = verbose
+        self._lists = tuple(lists)
+        self._wrong: Counter[str] = Counter()
+        self._hashed = 0
+
+    def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
+        """Say at once what is wrong."""
+        if result.checksum and result.outcome is Outcome.UNCHANGED:
+            self._hashed += result.size or 0
+        kind = result.kind or FailureKind.INTERNAL.value
+        if kind == FailureKind.CANCELLED.value:
+            return
+        place = f"{result.source}:{result.line}" if result.line else result.source
+        if result.outcome is Outcome.FAIL:
+            self._wrong[kind] += 1
+            self._say(printable(f"{place}: {kind}: {result.message} ({result.url})"))
+        elif self._verbose:
+            self._say(printable(f"{place}: {result.path}: {result.message}"))
+
+    def finish(self, summary: Summary) -> None:
+        """Print the sum."""
+        stopped = summary.left or summary.unread or summary.stopped_by is not None
+        if self._quiet and not self._wrong and not stopped:
+            return
+        hints = {_HINTS[kind]: None for kind in self._wrong if kind in _HINTS}
+        lines = [self._sum(summary), *(f"  {hint}" for hint in hints)]
+        lines += closing_lines(summary, self._lists if self._wrong else ())
+        self._out.write("".join(f"{printable(line)}\n" for line in lines))
+
+    def _sum(self, summary: Summary) -> str:
+        counts = [f"{summary.unchanged} as they should be"]
+        if summary.skipped:
+            counts.append(f"{summary.skipped} there with no digest to prove them by")
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self._wrong.items()))
+        counts.append(f"{summary.failed} wrong" + (f" ({kinds})" if kinds else ""))
+        if summary.left or summary.unread:
+            counts.append(f"{summary.left}{' or more' if summary.unread else ''} left")
+        lines = summary.unchanged + summary.skipped + summary.failed
+        looked = f"{count_text(lines, 'line')} checked"
+        amount = f"{size_text(self._hashed)} hashed in {duration_text(summary.seconds)}"
+        return f"pdl: {ending(summary)}{looked}: {', '.join(counts)}, {amount}"
