@@ -16,6 +16,7 @@ from pdl.api import Report, make_pool, open_lock, signals
 from pdl.engine import Engine, Parts, Stop
 from pdl.model import FailureKind, Item, Outcome, Pin, Result, SafePath, Summary
 from pdl.ondisk import BUFFER, examine
+from pdl.partfile import STATE_DIRECTORY
 from pdl.plan import Planner
 from pdl.render import count_text, duration_text, size_text
 from pdl.reports.console import closing_lines, ending
@@ -25,7 +26,6 @@ from pdl.settings import check as check_settings
 from pdl.state import pairings_of
 from pdl.terminal import Out
 from pdl.urls import printable
-from pdl.workspace import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -24,7 +24,7 @@ _REASONS = {
     "truncated": "the server keeps closing the connection too early",
     "protocol": "the server's answer breaks the rules of HTTP",
     "redirect": "the redirects lead nowhere pdl may go",
-    "checksum": "the bytes are not those the list promises",
+    "checksum": "the bytes are not those the list or the lock promises",
     "size": "the file has not the size that was asked for",
     "content": "the server sent a page in place of the file; is a login needed?",
     "name": "give the file another name with out= in the list",

@@ -1,0 +1,146 @@
+"""``--check``: what is on the disk against the list, and no server asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner import Run, Runner
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+NOWHERE = "http://127.0.0.1:9"
+"""Nothing listens there: a request would fail."""
+
+
+def digest(body: bytes) -> str:
+    return sha256(body).hexdigest()
+
+
+def listed(pdl_run: Runner, *lines: str) -> None:
+    (pdl_run.directory / "urls.txt").write_text("".join(f"{line}\n" for line in lines))
+
+
+def check(pdl_run: Runner, *more: str) -> Run:
+    return pdl_run("urls.txt", "-d", "out", "--check", "--engine", "inline", *more)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """An output directory with two files."""
+    where = tmp_path / "out"
+    where.mkdir()
+    (where / "a").write_bytes(b"aa")
+    (where / "b").write_bytes(b"bb")
+    return where
+
+
+def test_all_is_well(pdl_run: Runner, out: Path) -> None:
+    listed(
+        pdl_run,
+        *(f"{NOWHERE}/a#sha256={digest(b'aa')}", f"{NOWHERE}/b", "  size=2"),
+    )
+    run = check(pdl_run)
+    assert run.code == 0, run.err
+    assert run.out == ""
+    assert "2 lines checked: 1 as they should be, 1 there with no digest" in run.err
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
+    assert check(pdl_run, "-q").err == ""
+
+
+@pytest.mark.parametrize("engine", ["process", "inline"])
+def test_each_thing_that_is_wrong_has_its_line(pdl_run: Runner, out: Path, engine: str) -> None:
+    (out / "dir").mkdir()
+    os.mkfifo(out / "pipe")
+    lines = [
+        f"{NOWHERE}/a#sha256={digest(b'other')}",
+        f"{NOWHERE}/gone",
+        f"{NOWHERE}/dir",
+        f"{NOWHERE}/pipe#sha256={digest(b'')}",
+        "no url",
+        f"{NOWHERE}/b",
+        "  size=3",
+        f"{NOWHERE}/a/below",
+        "  out=b/below",
+    ]
+    listed(pdl_run, *lines)
+    run = check(pdl_run, "--engine", engine, "--report", "r.jsonl", "--failed", "failed.txt")
+    assert run.code == 1
+    told = [line for line in run.err.splitlines() if line.startswith("pdl: urls.txt:")]
+    assert sorted(line.split(": ")[1:3] for line in told) == [
+        ["urls.txt:1", "checksum"],
+        ["urls.txt:2", "missing"],
+        ["urls.txt:3", "exists"],
+        ["urls.txt:4", "exists"],
+        ["urls.txt:5", "invalid-url"],
+        ["urls.txt:6", "size"],
+        ["urls.txt:8", "missing"],
+    ]
+    both = f"the digest is sha256:{digest(b'aa')}, expected sha256:{digest(b'other')}"
+    assert any(both in line for line in told)
+    assert "7 wrong (1 checksum, 2 exists, 1 invalid-url, 2 missing, 1 size)" in run.err
+    rows = [json.loads(row) for row in (pdl_run.directory / "r.jsonl").read_text().splitlines()]
+    assert len(rows) == 7
+    assert {row["attempts"] for row in rows} == {0}
+    assert run.err.count("urls.txt:1: ") == 1
+    assert "/gone" in (pdl_run.directory / "failed.txt").read_text()
+
+
+def test_a_lock_says_what_must_be_there(pdl_run: Runner, out: Path) -> None:
+    del out
+    listed(pdl_run, f"{NOWHERE}/a", f"{NOWHERE}/b", f"{NOWHERE}/new")
+    entry = {"url": f"{NOWHERE}/a", "out": "a", "size": 2, "sha256": digest(b"aa")}
+    wrong = {"url": f"{NOWHERE}/b", "out": "b", "size": 2, "sha256": digest(b"BB")}
+    text = f"{json.dumps(entry)}\n{json.dumps(wrong)}\n"
+    lock = pdl_run.directory / "x.lock"
+    lock.write_text(text)
+    run = check(pdl_run, "--lock", "x.lock")
+    assert run.code == 1
+    assert f"is sha256:{digest(b'bb')}, x.lock:2 has sha256:{digest(b'BB')}" in run.err
+    assert "1 as they should be, 2 wrong (1 checksum, 1 missing)" in run.err
+    frozen = check(pdl_run, "--lock", "x.lock", "--locked")
+    assert "1 policy" in frozen.err
+    assert lock.read_text() == text
+
+
+def test_names_are_those_of_the_run(pdl_run: Runner, out: Path) -> None:
+    del out
+    listed(pdl_run, f"{NOWHERE}/1/a#sha256={digest(b'aa')}", f"{NOWHERE}/2/a")
+    run = check(pdl_run, "--report", "r.jsonl")
+    assert "1 as they should be, 1 wrong (1 missing)" in run.err
+    rows = [json.loads(row) for row in (pdl_run.directory / "r.jsonl").read_text().splitlines()]
+    assert sorted(row["path"] for row in rows)[1].startswith("a-")
+
+
+def test_a_directory_that_is_not_there_is_not_made(pdl_run: Runner, tmp_path: Path) -> None:
+    listed(pdl_run, f"{NOWHERE}/a")
+    assert check(pdl_run).code == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("engine", ["process", "inline"])
+def test_a_large_file_does_not_keep_a_signal_waiting(
+    pdl_run: Runner, out: Path, engine: str
+) -> None:
+    with (out / "large").open("wb") as file:
+        file.truncate(1 << 40)  # a day of hashing, and no byte on the disk
+    listed(pdl_run, f"{NOWHERE}/a", f"{NOWHERE}/large#sha256={digest(b'')}")
+    process = pdl_run.start("urls.txt", "-d", "out", "--check", "-v", "--engine", engine)
+    assert process.stderr is not None
+    assert b"a: already there" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    run = pdl_run.finish(process)
+    assert run.code == 143
+    assert "1 left" in run.err
+
+
+def test_dry_run_and_check_exclude_each_other(pdl_run: Runner) -> None:
+    listed(pdl_run, f"{NOWHERE}/a")
+    assert check(pdl_run, "--dry-run").code == 2

@@ -1,0 +1,353 @@
+"""A run with a lock file: what is pinned stays as it was, what drifts is named."""
+
+from __future__ import annotations
+
+import json
+from hashlib import md5, sha256
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdl.errors import ListError, UsageError
+from pdl.locked import Lock, lock_url
+from pdl.lockfile import Entry
+from pdl.model import Item, Outcome, Pin, Result, SafePath
+from pdl.plan import Planner
+from pdl.schedule import Job
+from pdl.settings import FileSettings, LockSettings, NamingSettings
+from servers.misbehave import File, Reply, Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner import Run, Runner
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+SHA = sha256(b"").hexdigest()
+OTHER = sha256(b"other").hexdigest()
+INLINE = ("--engine", "inline")
+"""Starts faster; a few tests use both."""
+
+
+def digest(body: bytes) -> str:
+    return f"sha256:{sha256(body).hexdigest()}"
+
+
+def serve(server: Server, **bodies: bytes) -> None:
+    for name, body in bodies.items():
+        server.on(f"/{name}", File(body, etag=f'"{sha256(body).hexdigest()[:8]}"'))
+
+
+def listed(pdl_run: Runner, *lines: str) -> None:
+    (pdl_run.directory / "urls.txt").write_text("".join(f"{line}\n" for line in lines))
+
+
+def locked(pdl_run: Runner, *more: str) -> Run:
+    return pdl_run("urls.txt", "-d", "out", "--lock", "urls.lock", *INLINE, *more)
+
+
+def entries(pdl_run: Runner) -> list[dict[str, object]]:
+    text = (pdl_run.directory / "urls.lock").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# --- the promise ---
+
+
+def test_a_run_writes_its_lock_and_the_lock_downloads_the_same(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    serve(server, b=b"bb", a=b"a", c=b"ccc")
+    server.on("/moved", Reply(302, (("Location", "/c"),)))
+    listed(pdl_run, *map(server.url, ("/b", "/a", "/gone", "/moved")))
+    run = locked(pdl_run)
+    assert run.code == 1
+    assert [tuple(entry) for entry in entries(pdl_run)] == [
+        ("url", "out", "size", "sha256", "final_url")
+    ] * 3
+    assert [tuple(entry.values()) for entry in entries(pdl_run)] == [
+        (server.url("/a"), "a", 1, sha256(b"a").hexdigest(), server.url("/a")),
+        (server.url("/b"), "b", 2, sha256(b"bb").hexdigest(), server.url("/b")),
+        (server.url("/moved"), "moved", 3, sha256(b"ccc").hexdigest(), server.url("/c")),
+    ]
+    again = pdl_run("urls.lock", "-d", "again", "--report", "r.jsonl")
+    assert again.code == 0
+    assert "unknown" not in again.err
+    assert (tmp_path / "again/moved").read_bytes() == b"ccc"
+    rows = [json.loads(row) for row in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert {row["checksum"] for row in rows} == {digest(b"a"), digest(b"bb"), digest(b"ccc")}
+
+
+@pytest.mark.parametrize(
+    ("engine", "there"), [("process", "overwritten"), ("process", "removed"), ("inline", "removed")]
+)
+def test_one_byte_changed_on_the_server_is_named_and_the_old_file_kept(
+    server: Server, pdl_run: Runner, tmp_path: Path, engine: str, there: str
+) -> None:
+    serve(server, a=b"first", b=b"second")
+    listed(pdl_run, server.url("/a"), server.url("/b"))
+    assert locked(pdl_run).code == 0
+    before = (tmp_path / "urls.lock").read_bytes()
+    serve(server, b=b"sEcond")
+    if there == "removed":
+        (tmp_path / "out/b").unlink()
+    run = locked(pdl_run, "--locked", "--if-exists", "overwrite", "--engine", engine)
+    assert run.code == 1
+    assert f"the digest is {digest(b'sEcond')}, urls.lock:2 has {digest(b'second')}" in run.err
+    assert "urls.txt:2)" in run.err
+    assert "checksum: 1 failure" in run.err
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("[ab]")}
+    assert kept == ({"a": b"first", "b": b"second"} if there == "overwritten" else {"a": b"first"})
+    assert (tmp_path / "urls.lock").read_bytes() == before
+
+
+def test_a_file_of_another_size_is_refused_before_its_bytes_come(
+    server: Server, pdl_run: Runner
+) -> None:
+    serve(server, a=b"first")
+    listed(pdl_run, server.url("/a"))
+    assert locked(pdl_run).code == 0
+    serve(server, a=b"longer now")
+    run = locked(pdl_run, "--if-exists", "overwrite")
+    assert run.code == 1
+    assert f"10 bytes, urls.lock:1 has 5 ({digest(b'first')})" in run.err
+
+
+def test_new_lines_are_added_and_old_entries_stay(server: Server, pdl_run: Runner) -> None:
+    serve(server, a=b"a", b=b"b", c=b"c")
+    listed(pdl_run, server.url("/b"))
+    assert locked(pdl_run).code == 0
+    listed(pdl_run, server.url("/c"), server.url("/a"), server.url("/gone"))
+    assert locked(pdl_run).code == 1
+    assert [entry["out"] for entry in entries(pdl_run)] == ["a", "b", "c"]
+
+
+def test_locked_asks_nothing_for_a_new_line(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    serve(server, a=b"a", b=b"b")
+    listed(pdl_run, server.url("/a"))
+    assert locked(pdl_run).code == 0
+    before = (tmp_path / "urls.lock").read_bytes()
+    listed(pdl_run, server.url("/a"), server.url("/b"))
+    asked = len(server.requests())
+    run = locked(pdl_run, "--locked")
+    assert run.code == 1
+    assert "policy: 1 failure" in run.err
+    assert "not in urls.lock (--locked)" in run.err
+    assert len(server.requests()) == asked
+    assert (tmp_path / "urls.lock").read_bytes() == before
+    assert not (tmp_path / "out/b").exists()
+
+
+def test_a_file_that_is_there_must_be_the_locked_one(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    serve(server, a=b"first", b=b"second")
+    listed(pdl_run, server.url("/a"), server.url("/b"))
+    assert locked(pdl_run).code == 0
+    (tmp_path / "out/a").write_bytes(b"fIrst")
+    asked = len(server.requests())
+    run = locked(pdl_run)
+    assert run.code == 1
+    found, has = digest(b"fIrst"), digest(b"first")
+    assert f"a on this disk: the digest is {found}, urls.lock:1 has {has}" in run.err
+    assert "(not tried, urls.txt:1)" in run.err
+    assert "1 unchanged, 1 failed" in run.err
+    assert len(server.requests()) == asked
+    assert (tmp_path / "out/a").read_bytes() == b"fIrst"
+
+
+def test_files_that_were_there_before_the_lock_get_into_it(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    serve(server, a=b"a")
+    listed(pdl_run, server.url("/a"), server.url("/b"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b").write_bytes(b"here")
+    run = locked(pdl_run)
+    assert run.code == 0
+    assert "1 succeeded, 1 skipped" in run.err
+    found = {entry["out"]: (entry["sha256"], entry.get("final_url")) for entry in entries(pdl_run)}
+    assert found["b"] == (sha256(b"here").hexdigest(), None)
+    assert locked(pdl_run, "--locked").code == 0
+
+
+def test_a_digest_of_another_kind_in_the_list_is_checked_too(
+    server: Server, pdl_run: Runner
+) -> None:
+    serve(server, a=b"a")
+    url = server.url("/a")
+    listed(pdl_run, url, f"  checksum=md5={md5(b'a').hexdigest()}")
+    assert locked(pdl_run).code == 0
+    assert entries(pdl_run)[0]["sha256"] == sha256(b"a").hexdigest()
+    listed(pdl_run, url, f"  checksum=md5={md5(b'b').hexdigest()}")
+    for more in ((), ("--if-exists", "overwrite")):
+        run = locked(pdl_run, *more)
+        assert run.code == 1
+        assert f"expected md5:{md5(b'b').hexdigest()}" in run.err
+
+
+def test_no_secret_gets_into_the_lock_and_its_lines_still_match(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    server.on("/x", lambda exchange: File(exchange.seen.target.encode())(exchange))
+    plain = server.url("/x").replace("http://", "http://user:hidden@")
+    listed(pdl_run, f"{plain}?key=one", f"{plain}?key=two")
+    assert locked(pdl_run).code == 0
+    text = (tmp_path / "urls.lock").read_text()
+    assert "hidden" not in text
+    assert "key=one" not in text
+    assert len({entry["out"] for entry in entries(pdl_run)}) == 2
+    assert len({entry["url"] for entry in entries(pdl_run)}) == 1
+    assert locked(pdl_run, "--locked", "--if-exists", "overwrite").code == 0
+
+
+def test_the_lock_is_no_file_that_a_download_may_have(server: Server, pdl_run: Runner) -> None:
+    serve(server, **{"urls.lock": b"from the server"})
+    listed(pdl_run, server.url("/urls.lock"))
+    run = pdl_run("urls.txt", "--lock", "urls.lock", *INLINE)
+    assert run.code == 0
+    assert str(entries(pdl_run)[0]["out"]).startswith("urls-")
+    assert pdl_run("urls.txt", "--lock", "urls.lock", "--locked", *INLINE).code == 0
+
+
+def test_a_dry_run_knows_the_lock_and_writes_none(server: Server, pdl_run: Runner) -> None:
+    listed(pdl_run, server.url("/a"))
+    assert locked(pdl_run, "--dry-run").code == 0
+    assert not (pdl_run.directory / "urls.lock").exists()
+    (pdl_run.directory / "urls.lock").write_text("")
+    run = locked(pdl_run, "--dry-run", "--locked")
+    assert run.code == 1
+    assert "policy" in run.out
+
+
+# --- what can be no lock ---
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--locked",), "--locked needs a lock file"),
+        (("--lock", "none.lock", "--locked"), "there is no lock file none.lock"),
+        (("--lock", "none.lock", "--check"), "there is no lock file none.lock"),
+        (("--lock", "locks.csv"), "no name for a lock file"),
+        (("--lock", "no/such/x.lock"), "no such directory"),
+        (("--lock", "."), "is not a file"),
+        (("--lock", "urls.txt"), "urls.txt:1: is no JSON"),
+        (("--lock", "r.jsonl", "--report", "r.jsonl"), "r.jsonl is given for two"),
+    ],
+)
+def test_what_can_be_no_lock(pdl_run: Runner, args: tuple[str, ...], said: str) -> None:
+    listed(pdl_run, "http://127.0.0.1:9/x")
+    run = pdl_run("urls.txt", "-d", "out", *INLINE, *args)
+    assert run.code == 2
+    assert said in run.err
+    assert "Traceback" not in run.err
+
+
+# --- pins, one by one ---
+
+
+def lock_of(tmp_path: Path, *found: Entry, frozen: bool = False) -> Lock:
+    path = tmp_path / "x.lock"
+    path.write_text("".join(f"{entry.text()}\n" for entry in found))
+    return Lock(str(path), LockSettings(str(path), frozen), lambda _: None)
+
+
+def test_entries_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ListError, match="contradicts line 1"):
+        lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), Entry("http://h/x", "x", 0, OTHER))
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "wanted"),
+    [
+        ("http://h/x", "x", SHA),  # as it is
+        ("http://h/x", "y", SHA),  # no secret in it: wherever it goes
+        ("http://h/new", "new", None),
+        ("http://h/k?key=mine", "k", SHA),
+        ("http://h/k?key=theirs", "k", SHA),  # signed anew
+        ("http://h/k?key=theirs", "k-12345678", None),  # another
+        ("http://h/two", "b", OTHER),
+        ("http://h/two", "c", None),  # which of them?
+    ],
+)
+def test_which_entry_an_item_has(tmp_path: Path, url: str, path: str, wanted: str | None) -> None:
+    lock = lock_of(
+        tmp_path,
+        Entry("http://h/x", "x", 0, SHA),
+        Entry(lock_url("http://h/k?key=mine"), "k", 0, SHA),
+        Entry("http://h/two", "a", 0, SHA),
+        Entry("http://h/two", "b", 0, OTHER),
+    )
+    pin = lock.pin(Item("list", 1, url), SafePath(path), None)
+    assert isinstance(pin, Pin)
+    assert pin.checksum == (None if wanted is None else f"sha256:{wanted}")
+
+
+@pytest.mark.parametrize(
+    ("item", "checksum", "kind"),
+    [
+        (Item("list", 1, "http://h/x"), f"sha256:{OTHER}", "checksum"),
+        (Item("list", 1, "http://h/x", size=3), None, "size"),
+        (Item("list", 1, "http://h/y"), None, "policy"),
+    ],
+)
+def test_a_list_that_contradicts_the_lock(
+    tmp_path: Path, item: Item, checksum: str | None, kind: str
+) -> None:
+    lock = lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), frozen=True)
+    refusal = lock.pin(item, SafePath(item.url[-1]), checksum)
+    assert isinstance(refusal, Result)
+    assert (refusal.outcome, refusal.kind, refusal.line) == (Outcome.FAIL, kind, 1)
+    if kind == "checksum":
+        assert f"the list says sha256:{OTHER}" in refusal.message
+        assert f"x.lock:1 has sha256:{SHA}" in refusal.message
+
+
+def test_locked_wants_the_path_too(tmp_path: Path) -> None:
+    lock = lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), frozen=True)
+    refusal = lock.pin(Item("list", 1, "http://h/x"), SafePath("y"), None)
+    assert isinstance(refusal, Result)
+    assert "x.lock:1 has it as x" in refusal.message
+
+
+def test_a_path_that_another_url_has_now_loses_its_old_entry(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    path = tmp_path / "x.lock"
+    path.write_text(Entry("http://h/1/f", "f", 0, SHA).text() + "\n")
+    lock = Lock(str(path), LockSettings(str(path)), warnings.append)
+    row = Result("list", 1, "", None, "f", Outcome.SUCCESS, size=0, checksum=f"sha256:{OTHER}")
+    lock.record(row, Item("list", 1, "http://h/2/f"))
+    lock.save(whole=True)
+    assert [json.loads(line)["url"] for line in path.read_text().splitlines()] == ["http://h/2/f"]
+    assert len(warnings) == 1
+    assert "x.lock:1" in warnings[0]
+
+
+def test_two_runs_that_write_one_lock_both_get_in(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    one, two = (Lock(str(path), LockSettings(str(path)), lambda _: None) for _ in range(2))
+    for lock, name in ((one, "one"), (two, "two")):
+        row = Result("list", 1, "", None, name, Outcome.SUCCESS, size=0, checksum=f"sha256:{SHA}")
+        lock.record(row, Item("list", 1, f"http://h/{name}"))
+        lock.save(whole=True)
+    assert [json.loads(line)["out"] for line in path.read_text().splitlines()] == ["one", "two"]
+
+
+def test_an_unwritable_place_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such directory"):
+        Lock(str(tmp_path / "d/x.lock"), LockSettings(), lambda _: None)
+
+
+def test_a_lock_makes_a_job_of_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    lock = lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA))
+    planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), pins=lock)
+    job = planner.plan(Item("list", 1, "http://h/x"))
+    assert isinstance(job, Job)
+    assert job.task.local
+    assert job.task.pin == Pin(f"sha256:{SHA}", 0, f"{tmp_path}/x.lock:1")
+    assert planner.plan(Item("list", 2, "http://h/x")) is None
+    assert [item.line for item in job.followers] == [2]
