@@ -185,7 +185,7 @@ def test_a_digest_of_another_kind_in_the_list_is_checked_too(
     for more in ((), ("--if-exists", "overwrite")):
         run = locked(pdl_run, *more)
         assert run.code == 1
-        assert f"expected md5:{md5(b'b').hexdigest()}" in run.err
+        assert f"expected {md5(b'b').hexdigest()}" in run.err
 
 
 def test_no_secret_gets_into_the_lock_and_its_lines_still_match(
