@@ -25,7 +25,7 @@ from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.links import ForkWorker, Link, Nursery
 from pdl.pool.process import ProcessPool
-from pdl.pool.worker import MESSAGE_LIMIT, OutcomeQueue, unsendable
+from pdl.pool.outcomes import MESSAGE_LIMIT, OutcomeQueue, unsendable
 from pdl.settings import StartMethod
 from runner import base_environment, marked
 

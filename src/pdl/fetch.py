@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -34,14 +33,14 @@ from pdl.resume import (
     step,
     strong_validator,
 )
-from pdl.retry import retry_after
-from pdl.settings import RETRY_STATUSES
 from pdl.transport import Request, Response, Transport, TransportError
 from pdl.urls import InvalidUrl, Url, parse
+from pdl.verdict import AttemptFailed, is_page_instead, refusal
 from pdl.verify import Mismatch, check_of, size_fault, wanted_size
 
 if TYPE_CHECKING:
     from pdl.pool import Lane, Meter
+    from pdl.quick import Quick
     from pdl.settings import FileSettings, HttpSettings
     from pdl.verify import Check
 
@@ -70,34 +69,6 @@ _USELESS = frozenset(
 )
 """Kinds after which a part is not worth keeping, if they are permanent."""
 
-_NO_PAGE = re.compile(
-    r"\.(zip|gz|tgz|bz2|tbz2?|xz|txz|zst|lz4?|7z|rar|tar|whl|egg|jar|war|deb|rpm|apk|msi|exe|dmg|"
-    r"pkg|iso|img|qcow2|png|jpe?g|gif|webp|avif|tiff?|bmp|ico|pdf|mp[34]|mkv|webm|flac|ogg|"
-    r"parquet|npz|npy|h5|onnx|safetensors|gguf|bin|so|wasm|crate|gem)$",
-    re.IGNORECASE,
-)
-"""Names whose content is never an HTML page."""
-
-
-class AttemptFailed(Exception):
-    """Ends the attempt from within; becomes a `Fail`."""
-
-    def __init__(
-        self,
-        kind: FailureKind,
-        message: str,
-        *,
-        transient: bool = False,
-        status: int | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.transient = transient
-        self.status = status
-        self.retry_after = retry_after
-
 
 class StartAgain(Exception):
     """The part does not lead to the file: it is dropped, and asked for anew in the attempt."""
@@ -112,19 +83,29 @@ class Fetching:
 
     def __call__(self) -> Lane:
         """Build a lane."""
-        from pdl.transport.keepalive import KeepaliveTransport  # noqa: PLC0415 - only workers need it
+        from pdl.quick import Quick  # noqa: PLC0415 - only workers need it
+        from pdl.transport.keepalive import KeepaliveTransport  # noqa: PLC0415
 
-        return Fetcher(KeepaliveTransport(self.http), self.http, self.files)
+        transport = KeepaliveTransport(self.http)
+        lane = Fetcher(transport, self.http, self.files)
+        lane.quick = Quick(transport, self.http, self.files, lane.memory)
+        return lane
 
 
 class Fetcher:
-    """A lane: makes attempts one after the other over one transport."""
+    """A lane: makes attempts one after the other over one transport.
+
+    Attributes:
+        quick: the short way for plain files, if it has one.
+    """
 
     def __init__(self, transport: Transport, http: HttpSettings, files: FileSettings) -> None:
         self.transport = transport
         self.http = http
         self.files = files
-        self.buffer = memoryview(mmap.mmap(-1, BUFFER))
+        self.memory = mmap.mmap(-1, BUFFER)
+        self.buffer = memoryview(self.memory)
+        self.quick: Quick | None = None
 
     def close(self) -> None:
         """Close every connection."""
@@ -134,19 +115,12 @@ class Fetcher:
         """Make one attempt."""
         if task.local:
             return examine(task, self.files.directory, self.buffer, meter)
-        attempt = Attempt(self, task, meter)
+        started = self.quick.hand_over() if self.quick else None
+        attempt = Attempt(self, task, meter, time.monotonic() if started is None else started)
         try:
             return attempt.run()
         except AttemptFailed as exc:
-            fail = Fail(
-                "fail",
-                task.id,
-                exc.kind,
-                exc.transient,
-                exc.message,
-                status=exc.status,
-                retry_after=exc.retry_after,
-            )
+            fail = exc.as_fail(task.id)
         except TransportError as exc:
             fatal = exc.kind is FailureKind.DISK
             fail = Fail("fail", task.id, exc.kind, exc.transient, exc.message, fatal=fatal)
@@ -160,12 +134,12 @@ class Fetcher:
 class Attempt:
     """One attempt: its request, its part, and what has been found out on the way."""
 
-    def __init__(self, lane: Fetcher, task: Task, meter: Meter) -> None:
+    def __init__(self, lane: Fetcher, task: Task, meter: Meter, started: float) -> None:
         self._lane = lane
         self._task = task
         self._meter = meter
         self._part = Part(lane.files.directory, task.part)
-        self._started = time.monotonic()
+        self._started = started
         longest = lane.files.max_time
         self._deadline = None if longest is None else self._started + longest
         self._url: Url | None = None
@@ -257,16 +231,9 @@ class Attempt:
         Raises:
             AttemptFailed: always.
         """
-        pause = retry_after(response.header("retry-after"), response.header("date"))
-        status, reason = response.status, response.reason
+        failed = refusal(response.status, response.reason, response.header)
         self._drain(response)
-        raise AttemptFailed(
-            FailureKind.HTTP,
-            f"the server answered {status} {reason}".rstrip(),
-            transient=status in RETRY_STATUSES,
-            status=status,
-            retry_after=pause,
-        )
+        raise failed
 
     def _drain(self, response: Response) -> None:
         """Read a short body to its end, so that the connection can be kept; drop a long one."""
@@ -281,9 +248,7 @@ class Attempt:
             response.close()
 
     def _check_head(self, response: Response) -> None:
-        files = self._lane.files
-        kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
-        if files.content_check and kind == "text/html" and _NO_PAGE.search(self._task.path):
+        if self._lane.files.content_check and is_page_instead(self._task.path, response.header):
             raise AttemptFailed(
                 FailureKind.CONTENT,
                 "an HTML page came where the name promises something else "

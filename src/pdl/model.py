@@ -147,6 +147,8 @@ class Task(NamedTuple):
         pieces: digests that the bytes of its pieces must have, or None.
         pin: what a lock file says of the file, or None; the SHA-256 is found out if there is one.
         local: the file that is there is looked at, and no server asked.
+        plain: a first GET of the URL as it stands: no part of it can be there, no field is sent
+            with it that other tasks of the origin do not have.
     """
 
     id: int
@@ -160,6 +162,7 @@ class Task(NamedTuple):
     pieces: Pieces | None = None
     pin: Pin | None = None
     local: bool = False
+    plain: bool = False
 
 
 class Success(NamedTuple):

@@ -9,6 +9,7 @@ note comes before more than a little of the new bytes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -236,6 +237,41 @@ class Part:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def place(
+    directory: str, name: str, path: SafePath, data: memoryview, modified: float | None
+) -> None:
+    """Write a file that is here as a whole: part, time, final name; nothing is there of it yet.
+
+    Args:
+        directory: the output directory.
+        name: of the part; nothing has that name.
+        path: the final name; nothing that is to keep its mode has that name.
+        data: the file's bytes.
+        modified: as in `Part.finish`.
+
+    Raises:
+        OSError: it could not be done; nothing is left of it.
+        InTheWay: something that is no file stands there.
+    """
+    part = f"{directory}/{STATE_DIRECTORY}/{name}"
+    fd = os.open(part, _NEW, 0o666)
+    try:
+        try:
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), part)
+            if modified is not None:
+                with contextlib.suppress(OverflowError):
+                    os.utime(fd, (modified, modified))
+        finally:
+            os.close(fd)
+        if "/" in path:
+            make_parents(directory, path)
+        os.rename(part, f"{directory}/{path}")  # noqa: PTH104 - strings, for speed
+    except (OSError, InTheWay):
+        _remove(part)
+        raise
 
 
 def make_parents(directory: str, path: SafePath) -> None:

@@ -17,7 +17,7 @@ from pdl.taken import Names, Pairing, Table
 from pdl.urls import InvalidUrl, Url, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from pdl.model import Pin
     from pdl.settings import FileSettings, NamingSettings
@@ -53,6 +53,7 @@ class Planner:
         naming: how names are chosen.
         on_pairing: told of every name that was not the plain one, and of its rival.
         pins: knows more of the files; then one that is there is looked at, not skipped by name.
+        parts: names of the part files that earlier runs left.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Planner:
         naming: NamingSettings,
         on_pairing: Callable[[Pairing], None] | None = None,
         pins: Pins | None = None,
+        parts: Container[str] = (),
     ) -> None:
         self._files = files
+        self._parts = parts
         self._naming = naming
         self._namer = Namer(naming)
         self._on_pairing = on_pairing
@@ -119,13 +122,28 @@ class Planner:
             self._tell(Pairing(claim.path, key), claim.rival)
         if self._pins is not None:
             return self._pinned(self._pins, item, url, claim.path, checksum)
-        return self._there(item, claim.path) or self._job(item, url, claim.path, checksum)
+        there = self._there(item, claim.path)
+        return there or self._job(item, url, claim.path, checksum, new=claim.how != "same")
 
-    def _job(self, item: Item, url: Url, path: SafePath, checksum: str | None) -> Job:
+    def _job(
+        self, item: Item, url: Url, path: SafePath, checksum: str | None, *, new: bool = False
+    ) -> Job:
         part = part_name(url, path)
-        task = Task(next(self._ids), item.url, path, part, item.headers, checksum, item.size)
-        if item.pieces is not None:
-            task = task._replace(pieces=item.pieces)
+        task = Task(
+            next(self._ids),
+            item.url,
+            path,
+            part,
+            item.headers,
+            checksum,
+            item.size,
+            pieces=item.pieces,
+            plain=new
+            and not item.headers
+            and item.pieces is None
+            and part not in self._parts
+            and item.url == url.request_url,
+        )
         job = Job(task, item, url.netloc, url_key(url))
         self._pending[job.key, path] = job
         return job

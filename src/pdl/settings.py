@@ -114,6 +114,12 @@ class FileSettings:
     max_size: int | None = None
     min_size: int | None = None
 
+    def takes(self, size: int) -> bool:
+        """Whether a file may have so many bytes."""
+        return (self.max_size is None or size <= self.max_size) and (
+            self.min_size is None or size >= self.min_size
+        )
+
 
 @dataclass(frozen=True)
 class NamingSettings:

@@ -115,6 +115,13 @@ class Workspace:
             "wait for it, with --wait-lock SECONDS, or choose another --dir",
         )
 
+    def parts(self) -> frozenset[str]:
+        """Names of the part files that earlier runs left."""
+        try:
+            return frozenset(path.name for path in self.state.glob("*.part"))
+        except OSError:
+            return frozenset()
+
     def clear_parts(self) -> None:
         """Remove what nobody can go on with: after a run in which every line had its file.
 

@@ -8,7 +8,7 @@ debugging. One contract suite (``tests/test_pool_contract.py``) holds for all of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pdl.model import Answer, Task
 
@@ -67,6 +67,24 @@ class Meter(Protocol):
 
 Lane = Callable[[Task, Meter], Answer]
 """Makes one attempt at one task; raises nothing."""
+
+
+class QuickLane(Protocol):
+    """A lane's short way, for what can be done without waiting; its attribute ``quick``.
+
+    Whatever does not end here is called, with the same task, and goes on from there.
+    """
+
+    def begin(self, task: Task, meter: Meter) -> int | None:
+        """Begin an attempt: what to wait for before `ready`, or None if the lane is to be called.
+
+        Returns:
+            A descriptor that is readable when there is something to do.
+        """
+
+    def ready(self) -> Answer | Literal["more", "call"]:
+        """Go on: the answer, or wait for more, or call the lane."""
+
 
 LaneFactory = Callable[[], Lane]
 """Builds a lane inside its worker; crosses the process boundary, so it is picklable."""

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, context
 from typing import TYPE_CHECKING, Any
 
-from pdl.pool.worker import OutcomeQueue, WorkerEnd
+from pdl.pool.outcomes import OutcomeQueue
+from pdl.pool.worker import WorkerEnd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -39,7 +39,9 @@ from typing import TYPE_CHECKING, Any
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
 from pdl.pool.links import EXIT_GRACE, WORKERS, Link, LinkingContext, Nursery
-from pdl.pool.worker import CELL_WORDS, HELLO, RECALL, Shared, serve
+from pdl.pool.meters import CELL_WORDS, Shared
+from pdl.pool.outcomes import HELLO
+from pdl.pool.worker import RECALL, serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,145 +1,65 @@
-"""The worker's side of the process pool: lanes, the outcome queue, the shared counters.
+"""The worker's side of the process pool: one loop for many lanes.
 
-A worker never prints, never retries and never waits out a back-off. Its main thread sits on the
-task pipe, so that it notices at once when the main process is gone (the pipe ends) and can end the
-whole worker, whatever its lanes are doing. Each lane is a thread that takes one task after the
-other from the worker's inbox. Tasks that wait there behind slow ones can be called back.
+Theory of operation
+===================
+
+A worker never prints, never retries and never waits out a back-off. Its main thread is a loop that
+waits for whatever comes first: tasks from the main process, an answer to read for one of its lanes,
+or word from a thread. Each lane has a `Seat`::
+
+              begin                      ready
+    IDLE ──────────────▶ QUICK ──────────────────────▶ IDLE or the next task
+      │                    │ not the plain case, or half a second without an answer
+      │ not plain          ▼
+      └────────────────▶ CALLED (in the seat's own thread) ───▶ IDLE or the next task
+
+What goes the quick way costs no change of threads, and that is most of what a small file costs. A
+lane without a quick way is always called. Tasks that wait for a seat can be called back.
+
+The main process holds the other end of the task pipe: when that ends, the worker does, whatever
+its lanes are doing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import queue
+import select
 import signal
 import threading
 import time
+from collections import deque
 from multiprocessing import current_process
-from multiprocessing.queues import SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pdl.model import Answer, Fail, FailureKind, Success, Task
-from pdl.pool import Returned
+from pdl.pool.meters import CellMeter, Shared
+from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
 
 if TYPE_CHECKING:
-    from collections.abc import MutableSequence, Sequence
     from multiprocessing.connection import Connection
 
-    from pdl.pool import Lane, LaneFactory
-
-MESSAGE_LIMIT = 4000
-"""Bytes of a pickled message; with its header it stays below PIPE_BUF (4,096), up to which a
-write to a pipe is all or nothing, so that a killed worker never leaves half a message."""
+    from pdl.model import Answer, Task
+    from pdl.pool import Lane, LaneFactory, QuickLane
 
 FLUSH_SECONDS = 0.02
 """Answers travel together unless the first of them has waited this long."""
 
-FLUSH_COUNT = 16
+FLUSH_COUNT = 32
 """Answers that are sent without waiting for more: about what one message holds."""
 
-TEXT_MOST = 450
-"""Characters a text of a message is cut to; two of them take at most 3,600 bytes."""
+PATIENCE = 0.5
+"""Seconds a lane on the quick way may take; then a thread goes on with it."""
 
-RETURNED_COUNT = 256
-"""Task ids in one message."""
-
-CELL_WORDS = 4
-"""Words of a lane's cell: id of its task + 1 (0: none), bytes, size + 1, bytes ever received."""
-
-HELLO: tuple[Answer, ...] = ()
-"""What a lane sends once it is built: the worker has come up."""
+SLOW_SECONDS = 0.003
+"""What a turn of the quick way may take on average: lanes wait for each other there, so where a
+file system takes its time, threads are better."""
+SLOW_WEIGHT = 0.1
+SLOW_REST = 1.0
+"""Seconds for which everything is called once the turns were slow."""
 
 RECALL = None
 """What the main process sends to get back the tasks that no lane has begun."""
-
-
-class OutcomeQueue(SimpleQueue[Any]):
-    """A multiprocessing queue with one writing process, drained without blocking.
-
-    Each worker has its own: what a killed writer can break (a held lock, half a message) then
-    concerns nobody else, and the end of the pipe tells the reader at once that the worker died.
-    """
-
-    _reader: Connection
-    _writer: Connection
-    _wlock: Any
-
-    def put_answers(self, answers: Sequence[Answer]) -> None:
-        """Send the answers in messages that are each written in one piece."""
-        message = _pickled(answers)
-        if message is not None and len(message) <= MESSAGE_LIMIT:
-            self._put(message)
-        elif len(answers) > 1:
-            half = len(answers) // 2
-            self.put_answers(answers[:half])
-            self.put_answers(answers[half:])
-        else:
-            self.put_answers([shortened(answers[0]) if message else unsendable(answers[0])])
-
-    def put_returned(self, ids: Sequence[int]) -> None:
-        """Send back tasks that no lane has begun."""
-        for start in range(0, len(ids), RETURNED_COUNT):
-            returned = Returned(tuple(ids[start : start + RETURNED_COUNT]))
-            self._put(pickle.dumps(returned, protocol=pickle.HIGHEST_PROTOCOL))
-
-    def _put(self, message: bytes) -> None:
-        with self._wlock:
-            self._writer.send_bytes(message)
-
-    def get_nowait(self) -> tuple[Answer, ...] | Returned:
-        """Return the next message.
-
-        Raises:
-            queue.Empty: there is none now.
-            EOFError: the writer is gone and everything it wrote has been read.
-        """
-        try:
-            if not self._reader.poll():
-                raise queue.Empty
-            message: tuple[Answer, ...] | Returned = pickle.loads(  # noqa: S301 - our own worker's
-                self._reader.recv_bytes()
-            )
-        except OSError as exc:  # a message cut by the writer's death
-            raise EOFError from exc
-        return message
-
-    def fileno(self) -> int:
-        """The readable end, for `multiprocessing.connection.wait`."""
-        return self._reader.fileno()
-
-    def keep_reader(self) -> None:
-        """In the main process: only the worker may hold the writing end."""
-        self._writer.close()
-
-    def keep_writer(self) -> None:
-        """In the worker: drop the reading end."""
-        self._reader.close()
-
-
-def _pickled(answers: Sequence[Answer]) -> bytes | None:
-    """The message of these answers; None if something in them cannot cross the pipe."""
-    try:
-        return pickle.dumps(tuple(answers), protocol=pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError):
-        return None
-
-
-def shortened(answer: Answer) -> Answer:
-    """The same answer with its long texts cut."""
-    url, message = answer.final_url, answer.message[:TEXT_MOST]
-    if isinstance(answer, Success):
-        return answer._replace(final_url=answer.final_url[:TEXT_MOST], message=message)
-    return answer._replace(final_url=url and url[:TEXT_MOST], message=message)
-
-
-def unsendable(answer: Answer) -> Fail:
-    """What stands for an answer that holds more than plain data."""
-    return _internal(answer.id, f"the answer is no plain data: {type(answer).__name__}")
-
-
-def _internal(task_id: int, message: str) -> Fail:
-    return Fail("fail", task_id, FailureKind.INTERNAL, transient=False, message=message[:TEXT_MOST])
 
 
 class WorkerEnd(NamedTuple):
@@ -154,92 +74,212 @@ class WorkerEnd(NamedTuple):
     slot: int
 
 
-class StopFlag(Protocol):
-    """The shared `Value` that tells every lane to end."""
-
-    value: int
-
-
-class Shared(NamedTuple):
-    """What all workers share: counters written by one lane or worker each, and the stop flag.
+class Seat:
+    """A lane's place in the loop.
 
     Attributes:
-        cells: `CELL_WORDS` for each lane.
-        beats: one for each worker; changes as long as it runs.
+        watched: the descriptor that is waited for on the quick way; -1 when it is not there.
+        since: when it went there.
     """
 
-    cells: MutableSequence[int]
-    beats: MutableSequence[int]
-    stop: StopFlag
+    def __init__(self, meter: CellMeter) -> None:
+        self.meter = meter
+        self.lane: Lane | None = None
+        self.quick: QuickLane | None = None
+        self.task: Task | None = None
+        self.watched = -1
+        self.since = 0.0
+        self.calls: queue.SimpleQueue[Task] | None = None
+
+    def furnish(self, factory: LaneFactory) -> None:
+        """Build the lane, when it is needed for the first time."""
+        lane = factory()
+        self.quick = getattr(lane, "quick", None)
+        self.lane = guarded(lane)
 
 
-class CellMeter:
-    """Writes a lane's progress into its cell of the shared array. One writer, so no lock."""
+class Watch:
+    """Waits for descriptors to be readable: epoll where there is one, else poll."""
 
-    def __init__(self, shared: Shared, cell: int) -> None:
-        self._cells = shared.cells
-        self._stop = shared.stop
-        self._base = cell * CELL_WORDS
-        self._last: int | None = None
+    def __init__(self) -> None:
+        self._epoll = hasattr(select, "epoll")
+        self._poll: Any = select.epoll() if self._epoll else select.poll()
+        self.add = self._poll.register
 
-    def begin(self, task_id: int) -> None:
-        """That task is under way."""
-        cells, base = self._cells, self._base
-        cells[base] = 0  # no reader may pair the new task with the old numbers
-        cells[base + 1] = 0
-        cells[base + 2] = 0
-        cells[base] = task_id + 1
-        self._last = None
+    def remove(self, descriptor: int) -> None:
+        """Do so; it may have been closed."""
+        with contextlib.suppress(OSError, KeyError):
+            self._poll.unregister(descriptor)
 
-    def update(self, received: int, size: int | None) -> None:
-        """See `pdl.pool.Meter`. The first call of a task says where it starts."""
-        cells, base = self._cells, self._base
-        if self._last is not None and received > self._last:
-            cells[base + 3] += received - self._last
-        self._last = received
-        cells[base + 1] = received
-        cells[base + 2] = 0 if size is None else size + 1
+    def wait(self, seconds: float) -> list[tuple[int, int]]:
+        """The readable descriptors, each with its events; empty after that time."""
+        found: list[tuple[int, int]] = self._poll.poll(seconds if self._epoll else seconds * 1000)
+        return found
 
-    def stopped(self) -> bool:
-        """See `pdl.pool.Meter`."""
-        return bool(self._stop.value)
+    def start(self, descriptor: int) -> None:
+        """Begin to watch it."""
+        self.add(descriptor, select.POLLIN)
 
 
-class Outbox:
-    """Collects the answers of a worker's lanes, so that many travel in one message."""
+class Loop:
+    """Runs the lanes of one worker; see the module's theory of operation."""
 
-    def __init__(self, outcomes: OutcomeQueue) -> None:
-        self._outcomes = outcomes
-        self._lock = threading.Lock()
+    def __init__(self, end: WorkerEnd, factory: LaneFactory, lanes: int, shared: Shared) -> None:
+        self._end = end
+        self._factory = factory
+        self._beats = shared.beats
+        self._idle = [Seat(CellMeter(shared, end.slot * lanes + lane)) for lane in range(lanes)]
+        self._idle.reverse()
+        self._inbox: deque[Task] = deque()
         self._answers: list[Answer] = []
         self._oldest = 0.0
+        self._watch = Watch()
+        self._quick: dict[int, Seat] = {}
+        self._called: deque[tuple[Seat, Answer]] = deque()
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._watch.start(self._wake_reader)
+        self._watch.start(end.tasks.fileno())
+        self._now = time.monotonic()
+        self._looked = self._now
+        self._turn_seconds = 0.0
+        self._rest_until = 0.0
 
-    def add(self, answer: Answer, *, last: bool) -> None:
-        """Take an answer; send what there is if it is the last for now, or enough, or old."""
-        with self._lock:
-            if not self._answers:
-                self._oldest = time.monotonic()
-            self._answers.append(answer)
-            if last or len(self._answers) >= FLUSH_COUNT or self._old():
-                self._flush()
+    def run(self) -> None:
+        """Work until the main process is gone.
 
-    def hello(self) -> None:
-        """Say that a lane is ready."""
-        with self._lock:
-            self._outcomes.put_answers(HELLO)
+        Raises:
+            EOFError: it is.
+            BrokenPipeError: it is.
+        """
+        self._idle[-1].furnish(self._factory)
+        self._end.outcomes.put_answers(HELLO)
+        tasks = self._end.tasks.fileno()
+        while True:
+            self._beats[self._end.slot] += 1
+            found = self._watch.wait(FLUSH_SECONDS)
+            self._now = time.monotonic()
+            for descriptor, _ in found:
+                seat = self._quick.get(descriptor)
+                if seat is not None:
+                    self._ready(seat)
+                elif descriptor == tasks:
+                    self._receive()
+                else:
+                    self._collect()
+            self._flush()
+            if self._now - self._looked >= PATIENCE / 4:
+                self._call_late()
 
-    def flush_old(self) -> None:
-        """Send what has waited long enough."""
-        with self._lock:
-            if self._answers and self._old():
-                self._flush()
+    # --- tasks in, answers out ---
 
-    def _old(self) -> bool:
-        return time.monotonic() - self._oldest >= FLUSH_SECONDS
+    def _receive(self) -> None:
+        tasks: list[Task] | None = self._end.tasks.recv()
+        if tasks is RECALL:
+            self._end.outcomes.put_returned([task.id for task in self._inbox])
+            self._inbox.clear()
+            return
+        self._inbox.extend(tasks)
+        while self._inbox and self._idle:
+            self._begin(self._idle.pop(), self._inbox.popleft())
+
+    def _answered(self, seat: Seat, answer: Answer) -> None:
+        if not self._answers:
+            self._oldest = self._now
+        self._answers.append(answer)
+        if self._inbox:
+            self._begin(seat, self._inbox.popleft())
+        else:
+            self._unwatch(seat)
+            self._idle.append(seat)
 
     def _flush(self) -> None:
-        answers, self._answers = self._answers, []
-        self._outcomes.put_answers(answers)
+        answers = self._answers
+        if answers and (
+            not self._inbox
+            or len(answers) >= FLUSH_COUNT
+            or self._now - self._oldest >= FLUSH_SECONDS
+        ):
+            self._answers = []
+            self._end.outcomes.put_answers(answers)
+
+    # --- lanes ---
+
+    def _begin(self, seat: Seat, task: Task) -> None:
+        if seat.lane is None:
+            seat.furnish(self._factory)
+        seat.task = task
+        seat.meter.begin(task.id)
+        descriptor = None
+        if seat.quick is not None and self._now >= self._rest_until:
+            descriptor = seat.quick.begin(task, seat.meter)
+        if descriptor is None:
+            self._call(seat)
+            return
+        seat.since = self._now
+        if descriptor != seat.watched:
+            self._unwatch(seat)
+            self._watch.start(descriptor)
+            self._quick[descriptor] = seat
+            seat.watched = descriptor
+
+    def _ready(self, seat: Seat) -> None:
+        assert seat.quick is not None
+        assert seat.task is not None
+        began = time.monotonic()
+        try:
+            found = seat.quick.ready()
+        except Exception as exc:  # noqa: BLE001 - one of the two agreed places
+            found = internal(seat.task.id, f"{type(exc).__name__}: {exc}")
+        self._mind_turn(time.monotonic() - began)
+        if found == "call":
+            self._call(seat)
+        elif found != "more":
+            self._answered(seat, found)
+
+    def _mind_turn(self, seconds: float) -> None:
+        self._turn_seconds += SLOW_WEIGHT * (seconds - self._turn_seconds)
+        if self._turn_seconds > SLOW_SECONDS:
+            self._turn_seconds = 0.0
+            self._rest_until = self._now + SLOW_REST
+
+    def _call_late(self) -> None:
+        self._looked = self._now
+        for seat in list(self._quick.values()):
+            if self._now - seat.since >= PATIENCE:
+                self._call(seat)
+
+    def _unwatch(self, seat: Seat) -> None:
+        if seat.watched >= 0:
+            self._watch.remove(seat.watched)
+            del self._quick[seat.watched]
+            seat.watched = -1
+
+    # --- threads ---
+
+    def _call(self, seat: Seat) -> None:
+        assert seat.task is not None
+        self._unwatch(seat)
+        if seat.calls is None:
+            seat.calls = queue.SimpleQueue()
+            threading.Thread(target=self._run_calls, args=(seat, seat.calls), daemon=True).start()
+        seat.calls.put(seat.task)
+
+    def _run_calls(self, seat: Seat, calls: queue.SimpleQueue[Task]) -> None:
+        """A seat's thread."""
+        try:
+            assert seat.lane is not None
+            while True:
+                self._called.append((seat, seat.lane(calls.get(), seat.meter)))
+                os.write(self._wake_writer, b"\0")
+        finally:
+            # A worker without one of its lanes would keep that lane's tasks for ever; its death
+            # is noticed. Otherwise it is no lane's to end: the main process may no longer read.
+            os._exit(1)
+
+    def _collect(self) -> None:
+        os.read(self._wake_reader, 4096)
+        while self._called:
+            self._answered(*self._called.popleft())
 
 
 def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
@@ -252,64 +292,13 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         # A terminal sends these to the whole group; the main process decides what they mean.
         signal.signal(number, signal.SIG_IGN)
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
-    inbox: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    outbox = Outbox(end.outcomes)
-    for lane in range(lanes):
-        meter = CellMeter(shared, end.slot * lanes + lane)
-        threading.Thread(
-            target=_run_lane, args=(factory, inbox, outbox, meter), daemon=True
-        ).start()
     code = 1
     try:
-        _attend(end, inbox, outbox, shared.beats)
-    except (EOFError, OSError):
+        Loop(end, factory, lanes, shared).run()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         code = 0
     finally:
         os._exit(code)  # lanes are threads that may be deep in a read; their parts are sound
-
-
-def _attend(
-    end: WorkerEnd,
-    inbox: queue.SimpleQueue[Task],
-    outbox: Outbox,
-    beats: MutableSequence[int],
-) -> None:
-    """Take what the main process sends, until it is gone."""
-    while True:
-        beats[end.slot] += 1
-        if end.tasks.poll(FLUSH_SECONDS):
-            tasks: list[Task] | None = end.tasks.recv()
-            if tasks is RECALL:
-                end.outcomes.put_returned([task.id for task in _drained(inbox)])
-            else:
-                for task in tasks:
-                    inbox.put(task)
-        outbox.flush_old()
-
-
-def _drained(inbox: queue.SimpleQueue[Task]) -> list[Task]:
-    tasks = []
-    with contextlib.suppress(queue.Empty):
-        while True:
-            tasks.append(inbox.get_nowait())
-    return tasks
-
-
-def _run_lane(
-    factory: LaneFactory, inbox: queue.SimpleQueue[Task], outbox: Outbox, meter: CellMeter
-) -> None:
-    try:
-        lane = guarded(factory())
-        outbox.hello()
-        while True:
-            task = inbox.get()
-            meter.begin(task.id)
-            answer = lane(task, meter)
-            outbox.add(answer, last=inbox.empty())
-    finally:
-        # A worker without one of its lanes would keep that lane's tasks for ever; its death is
-        # noticed. It is no lane's to end otherwise: the main process may no longer read.
-        os._exit(1)
 
 
 def guarded(lane: Lane) -> Lane:
@@ -319,6 +308,6 @@ def guarded(lane: Lane) -> Lane:
         try:
             return lane(task, meter)
         except Exception as exc:  # noqa: BLE001 - one of the two agreed places
-            return _internal(task.id, f"{type(exc).__name__}: {exc}")
+            return internal(task.id, f"{type(exc).__name__}: {exc}")
 
     return run

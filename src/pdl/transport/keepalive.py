@@ -26,6 +26,7 @@ from pdl.transport.translate import translated
 from pdl.transport.wire import Body, SocketReader, final_head, framing
 
 if TYPE_CHECKING:
+    from pdl.model import Headers
     from pdl.settings import HttpSettings
 
 
@@ -46,7 +47,10 @@ class Kept:
         self._poll = select.poll()
         self._poll.register(self._sock, select.POLLIN)
         self._kernel_timeout = not isinstance(self._sock, ssl.SSLSocket)
+        self._now: tuple[int, ...] = ()
+        self._idle = None if self._kernel_timeout else 0.0
         if self._kernel_timeout:
+            self._now = (socket.MSG_DONTWAIT,)
             # the kernel minds the time: Python's own timeout costs a poll for every call
             self._sock.settimeout(None)
             whole, part = divmod(timeout, 1)
@@ -64,15 +68,45 @@ class Kept:
         Raises:
             TransportError: the connection failed.
         """
-        self.reader.deadline = deadline
-        minded = deadline is None and self._kernel_timeout
-        timeout = None if minded else self._timeout
-        if self._sock.gettimeout() != timeout:  # an earlier answer's deadline may have set it
-            self._sock.settimeout(timeout)
+        self.wait_again(deadline)
         try:
             self._sock.sendall(data)
         except OSError as exc:
             raise translated(exc) from exc
+
+    def start(self, data: bytes) -> bool:
+        """Write a request without waiting; whether that could be done."""
+        if self._sock.gettimeout() != self._idle:
+            self._sock.settimeout(self._idle)
+        try:
+            return self._sock.send(data, *self._now) == len(data)
+        except OSError:
+            return False
+
+    def take(self, view: memoryview) -> int | None:
+        """Receive without waiting: how many bytes, 0 at the end, None when there are none yet.
+
+        Raises:
+            OSError: the connection failed.
+        """
+        try:
+            return self._sock.recv_into(view, 0, *self._now)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+
+    def fileno(self) -> int:
+        """Readable when there is something to take."""
+        return self._sock.fileno()
+
+    def wait_again(self, deadline: float | None) -> None:
+        """From here on reading waits, as after `send`."""
+        self.reader.deadline = deadline
+        self._mind(deadline)
+
+    def _mind(self, deadline: float | None) -> None:
+        timeout = self._idle if deadline is None and self._kernel_timeout else self._timeout
+        if self._sock.gettimeout() != timeout:  # an earlier answer's deadline may have set it
+            self._sock.settimeout(timeout)
 
     def close(self) -> None:
         """Close the connection."""
@@ -85,6 +119,7 @@ class KeptResponse:
     def __init__(self, home: KeepaliveTransport, kept: Kept, request: Request) -> None:
         self._home = home
         self._kept = kept
+        self._origin = split(request.url)[0]
         self._head = head = final_head(kept.reader)
         how = framing(head)
         self._body = Body(kept.reader, how)
@@ -103,7 +138,7 @@ class KeptResponse:
     def close(self) -> None:
         """See `pdl.transport.Response.close`."""
         if self._body.reusable():
-            self._home.keep(self.url, self._kept)
+            self._home.keep(self._origin, self._kept)
         else:
             self._kept.close()
 
@@ -120,7 +155,8 @@ class FirstResponse(RequestsResponse):
             super().close()
             return
         self._strict.finish()
-        self.home.keep(self.url, Kept(connection, self._strict.reader, self.home.timeout))
+        origin = split(self.url)[0]
+        self.home.keep(origin, Kept(connection, self._strict.reader, self.home.timeout))
 
 
 class KeepaliveTransport:
@@ -134,18 +170,53 @@ class KeepaliveTransport:
         self.timeout = settings.timeout
         self._requests = RequestsTransport(settings)
         self._kept: dict[str, Kept] = {}
+        self._asked: tuple[Kept, bytes] | None = None
+
+    def ask(self, origin: str, data: bytes) -> Kept | None:
+        """Write a request to a connection kept for the origin, without waiting.
+
+        Returns:
+            The connection, which is no longer kept here; None if there is no sound one.
+        """
+        kept = self._kept.pop(origin, None)
+        if kept is None or (kept.quiet() and kept.start(data)):
+            return kept
+        kept.close()
+        return None
+
+    def asked(self, kept: Kept, data: bytes, came: bytes, failed: OSError | None) -> None:
+        """The next `open` goes on with that connection, if it asks for just that.
+
+        Args:
+            kept: of `ask`.
+            data: what was written to it.
+            came: what has been received on it since.
+            failed: why no more can be received, or None.
+        """
+        kept.reader.preload(came, failed)
+        self._asked = kept, data
 
     def open(self, request: Request) -> Response:
         """See `pdl.transport.Transport.open`."""
         origin, target = split(request.url)
-        kept = self._kept.pop(origin, None)
-        if kept is None:
-            return self._first(request)
-        if not kept.quiet():
+        if self._asked is not None:
+            (kept, data), self._asked = self._asked, None
+            if data == message(origin, target, request.headers):
+                kept.wait_again(request.deadline)
+                return self._answer(kept, request)
             kept.close()
+        found = self._kept.pop(origin, None)
+        if found is None:
             return self._first(request)
+        if not found.quiet():
+            found.close()
+            return self._first(request)
+        return self._answer(found, request, message(origin, target, request.headers))
+
+    def _answer(self, kept: Kept, request: Request, data: bytes = b"") -> Response:
         try:
-            kept.send(message(origin, target, request), request.deadline)
+            if data:
+                kept.send(data, request.deadline)
             return KeptResponse(self, kept, request)
         except TransportError as exc:
             kept.close()
@@ -162,9 +233,8 @@ class KeepaliveTransport:
         response.home = self
         return response
 
-    def keep(self, url: str, kept: Kept) -> None:
-        """Keep a connection for the next request to the URL's origin."""
-        origin = split(url)[0]
+    def keep(self, origin: str, kept: Kept) -> None:
+        """Keep a connection for the next request to the origin."""
         if (old := self._kept.pop(origin, None)) is not None:
             old.close()
         elif len(self._kept) >= HOSTS_KEPT:
@@ -176,6 +246,8 @@ class KeepaliveTransport:
         for kept in self._kept.values():
             kept.close()
         self._kept.clear()
+        if self._asked is not None:
+            self._asked[0].close()
         self._requests.close()
 
 
@@ -185,11 +257,15 @@ def split(url: str) -> tuple[str, str]:
     return url[:slash], url[slash:]
 
 
-def message(origin: str, target: str, request: Request) -> bytes:
+def message(origin: str, target: str, headers: Headers) -> bytes:
     """The request as it is written to the wire (RFC 9112 section 3)."""
-    lines = [f"GET {target} HTTP/1.1", f"Host: {origin.partition('//')[2]}"]
-    lines += [f"{name}: {value}" for name, value in request.headers]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return f"GET {target}{tail(origin, headers)}".encode("latin-1")
+
+
+def tail(origin: str, headers: Headers) -> str:
+    """What follows the target in a request."""
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f" HTTP/1.1\r\nHost: {origin.partition('//')[2]}\r\n{fields}\r\n"
 
 
 def _names_host(request: Request) -> bool:

@@ -42,7 +42,8 @@ FINAL = 200
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00\r\n]*)\Z")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+HEAD_END = re.compile(rb"\r?\n\r?\n")
+"""An empty line, in bytes that begin with a head."""
 
 
 def protocol_error(message: str) -> TransportError:
@@ -212,6 +213,7 @@ class SocketReader:
     def __init__(self, sock: socket.socket, deadline: float | None = None) -> None:
         self._sock = sock
         self._buffer = b""
+        self._failed: OSError | None = None
         self.deadline = deadline
         self.head_seconds = math.inf
         self.cut = False
@@ -219,6 +221,11 @@ class SocketReader:
     def pending(self) -> int:
         """Bytes received and not consumed."""
         return len(self._buffer)
+
+    def preload(self, data: bytes, failed: OSError | None = None) -> None:
+        """Begin with what somebody else has received from the socket, and what ended that."""
+        self._buffer = data
+        self._failed = failed
 
     def hurry(self, seconds: float) -> None:
         """Bring the deadline forward, if it is not sooner already."""
@@ -259,6 +266,7 @@ class SocketReader:
             return count
         self._patience()
         try:
+            self._raise_failed()
             return self._sock.recv_into(view)
         except ssl.SSLEOFError:
             self.cut = True
@@ -270,6 +278,7 @@ class SocketReader:
         """Receive some more into the buffer; False at the end of the connection."""
         self._patience()
         try:
+            self._raise_failed()
             data = self._sock.recv(RECEIVE)
         except ssl.SSLEOFError:
             data = b""
@@ -277,6 +286,10 @@ class SocketReader:
             raise translated(exc) from exc
         self._buffer += data
         return bool(data)
+
+    def _raise_failed(self) -> None:
+        if self._failed is not None:
+            raise self._failed
 
     def line(self, limit: int, what: str) -> bytes:
         """Consume a line, without its line end.
@@ -304,7 +317,7 @@ class SocketReader:
             TransportError: too long, or the connection ended or failed.
         """
         seen, latest = 0, None
-        while (match := _HEAD_END.search(self._buffer, max(0, seen - 3))) is None:
+        while (match := HEAD_END.search(self._buffer, max(0, seen - 3))) is None:
             seen = len(self._buffer)
             if seen > MAX_HEAD:
                 raise protocol_error(f"the answer's head is longer than {MAX_HEAD} bytes")

@@ -1,0 +1,62 @@
+"""The counters that workers share with the main process, written without a lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import MutableSequence
+
+CELL_WORDS = 4
+"""Words of a lane's cell: id of its task + 1 (0: none), bytes, size + 1, bytes ever received."""
+
+
+class StopFlag(Protocol):
+    """The shared `Value` that tells every lane to end."""
+
+    value: int
+
+
+class Shared(NamedTuple):
+    """What all workers share: counters written by one lane or worker each, and the stop flag.
+
+    Attributes:
+        cells: `CELL_WORDS` for each lane.
+        beats: one for each worker; changes as long as it runs.
+    """
+
+    cells: MutableSequence[int]
+    beats: MutableSequence[int]
+    stop: StopFlag
+
+
+class CellMeter:
+    """Writes a lane's progress into its cell of the shared array. One writer, so no lock."""
+
+    def __init__(self, shared: Shared, cell: int) -> None:
+        self._cells = shared.cells
+        self._stop = shared.stop
+        self._base = cell * CELL_WORDS
+        self._last: int | None = None
+
+    def begin(self, task_id: int) -> None:
+        """That task is under way."""
+        cells, base = self._cells, self._base
+        cells[base] = 0  # no reader may pair the new task with the old numbers
+        cells[base + 1] = 0
+        cells[base + 2] = 0
+        cells[base] = task_id + 1
+        self._last = None
+
+    def update(self, received: int, size: int | None) -> None:
+        """See `pdl.pool.Meter`. The first call of a task says where it starts."""
+        cells, base = self._cells, self._base
+        if self._last is not None and received > self._last:
+            cells[base + 3] += received - self._last
+        self._last = received
+        cells[base + 1] = received
+        cells[base + 2] = 0 if size is None else size + 1
+
+    def stopped(self) -> bool:
+        """See `pdl.pool.Meter`."""
+        return bool(self._stop.value)
