@@ -24,8 +24,8 @@ from pdl.model import Answer, Fail, FailureKind, Success
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.links import ForkWorker, Link, Nursery
-from pdl.pool.process import ProcessPool
 from pdl.pool.outcomes import MESSAGE_LIMIT, OutcomeQueue, unsendable
+from pdl.pool.process import ProcessPool
 from pdl.settings import StartMethod
 from runner import base_environment, marked
 

@@ -20,11 +20,11 @@ LAYERS: list[set[str]] = [
     {"naming", "taken", "resume", "redirect", "retry", "schedule", "results", "plan", "sources"},
     {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"}
     | {"lockfile", "locked", "ondisk"},
-    {"fetch", "engine"},
+    {"fetch", "quick", "engine"},
     {"api", "dryrun", "audit"},
     {"cli", "options", "__main__", ""},
 ]
-EXTRA: dict[str, int] = {"machine": 1, "space": 1, "pace": 1, "beside": 1}
+EXTRA: dict[str, int] = {"verdict": 2, "machine": 1, "space": 1, "pace": 1, "beside": 1}
 """Small helpers of a layer."""
 
 

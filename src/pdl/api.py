@@ -184,9 +184,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
     workspace = Workspace(settings.files.directory, wait_lock)
     try:
         memory = Memory(workspace.state, outputs.warn)
-        planner = Planner(
-            settings.files, settings.naming, memory.keep, lock, workspace.parts()
-        )
+        planner = Planner(settings.files, settings.naming, memory.keep, lock, workspace.parts())
         for pairing in memory.pairings():
             planner.remember(pairing)
         stop = Stop()

@@ -144,3 +144,5 @@ _FIELDS = (
     _field("x-amz-checksum-sha1", _MESSAGE, _amazon("sha1")),
     _field("x-amz-checksum-crc32", _MESSAGE, _amazon(CRC32)),
 )
+NAMES = frozenset(field.name for field in _FIELDS)
+"""Of the fields that may declare a digest, in lower case."""

@@ -109,6 +109,8 @@ class Fetcher:
 
     def close(self) -> None:
         """Close every connection."""
+        if self.quick:
+            self.quick.hand_over()
         self.transport.close()
 
     def __call__(self, task: Task, meter: Meter) -> Answer:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pdl.checksum import Verifier
+from pdl.declared import NAMES, declared
 from pdl.model import Answer, Success, Task
 from pdl.partfile import InTheWay, place
 from pdl.redirect import STATUSES, request_headers
@@ -30,6 +30,7 @@ from pdl.transport.keepalive import split, tail
 from pdl.transport.wire import HEAD_END, Head, framing, parse_head
 from pdl.urls import parse
 from pdl.verdict import is_page_instead, refusal
+from pdl.verify import Mismatch, check_of
 
 if TYPE_CHECKING:
     import mmap
@@ -154,35 +155,29 @@ class Quick:
         return fail._replace(final_url=asked.task.url, seconds=time.monotonic() - asked.started)
 
     def _take(self, asked: Asked, head: Head) -> Answer | Literal["call"]:
-        task, files, data = asked.task, self._files, self._view[self._start : self._end]
-        if not self._sound(task, head, data):
+        task, files, size = asked.task, self._files, self._end - self._start
+        if task.size not in {None, size} or not files.takes(size):
             return "call"
+        if files.content_check and is_page_instead(task.path, head.get):
+            return "call"
+        check = check_of(task, None if NAMES.isdisjoint(head.values) else declared(OK, head.get))
+        if check is not None and size > DIGEST_MOST:
+            return "call"
+        data = self._view[self._start : self._end]
         modified = http_seconds(head.get("last-modified")) if files.mtime else None
+        proven, remark = None, ""
         try:
+            if check is not None:
+                check.update(data)
+                proven, remark = check.finish(), check.remark
             place(files.directory, task.part, task.path, data, modified)
-        except (OSError, InTheWay):
+        except (Mismatch, OSError, InTheWay):
             return "call"
         self._finish(asked)
-        size = len(data)
         asked.meter.update(0, size)
         asked.meter.update(size, size)
         seconds = time.monotonic() - asked.started
-        return Success("success", task.id, OK, task.url, size, size, 0, seconds, task.checksum)
-
-    def _sound(self, task: Task, head: Head, data: memoryview) -> bool:
-        """Whether there is nothing about the bytes that the long way would not take."""
-        files, size = self._files, len(data)
-        if task.size not in {None, size} or not files.takes(size):
-            return False
-        if files.content_check and is_page_instead(task.path, head.get):
-            return False
-        if task.checksum is None:
-            return True
-        if size > DIGEST_MOST:
-            return False
-        verifier = Verifier(task.checksum)
-        verifier.update(data)
-        return verifier.agrees()
+        return Success("success", task.id, OK, task.url, size, size, 0, seconds, proven, remark)
 
     def _finish(self, asked: Asked) -> None:
         self._asked = None
