@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner import Run, Runner
+    from servers.misbehave import Server
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 NOWHERE = "http://127.0.0.1:9"
@@ -91,6 +92,16 @@ def test_each_thing_that_is_wrong_has_its_line(pdl_run: Runner, out: Path, engin
     assert {row["attempts"] for row in rows} == {0}
     assert run.err.count("urls.txt:1: ") == 1
     assert "/gone" in (pdl_run.directory / "failed.txt").read_text()
+
+
+def test_mirrors_are_not_asked_either(pdl_run: Runner, server: Server, out: Path) -> None:
+    wrong = f"#sha256={digest(b'other')}"
+    listed(pdl_run, f"{server.url('/a')}{wrong}\t{server.url('/mirror/a')}")
+    run = check(pdl_run)
+    assert run.code == 1
+    assert run.err.count("checksum: a on this disk") == 1
+    assert server.requests() == []
+    assert (out / "a").read_bytes() == b"aa"
 
 
 def test_a_lock_says_what_must_be_there(pdl_run: Runner, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from hashlib import md5, sha256
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from pdl.plan import Planner
 from pdl.schedule import Job
 from pdl.settings import FileSettings, LockSettings, NamingSettings
 from servers.misbehave import File, Reply, Server
+from servers.row import BODY, ETAG, cut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,6 +222,44 @@ def test_a_dry_run_knows_the_lock_and_writes_none(server: Server, pdl_run: Runne
     run = locked(pdl_run, "--dry-run", "--locked")
     assert run.code == 1
     assert "policy" in run.out
+
+
+@pytest.mark.parametrize("listed_too", [False, True])
+def test_the_lock_rules_over_what_the_server_declares(
+    server: Server, pdl_run: Runner, tmp_path: Path, *, listed_too: bool
+) -> None:
+    def serve_declared(body: bytes) -> None:
+        said = base64.b64encode(sha256(body).digest()).decode()
+        server.on("/a", File(body, headers=(("Repr-Digest", f"sha-256=:{said}:"),)))
+
+    serve_declared(b"first")
+    url = server.url("/a")
+    listed(pdl_run, url, *([f"  checksum=md5={md5(b'First').hexdigest()}"] if listed_too else []))
+    assert locked(pdl_run).code == int(listed_too)
+    listed(pdl_run, url)
+    assert locked(pdl_run).code == 0
+    serve_declared(b"First")  # and the server says so
+    listed(pdl_run, url, *([f"  checksum=md5={md5(b'First').hexdigest()}"] if listed_too else []))
+    run = locked(pdl_run, "--if-exists", "overwrite")
+    assert run.code == 1
+    assert f"is {digest(b'First')}, urls.lock:1 has {digest(b'first')}" in run.err
+    assert (tmp_path / "out/a").read_bytes() == b"first"
+
+
+def test_a_part_that_goes_on_is_held_against_the_lock_whole(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    honest = File(BODY, etag=ETAG)
+    server.on("/a", honest)
+    listed(pdl_run, server.url("/a"))
+    assert locked(pdl_run).code == 0
+    (tmp_path / "out/a").unlink()
+    server.on("/a", cut((("ETag", ETAG),)), honest)
+    run = locked(pdl_run, "--locked", "--report", "r.jsonl", "--retry-wait", "0")
+    assert run.code == 0, run.err
+    row = json.loads((tmp_path / "r.jsonl").read_text())
+    assert row["resumed_from"] > 0
+    assert row["checksum"] == digest(BODY)
 
 
 # --- what can be no lock ---
