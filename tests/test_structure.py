@@ -17,7 +17,8 @@ SOURCE = Path(pdl.__file__).parent
 LAYERS: list[set[str]] = [
     {"_version", "model", "errors"},
     {"urls", "checksum", "declared", "verify", "settings", "terminal", "render", "gauge"},
-    {"naming", "taken", "resume", "redirect", "retry", "schedule", "results", "plan", "sources"},
+    {"naming", "taken", "resume", "redirect", "retry", "schedule", "results", "plan", "sources"}
+    | {"sums"},
     {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"}
     | {"lockfile", "locked", "ondisk"},
     {"fetch", "quick", "engine"},

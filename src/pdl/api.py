@@ -20,6 +20,7 @@ from pdl.retry import RetryPolicy
 from pdl.schedule import Schedule
 from pdl.settings import Settings, check
 from pdl.sources.feed import Feed
+from pdl.sources.sumsfile import gather
 from pdl.state import Memory
 from pdl.workspace import Workspace
 
@@ -177,14 +178,16 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         MachineError: the directory cannot be written or processes cannot be started.
         LockedError: another run holds the directory.
         UsageError: a setting is wrong.
-        ListError: the lock file is none.
+        ListError: the lock file is none, or a checksum file cannot be had.
     """
     _check(settings)
+    sums = gather(settings, outputs.warn, download)
     lock = open_lock(settings, outputs)
     workspace = Workspace(settings.files.directory, wait_lock)
     try:
         memory = Memory(workspace.state, outputs.warn)
         planner = Planner(settings.files, settings.naming, memory.keep, lock, workspace.parts())
+        planner.sums = sums
         for pairing in memory.pairings():
             planner.remember(pairing)
         stop = Stop()
@@ -200,6 +203,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             engine = Engine(parts, settings.stop, stop)
             summary = engine.run()
             memory.save()
+            if sums is not None and (remark := sums.remark()):
+                outputs.warn(remark)
             whole = not summary.failed and not summary.left and not summary.unread
             if whole:
                 workspace.clear_parts()
@@ -264,6 +269,7 @@ def download(
         MachineError: the directory cannot be written or processes cannot be started.
         LockedError: another run holds the directory.
         UsageError: a setting is wrong.
+        ListError: a checksum file cannot be had.
     """
     base = settings or Settings()
     wanted = replace(

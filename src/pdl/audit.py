@@ -23,6 +23,7 @@ from pdl.reports.console import closing_lines, ending
 from pdl.retry import RetryPolicy
 from pdl.schedule import Schedule
 from pdl.settings import check as check_settings
+from pdl.sources.sumsfile import gather
 from pdl.state import pairings_of
 from pdl.terminal import Out
 from pdl.urls import printable
@@ -50,11 +51,12 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
     Raises:
         MachineError: processes cannot be started.
         UsageError: a setting is wrong, or the lock file is not there.
-        ListError: the lock file is none.
+        ListError: the lock file is none, or a checksum file cannot be read.
     """
     check_settings(settings)
     pins = open_lock(settings, outputs, look_only=True) or _NoLock()
     planner = Planner(settings.files, settings.naming, pins=pins)
+    planner.sums = gather(settings, outputs.warn, download=None)
     state = Path(settings.files.directory, STATE_DIRECTORY)
     for pairing in pairings_of(state, outputs.warn):
         planner.remember(pairing)

@@ -15,6 +15,7 @@ from pdl.errors import ExitCode, MachineError, PdlError
 from pdl.options import (
     Allowance,
     BaseUrl,
+    FileOrUrl,
     GroupedCommand,
     Header,
     ProxyUrl,
@@ -137,6 +138,13 @@ COUNT = click.IntRange(min=1)
 @counts("--allow-failures", type=Allowance(), help="Exit 0 with up to so many.")
 @counts("--error-on-no-transfer", is_flag=True, help="Exit 9 if nothing was transferred.")
 @proving(
+    "--checksums",
+    type=FileOrUrl(),
+    multiple=True,
+    metavar="FILE|URL",
+    help="Digests of the lists' files, as sha256sum writes them.  [repeatable]",
+)
+@proving(
     "--lock",
     metavar="FILE",
     help="Hold every file against this lock file; it is written, and grows, by the run.",
@@ -213,7 +221,7 @@ def command(**given: Any) -> None:  # noqa: ANN401 - click's
 def settings_of(given: dict[str, Any]) -> Settings:
     """What the options say, as settings."""
     return Settings(
-        input=InputSettings(given["format"], given["base_url"]),
+        input=InputSettings(given["format"], given["base_url"], given["checksums"]),
         http=_http_settings(given),
         retry=RetrySettings(
             retries=given["retries"],
@@ -286,7 +294,8 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     feed = open_sources(given["sources"], STDIN, display.notice, settings=settings.input)
     made = [*lists, *filter(None, (given["lock"],))]
     check_distinct(made)
-    own = own_paths([*made, *given["sources"]], settings.files.directory)
+    read = [*given["sources"], *given["checksums"]]
+    own = own_paths([*made, *read], settings.files.directory)
     settings = replace(settings, naming=replace(settings.naming, reserved=own))
     reporters: list[Any] = [open_report(path, display.notice) for path in given["reports"]]
     if given["failed"]:

@@ -13,6 +13,7 @@ from pdl.model import Item, Outcome
 from pdl.plan import Planner
 from pdl.schedule import Job
 from pdl.sources.feed import open_sources
+from pdl.sources.sumsfile import gather
 from pdl.urls import mask, printable
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     path = settings.lock.path
     pins = None if path is None else Lock(path, settings.lock, warn)
     planner = Planner(settings.files, settings.naming, pins=pins)
+    planner.sums = gather(settings, warn, download=None)
     bad = False
     with contextlib.closing(open_sources(sources, STDIN, warn, settings=settings.input)) as feed:
         while not feed.exhausted:

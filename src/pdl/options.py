@@ -155,6 +155,19 @@ class BaseUrl(Kind):
         return str(value)
 
 
+class FileOrUrl(Kind):
+    """A file's name, or an http or https URL; several in a variable are on lines of their own."""
+
+    name = "file"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click."""
+        if re.match("https?://", str(value), re.IGNORECASE):
+            return BaseUrl().convert(value, param, ctx)
+        return str(value)
+
+
 class ProxyUrl(Kind):
     """An http or https URL of a proxy; its password is never shown."""
 

@@ -13,6 +13,7 @@ from pdl.naming import Namer, UnsafeName, part_name, url_key
 from pdl.redirect import BadField, check_fields
 from pdl.results import bad_line, refused, untried
 from pdl.schedule import Job
+from pdl.sums import Contradiction
 from pdl.taken import Names, Pairing, Table
 from pdl.urls import InvalidUrl, Url, parse
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pdl.model import Pin
     from pdl.settings import FileSettings, NamingSettings
+    from pdl.sums import Sums
 
 _OURS = 2
 """Stands for a URL's key where a path is the run's own; the chance that a URL has it is nil."""
@@ -54,6 +56,9 @@ class Planner:
         on_pairing: told of every name that was not the plain one, and of its rival.
         pins: knows more of the files; then one that is there is looked at, not skipped by name.
         parts: names of the part files that earlier runs left.
+
+    Attributes:
+        sums: digests beside the list's own, or None; to be set before the first line.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Planner:
         self._namer = Namer(naming)
         self._on_pairing = on_pairing
         self._pins = pins
+        self.sums: Sums | None = None
         self._names = Names()
         for path in naming.reserved:
             self._names.claim(SafePath(path), _OURS)
@@ -91,12 +97,19 @@ class Planner:
             url = parse(entry.url)
             check_fields(entry.headers)
             path = self._namer.path_for(entry, url, self._count)
+            if self.sums is not None:
+                entry = self.sums.applied(entry, url, path)
             checksum = parse_checksum(entry.checksum) if entry.checksum else None
         except (InvalidUrl, BadChecksum, BadField) as exc:
             return refused(entry, FailureKind.INVALID_URL, str(exc))
+        except Contradiction as exc:
+            return refused(entry, FailureKind.CHECKSUM, str(exc), path=path)
         except UnsafeName as exc:
             return refused(entry, FailureKind.NAME, str(exc))
-        return self._place(entry, url, path, checksum)
+        planned = self._place(entry, url, path, checksum)
+        if self.sums is not None and isinstance(planned, Job):
+            self.sums.count(planned.task)
+        return planned
 
     def _place(
         self, item: Item, url: Url, wanted: SafePath, checksum: str | None

@@ -32,10 +32,12 @@ class InputSettings:
     Attributes:
         format: of every list; ``auto`` goes by its name, then by how it begins.
         base_url: what relative URLs in lists are resolved against (RFC 3986 section 5.2), or None.
+        checksums: files and http(s) URLs that hold digests of what the lists name.
     """
 
     format: ListFormat = "auto"
     base_url: str | None = None
+    checksums: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

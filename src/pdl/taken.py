@@ -188,6 +188,10 @@ class Table:
         self._room -= 1
         return _FREE
 
+    def replace(self, key: int, value: int) -> None:
+        """Give a key that is there another value."""
+        self._values[self._slot(key)] = value
+
     def _grow(self) -> None:
         keys, values = self._keys, self._values
         self._allocate(2 * len(keys))

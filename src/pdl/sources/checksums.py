@@ -13,7 +13,7 @@ not checked.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import quote
 
 from pdl.checksum import parse_checksum, strength
@@ -26,6 +26,7 @@ from pdl.sources.text import bad_bytes, bad_line, why_no_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pdl.model import BadLine
     from pdl.sources import Entry, Line
 
 _GNU = re.compile(r"(\\?)([0-9a-fA-F]+)(?: [ *]|[ \t]+)(.+)", re.DOTALL)
@@ -37,6 +38,22 @@ _URL = re.compile("https?://", re.IGNORECASE)
 _ARMOR = "-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 _END = "-----END PGP SIGNATURE-----"
+
+
+class Listed(NamedTuple):
+    """A line of a checksum file.
+
+    Attributes:
+        line: its number, from 1.
+        text: as it stands there.
+        checksum: ``algorithm:hex``.
+        name: whose it is.
+    """
+
+    line: int
+    text: str
+    checksum: str
+    name: str
 
 
 class ChecksumsFormat:
@@ -53,37 +70,56 @@ class ChecksumsFormat:
 
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """See `pdl.sources.Format.read`."""
-        preferred = _algorithm_of(source)
-        number = 0
-        ends: str | None = None  # what the lines that are skipped end with
-        for line in lines:
-            if isinstance(line, Pause):
-                yield line
-                continue
-            number += 1
-            text = _text(line)
-            if ends is not None:
-                ends = None if text == ends else ends
-            elif text in {_ARMOR, _SIGNATURE}:
-                ends = "" if text == _ARMOR else _END
-            elif text is None:
-                yield bad_bytes(line, source, number, why_no_text(line))
-            elif text.strip() and text[0] != "#":
-                yield self._entry(text, preferred, source, number)
+        for each in digests(lines, source):
+            yield self._entry(each, source) if isinstance(each, Listed) else each
 
-    def _entry(self, text: str, preferred: str | None, source: str, number: int) -> Entry:
+    def _entry(self, listed: Listed, source: str) -> Entry:
+        name = listed.name
         try:
-            checksum, name = _taken_apart(text, preferred)
             (url,) = resolve((name if _URL.match(name) else self._url(name),), self._base)
             check_urls((url,))
         except ValueError as error:
-            return bad_line(text, source, number, str(error))
-        return Item(source, number, url, out=_out(name), checksum=checksum)
+            return bad_line(listed.text, source, listed.line, str(error))
+        return Item(source, listed.line, url, out=_out(name), checksum=listed.checksum)
 
     def _url(self, name: str) -> str:
         if self._base is None:
             raise ValueError("names a file and no URL; --base-url says where it is")
-        return quote(re.sub("^//+", "/", name))  # it is a path, and names no host
+        return relative_url(name)
+
+
+def relative_url(name: str) -> str:
+    """The name of a file as a URL relative to where the list is: a path, which names no host."""
+    return quote(re.sub("^//+", "/", name))
+
+
+def digests(lines: Iterable[Line], source: str) -> Iterator[Listed | BadLine | Pause]:
+    """What each line says; pauses pass, and so does what is no digest, as a bad line.
+
+    Args:
+        lines: see `pdl.sources.Format.read`.
+        source: the list's name, which may tell the algorithm.
+    """
+    preferred = _algorithm_of(source)
+    number = 0
+    ends: str | None = None  # what the lines that are skipped end with
+    for line in lines:
+        if isinstance(line, Pause):
+            yield line
+            continue
+        number += 1
+        text = _text(line)
+        if ends is not None:
+            ends = None if text == ends else ends
+        elif text in {_ARMOR, _SIGNATURE}:
+            ends = "" if text == _ARMOR else _END
+        elif text is None:
+            yield bad_bytes(line, source, number, why_no_text(line))
+        elif text.strip() and text[0] != "#":
+            try:
+                yield Listed(number, text, *_taken_apart(text, preferred))
+            except ValueError as error:
+                yield bad_line(text, source, number, str(error))
 
 
 def _text(raw: bytes) -> str | None:
