@@ -106,7 +106,7 @@ def test_the_same_url_follows_the_first(tmp_path: Path, again: str) -> None:
 
 def test_the_same_url_after_it_was_fetched(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.planner.ended(bench.job("http://h/x"), fetched=True)
+    bench.planner.ended(bench.job("http://h/x"), Outcome.SUCCESS)
     result = bench.result("http://h/x")
     assert (result.outcome, result.path, result.bytes) == (Outcome.SUCCESS, "x", 0)
 
@@ -114,7 +114,7 @@ def test_the_same_url_after_it_was_fetched(tmp_path: Path) -> None:
 def test_the_same_url_after_it_failed_is_tried_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     first = bench.job("http://h/x")
-    bench.planner.ended(first, fetched=False)
+    bench.planner.ended(first, Outcome.FAIL)
     assert bench.job("http://h/x").task.part == first.task.part
 
 
@@ -125,7 +125,7 @@ def test_the_same_url_under_two_names_is_two_files(tmp_path: Path) -> None:
     assert first.task.part != second.task.part
     assert bench.plan("http://h/x", out="b") is None
     assert (first.followers, len(second.followers)) == ([], 1)
-    bench.planner.ended(first, fetched=True)
+    bench.planner.ended(first, Outcome.SUCCESS)
     assert bench.plan("http://h/x", out="b") is None
     assert bench.result("http://h/x", out="a").outcome is Outcome.SUCCESS
 
@@ -215,6 +215,6 @@ def test_pieces_go_to_the_worker(tmp_path: Path) -> None:
     assert bench.planner.shares(job, job.item, Outcome.SUCCESS)
     assert bench.planner.shares(job, job.item._replace(pieces=None), Outcome.SUCCESS)
     assert not bench.planner.shares(job, twin, Outcome.SUCCESS)
-    bench.planner.ended(job, fetched=True)
+    bench.planner.ended(job, Outcome.SUCCESS)
     assert bench.result("http://h/x").outcome is Outcome.SUCCESS
     assert bench.job("http://h/x", pieces=twin.pieces).task.pieces == twin.pieces

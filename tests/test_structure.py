@@ -25,7 +25,14 @@ LAYERS: list[set[str]] = [
     {"api", "dryrun", "audit"},
     {"cli", "options", "__main__", ""},
 ]
-EXTRA: dict[str, int] = {"verdict": 2, "machine": 1, "space": 1, "pace": 1, "beside": 1}
+EXTRA: dict[str, int] = {
+    "verdict": 2,
+    "machine": 1,
+    "space": 1,
+    "pace": 1,
+    "conditional": 2,
+    "beside": 1,
+}
 """Small helpers of a layer."""
 
 

@@ -80,6 +80,7 @@ class Outputs:
         self.failures: list[Result] = []
         self.keep_failures = False
         self.lock: Lock | None = None
+        self.memory: Memory | None = None
 
     def record(self, result: Result, item: Item | None) -> None:
         """A line has its outcome."""
@@ -103,6 +104,8 @@ class Outputs:
 
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
         """Where things stand."""
+        if self.memory is not None:
+            self.memory.tick()
         if self._display is not None:
             self._display.tick(live, received, total, now)
 
@@ -184,9 +187,10 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
     sums = gather(settings, outputs.warn, download)
     lock = open_lock(settings, outputs)
     workspace = Workspace(settings.files.directory, wait_lock)
+    memory = outputs.memory = Memory(workspace.state, outputs.warn)
     try:
-        memory = Memory(workspace.state, outputs.warn)
-        planner = Planner(settings.files, settings.naming, memory.keep, lock, workspace.parts())
+        left = workspace.parts()
+        planner = Planner(settings.files, settings.naming, memory.keep, lock, left, memory)
         planner.sums = sums
         for pairing in memory.pairings():
             planner.remember(pairing)
@@ -212,6 +216,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             report = Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
             return report if lock is None else _saved(lock, report, whole=whole)
     finally:
+        memory.close()
         workspace.close()
         if lock is not None:
             lock.close()

@@ -23,6 +23,7 @@ from pdl.options import (
     Size,
     Statuses,
     grouped,
+    if_exists,
 )
 from pdl.settings import (
     RETRY_STATUSES,
@@ -88,10 +89,11 @@ COUNT = click.IntRange(min=1)
 @where("--tree", is_flag=True, help="Put each file under HOST/PATH.")
 @where(
     "--if-exists",
-    type=click.Choice(["skip", "overwrite", "fail"]),
+    type=click.Choice(["skip", "update", "overwrite", "fail"]),
     default="skip",
     help="What to do with a file that is there.  [skip]",
 )
+@where("-N", "--update", is_flag=True, help="Fetch what has changed: --if-exists update.")
 @where(
     "--on-collision",
     type=click.Choice(["hash", "fail"]),
@@ -211,6 +213,7 @@ COUNT = click.IntRange(min=1)
 def command(**given: Any) -> None:  # noqa: ANN401 - click's
     """Download every URL of the SOURCEs: list files, - for standard input, or http(s) URLs."""
     given["lock"] = given["lock"] or None
+    given["if_exists"] = if_exists(click.get_current_context())
     if given["check"] and given["dry_run"]:
         raise click.UsageError("--check and --dry-run exclude each other: neither downloads")
     if given["dry_run"]:

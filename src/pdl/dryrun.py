@@ -26,7 +26,9 @@ STDIN = 0
 
 
 def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str], None]) -> int:
-    """Print ``get``, ``skip``, ``same`` or ``fail``, the URL and the path or reason; the exit code.
+    """Print what would be done for each line, its URL, and the path or reason; the exit code.
+
+    ``check`` is for a file that is there and fetched only if it has changed.
 
     Raises:
         ListError: a list cannot be read.
@@ -55,7 +57,7 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
 def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
     planned = planner.plan(entry)
     if isinstance(planned, Job):
-        word = "skip" if planned.task.local else "get"
+        word = "skip" if planned.task.local else "check" if planned.task.version else "get"
         return f"{word}\t{mask(planned.item.url)}\t{printable(planned.task.path)}", False
     if planned is None:
         assert isinstance(entry, Item)

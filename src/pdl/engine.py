@@ -276,6 +276,8 @@ class Engine:
         job.attempts += 1
         job.received += answer.received
         if isinstance(answer, Success):
+            if answer.version is not None:
+                self._parts.planner.placed(job, answer.version)
             self._finish(job, results.succeeded(job, answer, self._elapsed(job)))
         elif answer.kind is FailureKind.CANCELLED:
             job.task = job.task._replace(plain=False)
@@ -336,7 +338,7 @@ class Engine:
 
     def _finish(self, job: Job, result: Result) -> None:
         self._parts.schedule.done(job)
-        self._parts.planner.ended(job, fetched=result.outcome is Outcome.SUCCESS)
+        self._parts.planner.ended(job, result.outcome)
         self._conclude(job, result)
 
     def _give_up(self, job: Job, fail: Fail) -> None:

@@ -1,8 +1,8 @@
 """ONE attempt of ONE task, as a value: from the part that is there to the file or the failure.
 
 The attempt never sleeps, never tries again and raises nothing: what it meets becomes a `Success`
-or a `Fail`. Two requests may be made in it besides redirects: one with a range, and, if the answer
-does not fit the part or the digest of what came of it is wrong, one without.
+or a `Fail`. Two requests may be made in it besides redirects: one with a range or a condition, and,
+if the answer does not fit what is there or the digest of what came of it is wrong, one without.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from pdl import conditional
 from pdl.beside import Beside
 from pdl.declared import declared
 from pdl.machine import system_failure
@@ -39,6 +40,7 @@ from pdl.verdict import AttemptFailed, is_page_instead, refusal
 from pdl.verify import Mismatch, check_of, size_fault, wanted_size
 
 if TYPE_CHECKING:
+    from pdl.model import Version
     from pdl.pool import Lane, Meter
     from pdl.quick import Quick
     from pdl.settings import FileSettings, HttpSettings
@@ -55,7 +57,8 @@ DRAIN_SECONDS = 1.0
 OK = 200
 
 _TO_NONE = frozenset({OK, PARTIAL_CONTENT})
-_TO_A_RANGE = _TO_NONE | {RANGE_NOT_SATISFIABLE, NOT_MODIFIED}
+_TO_AN_UPDATE = _TO_NONE | {NOT_MODIFIED}
+_TO_A_RANGE = _TO_AN_UPDATE | {RANGE_NOT_SATISFIABLE}
 """Statuses that `pdl.resume.step` decides about."""
 
 _USELESS = frozenset(
@@ -145,6 +148,8 @@ class Attempt:
         longest = lane.files.max_time
         self._deadline = None if longest is None else self._started + longest
         self._url: Url | None = None
+        self._version = task.version
+        self._asked = False
         self._received = 0
         self._resumed_from = 0
         self._size: int | None = None
@@ -166,18 +171,21 @@ class Attempt:
         except StartAgain:
             self._part.discard()
             self._resumed_from = 0
+            self._version = None
             return self._get(None)
 
     def _get(self, known: Known | None) -> Success:
         response = self._follow(known)
         try:
+            if self._asked and response.status == NOT_MODIFIED:
+                return self._unchanged(response)
             what = step(known, answered(response.status, response.length, response.header))
             if what is Step.AGAIN:
                 raise StartAgain
             if what is Step.REFUSE:
                 raise AttemptFailed(
                     FailureKind.PROTOCOL,
-                    f"an answer {response.status} to no range",
+                    f"an answer {response.status} that nothing asked for",
                     status=response.status,
                 )
             self._check_head(response)
@@ -195,11 +203,12 @@ class Attempt:
             raise AttemptFailed(FailureKind.INVALID_URL, str(exc)) from exc
         if http.https_only and listed.scheme != "https":
             raise AttemptFailed(FailureKind.POLICY, "plain http, which --https-only refuses")
+        wanted = _TO_AN_UPDATE if self._task.remember else _TO_NONE
         for _ in range(http.max_redirects + 1):
             headers = self._headers(listed, known)
             request = Request(self._url.request_url, headers, self._deadline)
             response = self._lane.transport.open(request)
-            if response.status in (_TO_A_RANGE if known else _TO_NONE):
+            if response.status in (_TO_A_RANGE if known else wanted):
                 return response
             if response.status not in STATUSES:
                 self._refuse(response)
@@ -223,7 +232,10 @@ class Attempt:
         assert self._url is not None
         fields = request_headers(self._lane.http, listed, self._url, self._task.headers)
         if known is None:
-            return fields
+            version = self._version
+            asked = () if version is None else conditional.condition(version, self._url, fields)
+            self._asked = bool(asked)
+            return fields + asked
         if_range = known.validator.if_range() or ""
         return (*fields, ("Range", f"bytes={known.offset}-"), ("If-Range", if_range))
 
@@ -363,6 +375,27 @@ class Attempt:
         files = self._lane.files
         modified = http_seconds(response.header("last-modified")) if files.mtime else None
         self._part.finish(self._task.path, modified, fsync=files.fsync)
+        version = None
+        if self._task.remember and self._url is not None:
+            version = conditional.placed(
+                files.directory, self._task, self._url, response.header, self._proven
+            )
+        return self._success(response, self._part.size, version)
+
+    def _unchanged(self, response: Response) -> Success:
+        """The file that is there stays, if it still is what was asked about."""
+        version, directory = self._version, self._lane.files.directory
+        assert version is not None
+        assert self._url is not None
+        if conditional.contradicts(version, response.header):
+            raise StartAgain
+        if not conditional.stands(version, directory, self._task.path):
+            raise StartAgain
+        self._proven = conditional.digest_of(self._task, version)
+        named = conditional.confirmed(version, self._url, response.header)
+        return self._success(response, version.size, named)
+
+    def _success(self, response: Response, size: int, version: Version | None) -> Success:
         assert self._url is not None
         return Success(
             "success",
@@ -370,11 +403,12 @@ class Attempt:
             response.status,
             self._url.request_url,
             received=self._received,
-            size=self._part.size,
+            size=size,
             resumed_from=self._resumed_from,
             seconds=time.monotonic() - self._started,
             checksum=self._proven,
             message=self._remark if response.framed else "length unverified",
+            version=version,
         )
 
     def failed(self, fail: Fail) -> Fail:

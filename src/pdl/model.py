@@ -132,6 +132,31 @@ class Pin(NamedTuple):
     where: str = ""
 
 
+class Version(NamedTuple):
+    """A version of a file as it was placed, and what its server named it by.
+
+    Attributes:
+        listed: `pdl.naming.url_key` of the listed URL.
+        giver: the same of the URL that answered, after redirects; 0 when nobody named the version
+            and `modified` is a guess from the file's own time.
+        bare: the giver's, without its query.
+        etag: entity tag with its quotes, weak or strong (RFC 9110 section 8.8.3), or None.
+        modified: Last-Modified as sent, or None.
+        size: of the file, in bytes.
+        mtime_ns: its time of the last change, nanoseconds since the epoch.
+        proven: each ``algorithm:hex`` or the like that its bytes were held against.
+    """
+
+    listed: int
+    giver: int
+    bare: int
+    etag: str | None
+    modified: str | None
+    size: int
+    mtime_ns: int
+    proven: tuple[str, ...] = ()
+
+
 class Task(NamedTuple):
     """One attempt's worth of work for a worker.
 
@@ -149,6 +174,8 @@ class Task(NamedTuple):
         local: the file that is there is looked at, and no server asked.
         plain: a first GET of the URL as it stands: no part of it can be there, no field is sent
             with it that other tasks of the origin do not have.
+        remember: the answer is to say which version was placed.
+        version: what stands at `path`: to hear that it is unchanged is enough. None fetches.
     """
 
     id: int
@@ -163,17 +190,21 @@ class Task(NamedTuple):
     pin: Pin | None = None
     local: bool = False
     plain: bool = False
+    remember: bool = False
+    version: Version | None = None
 
 
 class Success(NamedTuple):
     """A worker's answer: the file is whole and stands at its final name.
 
     Attributes:
+        status: of the answer; 304 where the file that was there is left as it is.
         received: bytes that came over the wire in this attempt.
         size: bytes of the whole file.
         resumed_from: offset this attempt went on from; 0 when it began at the start.
         seconds: what the attempt took.
         message: a remark for the report, such as ``length unverified``; mostly empty.
+        version: that was placed, where the task asks for it and there is anything new to remember.
     """
 
     word: Literal["success"]
@@ -186,6 +217,7 @@ class Success(NamedTuple):
     seconds: float
     checksum: str | None = None
     message: str = ""
+    version: Version | None = None
 
 
 class Fail(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pdl.errors import UsageError
 from pdl.settings import proxy_fault, time_fault
 from pdl.urls import InvalidUrl, mask, parse
 
@@ -55,6 +56,23 @@ def grouped(group: str) -> Callable[..., Callable[[Any], Any]]:
         return click.option(*names, cls=GroupedOption, group=group, **kwargs)
 
     return option
+
+
+def if_exists(ctx: click.Context) -> str:
+    """What ``--if-exists`` and ``--update`` say together: the command line over a variable.
+
+    Raises:
+        UsageError: they contradict each other on the command line.
+    """
+    said: str = ctx.params["if_exists"]
+    if not ctx.params["update"] or said == "update":
+        return said
+    line = click.core.ParameterSource.COMMANDLINE
+    if ctx.get_parameter_source("if_exists") is not line:
+        return "update"
+    if ctx.get_parameter_source("update") is line:
+        raise UsageError(f"--update and --if-exists {said} contradict each other", "give one")
+    return said
 
 
 class Size(Kind):

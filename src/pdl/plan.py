@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.checksum import BadChecksum, parse_checksum
+from pdl.conditional import standing
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result, SafePath, Task
 from pdl.naming import Namer, UnsafeName, part_name, url_key
 from pdl.redirect import BadField, check_fields
@@ -20,12 +21,16 @@ from pdl.urls import InvalidUrl, Url, parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from pdl.model import Pin
+    from pdl.conditional import Versions
+    from pdl.model import Pin, Version
     from pdl.settings import FileSettings, NamingSettings
     from pdl.sums import Sums
 
 _OURS = 2
 """Stands for a URL's key where a path is the run's own; the chance that a URL has it is nil."""
+
+_MARKS = {Outcome.SUCCESS: 1, Outcome.UNCHANGED: 2}
+"""How a URL of an earlier line ended, where its file is what the server has."""
 
 
 class Pins(Protocol):
@@ -56,6 +61,7 @@ class Planner:
         on_pairing: told of every name that was not the plain one, and of its rival.
         pins: knows more of the files; then one that is there is looked at, not skipped by name.
         parts: names of the part files that earlier runs left.
+        versions: which version of each file was placed; for ``update``.
 
     Attributes:
         sums: digests beside the list's own, or None; to be set before the first line.
@@ -68,6 +74,7 @@ class Planner:
         on_pairing: Callable[[Pairing], None] | None = None,
         pins: Pins | None = None,
         parts: Container[str] = (),
+        versions: Versions | None = None,
     ) -> None:
         self._files = files
         self._parts = parts
@@ -76,6 +83,7 @@ class Planner:
         self._on_pairing = on_pairing
         self._pins = pins
         self.sums: Sums | None = None
+        self._versions = versions
         self._names = Names()
         for path in naming.reserved:
             self._names.claim(SafePath(path), _OURS)
@@ -124,7 +132,8 @@ class Planner:
             fetched = self._fetched.get(_place_of(key, claim.path))
             if fetched and self._proven(item, key, claim.path, checksum):
                 message = "the same URL as an earlier line"
-                return untried(item, Outcome.SUCCESS, path=claim.path, message=message)
+                how = Outcome.SUCCESS if fetched == _MARKS[Outcome.SUCCESS] else Outcome.UNCHANGED
+                return untried(item, how, path=claim.path, message=message)
             if fetched and self._pins is None:
                 # its bytes have not been held against what this line says of them
                 return self._job(item, url, claim.path, checksum)
@@ -139,7 +148,14 @@ class Planner:
         return there or self._job(item, url, claim.path, checksum, new=claim.how != "same")
 
     def _job(
-        self, item: Item, url: Url, path: SafePath, checksum: str | None, *, new: bool = False
+        self,
+        item: Item,
+        url: Url,
+        path: SafePath,
+        checksum: str | None,
+        *,
+        pin: Pin | None = None,
+        new: bool = False,
     ) -> Job:
         part = part_name(url, path)
         task = Task(
@@ -151,13 +167,18 @@ class Planner:
             checksum,
             item.size,
             pieces=item.pieces,
+            pin=pin,
             plain=new
             and not item.headers
             and item.pieces is None
             and part not in self._parts
             and item.url == url.request_url,
         )
-        job = Job(task, item, url.netloc, url_key(url))
+        key = url_key(url)
+        if self._files.if_exists == "update":
+            version = standing(self._files.directory, task, key, self._versions)
+            task = task._replace(remember=True, version=version, plain=False)
+        job = Job(task, item, url.netloc, key)
         self._pending[job.key, path] = job
         return job
 
@@ -173,9 +194,9 @@ class Planner:
         pin = pins.pin(item, path, checksum)
         if isinstance(pin, Result):
             return pin
-        job = self._job(item, url, path, checksum)
-        job.task = job.task._replace(pin=pin, local=local)
+        job = self._job(item, url, path, checksum, pin=pin)
         if local:
+            job.task = job.task._replace(local=True)
             job.host = ""  # neither a host's limit nor its pause concerns it
         return job
 
@@ -214,14 +235,20 @@ class Planner:
             return refused(item, FailureKind.EXISTS, message, path=path)
         return None
 
-    def ended(self, job: Job, *, fetched: bool) -> None:
+    def placed(self, job: Job, version: Version) -> None:
+        """A job's file is that version of it; to be remembered."""
+        if self._versions is not None:
+            self._versions.remember(job.task.path, version._replace(listed=job.key))
+
+    def ended(self, job: Job, how: Outcome) -> None:
         """A job has its outcome."""
         path = job.task.path
         self._pending.pop((job.key, path), None)
-        if fetched:
-            self._fetched.setdefault(_place_of(job.key, path), 1)
+        mark = _MARKS.get(how, 0)
+        if mark and not job.task.local:
+            self._fetched.setdefault(_place_of(job.key, path), mark)
             if job.task.checksum:
-                self._fetched.setdefault(_place_of(job.key, path, job.task.checksum), 1)
+                self._fetched.setdefault(_place_of(job.key, path, job.task.checksum), mark)
 
     def shares(self, job: Job, item: Item, how: Outcome) -> bool:
         """Whether the job's outcome is also that of a line that followed it.
@@ -231,7 +258,7 @@ class Planner:
         """
         task = job.task
         checksum = parse_checksum(item.checksum) if item.checksum else None
-        if how is Outcome.SUCCESS:
+        if how is not Outcome.FAIL:
             proven = checksum == task.checksum if checksum else item.pieces in {None, task.pieces}
             return proven and item.size in {None, task.size}
         return (checksum, item.size, item.headers) == (task.checksum, task.size, task.headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pdl.model import Fail, FailureKind, Outcome, Result, Success, failure_word
+from pdl.resume import NOT_MODIFIED
 from pdl.urls import mask, printable
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def succeeded(job: Job, answer: Success, seconds: float) -> Result:
         mask(item.url),
         mask(answer.final_url),
         job.task.path,
-        Outcome.SUCCESS,
+        Outcome.UNCHANGED if answer.status == NOT_MODIFIED else Outcome.SUCCESS,
         status=answer.status,
         bytes=job.received,
         size=answer.size,

@@ -17,7 +17,7 @@ RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
-IfExists = Literal["skip", "overwrite", "fail"]
+IfExists = Literal["skip", "update", "overwrite", "fail"]
 OnCollision = Literal["hash", "fail"]
 ProgressMode = Literal["auto", "bar", "plain", "json", "none"]
 ListFormat = Literal["auto", "text", "csv", "tsv", "jsonl", "metalink", "checksums"]

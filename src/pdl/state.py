@@ -1,7 +1,11 @@
-"""What a directory remembers from run to run, in SQLite: which URL has which contested name.
+"""What a directory remembers from run to run, in SQLite: contested names, and placed versions.
 
 The database is there only while there is something to remember. It holds nothing that cannot be
 lost: one that cannot be read is put aside, and the run goes on.
+
+The main process alone writes it, in batches that are each one transaction: a process that is
+killed, or a power cut, loses the last batch and nothing else. A file that is newer than the version
+that is written of it does not fit it, and then the version is not believed.
 """
 
 from __future__ import annotations
@@ -9,19 +13,43 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pdl.model import SafePath
+from pdl.model import SafePath, Version
 from pdl.taken import Pairing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 FILE = "state.sqlite"
 SAVE_SECONDS = 1.0
-_SCHEMA = "CREATE TABLE IF NOT EXISTS names (path TEXT PRIMARY KEY, key TEXT NOT NULL)"
+SAVE_ROWS = 5000
+LOCK_SECONDS = 2.0
+"""How long to wait for someone who has the database open; pdl itself never has it twice."""
+
+_BESIDE = ("-journal", "-wal", "-shm")
+"""Files that belong to a database; they must never be taken for those of another."""
+
+_SETUP = (
+    "PRAGMA trusted_schema=OFF",  # the directory may have come from anywhere
+    "CREATE TABLE IF NOT EXISTS names (path TEXT PRIMARY KEY, key TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS versions (
+        path TEXT PRIMARY KEY, listed TEXT NOT NULL, giver TEXT NOT NULL, bare TEXT NOT NULL,
+        etag TEXT, modified TEXT, size INTEGER NOT NULL, mtime_ns TEXT NOT NULL,
+        proven TEXT NOT NULL
+    ) WITHOUT ROWID""",
+)
+_BEGIN = "BEGIN"
+"""There always is a transaction: each look-up would else take and leave the lock of the file."""
+_NAMES = "SELECT path, key FROM names"
+_VERSION = (
+    "SELECT listed, giver, bare, etag, modified, size, mtime_ns, proven"
+    " FROM versions WHERE path = ?"
+)
+_KEEP_NAMES = "INSERT OR REPLACE INTO names VALUES (?, ?)"
+_KEEP_VERSIONS = "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def pairings_of(state: Path, warn: Callable[[str], None]) -> list[Pairing]:
@@ -45,7 +73,7 @@ def pairings_of(state: Path, warn: Callable[[str], None]) -> list[Pairing]:
 
 
 class Memory:
-    """The names that more than one URL wants, kept from run to run.
+    """The names that more than one URL wants, and the versions of files that were placed.
 
     Args:
         state: the ``.pdl`` directory.
@@ -55,47 +83,132 @@ class Memory:
     def __init__(self, state: Path, warn: Callable[[str], None]) -> None:
         self._path = state / FILE
         self._warn = warn
-        self._new: list[Pairing] = []
+        self._names: list[Pairing] = []
+        self._versions: dict[SafePath, Version] = {}
+        self._database: sqlite3.Connection | None = None
+        self._given_up = False
         self._next_save = 0.0
 
     def pairings(self) -> list[Pairing]:
-        """What earlier runs have kept."""
+        """The names that earlier runs have kept."""
         try:
-            if self._path.is_symlink():  # a database is made through it, wherever it leads
-                self._path.unlink()
-            if not self._path.exists():
-                return []
-        except OSError as exc:
-            self._warn(f"{self._path} cannot be used ({exc.strerror or exc})")
-            return []
-        try:
-            with contextlib.closing(sqlite3.connect(self._path)) as database:
-                rows = database.execute("SELECT path, key FROM names").fetchall()
-                return [Pairing(SafePath(path), int(key, 16)) for path, key in rows]
-        except (sqlite3.Error, ValueError, TypeError) as exc:
-            self._warn(f"{self._path} cannot be read ({exc}); starting a new one")
-            with contextlib.suppress(OSError):
-                self._path.replace(self._path.with_suffix(".broken"))
+            return [Pairing(SafePath(path), int(key, 16)) for path, key in self._rows(_NAMES)]
+        except (sqlite3.Error, OSError, ValueError, TypeError) as exc:
+            self._unreadable(exc)
             return []
 
     def keep(self, pairing: Pairing) -> None:
-        """Keep a pairing; it is written within a second of the next one, or by `save`."""
-        self._new.append(pairing)
+        """Keep a pairing; it is written by one of the next `tick`, or by `save`."""
+        self._names.append(pairing)
+        self.tick()
+
+    def version_of(self, path: SafePath) -> Version | None:
+        """The version of the file that was placed last; None if nothing is remembered of it."""
+        if (new := self._versions.get(path)) is not None:
+            return new
+        try:
+            for row in self._rows(_VERSION, path):
+                return _version(row)
+        except (sqlite3.Error, OSError, ValueError, TypeError) as exc:
+            self._unreadable(exc)
+        return None
+
+    def remember(self, path: SafePath, version: Version) -> None:
+        """Remember a version; it is written as `keep` does."""
+        self._versions[path] = version
+        self.tick()
+
+    def tick(self) -> None:
+        """Write what is new if it has waited long enough, or is much; to be called often."""
         now = time.monotonic()
-        if now >= self._next_save:
+        if now >= self._next_save or len(self._versions) >= SAVE_ROWS:
             self._next_save = now + SAVE_SECONDS
             self.save()
 
     def save(self) -> None:
         """Write what is new, in one transaction."""
-        if not self._new:
+        names = [(pairing.path, f"{pairing.key:x}") for pairing in self._names]
+        versions = [(path, *_row(version)) for path, version in self._versions.items()]
+        self._names.clear()
+        self._versions.clear()
+        if not names and not versions:
             return
-        rows = [(pairing.path, f"{pairing.key:x}") for pairing in self._new]
         try:
-            with contextlib.closing(sqlite3.connect(self._path)) as database, database:
-                database.execute(_SCHEMA)
-                database.executemany("INSERT OR REPLACE INTO names VALUES (?, ?)", rows)
-            self._new.clear()
-        except sqlite3.Error as exc:
-            self._warn(f"{self._path} cannot be written ({exc}); names may differ on the next run")
-            self._new.clear()
+            database = self._open()
+            if database is not None:
+                database.executemany(_KEEP_NAMES, names)
+                database.executemany(_KEEP_VERSIONS, versions)
+                database.execute("COMMIT")
+                database.execute(_BEGIN)
+        except (sqlite3.Error, OSError) as exc:
+            self._unwritable(exc)
+
+    def close(self) -> None:
+        """Write what is new and close the database."""
+        self.save()
+        self._disconnect()
+
+    def _rows(self, query: str, *values: str) -> list[Any]:
+        if self._database is None and not self._path.exists() and not self._path.is_symlink():
+            return []
+        database = self._open()
+        return [] if database is None else database.execute(query, values).fetchall()
+
+    def _open(self) -> sqlite3.Connection | None:
+        """The open database, made if it is not there; None once it has been given up."""
+        if self._database is None and not self._given_up:
+            for path in (self._path, *self._beside()):
+                if path.is_symlink():  # a database is made through it, wherever it leads
+                    path.unlink()
+            self._database = sqlite3.connect(self._path, LOCK_SECONDS, isolation_level=None)
+            for statement in _SETUP:
+                self._database.execute(statement)
+            self._database.execute(_BEGIN)
+        return self._database
+
+    def _beside(self) -> list[Path]:
+        return [self._path.with_name(FILE + suffix) for suffix in _BESIDE]
+
+    def _disconnect(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                database.close()
+
+    def _unreadable(self, exc: Exception) -> None:
+        """Put it aside and let a new one be made; one that somebody else holds is let alone."""
+        self._disconnect()
+        if "locked" in str(exc):
+            self._given_up = True
+            self._warn(f"{self._path} is in use by another program; nothing is remembered")
+            return
+        self._warn(f"{self._path} cannot be read ({exc}); starting a new one")
+        try:
+            self._path.replace(self._path.with_suffix(".broken"))
+            for path in self._beside():
+                path.unlink(missing_ok=True)
+        except OSError:
+            self._given_up = True
+
+    def _unwritable(self, exc: Exception) -> None:
+        if isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError):
+            self._unreadable(exc)
+            return
+        self._disconnect()
+        self._given_up = True
+        self._warn(f"{self._path} cannot be written ({exc}); the next run may name or fetch anew")
+
+
+def _row(version: Version) -> tuple[str | int | None, ...]:
+    """The columns; SQLite's integers are too small for the keys, and for times far away."""
+    keys = [f"{key:x}" for key in (version.listed, version.giver, version.bare)]
+    etag, modified, size = version.etag, version.modified, version.size
+    return *keys, etag, modified, size, str(version.mtime_ns), " ".join(version.proven)
+
+
+def _version(row: Sequence[Any]) -> Version:
+    listed, giver, bare, etag, modified, size, mtime_ns, proven = row
+    if not all(text is None or isinstance(text, str) for text in (etag, modified)):
+        raise TypeError("not a text")
+    keys = (int(listed, 16), int(giver, 16), int(bare, 16))
+    return Version(*keys, etag, modified, int(size), int(mtime_ns), tuple(proven.split()))
