@@ -297,6 +297,50 @@ def test_a_task_that_kills_every_worker_is_given_up(tmp_path: object) -> None:
     assert result.transient
 
 
+@pytest.mark.parametrize("often", [1, 99])
+def test_a_worker_that_died_is_no_mirrors_fault(tmp_path: object, often: int) -> None:
+    asked: list[str] = []
+
+    def script(task: Task, time: int) -> PoolEvent:
+        asked.append(task.url)
+        return died(task) if time <= often else answered(success(task))
+
+    item = Item("list", 1, "http://a/1", ("http://b/1",))
+    bench = Bench(tmp_path, [item], ScriptedPool(script))
+    bench.run()
+    assert set(asked) == {"http://a/1"}
+    assert bench.sink.outcomes() == {"1": "success" if often == 1 else "worker-died"}
+
+
+def test_what_is_fatal_asks_no_mirror(tmp_path: object) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        return answered(failure(task, FailureKind.DISK, transient=False)._replace(fatal=True))
+
+    item = Item("list", 1, "http://a/1", ("http://b/2",))
+    bench = Bench(tmp_path, [item], ScriptedPool(script))
+    bench.run()
+    assert bench.pool.submitted == ["1"]
+    assert bench.engine.machine_error() is not None
+
+
+def test_per_host_and_pauses_are_those_of_the_mirror_that_is_asked(tmp_path: object) -> None:
+    """The first host has no room and then a pause; nothing of that holds up the second."""
+    asked: list[str] = []
+
+    def script(task: Task, _: int) -> PoolEvent:
+        asked.append(task.url.split("/")[2])
+        if asked[-1] == "b":
+            return answered(success(task))
+        fail = failure(task, FailureKind.HTTP)
+        return answered(fail._replace(status=503, retry_after=50.0))
+
+    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 21)]
+    bench = Bench(tmp_path, items, ScriptedPool(script), StopSettings(per_host=1))
+    assert bench.run().succeeded == 20
+    assert Counter(asked) == {"a": 1, "b": 20}
+    assert [each.delay for each in bench.sink.retries] == [0.0]
+
+
 def test_what_waited_in_a_dead_worker_runs_again(tmp_path: object) -> None:
     held: list[Task] = []
 

@@ -130,6 +130,24 @@ def test_the_same_url_under_two_names_is_two_files(tmp_path: Path) -> None:
     assert bench.result("http://h/x", out="a").outcome is Outcome.SUCCESS
 
 
+def test_a_failure_is_not_that_of_a_line_with_other_mirrors(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    job = bench.job("http://h/x", mirrors=("http://m/x",), headers=(("A", "b"),))
+    assert job.mirrors is not None
+    job.task = job.task._replace(url="http://m/x", headers=())  # as if it were asked there
+    same, other = job.item, job.item._replace(mirrors=("http://n/x",))
+    assert [bench.planner.shares(job, each, Outcome.FAIL) for each in (same, other)] == [
+        True,
+        False,
+    ]
+    assert bench.planner.shares(job, other, Outcome.SUCCESS)
+
+
+@pytest.mark.parametrize("mirrors", [(), ("http://h/x",), ("http://H:80/x#y",)])
+def test_one_url_has_no_mirrors(tmp_path: Path, mirrors: tuple[str, ...]) -> None:
+    assert Bench(tmp_path).job("http://h/x", mirrors=mirrors).mirrors is None
+
+
 def test_the_password_is_no_other_url_and_the_query_is(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.job("http://me:a@h/x")

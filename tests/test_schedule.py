@@ -106,6 +106,24 @@ def test_retries_wake_in_the_order_of_their_times() -> None:
     assert [taken(schedule, now) for now in (0.5, 1.0, 2.0, 3.0)] == ["", "b1", "c1", "a1"]
 
 
+def test_what_is_ready_for_a_host_can_be_sent_to_another() -> None:
+    schedule = filled("a1 b1 a2 a3 c1", 1)
+    flying = one(schedule)
+
+    def aim(waiting: Job) -> None:
+        waiting.host = "b" if waiting.task.path == "a2" else waiting.host
+
+    schedule.move("a", aim)
+    schedule.move("nobody", aim)
+    assert schedule.backlog() == 4
+    assert taken(schedule) == "b1 c1"
+    schedule.done(flying)
+    assert taken(schedule) == "a3"
+    schedule.done(schedule.flying(1))
+    assert taken(schedule) == "a2"
+    assert schedule.backlog() == 0
+
+
 def test_what_was_put_back_is_the_next_of_its_host() -> None:
     schedule = filled("a1 a2")
     schedule.put_back(one(schedule))

@@ -32,6 +32,8 @@ EXTRA: dict[str, int] = {
     "pace": 1,
     "conditional": 2,
     "beside": 1,
+    "mirrors": 2,
+    "ledger": 2,
 }
 """Small helpers of a layer."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl import results
 from pdl.errors import ListError, MachineError
+from pdl.mirrors import Selector
 from pdl.model import (
     Answer,
     Fail,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pdl.model import BadLine, Task
     from pdl.plan import Planner
     from pdl.pool import Live, Pool, PoolEvent
-    from pdl.retry import RetryPolicy
+    from pdl.retry import Decision, RetryPolicy
     from pdl.settings import StopSettings
 
 TICK = 0.1
@@ -127,6 +128,7 @@ class Engine:
 
     def __init__(self, parts: Parts, limits: StopSettings, stop: Stop) -> None:
         self._parts = parts
+        self._selector = Selector(parts.policy)
         self._limits = limits
         self._stop = stop
         self._counts = dict.fromkeys(Outcome, 0)
@@ -210,6 +212,8 @@ class Engine:
     def _plan(self, entry: Item | BadLine) -> None:
         planned = self._parts.planner.plan(entry)
         if isinstance(planned, Job):
+            if planned.mirrors is not None:
+                self._selector.aim(planned, time.monotonic())
             self._parts.schedule.add(planned)
         elif planned is not None:
             self._emit(planned, entry if isinstance(entry, Item) else None)
@@ -278,6 +282,8 @@ class Engine:
         if isinstance(answer, Success):
             if answer.version is not None:
                 self._parts.planner.placed(job, answer.version)
+            if job.mirrors is not None:
+                answer = self._selector.served(job, answer, time.monotonic())
             self._finish(job, results.succeeded(job, answer, self._elapsed(job)))
         elif answer.kind is FailureKind.CANCELLED:
             job.task = job.task._replace(plain=False)
@@ -297,18 +303,16 @@ class Engine:
         self._give_up(job, fail)
 
     def _failed(self, job: Job, fail: Fail) -> None:
-        schedule = self._parts.schedule
-        decision = self._parts.policy.decide(fail, job.attempts, random.random())  # noqa: S311 - jitter
         now = time.monotonic()
-        if decision.pause_host:
-            schedule.pause(job.host, now + decision.pause_host)
+        fail, decision = self._decide(job, fail, now)
         if decision.delay is None:
             if decision.reason:
                 fail = fail._replace(message=f"{fail.message}; {decision.reason}")
             self._give_up(job, fail)
             return
         job.task = job.task._replace(plain=False)
-        schedule.retry(job, now + decision.delay)
+        self._parts.schedule.retry(job, now + decision.delay)
+        self._selector.aim(job, now)
         self._parts.sink.retrying(
             Retrying(
                 mask(job.item.url),
@@ -318,6 +322,19 @@ class Engine:
                 decision.delay,
             )
         )
+
+    def _decide(self, job: Job, fail: Fail, now: float) -> tuple[Fail, Decision]:
+        """What becomes of it; what waits for a host that is to be avoided goes elsewhere."""
+        host, selector, schedule = job.host, self._selector, self._parts.schedule
+        avoid = selector.blame(job, fail, now)
+        fail, decision = selector.decide(job, fail, random.random())  # noqa: S311 - jitter
+        if decision.pause_host:
+            until = now + decision.pause_host
+            schedule.pause(host, until)
+            avoid = selector.paused(host, until, now) or avoid
+        if avoid:
+            schedule.move(host, lambda waiting: selector.aim(waiting, now))
+        return fail, decision
 
     def _died(self, job: Job, reason: str, reached: int) -> None:
         job.deaths = job.deaths.another(reached, kept=job.task.fragile)

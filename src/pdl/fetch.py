@@ -375,6 +375,8 @@ class Attempt:
         files = self._lane.files
         modified = http_seconds(response.header("last-modified")) if files.mtime else None
         self._part.finish(self._task.path, modified, fsync=files.fsync)
+        for name in self._task.other_parts:
+            Part(files.directory, name).discard()
         version = None
         if self._task.remember and self._url is not None:
             version = conditional.placed(

@@ -93,7 +93,7 @@ class Item(NamedTuple):
         directory: a directory below the output directory, from the list.
         checksum: ``algorithm:hex``, or None.
         size: in bytes, or None.
-        headers: sent to the listed origin alone.
+        headers: sent to the origin of `url` alone.
         pieces: digests of its pieces, or None.
     """
 
@@ -162,10 +162,10 @@ class Task(NamedTuple):
 
     Attributes:
         id: names the task in outcomes; unique in a run.
-        url: the URL to ask for.
+        url: the URL to ask for: the item's own, or one of its mirrors.
         path: where the file goes, relative to the output directory.
         part: file name of the part in ``.pdl``; the same on every run for the same URL and path.
-        headers: sent to the listed origin alone.
+        headers: sent to the origin of `url` alone.
         checksum: ``algorithm:hex`` the bytes must have, or None.
         size: bytes the file must have, or None.
         fragile: a worker died over it: every byte is to be kept for the next.
@@ -176,6 +176,7 @@ class Task(NamedTuple):
             with it that other tasks of the origin do not have.
         remember: the answer is to say which version was placed.
         version: what stands at `path`: to hear that it is unchanged is enough. None fetches.
+        other_parts: part files of the item's other mirrors; they go once the file is whole.
     """
 
     id: int
@@ -192,6 +193,7 @@ class Task(NamedTuple):
     plain: bool = False
     remember: bool = False
     version: Version | None = None
+    other_parts: tuple[str, ...] = ()
 
 
 class Success(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pdl.checksum import BadChecksum, parse_checksum
 from pdl.conditional import standing
+from pdl.mirrors import mirrors_of
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result, SafePath, Task
 from pdl.naming import Namer, UnsafeName, part_name, url_key
 from pdl.redirect import BadField, check_fields
@@ -179,6 +180,10 @@ class Planner:
             version = standing(self._files.directory, task, key, self._versions)
             task = task._replace(remember=True, version=version, plain=False)
         job = Job(task, item, url.netloc, key)
+        if item.mirrors and (mirrors := mirrors_of(item, url, path)):
+            job.mirrors = mirrors
+            if any(mirror.part in self._parts for mirror in mirrors.usable):
+                job.task = task._replace(plain=False)  # parts of other mirrors are to go
         self._pending[job.key, path] = job
         return job
 
@@ -256,12 +261,14 @@ class Planner:
         A success is not if the line knows a digest or size that the job did not check; a failure
         is not if the line asks in another way or for something else.
         """
-        task = job.task
+        task, first = job.task, job.item
         checksum = parse_checksum(item.checksum) if item.checksum else None
         if how is not Outcome.FAIL:
             proven = checksum == task.checksum if checksum else item.pieces in {None, task.pieces}
             return proven and item.size in {None, task.size}
-        return (checksum, item.size, item.headers) == (task.checksum, task.size, task.headers)
+        asked = (item.headers, item.mirrors) == (first.headers, first.mirrors)
+        wanted = (checksum, item.size, item.pieces)
+        return asked and wanted == (task.checksum, task.size, task.pieces)
 
 
 def _place_of(key: int, path: str, checksum: str | None = None) -> int:

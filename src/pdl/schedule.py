@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING
 from pdl.retry import Deaths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from pdl.mirrors import Mirrors
     from pdl.model import Item, Task
 
 
@@ -52,6 +53,7 @@ class Job:
         began: when the first attempt was handed out, by the caller's clock; None before.
         started: the same for people, ISO 8601.
         followers: further lines with the same URL; they share the outcome.
+        mirrors: the URLs it may be asked at, if there is more than one.
     """
 
     task: Task
@@ -64,6 +66,7 @@ class Job:
     began: float | None = None
     started: str | None = None
     followers: list[Item] = field(default_factory=list)
+    mirrors: Mirrors | None = None
 
 
 class Schedule:
@@ -170,6 +173,17 @@ class Schedule:
         """The job in flight is to run again, at that time."""
         self.done(job)
         heapq.heappush(self._waiting, (at, next(self._order), job))
+
+    def move(self, host: str, aim: Callable[[Job], None]) -> None:
+        """Queue anew what is ready for the host, after `aim` has had a chance to set another."""
+        queue = self._ready.pop(host, None)
+        if queue is None:
+            return
+        self._turns.remove(host)
+        self._ready_count -= len(queue)
+        for job in queue:
+            aim(job)
+            self._queue(job, first=False)
 
     def pause(self, host: str, until: float) -> None:
         """Ask nothing of the host before that time."""

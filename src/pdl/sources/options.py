@@ -24,6 +24,8 @@ _DIGEST = re.compile(
 )
 _HEADERS = {"user-agent": "User-Agent", "referer": "Referer"}
 _ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
+_ELSEWHERE = re.compile("(?!https?:)[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
+"""URLs that are for other programs, as ``ftp://``."""
 _SIZE = re.compile("[0-9]{1,18}")
 OPTIONS = frozenset({"out", "dir", "checksum", "size", "header", *_HEADERS})
 """What a list may say of an item, by the names of its text format."""
@@ -95,6 +97,9 @@ def parse_header(text: str) -> tuple[str, str]:
 def check_urls(urls: tuple[str, ...]) -> str | None:
     """Check an item's URL and its mirrors, and find the digest that one has as its fragment.
 
+    A mirror that is plainly meant for another program (ftp, rsync) is none that pdl asks, and does
+    no harm; text that is no URL at all is a list misunderstood.
+
     Returns:
         The first ``#sha256=HEX`` as ``sha256:hex``, or None.
 
@@ -103,7 +108,7 @@ def check_urls(urls: tuple[str, ...]) -> str | None:
     """
     found = None
     for place, text in enumerate(urls):
-        if is_plain(text):  # most are; it has no fragment
+        if is_plain(text) or (place and _ELSEWHERE.match(text)):  # no fragment in most
             continue
         try:
             fragment = parse(text).fragment
