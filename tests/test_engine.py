@@ -341,6 +341,25 @@ def test_per_host_and_pauses_are_those_of_the_mirror_that_is_asked(tmp_path: obj
     assert [each.delay for each in bench.sink.retries] == [0.0]
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_host_that_answers_now_and_then_stays_first(tmp_path: object, status: int) -> None:
+    asked: list[str] = []
+
+    def script(task: Task, _: int) -> PoolEvent:
+        asked.append(task.url.split("/")[2])
+        told = status if asked.count("a") % 3 == 0 else 500
+        if asked[-1] == "b" or told == 200:
+            return answered(success(task))
+        return answered(
+            failure(task, FailureKind.HTTP, transient=told == 500)._replace(status=told)
+        )
+
+    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 31)]
+    bench = Bench(tmp_path, items, ScriptedPool(script, lanes=1))
+    assert bench.run().succeeded == 30
+    assert Counter(asked)["a"] == 30
+
+
 def test_what_waited_in_a_dead_worker_runs_again(tmp_path: object) -> None:
     held: list[Task] = []
 

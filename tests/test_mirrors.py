@@ -106,7 +106,7 @@ def test_dead_then_wrong_then_good(
         Close(),
         Raw(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"),
     ],
-    ids=repr,
+    ids=["404", "503", "429", "503-pause", "no-target", "cut", "wrong", "hangs-up", "no-http"],
 )
 def test_the_next_is_asked_at_once(
     tmp_path: Path, make_server: Callable[..., Server], first: Behaviour
