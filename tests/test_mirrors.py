@@ -269,6 +269,26 @@ def test_the_failure_list_tries_all_of_them_again(
     assert (pdl_run.directory / "f").read_bytes() == BODY
 
 
+def test_a_locked_file_may_come_from_any_mirror_and_is_then_asked_of_none(
+    make_server: Callable[..., Server], pdl_run: Runner
+) -> None:
+    one, two = make_server(), make_server()
+    (pdl_run.directory / "list").write_text(f"{one.on('/f', GOOD)}\t{two.on('/f', GOOD)}\n")
+    assert pdl_run("list", "--lock", "l").code == 0
+    file = pdl_run.directory / "f"
+    file.unlink()
+    one.on("/f", WRONG)
+    run = pdl_run("list", "--lock", "l", "--locked")
+    assert run.code == 0, run.err
+    assert file.read_bytes() == BODY
+    file.write_bytes(BODY[::-1])
+    asked = len(one.requests()), len(two.requests())
+    run = pdl_run("list", "--lock", "l", "--locked")
+    assert run.code == 1
+    assert "on this disk" in run.err
+    assert asked == (len(one.requests()), len(two.requests())) == (2, 1)
+
+
 # --- a thousand ---
 
 ITEMS = 1000

@@ -203,6 +203,7 @@ class Planner:
         if local:
             job.task = job.task._replace(local=True)
             job.host = ""  # neither a host's limit nor its pause concerns it
+            job.mirrors = None
         return job
 
     def _proven(self, item: Item, key: int, path: SafePath, checksum: str | None) -> bool:
