@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.model import BadLine, Item, Outcome, Pieces, Result
+from pdl.model import BadLine, Item, Outcome, Pieces, Result, SafePath
+from pdl.naming import part_name
 from pdl.plan import Planner
 from pdl.schedule import Job
 from pdl.settings import FileSettings, IfExists, NamingSettings
+from pdl.urls import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +143,18 @@ def test_a_failure_is_not_that_of_a_line_with_other_mirrors(tmp_path: Path) -> N
         False,
     ]
     assert bench.planner.shares(job, other, Outcome.SUCCESS)
+
+
+def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -> None:
+    item = Item("list", 1, "http://h/x", ("http://m/x",))
+    plain = {}
+    for there in ("", "http://h/x", "http://m/x", "http://n/x"):
+        part = part_name(parse(there), SafePath("x")) if there else ""
+        files = FileSettings(directory=str(tmp_path))
+        job = Planner(files, NamingSettings(), parts=frozenset({part})).plan(item)
+        assert isinstance(job, Job)
+        plain[there] = job.task.plain
+    assert plain == {"": True, "http://h/x": False, "http://m/x": False, "http://n/x": True}
 
 
 @pytest.mark.parametrize("mirrors", [(), ("http://h/x",), ("http://H:80/x#y",)])
