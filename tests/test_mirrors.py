@@ -269,6 +269,23 @@ def test_the_failure_list_tries_all_of_them_again(
     assert (pdl_run.directory / "f").read_bytes() == BODY
 
 
+def test_an_update_shows_each_mirror_only_what_it_said_itself(
+    make_server: Callable[..., Server], pdl_run: Runner
+) -> None:
+    """The first is back with another version under the entity tag that the second had given."""
+    one, two = make_server(), make_server()
+    one.on("/f", Reply(404))
+    (pdl_run.directory / "list").write_text(f"{one.url('/f')}\t{two.on('/f', GOOD)}\n")
+    assert pdl_run("list", "--update").code == 0
+    run = pdl_run("list", "--update", "--error-on-no-transfer")
+    assert run.code == 9, run.err
+    assert [seen.header("If-None-Match") for seen in two.requests()] == [None, '"v"']
+    one.on("/f", WRONG)
+    assert pdl_run("list", "--update").code == 0
+    assert (pdl_run.directory / "f").read_bytes() == WRONG.body
+    assert len(two.requests()) == 2
+
+
 def test_a_locked_file_may_come_from_any_mirror_and_is_then_asked_of_none(
     make_server: Callable[..., Server], pdl_run: Runner
 ) -> None:
