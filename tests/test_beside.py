@@ -100,3 +100,23 @@ def test_an_end_by_exception_drops_the_rest() -> None:
         cut()
     assert not helpers()
     assert taker.data == b"x" * len(taker.data)
+
+
+def test_no_buffer_is_filled_again_before_it_was_digested() -> None:
+    taker = Taker()
+    tokens = threading.Semaphore(0)
+
+    def late(data: memoryview) -> None:
+        if threading.current_thread().name.startswith("digest"):
+            assert tokens.acquire(timeout=30)
+        taker(data)
+
+    blocks = [bytes([number]) * BUFFER for number in range(4 * beside.BUFFERS)]
+    small = beside.LEAST // BUFFER - 1
+    with Beside(late, memoryview(bytearray(BUFFER))) as sink:
+        for number, block in enumerate(blocks):
+            if number - small >= beside.BUFFERS - 1:  # as late as it can be
+                tokens.release()
+            feed(sink, block, BUFFER)
+        tokens.release(len(blocks))
+    assert taker.data == b"".join(blocks)
