@@ -200,6 +200,31 @@ def test_a_name_may_be_a_url(tmp_path: Path) -> None:
     assert found(sums, "http://h/f") == ONE
 
 
+@pytest.mark.parametrize("base", ["http://h/x/SUMS?y#z", "http://H:80/x/", "http://h/x/./SUMS"])
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("f", "http://h/x/f"),
+        ("d/f.iso", "http://h/x/d/f.iso"),
+        ("./d/f", "http://h/x/d/f"),
+        ("../f", "http://h/f"),
+        ("d/../f", "http://h/x/f"),
+        ("/f", "http://h/f"),
+        ("//other/f", "http://h/other/f"),
+        ("a b?c", "http://h/x/a%20b%3Fc"),
+        ("1:2", "http://h/x/1%3A2"),
+    ],
+)
+def test_names_are_relative_to_where_the_file_is(
+    tmp_path: Path, base: str, name: str, url: str
+) -> None:
+    path = tmp_path / "SUMS"
+    path.write_text(f"{sha256('one')}  {name}\n{sha256('two')}  other/{name}\n")
+    sums = Sums()
+    read(sums, str(path), "SUMS", base, print)
+    assert found(sums, url, "else") == ONE
+
+
 # --- runs ---
 
 

@@ -30,6 +30,8 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of a checksum file, unpacked: some 700,000 entries."""
 _JOBS = 4
 _URL = re.compile("https?://", re.IGNORECASE)
+_PLAIN = re.compile("[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+"""Names that are relative URLs as they stand."""
 _HINT = "what sha256sum and its like write is understood, in GNU's style and in BSD's"
 
 
@@ -139,12 +141,13 @@ def read(sums: Sums, path: str, name: str, base: str | None, warn: Callable[[str
     """
     shown = mask(name) if _URL.match(name) else printable(name)
     sums.sources.append(shown)
+    home = parse(urljoin(base, ".")).request_url if base else ""
     bad: list[BadLine] = []
     count = 0
     for each in digests(split_lines(_bytes_of(path, shown)), parse_name(name)):
         if isinstance(each, Listed):
             count += 1
-            sums.add(each.name, each.checksum, _url_of(each.name, base))
+            sums.add(each.name, each.checksum, _url_of(each.name, base, home))
         elif isinstance(each, BadLine):
             bad.append(each._replace(text=""))
     if not count:
@@ -161,7 +164,9 @@ def parse_name(name: str) -> str:
     return parse(name).path if _URL.match(name) else name
 
 
-def _url_of(name: str, base: str | None) -> str | None:
+def _url_of(name: str, base: str | None, home: str) -> str | None:
+    if home and _PLAIN.fullmatch(name):
+        return home + name
     try:
         if _URL.match(name):
             return parse(name).request_url
