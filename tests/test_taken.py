@@ -145,8 +145,9 @@ def test_table(entries: dict[int, int]) -> None:
 
 def test_table_grows_and_stays_small() -> None:
     table = Table()
-    for number in range(1, 20_000):
-        table.setdefault(number * 1024, number)
-        table.setdefault(number * 1024, number)
-    assert all(table.get(number * 1024) == number for number in range(1, 20_000))
-    assert len(table._keys) == 32768
+    for number in range(1, 100_000):
+        assert table.setdefault(number * 1024, number) == 0
+        assert table.setdefault(number * 1024, 1) == number
+    assert all(table.get(number * 1024) == number for number in range(1, 100_000))
+    assert table.get(1) == 0
+    assert len(table._keys) == 262144

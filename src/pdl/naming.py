@@ -11,6 +11,7 @@ import hashlib
 import re
 import string
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
@@ -246,13 +247,14 @@ def _cut(name: str) -> str:
     return suffixed(name, f"-{_digest(name)[:8]}")
 
 
+@lru_cache(maxsize=4)
 def url_key(url: Url) -> int:
     """What tells URLs apart: the first 64 bits of the SHA-256 of what is asked for.
 
     The user's name counts, for it may decide what is served; the password does not, so that
     nothing derived from it is ever seen. The last bits are bent so that 0 and 1 never occur.
     """
-    return int.from_bytes(hashlib.sha256(_identity(url).encode()).digest()[:8], "big") | 2
+    return int.from_bytes(hashlib.sha256(identity(url).encode()).digest()[:8], "big") | 2
 
 
 def suffix_of(key: int) -> str:
@@ -262,9 +264,11 @@ def suffix_of(key: int) -> str:
 
 def part_name(url: Url, path: SafePath) -> str:
     """File name of the part: 32 hex digits and ``.part``, the same on every run."""
-    return _digest(f"{_identity(url)}\n{path}")[:32] + ".part"
+    return _digest(f"{identity(url)}\n{path}")[:32] + ".part"
 
 
-def _identity(url: Url) -> str:
+@lru_cache(maxsize=4)
+def identity(url: Url) -> str:
+    """What is asked for and as whom: the request URL, with the user's name if there is one."""
     user = url.userinfo.partition(":")[0]
     return f"{user}@{url.request_url}" if user else url.request_url

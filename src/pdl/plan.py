@@ -11,7 +11,7 @@ from pdl.checksum import BadChecksum, parse_checksum
 from pdl.conditional import standing
 from pdl.mirrors import mirrors_of
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result, SafePath, Task
-from pdl.naming import Namer, UnsafeName, part_name, url_key
+from pdl.naming import Namer, UnsafeName, identity, part_name, url_key
 from pdl.redirect import BadField, check_fields
 from pdl.results import bad_line, refused, untried
 from pdl.schedule import Job
@@ -173,7 +173,7 @@ class Planner:
             and not item.headers
             and item.pieces is None
             and part not in self._parts
-            and item.url == url.request_url,
+            and item.url == identity(url),
         )
         key = url_key(url)
         if self._files.if_exists == "update":
@@ -225,9 +225,12 @@ class Planner:
 
     def _there(self, item: Item, path: SafePath) -> Result | None:
         """The outcome if what is at the final name decides it."""
+        final = f"{self._files.directory}/{path}"
+        if not os.access(final, os.F_OK):  # says so without an exception, which costs more
+            return None
         try:
-            found = os.stat(f"{self._files.directory}/{path}")  # noqa: PTH116 - a string, for speed
-        except OSError:  # mostly: nothing there; anything else a worker meets again, and says so
+            found = os.stat(final)  # noqa: PTH116 - a string, for speed
+        except OSError:  # whatever it is, a worker meets it again, and says so
             return None
         if not stat.S_ISREG(found.st_mode):
             message = f"{path} is there and is not a file"

@@ -27,7 +27,7 @@ from pdl.redirect import STATUSES, request_headers
 from pdl.resume import NOT_MODIFIED, OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, http_seconds
 from pdl.transport import TransportError
 from pdl.transport.keepalive import split, tail
-from pdl.transport.wire import HEAD_END, Head, framing, parse_head
+from pdl.transport.wire import Head, framing, head_end, parse_head
 from pdl.urls import parse
 from pdl.verdict import is_page_instead, refusal
 from pdl.verify import Mismatch, check_of
@@ -131,12 +131,12 @@ class Quick:
 
     def _read_head(self) -> bool:
         """Whether all of it is there; it stays None if it is none of the plain case."""
-        match = HEAD_END.search(self._view, 0, self._have)
-        if match is None:
+        end = head_end(self._buffer, self._have)
+        if end is None:
             return False
-        self._start = match.end()
+        self._start = end[1]
         try:
-            head = parse_head(self._buffer[: match.start()])
+            head = parse_head(self._buffer[: end[0]])
             how = framing(head)
         except TransportError:
             return True

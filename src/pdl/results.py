@@ -63,11 +63,12 @@ def succeeded(job: Job, answer: Success, seconds: float) -> Result:
     item = job.item
     if job.task.local:
         return looked_at(job, answer)
+    url = mask(item.url)
     return Result(
         item.source,
         item.line,
-        mask(item.url),
-        mask(answer.final_url),
+        url,
+        url if answer.final_url == item.url else mask(answer.final_url),
         job.task.path,
         Outcome.UNCHANGED if answer.status == NOT_MODIFIED else Outcome.SUCCESS,
         status=answer.status,

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _FREE = 0
 _DIRECTORY = 1
 _MASK = (1 << 64) - 1
-_FIRST_CAPACITY = 1024
+_FEW = 1 << 16
+"""Entries up to which a dict is used, for its speed; it takes some 8 MB then."""
 
 
 class Pairing(NamedTuple):
@@ -50,8 +51,8 @@ class Claim(NamedTuple):
 class Names:
     """The names taken in a run.
 
-    Costs 24 to 48 bytes a name (34 for a million), and as much for each directory; no text is
-    kept. Two names whose 64-bit hashes agree by chance count as one: the second is renamed.
+    Costs 24 to 48 bytes a name (34 for a million), and as much for each directory, where there are
+    many; no text is kept. Two names whose 64-bit hashes agree by chance count as one: the second is renamed.
     """
 
     def __init__(self) -> None:
@@ -150,13 +151,14 @@ def _hash(path: str) -> int:
 
 
 class Table:
-    """A map from 64-bit to 64-bit numbers, none of them 0, in two flat arrays.
+    """A map from 64-bit to 64-bit numbers, none of them 0.
 
-    Open addressing with linear probing. A dict of ints would take four times the memory.
+    A dict while there are few; then two flat arrays with open addressing and linear probing, for a
+    dict of ints would take four times the memory.
     """
 
     def __init__(self) -> None:
-        self._allocate(_FIRST_CAPACITY)
+        self._few: dict[int, int] | None = {}
 
     def _allocate(self, capacity: int) -> None:
         self._keys = array("Q", bytes(8 * capacity))
@@ -174,10 +176,20 @@ class Table:
 
     def get(self, key: int) -> int:
         """The value; 0 when there is none."""
+        if self._few is not None:
+            return self._few.get(key, _FREE)
         return self._values[self._slot(key)]
 
     def setdefault(self, key: int, value: int) -> int:
         """The value; 0 when there was none, and then it is set."""
+        few = self._few
+        if few is not None:
+            if key in few:
+                return few[key]
+            few[key] = value
+            if len(few) >= _FEW:
+                self._flatten(few)
+            return _FREE
         if not self._room:
             self._grow()
         slot = self._slot(key)
@@ -190,7 +202,16 @@ class Table:
 
     def replace(self, key: int, value: int) -> None:
         """Give a key that is there another value."""
-        self._values[self._slot(key)] = value
+        if self._few is not None:
+            self._few[key] = value
+        else:
+            self._values[self._slot(key)] = value
+
+    def _flatten(self, few: dict[int, int]) -> None:
+        self._few = None
+        self._allocate(2 * _FEW)
+        for key, value in few.items():
+            self.setdefault(key, value)
 
     def _grow(self) -> None:
         keys, values = self._keys, self._values

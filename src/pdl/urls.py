@@ -36,8 +36,9 @@ _PLAIN = re.compile(
     rf"(https?)://({_HOST})(?::([0-9]{{1,5}}))?((?:/{_run_of(_PCHAR + '/')})?)"
     rf"(?:\?({_run_of(_PCHAR + '/?')}))?(?:#({_run_of(_PCHAR + '/?')}))?"
 )
-_PLAIN_NO_PORT = re.compile(
-    rf"https?://{_HOST}(?:/{_run_of(_PCHAR + '/')})?(?:\?{_run_of(_PCHAR + '/?')})?"
+_SURE = re.compile(
+    rf"https?://{_HOST}(?::[1-9][0-9]{{0,3}})?"
+    rf"(?:/{_run_of(_PCHAR + '/')})?(?:\?{_run_of(_PCHAR + '/?')})?"
 )
 _SHAPE = re.compile(  # RFC 3986 appendix B
     r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
@@ -109,7 +110,7 @@ def parse(text: str) -> Url:
 
 def is_plain(text: str) -> bool:
     """Whether `parse` is sure to accept it, found out in a microsecond; False says nothing."""
-    return len(text) <= _MAX_HOST and _PLAIN_NO_PORT.fullmatch(text) is not None
+    return len(text) <= _MAX_HOST and _SURE.fullmatch(text) is not None
 
 
 def _parse_plain(text: str) -> Url | None:
@@ -227,6 +228,7 @@ def _without_dots(path: str) -> str:
 # --- Showing -------------------------------------------------------------------------------
 
 _UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
+_TELLING = re.compile("[@=#]")
 _ESCAPES = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
 _USERINFO = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*)([^/?#]*)@")
 _CUT_USERINFO = re.compile(  # a password with a raw / ? or #: no port follows the colon
@@ -245,6 +247,8 @@ _SECRET_FRAGMENT = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+/!.~-]{16,}
 
 def printable(text: str) -> str:
     r"""The text for a terminal: controls, bidi overrides and lone surrogates as ``\x1b``."""
+    if text.isprintable():  # which refuses more than is refused here
+        return text
     return _UNPRINTABLE.sub(lambda m: _escape(ord(m[0])), text)
 
 
@@ -261,7 +265,7 @@ def mask(text: str) -> str:
     fragments with a telling name. Takes any text, also what `parse` refuses; never raises.
     """
     text = printable(text)
-    if not re.search("[@=#]", text):
+    if not _TELLING.search(text):
         return text
     parts = re.split("([?&#])", _mask_userinfo(text))
     parts[0] = "/".join(_mask_parameters(segment, 1) for segment in parts[0].split("/"))

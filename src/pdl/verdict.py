@@ -72,5 +72,8 @@ def refusal(status: int, reason: str, header: Callable[[str], str | None]) -> At
 
 def is_page_instead(path: str, header: Callable[[str], str | None]) -> bool:
     """Whether an HTML page came where the name promises something else."""
-    kind = (header("content-type") or "").partition(";")[0].strip().lower()
+    media = header("content-type")
+    if media is None or "html" not in media.lower():
+        return False
+    kind = media.partition(";")[0].strip().lower()
     return kind == "text/html" and _NO_PAGE.search(path) is not None

@@ -34,13 +34,14 @@ import time
 from collections import deque
 from multiprocessing import connection
 from multiprocessing.pool import Pool
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
 from pdl.pool.links import EXIT_GRACE, WORKERS, Link, LinkingContext, Nursery
 from pdl.pool.meters import CELL_WORDS, Shared
 from pdl.pool.outcomes import HELLO
+from pdl.pool.watch import Watch
 from pdl.pool.worker import RECALL, serve
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ class ProcessPool:
         self._nursery = Nursery(base, slots)
         self._looked = time.monotonic()
         self._ready: deque[Link] = deque()
+        self._watch = Watch(many=False)
+        self._watch.add(self._nursery.wake_reader)
+        self._watched: dict[int, Link] = {}
         self._closed = False
         shared = Shared(self._cells, self._beats, self._stop)
         ctx = LinkingContext(base, WORKERS[start_method], self._nursery)
@@ -115,12 +119,17 @@ class ProcessPool:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """See `pdl.pool.Pool.submit`. Lanes are filled evenly before anything waits."""
-        given: dict[Link, list[Task]] = {}
+        links = self._nursery.links
+        given: list[list[Task]] = [[] for _ in links]
+        fullness = [self._fullness(link) for link in links]
         for task in tasks:
-            link = min(self._nursery.links, key=self._fullness)
-            link.held[task.id] = None
-            given.setdefault(link, []).append(task)
-        for link, its in given.items():
+            least = fullness.index(min(fullness))
+            links[least].held[task.id] = None
+            given[least].append(task)
+            fullness[least] = self._fullness(links[least])
+        for link, its in zip(links, given, strict=True):
+            if not its:
+                continue
             # A dead worker's pipe: its outcome queue ends as well; it is dealt with there.
             with contextlib.suppress(OSError):
                 link.tasks.send(its)
@@ -177,15 +186,23 @@ class ProcessPool:
                 link.process.kill()
 
     def _look(self, seconds: float, also: Sequence[int]) -> None:
-        self._nursery.admit()
-        wake = self._nursery.wake_reader
-        sources: list[Any] = [*self._nursery.links, wake, *also]
-        for found in connection.wait(sources, timeout=seconds):
-            if isinstance(found, Link):
-                self._ready.append(found)
-            elif found == wake:
-                self._nursery.woken()
-        self._nursery.admit()
+        nursery, watched = self._nursery, self._watched
+        nursery.admit()
+        for link in nursery.links[len(watched) :]:  # the newest come last
+            self._watch.add(link.fileno())
+            watched[link.fileno()] = link
+        more = self._watch.wait(seconds) if not also else self._look_also(seconds, also)
+        for descriptor, _ in more:
+            if descriptor == nursery.wake_reader:
+                nursery.woken()
+            elif descriptor in watched:
+                self._ready.append(watched[descriptor])
+        nursery.admit()
+
+    def _look_also(self, seconds: float, also: Sequence[int]) -> list[tuple[int, int]]:
+        """Wait for other descriptors as well, of any kind."""
+        connection.wait([*self._watched, self._nursery.wake_reader, *also], timeout=seconds)
+        return self._watch.wait(0.0)
 
     def live(self) -> list[Live]:
         """See `pdl.pool.Pool.live`."""
@@ -240,6 +257,8 @@ class ProcessPool:
 
     def _bury(self, link: Link) -> Died:
         self._nursery.links.remove(link)
+        self._watch.remove(link.fileno())
+        del self._watched[link.fileno()]
         link.process.join(EXIT_GRACE)
         reached = {self._cells[base] - 1: self._cells[base + 1] for base in self._bases(link)}
         for base in self._bases(link):

@@ -22,10 +22,8 @@ its lanes are doing.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
-import select
 import signal
 import threading
 import time
@@ -35,6 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.pool.meters import CellMeter, Shared
 from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
+from pdl.pool.watch import Watch
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -98,29 +97,6 @@ class Seat:
         self.lane = guarded(lane)
 
 
-class Watch:
-    """Waits for descriptors to be readable: epoll where there is one, else poll."""
-
-    def __init__(self) -> None:
-        self._epoll = hasattr(select, "epoll")
-        self._poll: Any = select.epoll() if self._epoll else select.poll()
-        self.add = self._poll.register
-
-    def remove(self, descriptor: int) -> None:
-        """Do so; it may have been closed."""
-        with contextlib.suppress(OSError, KeyError):
-            self._poll.unregister(descriptor)
-
-    def wait(self, seconds: float) -> list[tuple[int, int]]:
-        """The readable descriptors, each with its events; empty after that time."""
-        found: list[tuple[int, int]] = self._poll.poll(seconds if self._epoll else seconds * 1000)
-        return found
-
-    def start(self, descriptor: int) -> None:
-        """Begin to watch it."""
-        self.add(descriptor, select.POLLIN)
-
-
 class Loop:
     """Runs the lanes of one worker; see the module's theory of operation."""
 
@@ -133,12 +109,12 @@ class Loop:
         self._inbox: deque[Task] = deque()
         self._answers: list[Answer] = []
         self._oldest = 0.0
-        self._watch = Watch()
+        self._watch = Watch(many=True)
         self._quick: dict[int, Seat] = {}
         self._called: deque[tuple[Seat, Answer]] = deque()
         self._wake_reader, self._wake_writer = os.pipe()
-        self._watch.start(self._wake_reader)
-        self._watch.start(end.tasks.fileno())
+        self._watch.add(self._wake_reader)
+        self._watch.add(end.tasks.fileno())
         self._now = time.monotonic()
         self._looked = self._now
         self._turn_seconds = 0.0
@@ -218,7 +194,7 @@ class Loop:
         seat.since = self._now
         if descriptor != seat.watched:
             self._unwatch(seat)
-            self._watch.start(descriptor)
+            self._watch.add(descriptor)
             self._quick[descriptor] = seat
             seat.watched = descriptor
 

@@ -13,13 +13,14 @@ import re
 import ssl
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.model import FailureKind
 from pdl.transport import TransportError
 from pdl.transport.translate import translated
 
 if TYPE_CHECKING:
+    import mmap
     import socket
 
 MAX_HEAD = 128 * 1024
@@ -27,6 +28,8 @@ MAX_HEAD = 128 * 1024
 MAX_FIELDS = 1000
 MAX_INTERIM = 32
 MAX_CHUNK_LINE = 4096
+MAX_USUAL = 2048
+"""Bytes of a head that is taken apart the quick way."""
 MAX_CACHED = 256
 """Bytes of a header line that is remembered when it is parsed."""
 RECEIVE = 64 * 1024
@@ -90,25 +93,67 @@ class Framing(NamedTuple):
     keep: bool
 
 
+def head_end(buffer: mmap.mmap, have: int) -> tuple[int, int] | None:
+    """Where the first empty line begins, and where what comes after it does; None if not there.
+
+    As `HEAD_END` finds it, in a tenth of the time for a head with proper line ends.
+    """
+    end = buffer.find(b"\r\n\r\n", 0, have)
+    if end >= 0 and buffer.find(b"\n\n", 0, end) < 0 and buffer.find(b"\n\r\n", 0, end) < 0:
+        return end, end + 4
+    match = HEAD_END.search(buffer, 0, have)
+    return match and match.span()
+
+
 def parse_head(raw: bytes) -> Head:
     """Parse a head without the empty line that ends it.
 
     Raises:
         TransportError: it is not what RFC 9112 sections 4 and 5 allow.
     """
-    first, _, rest = raw.partition(b"\n")
-    match = _STATUS_LINE.fullmatch(first.rstrip(b"\r"))
-    if match is None:
-        raise protocol_error(f"the answer is not HTTP/1.x: {first[:60]!r}")
-    minor, status, reason = match.groups()
-    lines = rest.split(b"\n") if rest else []
-    if len(lines) > MAX_FIELDS:
-        raise protocol_error(f"the answer has more than {MAX_FIELDS} header fields")
-    fields = parse_fields(lines)
+    minor, status, reason, fields = _usual(raw) or _any(raw)
     values = dict(fields)
     if len(values) < len(fields):
         values = _joined(fields)
-    return Head(int(minor), int(status), (reason or b"").decode("latin-1"), fields, values)
+    return Head(minor, status, reason, fields, values)
+
+
+Taken = tuple[int, int, str, list[tuple[str, str]]]
+"""Minor version, status, reason and fields."""
+
+
+def _usual(raw: bytes) -> Taken | None:
+    """A short head with proper line ends and no folded line, taken apart quickly; else None."""
+    if len(raw) > MAX_USUAL:
+        return None
+    first, *lines = raw.split(b"\r\n")
+    status = _known_status(first)
+    fields: list[Any] = [*map(_known_field, lines)]
+    return None if status is None or None in fields else (*status, fields)
+
+
+def _any(raw: bytes) -> Taken:
+    first, _, rest = raw.partition(b"\n")
+    status = _status(first.rstrip(b"\r"))
+    if status is None:
+        raise protocol_error(f"the answer is not HTTP/1.x: {first[:60]!r}")
+    lines = rest.split(b"\n") if rest else []
+    if len(lines) > MAX_FIELDS:
+        raise protocol_error(f"the answer has more than {MAX_FIELDS} header fields")
+    return (*status, parse_fields(lines))
+
+
+def _status(line: bytes) -> tuple[int, int, str] | None:
+    """A status line's minor version, status and reason."""
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        return None
+    minor, status, reason = match.groups()
+    return int(minor), int(status), (reason or b"").decode("latin-1")
+
+
+_known_status = lru_cache(maxsize=64)(_status)
+"""The same, remembered; for short ones."""
 
 
 def _joined(fields: list[tuple[str, str]]) -> dict[str, str]:
