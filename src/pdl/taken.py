@@ -52,7 +52,8 @@ class Names:
     """The names taken in a run.
 
     Costs 24 to 48 bytes a name (34 for a million), and as much for each directory, where there are
-    many; no text is kept. Two names whose 64-bit hashes agree by chance count as one: the second is renamed.
+    many; no text is kept. Two names whose 64-bit hashes agree by chance count as one: the second
+    is renamed.
     """
 
     def __init__(self) -> None:
