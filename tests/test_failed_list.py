@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.errors import UsageError
-from pdl.model import Item, Outcome, Result, Summary
+from pdl.model import Item, Outcome, Pieces, Result, Summary
 from pdl.reports.failed import FailedList, entry_text
 from pdl.sources.text import TextFormat
 
@@ -140,6 +140,7 @@ ITEMS = st.builds(
     headers=st.lists(
         st.tuples(TOKEN, st.text("ab c:;=é", max_size=9).map(str.strip)), max_size=2
     ).map(tuple),
+    pieces=st.none(),
 )
 
 
@@ -158,6 +159,14 @@ def test_everything_an_entry_can_say_is_read_back(tmp_path: Path) -> None:
     assert isinstance(second, Item)
     assert without_place(first) == without_place(FULL)
     assert without_place(second) == without_place(ITEM)
+
+
+def test_digests_of_pieces_are_told_to_be_missing() -> None:
+    text = entry_text(BAD, ITEM._replace(pieces=Pieces("sha1", 9, bytes(20))))
+    (back,) = read_back(text)
+    assert isinstance(back, Item)
+    assert without_place(back) == without_place(ITEM)
+    assert "# the digests of its pieces have no place here" in text
 
 
 @given(st.lists(ITEMS, max_size=4), WORDS)

@@ -80,6 +80,10 @@ def entry_text(result: Result, item: Item | None) -> str:
     lines = [f"# {kind}, {lasting}, {tried}: {printable(result.message)}"]
     if result.line:
         lines.append(f"# from {printable(result.source)}:{result.line}")
+    if item is not None and item.pieces is not None:
+        lines.append(
+            "# the digests of its pieces have no place here: they are in the list it came from"
+        )
     if item is None:
         lines.append(f"# {printable(result.url)}")
     else:
