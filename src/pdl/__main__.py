@@ -8,9 +8,21 @@ that is why it imports nothing.
 def main() -> None:
     """Run the command line."""
     _exit_on_signals()
+    _start_early()
     from pdl.cli import main as command  # noqa: PLC0415 - see above
 
     command()
+
+
+def _start_early() -> None:
+    """Let the workers' imports begin beside this process's own."""
+    import sys  # noqa: PLC0415 - see above
+
+    if not sys.argv[1:] or "--version" in sys.argv or "--help" in sys.argv:
+        return  # answered in no time: not even the guess is worth its imports
+    from pdl.pool import early  # noqa: PLC0415
+
+    early.guess(sys.argv[1:])
 
 
 def _exit_on_signals() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import signal
 from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
@@ -10,10 +12,33 @@ from typing import TYPE_CHECKING
 from pdl.pool import handles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdl.settings import PoolSettings
 
-PRELOAD = ("__main__", "pdl.pool.process", "pdl.fetch", "pdl.transport.keepalive")
+PRELOAD = (
+    "__main__",
+    "pdl.pool.process",
+    "pdl.fetch",
+    "pdl.quick",
+    "pdl.transport.keepalive",
+)
 """What every worker needs, imported once in the fork server; by name, as it is not for here."""
+
+_NO_RUN = ("-h", "--help", "--version", "--dry-run", "--engine", "--start-method", "--check")
+_VARIABLES = ("PDL_ENGINE", "PDL_DRY_RUN", "PDL_CHECK", "PDL_START_METHOD")
+
+
+def guess(arguments: Sequence[str]) -> None:
+    """Start the fork server if a command with these arguments is likely to want it.
+
+    Before the arguments are understood: that takes as long as the server needs to come up. One
+    that is not wanted in the end does no harm.
+    """
+    unlikely = any(argument.startswith(_NO_RUN) for argument in arguments)
+    if arguments and not unlikely and not any(name in os.environ for name in _VARIABLES):
+        with contextlib.suppress(OSError):  # met again when it is wanted, and then told
+            _start_server()
 
 
 def prepare(settings: PoolSettings) -> None:
@@ -26,11 +51,15 @@ def prepare(settings: PoolSettings) -> None:
         return
     handles.ensure(*settings.split())
     if settings.method() == "forkserver":
-        multiprocessing.set_forkserver_preload(list(PRELOAD))
-        resource_tracker.ensure_running()  # first, because it unblocks SIGINT
-        # Ctrl-C reaches the fork server too, which ignores it only once it has imported
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _start_server()
+
+
+def _start_server() -> None:
+    multiprocessing.set_forkserver_preload(list(PRELOAD))
+    resource_tracker.ensure_running()  # first, because it unblocks SIGINT
+    # Ctrl-C reaches the fork server too, which ignores it only once it has imported
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

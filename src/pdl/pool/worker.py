@@ -22,6 +22,7 @@ its lanes are doing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -31,6 +32,8 @@ from collections import deque
 from multiprocessing import current_process
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pdl.errors import MachineError
+from pdl.pool import handles
 from pdl.pool.meters import CellMeter, Shared
 from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
 from pdl.pool.watch import Watch
@@ -268,6 +271,8 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         # A terminal sends these to the whole group; the main process decides what they mean.
         signal.signal(number, signal.SIG_IGN)
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
+    with contextlib.suppress(MachineError):  # the main process has looked whether they are allowed
+        handles.ensure(1, lanes)
     code = 1
     try:
         Loop(end, factory, lanes, shared).run()
