@@ -214,6 +214,16 @@ def test_a_damaged_database_is_put_aside_with_one_warning(tmp_path: Path, damage
     assert len(warnings) == 1
 
 
+def test_what_belongs_to_a_damaged_database_goes_with_it(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"x" * 9999)
+    for suffix in ("-journal", "-wal"):
+        (tmp_path / f"{FILE}{suffix}").write_bytes(b"y" * 9999)
+    kept, warnings = memory(tmp_path)
+    kept.pairings()
+    assert len(warnings) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["state.broken"]
+
+
 @pytest.mark.parametrize("leftover", ["", "-wal", "-journal"])
 def test_a_beginning_of_nothing_is_no_damage(tmp_path: Path, leftover: str) -> None:
     (tmp_path / FILE).write_bytes(b"")

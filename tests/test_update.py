@@ -348,6 +348,15 @@ def test_a_304_that_nothing_asked_for_fails(server: Server, copy: Copy) -> None:
     assert not (copy.where / "x.bin").exists()
 
 
+def test_a_server_that_only_ever_says_304_fails(server: Server, copy: Copy) -> None:
+    url = server.on("/x.bin", File(BODY, etag=ETAG))
+    copy.update(url)
+    server.on("/x.bin", Reply(304, (("ETag", ETAG_OTHER),)))
+    assert copy.update(url) == {"protocol": 1}
+    assert conditions(server) == [NOTHING, (ETAG, None), NOTHING]
+    assert (copy.where / "x.bin").read_bytes() == BODY
+
+
 @pytest.mark.parametrize("settings", [UPDATE, replace(UPDATE, files=FileSettings())])
 def test_a_304_that_names_another_version_is_asked_again(
     server: Server, copy: Copy, settings: Settings
@@ -407,6 +416,15 @@ def test_a_304_from_elsewhere_fails(server: Server, copy: Copy, where: str) -> N
     server.on(where, Reply(304, (("ETag", ETAG),)))
     assert copy.update(url) == {"protocol": 1}
     assert (copy.where / "x.bin").read_bytes() == BODY
+
+
+def test_a_304_behind_a_redirect_that_was_asked_fails(server: Server, copy: Copy) -> None:
+    url = server.on("/x.bin", File(BODY, etag=ETAG))
+    copy.update(url)
+    _moved(server, server.on("/z", Reply(304, (("ETag", ETAG),))))
+    assert copy.update(url) == {"protocol": 1}
+    assert conditions(server)[-1] == (ETAG, None)
+    assert conditions(server, "/z") == [NOTHING]
 
 
 def test_what_is_remembered_has_no_secrets(server: Server, copy: Copy) -> None:
@@ -586,6 +604,13 @@ def test_two_options_that_contradict_each_other(server: Server, pdl_run: Runner)
     assert run.code == 2
     assert "--if-exists fail" in run.err
     assert not server.requests()
+
+
+def test_a_check_asks_no_server(server: Server, pdl_run: Runner) -> None:
+    url = server.on("/x.bin", File(BODY, etag=ETAG))
+    assert pdl_run(url, "-N", "--engine", "inline").code == 0
+    assert pdl_run(url, "-N", "--check").code == 0
+    assert len(server.requests()) == 1
 
 
 def test_a_dry_run_says_what_would_be_asked_about(server: Server, pdl_run: Runner) -> None:
