@@ -11,6 +11,7 @@ from pdl.naming import part_name
 from pdl.plan import Planner
 from pdl.schedule import Job
 from pdl.settings import FileSettings, IfExists, NamingSettings
+from pdl.taken import Found
 from pdl.urls import parse
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -
     for there in ("", "http://h/x", "http://m/x", "http://n/x"):
         part = part_name(parse(there), SafePath("x")) if there else ""
         files = FileSettings(directory=str(tmp_path))
-        job = Planner(files, NamingSettings(), parts=frozenset({part})).plan(item)
+        job = Planner(files, NamingSettings(), found=Found(frozenset({part}))).plan(item)
         assert isinstance(job, Job)
         plain[there] = job.task.plain
     assert plain == {"": True, "http://h/x": False, "http://m/x": False, "http://n/x": True}
@@ -250,3 +251,20 @@ def test_pieces_go_to_the_worker(tmp_path: Path) -> None:
     bench.planner.ended(job, Outcome.SUCCESS)
     assert bench.result("http://h/x").outcome is Outcome.SUCCESS
     assert bench.job("http://h/x", pieces=twin.pieces).task.pieces == twin.pieces
+
+
+def test_where_nothing_was_nothing_is_looked_for(tmp_path: Path) -> None:
+    planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), found=Found())
+    empty = Planner(
+        FileSettings(directory=str(tmp_path)), NamingSettings(), found=Found(empty=True)
+    )
+    (tmp_path / "file.bin").write_bytes(b"there")
+    item = Item("list", 1, "http://host/file.bin")
+    skipped = planner.plan(item)
+    assert isinstance(skipped, Result)
+    assert skipped.outcome is Outcome.SKIPPED
+    job = empty.plan(item)
+    assert isinstance(job, Job)
+    empty.ended(job, Outcome.SUCCESS)
+    again = empty.plan(item._replace(line=2, size=5))
+    assert isinstance(again, Result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.errors import ExitCode, LockedError, MachineError
+from pdl.taken import Found
 from pdl.workspace import LOCK, Workspace
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 HOLDER = """
 import sys
 from pdl.workspace import Workspace
+from pdl.taken import Found
 held = Workspace(sys.argv[1])
 print("held", flush=True)
 if sys.stdin.readline() == "close\\n":
@@ -154,3 +157,13 @@ def test_parts_are_cleared_and_what_is_worth_keeping_is_not(tmp_path: Path) -> N
     held.clear_parts()
     held.close()
     assert sorted(path.name for path in (tmp_path / ".pdl").iterdir()) == sorted(worth)
+
+
+def test_it_says_what_is_in_the_directory(tmp_path: Path) -> None:
+    with contextlib.closing(Workspace(str(tmp_path))) as workspace:
+        assert workspace.found() == Found(frozenset(), empty=True)
+        (tmp_path / ".pdl" / "0a.part").touch()
+        (tmp_path / ".pdl" / "0a.json").touch()
+        assert workspace.found() == Found(frozenset({"0a.part"}), empty=True)
+        (tmp_path / "other").mkdir()
+        assert workspace.found() == Found(frozenset({"0a.part"}), empty=False)

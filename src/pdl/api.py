@@ -189,8 +189,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
     workspace = Workspace(settings.files.directory, wait_lock)
     memory = outputs.memory = Memory(workspace.state, outputs.warn)
     try:
-        left = workspace.parts()
-        planner = Planner(settings.files, settings.naming, memory.keep, lock, left, memory)
+        found = workspace.found()
+        planner = Planner(settings.files, settings.naming, memory.keep, lock, found, memory)
         planner.sums = sums
         for pairing in memory.pairings():
             planner.remember(pairing)

@@ -16,11 +16,11 @@ from pdl.redirect import BadField, check_fields
 from pdl.results import bad_line, refused, untried
 from pdl.schedule import Job
 from pdl.sums import Contradiction
-from pdl.taken import Names, Pairing, Table
+from pdl.taken import NOTHING_KNOWN, Found, Names, Pairing, Table
 from pdl.urls import InvalidUrl, Url, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable
 
     from pdl.conditional import Versions
     from pdl.model import Pin, Version
@@ -61,7 +61,7 @@ class Planner:
         naming: how names are chosen.
         on_pairing: told of every name that was not the plain one, and of its rival.
         pins: knows more of the files; then one that is there is looked at, not skipped by name.
-        parts: names of the part files that earlier runs left.
+        found: what is in the output directory.
         versions: which version of each file was placed; for ``update``.
 
     Attributes:
@@ -74,11 +74,12 @@ class Planner:
         naming: NamingSettings,
         on_pairing: Callable[[Pairing], None] | None = None,
         pins: Pins | None = None,
-        parts: Container[str] = (),
+        found: Found = NOTHING_KNOWN,
         versions: Versions | None = None,
     ) -> None:
         self._files = files
-        self._parts = parts
+        self._parts = found.parts
+        self._empty = found.empty
         self._naming = naming
         self._namer = Namer(naming)
         self._on_pairing = on_pairing
@@ -145,8 +146,10 @@ class Planner:
             self._tell(Pairing(claim.path, key), claim.rival)
         if self._pins is not None:
             return self._pinned(self._pins, item, url, claim.path, checksum)
-        there = self._there(item, claim.path)
-        return there or self._job(item, url, claim.path, checksum, new=claim.how != "same")
+        new = claim.how != "same"
+        # where nothing was, only this run makes files: not even a look is needed
+        there = None if new and self._empty else self._there(item, claim.path)
+        return there or self._job(item, url, claim.path, checksum, new=new)
 
     def _job(
         self,

@@ -32,6 +32,21 @@ class Pairing(NamedTuple):
     key: int
 
 
+class Found(NamedTuple):
+    """What is in the output directory when a run begins.
+
+    Attributes:
+        parts: names of the part files that earlier runs left.
+        empty: there is nothing else.
+    """
+
+    parts: frozenset[str] = frozenset()
+    empty: bool = False
+
+
+NOTHING_KNOWN = Found()
+
+
 class Claim(NamedTuple):
     """The answer to a claim.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pdl.errors import LockedError, MachineError
 from pdl.partfile import STATE_DIRECTORY
+from pdl.taken import Found
 
 LOCK = "lock"
 KEEP_SECONDS = 30 * 24 * 3600
@@ -115,12 +116,14 @@ class Workspace:
             "wait for it, with --wait-lock SECONDS, or choose another --dir",
         )
 
-    def parts(self) -> frozenset[str]:
-        """Names of the part files that earlier runs left."""
+    def found(self) -> Found:
+        """What is in the directory now."""
         try:
-            return frozenset(path.name for path in self.state.glob("*.part"))
+            parts = frozenset(path.name for path in self.state.glob("*.part"))
+            others = (path for path in self.state.parent.iterdir() if path != self.state)
+            return Found(parts, empty=next(others, None) is None)
         except OSError:
-            return frozenset()
+            return Found()
 
     def clear_parts(self) -> None:
         """Remove what nobody can go on with: after a run in which every line had its file.
