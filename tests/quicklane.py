@@ -66,6 +66,10 @@ class QuickLane:
                 return answer
         return None
 
+    def cool(self) -> None:
+        """Warm every origin anew."""
+        self._warm.clear()
+
     def close(self) -> None:
         """Close every connection."""
         self.lane.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import threading
@@ -14,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pdl.model import FailureKind
-from pdl.transport import TransportError
+from pdl.transport import TransportError, wire
 from pdl.transport.wire import (
     MAX_CHUNK_LINE,
     MAX_FIELDS,
@@ -424,3 +425,41 @@ def test_a_closed_descriptor_is_explained() -> None:
     os.close(fd)
     with pytest.raises(TransportError):
         SocketReader(mine).head()
+
+
+HEADISH = st.lists(
+    st.sampled_from(
+        [
+            b"HTTP/1.1 200 OK",
+            b"HTTP/1.0 404",
+            b"A: b",
+            b"a:",
+            b" fold",
+            b"x",
+            b"\r",
+            b"\n",
+            b"\r\n",
+            b"\r\n\r\n",
+            b"\x00",
+            b": ",
+            b"Content-Length: 5",
+            b"\xff",
+            b"X: " + b"y" * 300,
+        ]
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@given(HEADISH)
+def test_the_usual_head_is_read_as_any_other(raw: bytes) -> None:
+    usual = wire._usual(raw)
+    assert usual is None or usual == wire._any(raw)
+
+
+@given(HEADISH)
+def test_a_heads_end_is_found_as_by_the_pattern(data: bytes) -> None:
+    with mmap.mmap(-1, len(data) + 1) as buffer:
+        buffer[: len(data)] = data
+        match = wire.HEAD_END.search(data)
+        assert wire.head_end(buffer, len(data)) == (match and match.span())

@@ -136,11 +136,16 @@ def _any(raw: bytes) -> Taken:
     first, _, rest = raw.partition(b"\n")
     status = _status(first.rstrip(b"\r"))
     if status is None:
-        raise protocol_error(f"the answer is not HTTP/1.x: {first[:60]!r}")
+        raise _no_http(raw)
     lines = rest.split(b"\n") if rest else []
     if len(lines) > MAX_FIELDS:
         raise protocol_error(f"the answer has more than {MAX_FIELDS} header fields")
     return (*status, parse_fields(lines))
+
+
+def _no_http(raw: bytes) -> TransportError:
+    first = raw.partition(b"\n")[0].rstrip(b"\r")
+    return protocol_error(f"the answer is not HTTP/1.x: {first[:60]!r}")
 
 
 def _status(line: bytes) -> tuple[int, int, str] | None:
@@ -205,10 +210,10 @@ def framing(head: Head) -> Framing:
         TransportError: the fields contradict each other.
     """
     keep = _keeps(head)
+    length = content_length(head.get("content-length"))
     if head.status in {204, 304}:
         return Framing(chunked=False, length=0, keep=keep)
     coding = head.get("transfer-encoding")
-    length = content_length(head.get("content-length"))
     if coding is not None:
         if coding.strip().lower() != "chunked":
             raise protocol_error(f"unknown transfer coding {coding[:60]!r}")
@@ -364,6 +369,8 @@ class SocketReader:
         seen, latest = 0, None
         while (match := HEAD_END.search(self._buffer, max(0, seen - 3))) is None:
             seen = len(self._buffer)
+            if not self._buffer.startswith(b"HTTP/1."[:seen]):
+                raise _no_http(self._buffer)
             if seen > MAX_HEAD:
                 raise protocol_error(f"the answer's head is longer than {MAX_HEAD} bytes")
             latest = self._until(latest, "the answer's head")
@@ -373,8 +380,6 @@ class SocketReader:
                 raise TransportError(
                     FailureKind.RESET, "the server closed the connection unanswered", transient=True
                 )
-            if not self._buffer.startswith(b"HTTP/1."[: len(self._buffer)]):
-                raise protocol_error(f"the answer is not HTTP/1.x: {self._buffer[:60]!r}")
         if match.start() > MAX_HEAD:
             raise protocol_error(f"the answer's head is longer than {MAX_HEAD} bytes")
         raw = self._buffer[: match.start()]

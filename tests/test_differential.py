@@ -1,0 +1,125 @@
+"""The three ways to ask give the same outcome for the same answer, whatever it is.
+
+``PDL_DIFFERENTIAL=20000`` makes that many answers instead of a few hundred.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from pdl.fetch import Fetcher
+from pdl.model import SafePath, Success, Task
+from pdl.pool.inline import InlineMeter
+from pdl.settings import FileSettings, HttpSettings
+from pdl.transport.keepalive import KeepaliveTransport
+from pdl.transport.requests_ import RequestsTransport
+from quicklane import WARM, QuickLane
+from responses import make
+from servers.files import File
+from servers.misbehave import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pdl.model import Answer
+
+COUNT = int(os.environ.get("PDL_DIFFERENTIAL", "400"))
+BLOCK = 100
+HTTP = HttpSettings(timeout=5.0, connect_timeout=5.0)
+
+
+class Came(NamedTuple):
+    """What came of an attempt: of the answer, and on the disk."""
+
+    word: str
+    kind: str
+    transient: bool
+    status: int | None
+    retry_after: float | None
+    size: int | None
+    checksum: str | None
+    message: str
+    files: dict[str, bytes]
+
+
+def came(answer: Answer, directory: Path) -> Came:
+    files = {path.name: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    for path in directory.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    if isinstance(answer, Success):
+        kind, transient, pause = "", False, None
+    else:
+        kind, transient, pause = str(answer.kind), answer.transient, answer.retry_after
+    return Came(
+        answer.word,
+        kind,
+        transient,
+        answer.status,
+        pause,
+        answer.size if isinstance(answer, Success) else None,
+        answer.checksum if isinstance(answer, Success) else None,
+        answer.message.partition(": b")[0],  # bytes are shown as far as they had come
+        files,
+    )
+
+
+class Ways:
+    """A lane of each kind, each in a directory of its own."""
+
+    def __init__(self, base: Path) -> None:
+        self.quick = QuickLane(HTTP, self._files(base / "quick"))
+        self.lanes: dict[str, Callable[..., Answer]] = {
+            "requests": Fetcher(RequestsTransport(HTTP), HTTP, self._files(base / "requests")),
+            "keepalive": Fetcher(KeepaliveTransport(HTTP), HTTP, self._files(base / "keepalive")),
+            "quick": self.quick,
+        }
+        self._base = base
+
+    @staticmethod
+    def _files(directory: Path) -> FileSettings:
+        (directory / ".pdl").mkdir(parents=True)
+        return FileSettings(directory=str(directory))
+
+    def ask(self, server: Server, seed: int) -> dict[str, Came]:
+        """What each makes of the answer of that number; the kept connections are warm."""
+        outcomes = {}
+        self.quick.cool()
+        warm = Task(0, server.url(WARM), SafePath("warm.bin"), "warm.part")
+        task = Task(seed, server.url(f"/{seed}.zip"), SafePath("f.zip"), "f.part", plain=True)
+        for name, lane in self.lanes.items():
+            if name == "keepalive":
+                lane(warm, InlineMeter())
+                (self._base / name / "warm.bin").unlink()
+            outcomes[name] = came(lane(task, InlineMeter()), self._base / name)
+        return outcomes
+
+    def close(self) -> None:
+        for lane in self.lanes.values():
+            lane.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def ways(tmp_path: Path) -> Iterator[Ways]:
+    made = Ways(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("first", range(0, COUNT, BLOCK))
+def test_every_way_gives_the_same_outcome(first: int, ways: Ways) -> None:
+    different = []
+    with Server() as server:
+        server.on(WARM, File(b"warm"))
+        for seed in range(first, min(first + BLOCK, COUNT)):
+            server.on(f"/{seed}.zip", make(seed).behaviour())
+            outcomes = ways.ask(server, seed)
+            if len({str(outcome) for outcome in outcomes.values()}) > 1:
+                different.append((seed, make(seed), outcomes))
+    assert different == []
+    assert ways.quick.ways["quick"] > BLOCK // 10
+    assert ways.quick.ways["call"] > BLOCK // 10
