@@ -27,6 +27,8 @@ LAYERS: list[set[str]] = [
 ]
 EXTRA: dict[str, int] = {
     "verdict": 2,
+    "content": 2,
+    "sizes": 2,
     "machine": 1,
     "space": 1,
     "pace": 1,

@@ -18,6 +18,7 @@ from pdl.options import (
     FileOrUrl,
     GroupedCommand,
     Header,
+    MediaRange,
     ProxyUrl,
     Seconds,
     Size,
@@ -154,6 +155,13 @@ COUNT = click.IntRange(min=1)
 @proving("--locked", is_flag=True, help="What is not in the lock file is a failure.")
 @proving("--check", is_flag=True, help="Only look at the files that are there; ask no server.")
 @counts("--no-content-check", is_flag=True, help="Take an HTML page for an archive or image.")
+@counts(
+    "--expect-type",
+    "expect_types",
+    type=MediaRange(),
+    multiple=True,
+    help="Refuse other types than this, as application/zip or image/*.  [repeatable]",
+)
 @http(
     "-H",
     "--header",
@@ -241,6 +249,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
             max_time=given["max_time"],
             max_size=given["max_size"],
             min_size=given["min_size"],
+            expect_types=given["expect_types"],
         ),
         naming=NamingSettings(given["template"], given["tree"], given["on_collision"]),
         pool=PoolSettings(

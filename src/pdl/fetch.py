@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pdl import conditional
 from pdl.beside import Beside
+from pdl.content import LOOKED_AT, Opening, by_bytes, unlike
 from pdl.declared import declared
 from pdl.machine import system_failure
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
@@ -34,10 +35,11 @@ from pdl.resume import (
     step,
     strong_validator,
 )
+from pdl.sizes import Sizes
 from pdl.transport import Request, Response, Transport, TransportError
 from pdl.urls import InvalidUrl, Url, parse
-from pdl.verdict import AttemptFailed, is_page_instead, refusal
-from pdl.verify import Mismatch, check_of, size_fault, wanted_size
+from pdl.verdict import AttemptFailed, refusal
+from pdl.verify import Mismatch, check_of
 
 if TYPE_CHECKING:
     from pdl.model import Version
@@ -152,8 +154,8 @@ class Attempt:
         self._asked = False
         self._received = 0
         self._resumed_from = 0
-        self._size: int | None = None
-        self._wanted = wanted_size(task)
+        self._sizes = Sizes(task, lane.files)
+        self._opening: Opening | None = None
         self._sound: int | None = None
         self._proven: str | None = None
         self._remark = ""
@@ -262,24 +264,30 @@ class Attempt:
             response.close()
 
     def _check_head(self, response: Response) -> None:
-        if self._lane.files.content_check and is_page_instead(self._task.path, response.header):
-            raise AttemptFailed(
-                FailureKind.CONTENT,
-                "an HTML page came where the name promises something else "
-                "(--no-content-check takes it)",
-                status=response.status,
-            )
+        files, path = self._lane.files, self._task.path
+        if (fault := unlike(files, path, response.header, None)) is not None:
+            raise AttemptFailed(FailureKind.CONTENT, fault, status=response.status)
+        looked_at = by_bytes(files, path, response.header)
+        self._opening = Opening(files, path, response.header) if looked_at else None
+
+    def _look(self, response: Response, data: memoryview, *, last: bool = False) -> None:
+        """Look at the first bytes before they are kept; the last ones may be few."""
+        opening = self._opening
+        if opening is None or not (opening.took(data) or last):
+            return
+        self._opening = None
+        if (fault := opening.fault()) is not None:
+            raise AttemptFailed(FailureKind.CONTENT, fault, status=response.status)
 
     def _take(self, response: Response, what: Step, known: Known | None) -> None:
         """Write the body to the part, and hold it against what is known of it."""
         check = check_of(self._task, declared(response.status, response.header))
         self._begin(response, what, known)
-        self._check_size(self._size)
-        self._part.expect(self._wanted if self._size is None else self._size)
+        self._sizes.check_announced()
+        self._part.expect(self._sizes.expected())
         if check is None:
-            if what is not Step.DONE:
-                self._stream(response, None)
-            self._check_whole()
+            self._stream(response, what, None)
+            self._sizes.check_whole(self._part.size)
         else:
             self._take_checked(response, what, check)
 
@@ -287,9 +295,8 @@ class Attempt:
         try:
             with Beside(check.update, self._lane.buffer) as beside:
                 self._digest_part(beside, self._resumed_from)
-                if what is not Step.DONE:
-                    self._stream(response, beside)
-            self._check_whole()
+                self._stream(response, what, beside)
+            self._sizes.check_whole(self._part.size)
             self._proven, self._remark = check.finish(), check.remark
         except Mismatch as exc:
             if self._resumed_from > (exc.sound or 0):  # the fault may be the part's
@@ -303,10 +310,14 @@ class Attempt:
             self._part.go_on(known)
             self._resumed_from = known.offset
             where = parse_content_range(response.header("content-range"))
-            self._size = where.total if where and where.total is not None else known.total
+            total = where.total if where and where.total is not None else known.total
+            self._sizes.announced = total
+            if self._opening is not None:
+                begin = self._lane.buffer[: min(LOOKED_AT, known.offset)]
+                self._look(response, begin[: self._part.read_back(begin, 0)])
             return
         self._part.start()
-        self._size = response.length
+        self._sizes.announced = response.length
         self._part.versioned(
             strong_validator(
                 response.header("etag"),
@@ -314,24 +325,33 @@ class Attempt:
                 response.header("date"),
                 response.header("content-encoding"),
             ),
-            self._size,
+            response.length,
         )
 
-    def _stream(self, response: Response, beside: Beside | None) -> None:
+    def _stream(self, response: Response, what: Step, beside: Beside | None) -> None:
+        """Write the body to the part, to its end."""
+        if what is not Step.DONE:
+            self._receive(response, beside)
+        self._look(response, self._lane.buffer[:0], last=True)
+
+    def _receive(self, response: Response, beside: Beside | None) -> None:
         part, meter = self._part, self._meter
         buffer = self._lane.buffer if beside is None else beside.room
         pace = Pace(self._lane.http.min_speed)
-        meter.update(part.size, self._size)
+        announced = self._sizes.announced
+        meter.update(part.size, announced)
         while count := response.readinto(buffer):
+            if self._opening is not None:
+                self._look(response, buffer[:count])
             part.write(buffer[:count])
             self._received += count
             if beside is not None:
                 buffer = beside.took(count)
-            meter.update(part.size, self._size)
+            meter.update(part.size, announced)
             if meter.stopped():
                 raise AttemptFailed(FailureKind.CANCELLED, "the run was stopped", transient=True)
-            if self._size is None:
-                self._check_size(part.size)
+            if announced is None:
+                self._sizes.check_so_far(part.size)
             if pace.too_slow(count):
                 raise AttemptFailed(FailureKind.STALLED, "slower than --min-speed", transient=True)
             if self._worth_noting():
@@ -350,26 +370,6 @@ class Attempt:
             count = self._part.read_back(beside.room[: length - offset], offset)
             beside.took(count)
             offset += count
-
-    def _check_size(self, size: int | None) -> None:
-        wanted, most = self._wanted, self._lane.files.max_size
-        if size is None:
-            return
-        if most is not None and size > most:
-            raise AttemptFailed(FailureKind.SIZE, f"larger than --max-size ({size} bytes)")
-        if wanted is not None and (size > wanted or self._size not in {None, wanted}):
-            raise AttemptFailed(FailureKind.SIZE, size_fault(self._task, size))
-
-    def _check_whole(self) -> None:
-        size, wanted, least = self._part.size, self._wanted, self._lane.files.min_size
-        if self._size is not None and size != self._size:
-            raise AttemptFailed(
-                FailureKind.TRUNCATED, f"{size} of {self._size} bytes", transient=True
-            )
-        if wanted is not None and size != wanted:
-            raise AttemptFailed(FailureKind.SIZE, size_fault(self._task, size))
-        if least is not None and size < least:
-            raise AttemptFailed(FailureKind.SIZE, f"smaller than --min-size ({size} bytes)")
 
     def _succeed(self, response: Response) -> Success:
         files = self._lane.files
@@ -423,7 +423,7 @@ class Attempt:
         return fail._replace(
             final_url=self._url.request_url if self._url else None,
             received=self._received,
-            size=self._size,
+            size=self._sizes.announced,
             resumed_from=self._resumed_from,
             seconds=time.monotonic() - self._started,
         )

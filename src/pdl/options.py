@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdl.errors import UsageError
-from pdl.settings import proxy_fault, time_fault
+from pdl.settings import proxy_fault, time_fault, type_fault
 from pdl.urls import InvalidUrl, mask, parse
 
 if TYPE_CHECKING:
@@ -142,6 +142,18 @@ class Statuses(Kind):
         if not all(re.fullmatch(r"[45]\d\d", word) for word in words):
             self.fail(f"{value!r} is not a list of statuses such as 429,503", param, ctx)
         return frozenset(int(word) for word in words)
+
+
+class MediaRange(Kind):
+    """A media type, or all with one beginning: ``application/zip``, ``image/*``."""
+
+    name = "type"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click."""
+        if fault := type_fault(str(value)):
+            self.fail(f"{value!r} {fault}", param, ctx)
+        return str(value)
 
 
 class Allowance(Kind):

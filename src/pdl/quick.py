@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pdl.content import unlike
 from pdl.declared import NAMES, declared
 from pdl.model import Answer, Success, Task
 from pdl.partfile import InTheWay, place
@@ -29,7 +30,7 @@ from pdl.transport import TransportError
 from pdl.transport.keepalive import split, tail
 from pdl.transport.wire import Head, framing, head_end, parse_head
 from pdl.urls import parse
-from pdl.verdict import is_page_instead, refusal
+from pdl.verdict import refusal
 from pdl.verify import Mismatch, check_of
 
 if TYPE_CHECKING:
@@ -158,12 +159,12 @@ class Quick:
         task, files, size = asked.task, self._files, self._end - self._start
         if task.size not in {None, size} or not files.takes(size):
             return "call"
-        if files.content_check and is_page_instead(task.path, head.get):
+        data = self._view[self._start : self._end]
+        if unlike(files, task.path, head.get, data) is not None:
             return "call"
         check = check_of(task, None if NAMES.isdisjoint(head.values) else declared(OK, head.get))
         if check is not None and size > DIGEST_MOST:
             return "call"
-        data = self._view[self._start : self._end]
         modified = http_seconds(head.get("last-modified")) if files.mtime else None
         proven, remark = None, ""
         try:

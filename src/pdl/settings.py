@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,10 @@ RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
+
+_WORD = r"[!#$%&'+.^_`|~0-9A-Za-z-]+"
+_MEDIA_RANGE = re.compile(rf"\*/\*|{_WORD}/(\*|{_WORD})")
+"""RFC 9110 section 12.5.1, without parameters."""
 
 IfExists = Literal["skip", "update", "overwrite", "fail"]
 OnCollision = Literal["hash", "fail"]
@@ -105,6 +110,7 @@ class FileSettings:
         max_time: seconds one attempt may take, or None.
         max_size: bytes a file may have, or None.
         min_size: bytes a file must have, or None.
+        expect_types: media types a file may be of, as ``image/*``; empty for any.
     """
 
     directory: str = "."
@@ -115,6 +121,7 @@ class FileSettings:
     max_time: float | None = None
     max_size: int | None = None
     min_size: int | None = None
+    expect_types: tuple[str, ...] = ()
 
     def takes(self, size: int) -> bool:
         """Whether a file may have so many bytes."""
@@ -218,7 +225,8 @@ def check(settings: Settings) -> None:
     """See to it that the run can do what its settings say.
 
     Raises:
-        UsageError: a time is out of range, the proxy is no URL, or there is no lock to be locked.
+        UsageError: a time is out of range, the proxy is no URL, a type is none, or there is no
+            lock to be locked.
     """
     http, retry = settings.http, settings.retry
     times = {
@@ -234,6 +242,9 @@ def check(settings: Settings) -> None:
             raise UsageError(f"{name}: {value!r} {fault}")
     if settings.lock.locked and settings.lock.path is None:
         raise UsageError("--locked needs a lock file", "name it with --lock FILE")
+    for text in settings.files.expect_types:
+        if fault := type_fault(text):
+            raise UsageError(f"expect_types: {text!r} {fault}")
     if http.proxy and (fault := proxy_fault(http.proxy)):
         raise UsageError(f"the proxy's URL {fault}")
 
@@ -244,6 +255,13 @@ def time_fault(seconds: float, *, zero: bool) -> str:
         return ""
     least = "from 0" if zero else "above 0 and"
     return f"is not a number of seconds {least} up to {MAX_SECONDS}"
+
+
+def type_fault(text: str) -> str:
+    """Why this names no media types, empty if it does."""
+    return (
+        "" if _MEDIA_RANGE.fullmatch(text) else "is not a type such as application/zip or image/*"
+    )
 
 
 def proxy_fault(url: str) -> str:

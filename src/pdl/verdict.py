@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pdl.model import Fail, FailureKind
@@ -11,14 +10,6 @@ from pdl.settings import RETRY_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_NO_PAGE = re.compile(
-    r"\.(zip|gz|tgz|bz2|tbz2?|xz|txz|zst|lz4?|7z|rar|tar|whl|egg|jar|war|deb|rpm|apk|msi|exe|dmg|"
-    r"pkg|iso|img|qcow2|png|jpe?g|gif|webp|avif|tiff?|bmp|ico|pdf|mp[34]|mkv|webm|flac|ogg|"
-    r"parquet|npz|npy|h5|onnx|safetensors|gguf|bin|so|wasm|crate|gem)$",
-    re.IGNORECASE,
-)
-"""Names whose content is never an HTML page."""
 
 
 class AttemptFailed(Exception):
@@ -68,12 +59,3 @@ def refusal(status: int, reason: str, header: Callable[[str], str | None]) -> At
         status=status,
         retry_after=retry_after(header("retry-after"), header("date")),
     )
-
-
-def is_page_instead(path: str, header: Callable[[str], str | None]) -> bool:
-    """Whether an HTML page came where the name promises something else."""
-    media = header("content-type")
-    if media is None or "html" not in media.lower():
-        return False
-    kind = media.partition(";")[0].strip().lower()
-    return kind == "text/html" and _NO_PAGE.search(path) is not None

@@ -10,7 +10,7 @@ import zlib
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from servers.behaviours import Close, Pause, Raw, Reply, Then, head
+from servers.behaviours import Close, Pause, Raw, Reply, Then, chunked, head
 from servers.files import File
 from servers.row import BODY, ETAG, HALF, Fault, length
 
@@ -207,6 +207,21 @@ def login_page() -> Script:
     return (Reply(200, (("Content-Type", "text/html; charset=utf-8"),), _HTML),)
 
 
+def login_page_as_bytes() -> Script:
+    page = b"\xef\xbb\xbf\r\n" + _HTML
+    return (Reply(200, (("Content-Type", "application/octet-stream"),), page),)
+
+
+def login_page_of_no_type() -> Script:
+    chunks = head(200, (("Transfer-Encoding", "chunked"), ("ETag", ETAG)))
+    return (Raw(chunks + chunked(_HTML * 2000, 7)),)
+
+
+def error_in_xml() -> Script:
+    error = b'<?xml version="1.0"?>\n<Error><Code>NoSuchKey</Code></Error>'
+    return (Reply(200, (("Content-Type", "binary/octet-stream"),), error),)
+
+
 def gzip_label_on_archive() -> Script:
     labels = (("Content-Type", "application/x-tar"), ("Content-Encoding", "gzip"))
     return (File(gzip_of(b"a tar archive"), headers=labels),)
@@ -270,6 +285,9 @@ FAULTS = (
     Fault(retry_after_malformed),
     Fault(retry_after_99999, ("http-429",)),
     Fault(login_page, ("content",), suffix=".zip"),
+    Fault(login_page_as_bytes, ("content",), suffix=".zip"),
+    Fault(login_page_of_no_type, ("content",), suffix=".tar.gz"),
+    Fault(error_in_xml, ("content",), suffix=".pdf"),
     Fault(gzip_label_on_archive, body=gzip_of(b"a tar archive"), suffix=".tar.gz"),
     Fault(gzip_bomb_body, body=gzip_bomb(), suffix=".gz"),
     Fault(decoder_chain),
