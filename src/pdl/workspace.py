@@ -120,8 +120,9 @@ class Workspace:
         """What is in the directory now."""
         try:
             parts = frozenset(path.name for path in self.state.glob("*.part"))
-            others = (path for path in self.state.parent.iterdir() if path != self.state)
-            return Found(parts, empty=next(others, None) is None)
+            with os.scandir(self.state.parent) as entries:  # one by one: there may be a million
+                empty = all(entry.name == self.state.name for entry in entries)
+            return Found(parts, empty=empty)
         except OSError:
             return Found()
 
