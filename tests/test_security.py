@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings
 from pdl.transport import Request, TransportError
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
+from runner import base_environment
 from servers.behaviours import Close, Pause, Raw, Reply, Then, chunk, head
 from servers.files import File
 from servers.framing import tls_cut_without_goodbye
@@ -494,3 +497,34 @@ def test_an_end_without_goodbye_is_no_end(
     }
     assert not (tmp_path / "a.bin").exists()
     assert (tmp_path / "b.bin").read_bytes() == BODY
+
+
+# --- what was downloaded is no code ---
+
+TAKEN_FOR_MODULES = ("multiprocessing", "requests", "socket", "signal", "json", "click", "idna")
+
+
+@pytest.mark.parametrize("command", ["script", "module"])
+@pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
+def test_a_download_is_never_imported(
+    command: str, method: str, server: Server, tmp_path: Path
+) -> None:
+    if method == "spawn" and sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 looks for modules in the current directory, and cannot be told")
+    for name in TAKEN_FOR_MODULES:
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w')\nraise SystemExit('imported')")
+    url = server.on("/file.bin", File(b"content"))
+    here = Path(sys.executable).parent / "pdl"
+    words = [sys.executable, "-m", "pdl"] if command == "module" else [sys.executable, str(here)]
+    ended = subprocess.run(
+        [*words, url, "--start-method", method],
+        cwd=tmp_path,
+        env=base_environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert not (tmp_path / "imported").exists()
+    assert (tmp_path / "file.bin").read_bytes() == b"content"

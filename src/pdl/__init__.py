@@ -14,11 +14,9 @@ a worker process loads only what a worker needs.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
 from pdl._version import __version__
 
+TYPE_CHECKING = False  # typing takes longer to import than everything else here
 if TYPE_CHECKING:
     from pdl.api import Event, Report, download
     from pdl.errors import ListError, LockedError, MachineError, PdlError, UsageError
@@ -87,6 +85,8 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for an `o
         home = _HOME_OF.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib  # noqa: PLC0415 - only when something is asked for
+
         value = getattr(importlib.import_module(home), name)
         globals()[name] = value  # found without this function from now on
         return value

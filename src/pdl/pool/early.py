@@ -6,24 +6,27 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
 
 from pdl.pool import handles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pdl.settings import PoolSettings
 
 PRELOAD = (
-    "__main__",
     "pdl.pool.process",
     "pdl.fetch",
     "pdl.quick",
     "pdl.transport.keepalive",
 )
 """What every worker needs, imported once in the fork server; by name, as it is not for here."""
+
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Variable with which Python imports nothing from the current directory, from 3.11 on."""
 
 _NO_RUN = ("-h", "--help", "--version", "--dry-run", "--engine", "--start-method", "--check")
 _VARIABLES = ("PDL_ENGINE", "PDL_DRY_RUN", "PDL_CHECK", "PDL_START_METHOD")
@@ -56,10 +59,36 @@ def prepare(settings: PoolSettings) -> None:
 
 def _start_server() -> None:
     multiprocessing.set_forkserver_preload(list(PRELOAD))
-    resource_tracker.ensure_running()  # first, because it unblocks SIGINT
-    # Ctrl-C reaches the fork server too, which ignores it only once it has imported
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with _importing_nothing_from_here():
+        resource_tracker.ensure_running()  # first, because it unblocks SIGINT
+        # Ctrl-C reaches the fork server too, which ignores it only once it has imported
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _importing_nothing_from_here() -> Iterator[None]:
+    """Let a Python started within not look for modules in the current directory.
+
+    It does so by itself with ``-c``, before anything else; and that may be the directory of the
+    downloads, one of which may be called ``json.py``.
+    """
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    here = None
     try:
-        forkserver.ensure_running()
+        if sys.version_info < (3, 11):  # which does not know the variable; the workers come back
+            here = os.open(".", os.O_RDONLY)
+            os.chdir("/")
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if here is not None:
+            os.fchdir(here)
+            os.close(here)
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
