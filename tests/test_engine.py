@@ -124,6 +124,7 @@ class Recorder:
         self.results: list[Result] = []
         self.items: list[Item | None] = []
         self.retries: list[Retrying] = []
+        self.troubles: list[str] = []
         self.transfers: list[Transfer] = []
         self.totals: list[int | None] = []
 
@@ -133,6 +134,9 @@ class Recorder:
 
     def retrying(self, event: Retrying) -> None:
         self.retries.append(event)
+
+    def trouble(self, text: str) -> None:
+        self.troubles.append(text)
 
     def tick(
         self,

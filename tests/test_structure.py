@@ -20,8 +20,8 @@ LAYERS: list[set[str]] = [
     {"naming", "taken", "resume", "redirect", "retry", "schedule", "results", "plan", "sources"}
     | {"sums"},
     {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"}
-    | {"lockfile", "locked", "ondisk"},
-    {"fetch", "quick", "engine"},
+    | {"lockfile", "locked", "ondisk", "cache"},
+    {"fetch", "quick", "cached", "engine"},
     {"api", "dryrun", "audit"},
     {"cli", "options", "__main__", ""},
 ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pdl.errors import ListError, LockedError, MachineError, PdlError, UsageError
     from pdl.model import FailureKind, Item, Outcome, Result, Retrying, Summary
     from pdl.settings import (
+        CacheSettings,
         FileSettings,
         HttpSettings,
         InputSettings,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CacheSettings",
     "Event",
     "FailureKind",
     "FileSettings",
@@ -65,6 +67,7 @@ _HOMES = {
     "pdl.errors": ("ListError", "LockedError", "MachineError", "PdlError", "UsageError"),
     "pdl.model": ("FailureKind", "Item", "Outcome", "Result", "Retrying", "Summary"),
     "pdl.settings": (
+        "CacheSettings",
         "FileSettings",
         "HttpSettings",
         "InputSettings",

@@ -22,6 +22,7 @@ from pdl.settings import Settings, check
 from pdl.sources.feed import Feed
 from pdl.sources.sumsfile import gather
 from pdl.state import Memory
+from pdl.urls import printable
 from pdl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Outputs:
         self.keep_failures = False
         self.lock: Lock | None = None
         self.memory: Memory | None = None
+        self._troubled = False
 
     def record(self, result: Result, item: Item | None) -> None:
         """A line has its outcome."""
@@ -101,6 +103,12 @@ class Outputs:
             self._display.retrying(event)
         if self._on_event is not None:
             self._on_event(event)
+
+    def trouble(self, text: str) -> None:
+        """The cache failed; the first time is told."""
+        if not self._troubled:
+            self._troubled = True
+            self.warn(printable(text))
 
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
         """Where things stand."""
@@ -201,7 +209,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
                 planner,
                 Schedule(settings.stop.per_host),
                 RetryPolicy(settings.retry),
-                make_pool(settings, stop, Fetching(settings.http, settings.files)),
+                make_pool(settings, stop, lanes(settings, outputs.warn)),
                 outputs,
             )
             engine = Engine(parts, settings.stop, stop)
@@ -220,6 +228,18 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         workspace.close()
         if lock is not None:
             lock.close()
+
+
+def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
+    """What builds the lanes of a run: those of the cache, if there is one that can be used."""
+    if settings.cache.path is not None:
+        from pdl.cache.store import prepare  # noqa: PLC0415
+        from pdl.cached import CachedFetching  # noqa: PLC0415 - only where it is used
+
+        cache = prepare(settings.cache, warn)
+        if cache is not None:
+            return CachedFetching(settings.http, settings.files, cache)
+    return Fetching(settings.http, settings.files)
 
 
 def open_lock(settings: Settings, outputs: Outputs, *, look_only: bool = False) -> Lock | None:

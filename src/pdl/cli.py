@@ -28,6 +28,7 @@ from pdl.options import (
 )
 from pdl.settings import (
     RETRY_STATUSES,
+    CacheSettings,
     FileSettings,
     HttpSettings,
     InputSettings,
@@ -154,6 +155,8 @@ COUNT = click.IntRange(min=1)
 )
 @proving("--locked", is_flag=True, help="What is not in the lock file is a failure.")
 @proving("--check", is_flag=True, help="Only look at the files that are there; ask no server.")
+@proving("--cache", metavar="DIR", help="Keep files here for other runs, and take them from here.")
+@proving("--cache-size", type=Size(), default="10G", help="What it may take; 0 is no bound.  [10G]")
 @counts("--no-content-check", is_flag=True, help="Take an HTML page for an archive or image.")
 @counts(
     "--expect-type",
@@ -261,6 +264,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
             given["per_host"],
         ),
         lock=LockSettings(given["lock"], given["locked"]),
+        cache=CacheSettings(given["cache"] or None, given["cache_size"]),
     )
 
 

@@ -72,20 +72,20 @@ def standing(directory: str, task: Task, key: int, versions: Versions | None) ->
     version = _guess(found, key) if kept is None else kept
     if version is None or version.listed != key or not _is(version, found):
         return None
-    if not _wanted(task) <= set(version.proven) or wanted_size(task) not in {None, version.size}:
+    if not wanted(task) <= set(version.proven) or wanted_size(task) not in {None, version.size}:
         return None
     if task.pin is not None and digest_of(task, version) is None:
         return None
     return version
 
 
-def _wanted(task: Task) -> set[str]:
-    """What the list and the lock say of the bytes, each in a few characters."""
-    wanted = {task.checksum, task.pin and task.pin.checksum}
+def wanted(task: Task) -> set[str]:
+    """What the list and the lock say of the bytes, each in a few characters: ``algorithm:hex``."""
+    found = {task.checksum, task.pin and task.pin.checksum}
     if task.pieces is not None:
         algorithm, length, digests = task.pieces
-        wanted.add(f"{algorithm}/{length}:{hashlib.sha256(digests).hexdigest()}")
-    return {each for each in wanted if each is not None}
+        found.add(f"{algorithm}/{length}:{hashlib.sha256(digests).hexdigest()}")
+    return {each for each in found if each is not None}
 
 
 def digest_of(task: Task, version: Version) -> str | None:
@@ -165,12 +165,19 @@ def placed(
         found = os.stat(f"{directory}/{task.path}")  # noqa: PTH116 - a string, for speed
     except OSError:
         return None
-    held = _wanted(task) | ({proven} if proven else set())
+    held = wanted(task) | ({proven} if proven else set())
     version = Version(0, 0, 0, None, None, found.st_size, found.st_mtime_ns, tuple(sorted(held)))
-    return _named(version, url, header)
+    return named(version, url, header)
 
 
-def _named(version: Version, url: Url, header: Header) -> Version:
+def named(version: Version, url: Url, header: Header) -> Version:
+    """The version with what an answer names it by.
+
+    Args:
+        version: of a file.
+        url: that answered.
+        header: gives the answer's fields.
+    """
     key = url_key(url)
     return version._replace(
         giver=key,
@@ -211,4 +218,4 @@ def confirmed(version: Version, url: Url, header: Header) -> Version | None:
     """
     if version.giver or http_seconds(header("last-modified")) != http_seconds(version.modified):
         return None
-    return _named(version, url, header)
+    return named(version, url, header)

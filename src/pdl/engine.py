@@ -84,6 +84,9 @@ class Sink(Protocol):
     def retrying(self, event: Retrying) -> None:
         """An attempt is to be made again."""
 
+    def trouble(self, text: str) -> None:
+        """Something other than an item failed in a worker; mostly it will again."""
+
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
         """Where things stand; about ten times a second."""
 
@@ -282,6 +285,8 @@ class Engine:
         if isinstance(answer, Success):
             if answer.version is not None:
                 self._parts.planner.placed(job, answer.version)
+            if answer.trouble:
+                self._parts.sink.trouble(answer.trouble)
             if job.mirrors is not None:
                 answer = self._selector.served(job, answer, time.monotonic())
             self._finish(job, results.succeeded(job, answer, self._elapsed(job)))

@@ -123,7 +123,7 @@ class Fetcher:
         if task.local:
             return examine(task, self.files.directory, self.buffer, meter)
         started = self.quick.hand_over() if self.quick else None
-        attempt = Attempt(self, task, meter, time.monotonic() if started is None else started)
+        attempt = self.attempt(task, meter, time.monotonic() if started is None else started)
         try:
             return attempt.run()
         except AttemptFailed as exc:
@@ -136,6 +136,10 @@ class Fetcher:
         except OSError as exc:
             fail = system_failure(task, self.files.directory, exc)
         return attempt.failed(fail)
+
+    def attempt(self, task: Task, meter: Meter, started: float) -> Attempt:
+        """One that has not begun; `started` is when it did for the user."""
+        return Attempt(self, task, meter, started)
 
 
 class Attempt:
@@ -205,7 +209,7 @@ class Attempt:
             raise AttemptFailed(FailureKind.INVALID_URL, str(exc)) from exc
         if http.https_only and listed.scheme != "https":
             raise AttemptFailed(FailureKind.POLICY, "plain http, which --https-only refuses")
-        wanted = _TO_AN_UPDATE if self._task.remember else _TO_NONE
+        wanted = _TO_AN_UPDATE if self._task.remember or self._version else _TO_NONE
         for _ in range(http.max_redirects + 1):
             headers = self._headers(listed, known)
             request = Request(self._url.request_url, headers, self._deadline)
@@ -281,7 +285,7 @@ class Attempt:
 
     def _take(self, response: Response, what: Step, known: Known | None) -> None:
         """Write the body to the part, and hold it against what is known of it."""
-        check = check_of(self._task, declared(response.status, response.header))
+        check = self._check(response)
         self._begin(response, what, known)
         self._sizes.check_announced()
         self._part.expect(self._sizes.expected())
@@ -290,6 +294,9 @@ class Attempt:
             self._sizes.check_whole(self._part.size)
         else:
             self._take_checked(response, what, check)
+
+    def _check(self, response: Response) -> Check | None:
+        return check_of(self._task, declared(response.status, response.header))
 
     def _take_checked(self, response: Response, what: Step, check: Check) -> None:
         try:

@@ -183,6 +183,8 @@ class Selector:
 
     def served(self, job: Job, answer: Success, now: float) -> Success:
         """Note a success; it tells which mirror it came from, if not from the item's own URL."""
+        if not answer.status:  # it came from the cache
+            return answer
         self._ledger.answered(job.host, now)
         if job.mirrors is None or not job.mirrors.current.place:
             return answer

@@ -207,6 +207,8 @@ class Success(NamedTuple):
         seconds: what the attempt took.
         message: a remark for the report, such as ``length unverified``; mostly empty.
         version: that was placed, where the task asks for it and there is anything new to remember.
+        cached: the bytes came from the cache; `status` is 0 where nobody was asked at all.
+        trouble: what came in the cache's way.
     """
 
     word: Literal["success"]
@@ -220,6 +222,8 @@ class Success(NamedTuple):
     checksum: str | None = None
     message: str = ""
     version: Version | None = None
+    cached: bool = False
+    trouble: str = ""
 
 
 class Fail(NamedTuple):

@@ -64,13 +64,14 @@ def succeeded(job: Job, answer: Success, seconds: float) -> Result:
     if job.task.local:
         return looked_at(job, answer)
     url = mask(item.url)
-    return Result(
+    left = answer.status == NOT_MODIFIED and not answer.cached
+    row = Result(
         item.source,
         item.line,
         url,
         url if answer.final_url == item.url else mask(answer.final_url),
         job.task.path,
-        Outcome.UNCHANGED if answer.status == NOT_MODIFIED else Outcome.SUCCESS,
+        Outcome.UNCHANGED if left else Outcome.SUCCESS,
         status=answer.status,
         bytes=job.received,
         size=answer.size,
@@ -81,6 +82,9 @@ def succeeded(job: Job, answer: Success, seconds: float) -> Result:
         checksum=answer.checksum,
         message=answer.message,
     )
+    if answer.status:
+        return row
+    return row._replace(final_url=None, status=None, attempts=job.attempts - 1 + job.deaths.total)
 
 
 def looked_at(job: Job, answer: Success) -> Result:

@@ -193,6 +193,19 @@ class LockSettings:
 
 
 @dataclass(frozen=True)
+class CacheSettings:
+    """Where files are kept for other runs; the cache's.
+
+    Attributes:
+        path: a directory, or None.
+        size: bytes it may take, or 0 for as many as there are.
+    """
+
+    path: str | None = None
+    size: int = 10 * 1024**3
+
+
+@dataclass(frozen=True)
 class StopSettings:
     """When the run gives up as a whole; the engine's.
 
@@ -219,6 +232,7 @@ class Settings:
     pool: PoolSettings = field(default_factory=PoolSettings)
     stop: StopSettings = field(default_factory=StopSettings)
     lock: LockSettings = field(default_factory=LockSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
 
 
 def check(settings: Settings) -> None:

@@ -1,0 +1,304 @@
+"""An attempt with a cache beside it: what is there already is not fetched again.
+
+A file whose digest the list or the lock names is taken without a request. One that its URL gave
+before is asked about by the validators it came with, and taken when they still hold. What was
+fetched is kept, if it can ever be found again: by a digest, or by its URL where that may be (RFC
+9111 section 3). A cache that fails costs a remark, never a file.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pdl import conditional
+from pdl.cache.copying import copy
+from pdl.cache.store import Cache, Entry
+from pdl.declared import declared
+from pdl.fetch import Attempt, Fetcher, StartAgain
+from pdl.model import Pin, Success, Version
+from pdl.partfile import STATE_DIRECTORY, Part
+from pdl.resume import http_seconds
+from pdl.urls import InvalidUrl, Url, parse
+from pdl.verdict import is_page_instead
+from pdl.verify import ALGORITHM, check_of, wanted_size
+
+if TYPE_CHECKING:
+    from pdl.cache.store import Found
+    from pdl.model import Task
+    from pdl.pool import Lane, Meter
+    from pdl.settings import CacheSettings, FileSettings, HttpSettings
+    from pdl.transport import Response, Transport
+    from pdl.verify import Check
+
+FROM_CACHE = "from the cache"
+MAX_TROUBLE = 150
+"""Characters of what is said of a cache that failed; an answer has to fit into one message."""
+
+_FOUND_OUT = Pin()
+"""Makes a check find out the SHA-256."""
+_NOT_KEPT = {"no-store", "private"}
+_WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class CachedFetching:
+    """Builds lanes with a cache, in the workers; see `pdl.pool.LaneFactory`."""
+
+    http: HttpSettings
+    files: FileSettings
+    cache: CacheSettings
+
+    def __call__(self) -> Lane:
+        """Build a lane."""
+        from pdl.transport.keepalive import KeepaliveTransport  # noqa: PLC0415 - workers' alone
+
+        return CachedFetcher(KeepaliveTransport(self.http), self.http, self.files, self.cache)
+
+
+class CachedFetcher(Fetcher):
+    """A lane with a cache; it has no short way.
+
+    Attributes:
+        cache: of this lane.
+        writes: whether it can be written, as far as is known.
+    """
+
+    def __init__(
+        self, transport: Transport, http: HttpSettings, files: FileSettings, cache: CacheSettings
+    ) -> None:
+        super().__init__(transport, http, files)
+        self.cache = Cache(cache)
+        self.writes = True
+
+    def attempt(self, task: Task, meter: Meter, started: float) -> Attempt:
+        """See `Fetcher.attempt`."""
+        return CachedAttempt(self, task, meter, started)
+
+
+class CachedAttempt(Attempt):
+    """One attempt that may end without a request, or with one that brings no body."""
+
+    def __init__(self, lane: CachedFetcher, task: Task, meter: Meter, started: float) -> None:
+        super().__init__(lane, task, meter, started)
+        self._cached = lane
+        self._entry: Entry | None = None
+        self._listed = _listed(task, lane.http)
+        self._own = _has_own_fields(task, self._listed, lane.http)
+        self._trouble = ""
+
+    def run(self) -> Success:
+        """See `Attempt.run`."""
+        done = None
+        if self._version is None and self._listed is not None:
+            try:
+                done = self._at_once(self._listed)
+                if done is None:
+                    self._ask_about(self._listed)
+            except OSError as exc:
+                self._failed(exc)
+        return (done or super().run())._replace(trouble=self._trouble)
+
+    # --- out of it ---
+
+    def _at_once(self, listed: Url) -> Success | None:
+        """The file whose digest is known, if it is there."""
+        found = {self._cached.cache.digest(each) for each in conditional.wanted(self._task)}
+        if len(found) != 1 or (sha256 := found.pop()) is None:
+            return None
+        # what the URL said when it gave just that file: its time, and what --update asks by
+        entry = self._known_by(listed)
+        if entry is None or entry.sha256 != sha256:
+            entry = Entry(sha256)
+        size = self._place(entry)
+        return None if size is None else self._taken(0, "", size, entry)
+
+    def _ask_about(self, listed: Url) -> None:
+        """Let the request have a condition, if the URL gave a file that would do."""
+        entry = self._known_by(listed)
+        if entry is None or conditional.wanted(self._task):
+            return
+        size = self._cached.cache.size(entry.sha256)
+        if size is None or not self._would_do(size) or self._is_page(entry):
+            return
+        self._entry = entry
+        self._version = Version(0, entry.giver, entry.bare, entry.etag, entry.modified, size, 0)
+
+    def _known_by(self, listed: Url) -> Entry | None:
+        entry = None if self._own else self._cached.cache.given_by(listed)
+        return None if entry is None or not entry.giver else entry
+
+    def _would_do(self, size: int) -> bool:
+        return wanted_size(self._task) in {None, size} and self._lane.files.takes(size)
+
+    def _is_page(self, entry: Entry) -> bool:
+        fields = {"content-type": entry.media}
+        return self._lane.files.content_check and is_page_instead(self._task.path, fields.get)
+
+    def _unchanged(self, response: Response) -> Success:
+        if self._entry is None:
+            return super()._unchanged(response)
+        assert self._version is not None
+        assert self._url is not None
+        if conditional.contradicts(self._version, response.header):
+            raise StartAgain
+        try:
+            size = self._place(self._entry)
+        except OSError as exc:
+            self._failed(exc)
+            size = None
+        if size is None:
+            raise StartAgain
+        return self._taken(response.status, self._url.request_url, size, self._entry)
+
+    def _place(self, entry: Entry) -> int | None:
+        """Give the cache's file its name here; its size, or None if it is not there or not right.
+
+        Raises:
+            OSError: the cache failed.
+            InTheWay: as `Part.finish` has it.
+        """
+        lane = self._cached
+        found = lane.cache.find(entry.sha256, lane.buffer, self._meter.stopped)
+        if found is None:
+            return None
+        try:
+            whole = self._would_do(found.size) and self._filled(found)
+        finally:
+            os.close(found.fd)
+        if not whole:
+            return None
+        self._meter.update(found.size, found.size)
+        files = lane.files
+        modified = http_seconds(entry.modified) if files.mtime else None
+        self._part.finish(self._task.path, modified, fsync=files.fsync)
+        for name in self._task.other_parts:
+            Part(files.directory, name).discard()
+        return found.size
+
+    def _filled(self, found: Found) -> bool:
+        """Fill the part; what this disk does not take, the request will meet again."""
+        try:
+            self._part.start()
+            fd = os.open(self._part_path(), _WRITE)
+            try:
+                whole = copy(found.fd, fd, found.size, self._meter.stopped)
+            finally:
+                os.close(fd)
+        except OSError:
+            whole = False
+        if whole:
+            self._part.size = found.size
+        else:
+            self._part.discard()
+        return whole
+
+    def _part_path(self) -> str:
+        return f"{self._lane.files.directory}/{STATE_DIRECTORY}/{self._task.part}"
+
+    def _taken(self, status: int, url: str, size: int, entry: Entry) -> Success:
+        proven = f"{ALGORITHM}:{entry.sha256}"
+        return Success(
+            "success",
+            self._task.id,
+            status,
+            url,
+            received=0,
+            size=size,
+            resumed_from=0,
+            seconds=time.monotonic() - self._started,
+            checksum=proven,
+            message=FROM_CACHE,
+            version=self._placed(entry, proven),
+            cached=True,
+        )
+
+    def _placed(self, entry: Entry, proven: str) -> Version | None:
+        if not self._task.remember or self._listed is None:
+            return None
+        directory, task = self._lane.files.directory, self._task
+        version = conditional.placed(directory, task, self._listed, lambda _: None, proven)
+        if version is None or not entry.giver:
+            return version
+        return version._replace(
+            giver=entry.giver, bare=entry.bare, etag=entry.etag, modified=entry.modified
+        )
+
+    # --- into it ---
+
+    def _check(self, response: Response) -> Check | None:
+        pin = self._task.pin or _FOUND_OUT
+        return check_of(self._task._replace(pin=pin), declared(response.status, response.header))
+
+    def _succeed(self, response: Response) -> Success:
+        if self._cached.writes:
+            try:
+                self._keep(response)
+            except TimeoutError as exc:
+                self._failed(exc)
+            except OSError as exc:
+                self._cached.writes = False
+                self._failed(exc)
+        return super()._succeed(response)
+
+    def _keep(self, response: Response) -> None:
+        """Keep the part's bytes, which are whole and have been digested."""
+        task, cache = self._task, self._cached.cache
+        sha256 = (self._proven or "").removeprefix(f"{ALGORITHM}:")
+        wanted = conditional.wanted(task)
+        entry = self._entry_of(response, sha256)
+        if entry is None and not wanted and task.pin is None:
+            return
+        if not cache.keep(self._part_path(), sha256, self._part.size, self._meter.stopped):
+            return
+        for each in wanted:
+            cache.learn(each, sha256)
+        if entry is not None and self._listed is not None:
+            cache.gave(self._listed, entry)
+
+    def _entry_of(self, response: Response, sha256: str) -> Entry | None:
+        """What is kept of the URL; None where the answer was for this user or this moment alone."""
+        header = response.header
+        if self._own or self._url is None or not response.framed:
+            return None
+        if _NOT_KEPT & _words(header("cache-control"), "=") or _varies(header("vary")):
+            return None
+        version = conditional.named(Version(0, 0, 0, None, None, 0, 0), self._url, header)
+        if version.etag is None and version.modified is None:
+            return None
+        media = (header("content-type") or "")[: conditional.MAX_TEXT]
+        return Entry(sha256, version.giver, version.bare, version.etag, version.modified, media)
+
+    def _failed(self, exc: OSError) -> None:
+        where = f" ({exc.filename})" if exc.filename else ""
+        said = f"the cache failed, the files are not concerned: {exc.strerror or exc}{where}"
+        self._trouble = said[:MAX_TROUBLE]
+
+
+def _listed(task: Task, http: HttpSettings) -> Url | None:
+    """The task's URL, if it is one that may be asked at all."""
+    try:
+        url = parse(task.url)
+    except InvalidUrl:
+        return None
+    return None if http.https_only and url.scheme != "https" else url
+
+
+def _has_own_fields(task: Task, listed: Url | None, http: HttpSettings) -> bool:
+    """Whether the request says who the user is, or may: then its answer may be theirs alone."""
+    userinfo = listed is not None and listed.userinfo
+    return bool(userinfo or task.headers or http.headers or http.cert)
+
+
+def _words(value: str | None, end: str) -> set[str]:
+    return {word.partition(end)[0].strip().lower() for word in (value or "").split(",")}
+
+
+def _varies(value: str | None) -> bool:
+    """Whether an answer depends on what may be different in another run (RFC 9110 section 12.5.5).
+
+    Of the fields that are sent where there are none of the user's own, that is the User-Agent.
+    """
+    return not _words(value, ";").isdisjoint({"*", "user-agent"})
