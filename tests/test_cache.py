@@ -204,12 +204,28 @@ def test_mirrors_are_not_asked_either(server: Server, jobs: Jobs) -> None:
     assert jobs.results[0].message == FROM_CACHE
 
 
-def test_a_part_gives_way(server: Server, jobs: Jobs) -> None:
+def test_a_mirror_is_not_doing_well_by_what_the_cache_has(server: Server, jobs: Jobs) -> None:
+    """Three failures in a row, and it is not asked first."""
+    jobs.run(pinned(server.on("/x.bin", File(BODY))))
+    dead, good = "http://127.0.0.1:1/", server.url("/")
+    items = []
+    for number in range(4):
+        server.on(f"/{number}", File(OTHER))
+        items.append(Item("list", 1, f"{dead}{number}", (f"{good}{number}",)))
+        items.append(pinned(f"{dead}cached{number}", mirrors=(good,)))
+    assert jobs.run(*items) == {"success": 8}
+    attempts = {row.path: row.attempts for row in jobs.results}
+    assert [attempts[str(number)] for number in range(4)] == [2, 2, 2, 1]
+    assert {attempts[f"cached{number}"] for number in range(4)} == {0}
+
+
+def test_parts_give_way(server: Server, jobs: Jobs) -> None:
     jobs.run(pinned(server.on("/y.bin", File(BODY))))
-    url = server.on("/x.bin", cut((("ETag", ETAG),)))
-    assert jobs.run(url) == {"truncated": 1}
-    assert list((jobs.out / ".pdl").glob("*.part"))
-    assert jobs.run(pinned(url), again=True) == {"success": 1}
+    url, mirror = (server.on(path, cut((("ETag", ETAG),))) for path in ("/x.bin", "/z"))
+    item = Item("list", 1, url, (mirror,))
+    assert jobs.run(item) == {"truncated": 1}
+    assert len(list((jobs.out / ".pdl").glob("*.part"))) == 2
+    assert jobs.run(pinned(url, mirrors=(mirror,)), again=True) == {"success": 1}
     assert jobs.placed()
     assert not (jobs.out / ".pdl").exists()
 
@@ -242,7 +258,9 @@ def test_what_is_no_file_for_the_list_is_none_from_the_cache(
         jobs.run(pinned(url))
         assert jobs.run(pinned(url, **item), **files) == {kind: 1}
         assert not (jobs.out / "x.bin").exists()
+        asked = len(server.requests())
         assert jobs.run(url, **files) == {kind if files else "success": 1}
+        assert conditions(server)[asked:] == [NOTHING if files else (ETAG, None)]
 
 
 def test_what_may_not_be_asked_is_not_taken(server: Server, jobs: Jobs) -> None:
@@ -305,18 +323,14 @@ def test_what_has_changed_is_fetched(server: Server, jobs: Jobs) -> None:
     assert conditions(server) == [NOTHING, (ETAG, None), (ETAG_OTHER, None)]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [Reply(304, (("ETag", ETAG_OTHER),)), Reply(304, (("ETag", ETAG),))],
-    ids=["of another version", "of a file that has gone"],
-)
-def test_a_304_that_leads_to_nothing_is_asked_again(
-    server: Server, jobs: Jobs, answer: Behaviour
-) -> None:
+@pytest.mark.parametrize("gone", [False, True], ids=["of another version", "of what has gone"])
+def test_a_304_that_leads_to_nothing_is_asked_again(server: Server, jobs: Jobs, gone: bool) -> None:
     url = server.on("/x.bin", File(BODY, etag=ETAG))
     jobs.run(url)
-    gone = Then(lambda _: jobs.entry().unlink(), answer)
-    server.on("/x.bin", gone, File(OTHER, etag=ETAG_OTHER))
+    answer: Behaviour = Reply(304, (("ETag", ETAG_OTHER),))
+    if gone:
+        answer = Then(lambda _: jobs.entry().unlink(), Reply(304, (("ETag", ETAG),)))
+    server.on("/x.bin", answer, File(OTHER, etag=ETAG_OTHER))
     assert jobs.run(url) == {"success": 1}
     assert jobs.placed(OTHER)
     assert conditions(server) == [NOTHING, (ETAG, None), NOTHING]
@@ -371,10 +385,12 @@ def test_what_was_asked_for_as_somebody_is_not_kept_by_its_url(
 ) -> None:
     plain = server.on("/x.bin", File(BODY, etag=ETAG))
     item = Item("list", 1, plain.replace("//", f"//{userinfo}"), headers=own)
-    jobs.run(plain)
     with_fields = replace(jobs.settings, http=HttpSettings(headers=headers))
     jobs.settings, nobody = with_fields, jobs.settings
     jobs.run(item)
+    jobs.settings = nobody
+    jobs.run(plain)
+    jobs.settings = with_fields
     jobs.run(item)
     assert conditions(server) == [NOTHING] * 3
     jobs.run(item._replace(checksum=f"sha256:{sha256(BODY)}"))  # who knows that may have it

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pdl.verify import Check
 
 FROM_CACHE = "from the cache"
-MAX_TROUBLE = 150
+MAX_TROUBLE = 300
 """Characters of what is said of a cache that failed; an answer has to fit into one message."""
 
 _FOUND_OUT = Pin()
@@ -272,9 +272,8 @@ class CachedAttempt(Attempt):
         return Entry(sha256, version.giver, version.bare, version.etag, version.modified, media)
 
     def _failed(self, exc: OSError) -> None:
-        where = f" ({exc.filename})" if exc.filename else ""
-        said = f"the cache failed, the files are not concerned: {exc.strerror or exc}{where}"
-        self._trouble = said[:MAX_TROUBLE]
+        what = f"{exc.strerror or exc} ({exc.filename or self._cached.cache.path})"
+        self._trouble = f"the cache failed: {what}; the downloads go on without"[:MAX_TROUBLE]
 
 
 def _listed(task: Task, http: HttpSettings) -> Url | None:

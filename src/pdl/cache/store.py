@@ -116,10 +116,14 @@ class Cache:
 
     Args:
         settings: which, and its bound.
+
+    Attributes:
+        path: its directory.
     """
 
     def __init__(self, settings: CacheSettings) -> None:
         assert settings.path is not None
+        self.path = settings.path
         self._home = f"{settings.path}/{VERSION}"
         self._room = Room(self._home, settings.size)
         self._boot = boot_id()

@@ -103,7 +103,8 @@ def shortened(answer: Answer) -> Answer:
     """The same answer with its long texts cut."""
     url, message = answer.final_url, answer.message[:TEXT_MOST]
     if isinstance(answer, Success):
-        return answer._replace(final_url=answer.final_url[:TEXT_MOST], message=message)
+        url = answer.final_url[:TEXT_MOST]
+        return answer._replace(final_url=url, message=message, trouble="")
     return answer._replace(final_url=url and url[:TEXT_MOST], message=message)
 
 
