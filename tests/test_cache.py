@@ -447,6 +447,25 @@ def test_a_page_is_none_for_an_archive(server: Server, jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize("pin", [False, True])
+def test_bytes_that_begin_as_a_page_are_no_archive(server: Server, jobs: Jobs, pin: bool) -> None:
+    page = b"<!DOCTYPE html><title>log in</title>"
+    url = server.on("/x", File(page, etag=ETAG))
+    item = pinned(url, page) if pin else Item("list", 1, url)
+    jobs.run(item)
+    assert jobs.run(item._replace(out="x.zip")) == {"content": 1}
+    assert jobs.run(item) == {"success": 1}
+    assert jobs.results[0].message == FROM_CACHE
+
+
+def test_a_type_that_is_wanted_is_that_of_its_url(server: Server, jobs: Jobs) -> None:
+    url = server.on("/x.bin", File(BODY, etag=ETAG, headers=(("Content-Type", "image/x-raw"),)))
+    jobs.run(pinned(url))
+    assert jobs.run(pinned(url), expect_types=("image/*",)) == {"success": 1}
+    assert len(server.requests()) == 1
+    assert jobs.run(pinned(url), expect_types=("text/*",)) == {"content": 1}
+
+
+@pytest.mark.parametrize("pin", [False, True])
 def test_a_copy_is_kept_current_with_what_came_from_the_cache(
     server: Server, jobs: Jobs, pin: bool
 ) -> None:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from pdl import conditional
 from pdl.cache.copying import copy
 from pdl.cache.store import Cache, Entry
+from pdl.content import LOOKED_AT, unlike
 from pdl.declared import declared
 from pdl.fetch import Attempt, Fetcher, StartAgain
 from pdl.model import Pin, Success, Version
 from pdl.partfile import STATE_DIRECTORY, Part
 from pdl.resume import http_seconds
 from pdl.urls import InvalidUrl, Url, parse
-from pdl.verdict import is_page_instead
-from pdl.verify import ALGORITHM, check_of, wanted_size
+from pdl.verify import ALGORITHM, check_of
 
 if TYPE_CHECKING:
     from pdl.cache.store import Found
@@ -121,7 +121,7 @@ class CachedAttempt(Attempt):
         if entry is None or conditional.wanted(self._task):
             return
         size = self._cached.cache.size(entry.sha256)
-        if size is None or not self._would_do(size) or self._is_page(entry):
+        if size is None or not self._right_size(size) or not self._right_kind(entry, None):
             return
         self._entry = entry
         self._version = Version(0, entry.giver, entry.bare, entry.etag, entry.modified, size, 0)
@@ -130,12 +130,12 @@ class CachedAttempt(Attempt):
         entry = None if self._own else self._cached.cache.given_by(listed)
         return None if entry is None or not entry.giver else entry
 
-    def _would_do(self, size: int) -> bool:
-        return wanted_size(self._task) in {None, size} and self._lane.files.takes(size)
+    def _right_size(self, size: int) -> bool:
+        return self._sizes.wanted in {None, size} and self._lane.files.takes(size)
 
-    def _is_page(self, entry: Entry) -> bool:
+    def _right_kind(self, entry: Entry, begin: bytes | None) -> bool:
         fields = {"content-type": entry.media}
-        return self._lane.files.content_check and is_page_instead(self._task.path, fields.get)
+        return unlike(self._lane.files, self._task.path, fields.get, begin) is None
 
     def _unchanged(self, response: Response) -> Success:
         if self._entry is None:
@@ -165,7 +165,8 @@ class CachedAttempt(Attempt):
         if found is None:
             return None
         try:
-            whole = self._would_do(found.size) and self._filled(found)
+            right = self._right_kind(entry, os.pread(found.fd, LOOKED_AT, 0))
+            whole = right and self._right_size(found.size) and self._filled(found)
         finally:
             os.close(found.fd)
         if not whole:
