@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -22,6 +23,8 @@ from pdl.reports.rows import open_report
 from pdl.reports.target import FileSink, StreamSink
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pdl.reports import Reporter
 
 ROW = Result("urls.txt", 1, "http://h/a", "http://h/b", "a", Outcome.SUCCESS, None, None, 200, 5, 5)
@@ -141,6 +144,47 @@ def test_a_crash_leaves_only_a_partial_file_that_can_be_read(
 ) -> None:
     subprocess.run([sys.executable, "-c", CRASH, str(tmp_path / name)], check=False)
     assert len(list(tmp_path.iterdir())) == left
+
+
+class Interrupted(BaseException):
+    """What a signal's handler raises, between any two instructions."""
+
+
+def interrupted_at(step: int, path: Path) -> bool:
+    """Make a sink and interrupt that after so many instructions; False if it took fewer."""
+    left = step
+
+    def trace(frame: FrameType, event: str, _arg: object) -> Any:  # noqa: ANN401 - as sys has it
+        nonlocal left
+        if not frame.f_code.co_filename.endswith("target.py"):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                raise Interrupted
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        sink = FileSink(str(path), fail_on_warning)
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(before)
+    sink.discard()
+    return False
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_an_interrupt_at_any_moment_leaves_no_partial_file(tmp_path: Path) -> None:
+    step = 1
+    while interrupted_at(step, tmp_path / "failed.txt"):
+        gc.collect()  # as the end of the process does
+        assert names(tmp_path) == [], f"interrupted after {step} instructions"
+        step += 1
+    assert step > 100
 
 
 def test_a_forked_worker_does_not_take_the_file_away(tmp_path: Path) -> None:

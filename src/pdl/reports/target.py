@@ -85,15 +85,15 @@ class FileSink:
     ) -> None:
         self._path = Path(path)
         self._warn = warn
-        self._partial: Path | None = None
+        self._debris = _Debris(keep=keep)
+        # before there is anything to remove: an exception may come out of a signal at any moment
+        self._crash = weakref.finalize(self, self._debris.clear)
         try:
             self._file = self._open(mode)
         except (IsADirectoryError, NotADirectoryError, FileNotFoundError, ValueError) as error:
             raise UsageError(f"cannot write {printable(path)}: {_reason(error)}") from error
         except OSError as error:
             raise MachineError(f"cannot write {printable(path)}: {_reason(error)}") from error
-        doomed = None if keep else self._partial
-        self._crash = weakref.finalize(self, _abandon, self._file, doomed, os.getpid())
 
     def write(self, text: str) -> None:
         """Append `text`."""
@@ -111,26 +111,29 @@ class FileSink:
             return
         try:
             self._file.close()
-            if self._partial is not None:
-                self._partial.replace(self._path)
+            if self._debris.partial is not None:
+                self._debris.partial.replace(self._path)
         except OSError as error:
             self._fail(error)
         self._crash.detach()
 
     def discard(self) -> None:
         """Remove what was written."""
-        self._crash.detach()
-        _abandon(self._file, self._partial, os.getpid())
+        with suppress(OSError):  # closing is where some systems first tell of a full disk
+            self._file.close()
+        self._debris.keep = False
+        self._crash()
 
     def _open(self, mode: int | None) -> BinaryIO:
         old = self._path.stat() if self._path.exists() else None
         if old is not None and stat.S_ISDIR(old.st_mode):
             raise IsADirectoryError(0, "it is a directory")
         if old is not None and not stat.S_ISREG(old.st_mode):
-            return self._path.open("wb")
+            self._debris.file = self._path.open("wb")
+            return self._debris.file
         # where the name is a link, the file behind it is replaced and the link stays
         self._path = self._path.resolve()
-        self._partial, file = _create(self._path, 0o666 if mode is None else mode)
+        file = self._debris.create(self._path, 0o666 if mode is None else mode)
         if old is not None and mode is None:
             os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
         return file
@@ -140,24 +143,44 @@ class FileSink:
         self._warn(f"cannot write {self._path}: {_reason(error)}; it was not updated")
 
 
-def _create(path: Path, mode: int) -> tuple[Path, BinaryIO]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
-    while True:
-        partial = path.with_name(f"{stem}.{secrets.token_hex(4)}.partial")
-        try:
-            return partial, os.fdopen(os.open(partial, flags, mode), "wb")
-        except FileExistsError:
-            continue
+class _Debris:
+    """What a sink leaves behind when it ends without having been committed.
 
+    Attributes:
+        partial: the file that has not got its name, from just before it is made.
+        file: the same, open.
+        keep: leave the partial file.
+    """
 
-def _abandon(file: BinaryIO, partial: Path | None, owner: int) -> None:
-    with suppress(OSError):  # closing is where some systems first tell of a full disk
-        file.close()
-    # a forked worker holds a copy of its parent's sink and must not clean up for it
-    if partial is not None and os.getpid() == owner:
+    def __init__(self, *, keep: bool) -> None:
+        self.partial: Path | None = None
+        self.file: BinaryIO | None = None
+        self.keep = keep
+        self._owner = os.getpid()
+
+    def create(self, path: Path, mode: int) -> BinaryIO:
+        """Make a partial file beside `path`."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
+        while True:
+            partial = self.partial = path.with_name(f"{stem}.{secrets.token_hex(4)}.partial")
+            try:
+                file = self.file = os.fdopen(os.open(partial, flags, mode), "wb")
+            except FileExistsError:
+                self.partial = None  # somebody else's
+            else:
+                return file
+
+    def clear(self) -> None:
+        """Close the file and remove it."""
+        if self.file is not None:
+            with suppress(OSError):
+                self.file.close()
+        # a forked worker holds a copy of its parent's sink and must not clean up for it
+        if self.partial is None or self.keep or os.getpid() != self._owner:
+            return
         with suppress(OSError):  # a stray partial file does no harm, and nobody is left to tell
-            partial.unlink()
+            self.partial.unlink()
 
 
 def _reason(error: OSError | ValueError) -> str:
