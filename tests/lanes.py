@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import threading
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdl.model import Answer, Fail, FailureKind, SafePath, Success, Task
+from pdl.model import Answer, Fail, FailureKind, Pieces, SafePath, Success, Task
 
 if TYPE_CHECKING:
     from pdl.pool import Lane, Meter
@@ -22,6 +23,19 @@ PATIENCE = 30.0
 def task(number: int, order: str) -> Task:
     """A task that makes a lane of `Obedient` do as ordered."""
     return Task(number, order, SafePath(str(number)), f"{number}.part")
+
+
+def large_task(number: int) -> Task:
+    """A task of 16 KiB, for which a lane of `Obedient` says what it has got of them."""
+    return task(number, "digest")._replace(
+        pieces=Pieces("sha1", 1, number.to_bytes(4, "big") * 4096)
+    )
+
+
+def digest_of(task: Task) -> str:
+    """What such a lane says."""
+    assert task.pieces is not None
+    return hashlib.sha256(task.pieces.digests).hexdigest()
 
 
 def success(number: int, url: str = "http://host/file", message: str = "") -> Success:
@@ -66,6 +80,8 @@ def obey(task: Task, meter: Meter) -> Answer:
         return success(task.id, "u" * 100_000, "\N{GRINNING FACE}" * 100_000)
     if order == "unpicklable":
         return success(task.id, threading.Lock())  # type: ignore[arg-type]
+    if order == "digest":
+        return success(task.id, message=digest_of(task))
     if order == "count":
         for count in (100, 150, 400):
             meter.update(count, 1000)

@@ -24,6 +24,7 @@ from pdl.model import Answer, Fail, FailureKind, Success
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.links import ForkWorker, Link, Nursery
+from pdl.pool.outbox import Outbox
 from pdl.pool.outcomes import MESSAGE_LIMIT, OutcomeQueue, unsendable
 from pdl.pool.process import ProcessPool
 from pdl.settings import StartMethod
@@ -280,6 +281,28 @@ def test_tasks_behind_a_slow_one_come_back_untouched(tmp_path: Path) -> None:
         assert ids_of(next_event(pool)) == [0]
 
 
+def test_a_worker_with_nothing_to_give_back_is_given_tasks_ahead_again(tmp_path: Path) -> None:
+    with processes("fork", workers=1, lanes=2) as pool:
+        await_room(pool, 2)
+        pool._lanes = 1  # the second task seems to wait, as when its lane took it a moment ago
+        released = tmp_path / "go"
+        pool.submit([task(0, f"hold {released}"), task(1, f"hold {released}")])
+        [link] = pool._nursery.links
+        end = time.monotonic() + BOUND
+        while not link.recalled:
+            assert time.monotonic() < end
+            pool.wait(0.01)
+        while link.recalled:
+            assert time.monotonic() < end
+            with pytest.raises(queue.Empty):
+                pool.get_nowait()
+        released.touch()
+        over: list[int] = []
+        while len(over) < 2:
+            over += ids_of(next_event(pool))
+        assert sorted(over) == [0, 1]
+
+
 # --- messages ---
 
 
@@ -474,7 +497,7 @@ def test_a_worker_forked_while_links_are_closing_starts_in_silence() -> None:
     base = multiprocessing.get_context("fork")
     nursery, outcomes = Nursery(base, 1), OutcomeQueue(ctx=base)
     reader, writer = multiprocessing.Pipe(duplex=False)
-    nursery.links.append(Link(writer, outcomes, ForkWorker(), 0))
+    nursery.links.append(Link(Outbox(writer), outcomes, ForkWorker(), 0))
     os.close(writer.fileno())
     nursery.forget_in_child()
     assert outcomes._reader.closed

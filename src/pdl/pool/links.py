@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, context
 from typing import TYPE_CHECKING, Any
 
+from pdl.pool.outbox import Outbox
 from pdl.pool.outcomes import OutcomeQueue
 from pdl.pool.worker import WorkerEnd
 
@@ -35,7 +36,7 @@ AHEAD_SECONDS = 0.03
 while messages travel; nothing when files are slow."""
 
 AHEAD_MOST = 96
-"""Tasks a worker is given beyond one a lane; with this many the task pipe never fills up."""
+"""Tasks a worker is given beyond one a lane; those of a usual size all fit in the task pipe."""
 
 
 @dataclass(eq=False)
@@ -56,7 +57,7 @@ class Link:
         silent: seconds for which it has not changed, as far as this process itself was running.
     """
 
-    tasks: connection.Connection
+    tasks: Outbox
     outcomes: OutcomeQueue
     process: LinkedProcess
     slot: int
@@ -132,7 +133,7 @@ class Nursery:
             return False
         reader.close()
         outcomes.keep_reader()
-        self.births.append(Link(writer, outcomes, process, slot))
+        self.births.append(Link(Outbox(writer), outcomes, process, slot))
         if self.closing.is_set():  # too late for `close` to see it
             writer.close()
         self.wake()

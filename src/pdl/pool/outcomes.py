@@ -52,8 +52,8 @@ class OutcomeQueue(SimpleQueue[Any]):
             self.put_answers([shortened(answers[0]) if message else unsendable(answers[0])])
 
     def put_returned(self, ids: Sequence[int]) -> None:
-        """Send back tasks that no lane has begun."""
-        for start in range(0, len(ids), RETURNED_COUNT):
+        """Send back tasks that no lane has begun; that there are none is an answer too."""
+        for start in range(0, len(ids) or 1, RETURNED_COUNT):
             returned = Returned(tuple(ids[start : start + RETURNED_COUNT]))
             self._put(pickle.dumps(returned, protocol=pickle.HIGHEST_PROTOCOL))
 

@@ -18,6 +18,7 @@ through them. Instead:
   for messages. What waits behind something slow is called back and goes to another worker.
 * The main process alone holds the other end of the task pipe. When it dies, in whatever way, the
   pipe ends and the worker exits.
+* A task pipe that is full is no reason to wait: an `Outbox` keeps what it does not take.
 * Nothing here waits without a limit, on anything.
 
 What may live here: processes, pipes and the bookkeeping of who holds what. Not here: retries, or
@@ -32,7 +33,6 @@ import queue
 import signal
 import time
 from collections import deque
-from multiprocessing import connection
 from multiprocessing.pool import Pool
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdl.model import Answer, Task
+    from pdl.pool.outbox import Outbox
     from pdl.settings import StartMethod
 
 RECALL_SECONDS = 0.1
@@ -96,6 +97,7 @@ class ProcessPool:
         self._watch = Watch(many=False)
         self._watch.add(self._nursery.wake_reader)
         self._watched: dict[int, Link] = {}
+        self._unsent: dict[int, Outbox] = {}
         self._closed = False
         shared = Shared(self._cells, self._beats, self._stop)
         ctx = LinkingContext(base, WORKERS[start_method], self._nursery)
@@ -130,9 +132,13 @@ class ProcessPool:
         for link, its in zip(links, given, strict=True):
             if not its:
                 continue
-            # A dead worker's pipe: its outcome queue ends as well; it is dealt with there.
-            with contextlib.suppress(OSError):
-                link.tasks.send(its)
+            self._send(link, its)
+
+    def _send(self, link: Link, message: list[Task] | None) -> None:
+        if not link.tasks.send(message):
+            descriptor = link.tasks.fileno()
+            self._watch.add(descriptor, writable=True)
+            self._unsent[descriptor] = link.tasks
 
     def get_nowait(self) -> PoolEvent:
         """See `pdl.pool.Pool.get_nowait`."""
@@ -146,9 +152,10 @@ class ProcessPool:
                 continue
             except EOFError:
                 return self._bury(link)
-            if message != HELLO:
-                return self._settle(link, message)
-            self._came_up(link)
+            if message == HELLO:
+                self._came_up(link)
+            elif (event := self._settle(link, message)) is not None:
+                return event
         if not self._nursery.links and self._nursery.failure is not None:
             raise _cannot_start(self._nursery.failure)
         raise queue.Empty
@@ -167,8 +174,7 @@ class ProcessPool:
             if len(link.held) > self._lanes and link.heard < late and not link.recalled:
                 link.recalled = True
                 link.pace = 0.0
-                with contextlib.suppress(OSError):
-                    link.tasks.send(RECALL)
+                self._send(link, RECALL)
 
     def _end_silent(self) -> None:
         """Kill a worker that has stopped running: what it holds would never be answered."""
@@ -191,18 +197,27 @@ class ProcessPool:
         for link in nursery.links[len(watched) :]:  # the newest come last
             self._watch.add(link.fileno())
             watched[link.fileno()] = link
-        more = self._watch.wait(seconds) if not also else self._look_also(seconds, also)
-        for descriptor, _ in more:
-            if descriptor == nursery.wake_reader:
-                nursery.woken()
-            elif descriptor in watched:
+        for descriptor in also:
+            self._watch.add(descriptor)
+        found = self._watch.wait(seconds)
+        for descriptor in also:
+            self._watch.remove(descriptor)
+        for descriptor, _ in found:
+            if descriptor in watched:
                 self._ready.append(watched[descriptor])
+            elif descriptor in self._unsent:
+                self._go_on_sending(descriptor)
+            elif descriptor == nursery.wake_reader:
+                nursery.woken()
         nursery.admit()
 
-    def _look_also(self, seconds: float, also: Sequence[int]) -> list[tuple[int, int]]:
-        """Wait for other descriptors as well, of any kind."""
-        connection.wait([*self._watched, self._nursery.wake_reader, *also], timeout=seconds)
-        return self._watch.wait(0.0)
+    def _go_on_sending(self, descriptor: int) -> None:
+        if self._unsent[descriptor].flush():
+            self._send_no_more(descriptor)
+
+    def _send_no_more(self, descriptor: int) -> None:
+        if self._unsent.pop(descriptor, None) is not None:
+            self._watch.remove(descriptor)
 
     def live(self) -> list[Live]:
         """See `pdl.pool.Pool.live`."""
@@ -242,12 +257,12 @@ class ProcessPool:
         self._pool.join()
         self._nursery.forget()
 
-    def _settle(self, link: Link, message: tuple[Answer, ...] | Returned) -> PoolEvent:
+    def _settle(self, link: Link, message: tuple[Answer, ...] | Returned) -> PoolEvent | None:
         if isinstance(message, Returned):
             for task_id in message.ids:
                 del link.held[task_id]
             link.recalled = False
-            return message
+            return message if message.ids else None
         link.answered(message)
         return Answered(message)
 
@@ -259,6 +274,7 @@ class ProcessPool:
         self._nursery.links.remove(link)
         self._watch.remove(link.fileno())
         del self._watched[link.fileno()]
+        self._send_no_more(link.tasks.fileno())
         link.process.join(EXIT_GRACE)
         reached = {self._cells[base] - 1: self._cells[base + 1] for base in self._bases(link)}
         for base in self._bases(link):

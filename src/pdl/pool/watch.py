@@ -1,4 +1,4 @@
-"""Waits for descriptors to be readable, without naming them anew each time."""
+"""Waits for descriptors to be ready, without naming them anew each time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Watch:
-    """A set of descriptors, and what of it is readable.
+    """A set of descriptors, and what of it is ready.
 
     Args:
         many: use epoll where there is one, which does not slow down when there are many; else
@@ -19,13 +19,13 @@ class Watch:
         self._epoll = many and hasattr(select, "epoll")
         self._poll: Any = select.epoll() if self._epoll else select.poll()
 
-    def add(self, descriptor: int) -> None:
-        """Begin to watch it.
+    def add(self, descriptor: int, *, writable: bool = False) -> None:
+        """Begin to watch whether it is readable, or writable.
 
         Raises:
             OSError: it cannot be watched; a file always is readable.
         """
-        self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(descriptor, select.POLLOUT if writable else select.POLLIN)
 
     def remove(self, descriptor: int) -> None:
         """Watch it no longer; it may have been closed."""
@@ -33,6 +33,6 @@ class Watch:
             self._poll.unregister(descriptor)
 
     def wait(self, seconds: float) -> list[tuple[int, int]]:
-        """The readable descriptors, each with its events; empty after that time."""
+        """The descriptors that are ready, each with its events; empty after that time."""
         found: list[tuple[int, int]] = self._poll.poll(seconds if self._epoll else seconds * 1000)
         return found

@@ -1,0 +1,195 @@
+"""A task pipe that is full makes the main process wait for nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lanes import digest_of, large_task, success, task
+from pdl.pool import Answered, Died
+from pdl.pool import process as process_module
+from pdl.pool.outbox import Outbox
+from test_pool_contract import (
+    BOUND,
+    METHODS,
+    await_room,
+    dead,
+    drive,
+    ids_of,
+    next_event,
+    processes,
+    until,
+    worker_pids,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pdl.pool.process import ProcessPool
+    from pdl.settings import StartMethod
+
+LARGE = [large_task(number) for number in range(1, 41)]
+"""Ten times what a pipe holds."""
+
+
+@pytest.fixture(autouse=True)
+def _plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of spawn and forkserver import the main module again; pytest is of no use to them."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", None)
+    monkeypatch.delattr(main, "__file__", raising=False)
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Raise in what waits for ever.
+
+    Raises:
+        TimeoutError: it does.
+    """
+
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError("it waits")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(int(BOUND))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def wait_until(true: Callable[[], object], what: str, pool: ProcessPool, also: int = -1) -> None:
+    """Wait as the engine does, until `true` gives something true."""
+
+    def found() -> object:
+        pool.wait(0.01, () if also < 0 else (also,))
+        return true()
+
+    until(found, what)
+
+
+def stopped(pool: ProcessPool) -> int:
+    """The only worker, which has come up and does not run any more."""
+    drive(pool, [task(0, "ok")])
+    await_room(pool)
+    [pid] = worker_pids(pool)
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+# --- the outbox ---
+
+
+def piped() -> tuple[Any, Outbox]:
+    """A pipe's reading end, and what writes to it."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    return reader, Outbox(writer)
+
+
+def test_what_a_connection_receives_is_what_was_sent() -> None:
+    reader, outbox = piped()
+    for message in (None, [task(1, "ok")], [large_task(2)]):
+        assert outbox.send(message)
+        assert reader.recv() == message
+    assert os.get_blocking(reader.fileno())
+    outbox.close()
+    with pytest.raises(EOFError):
+        reader.recv()
+    reader.close()
+
+
+def test_what_a_pipe_does_not_take_follows_in_order() -> None:
+    reader, outbox = piped()
+    messages = [[each] for each in LARGE] + [None, [task(0, "ok")]]
+    gone = [outbox.send(message) for message in messages]
+    assert gone[0]
+    assert not gone[-1]
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.extend(reader.recv() for _ in messages))
+    thread.start()
+    until(outbox.flush, "the reader to make room")
+    thread.join(BOUND)
+    assert got == messages
+    outbox.close()
+    reader.close()
+
+
+def test_nothing_is_kept_for_a_reader_that_is_gone() -> None:
+    reader, outbox = piped()
+    assert not outbox.send(LARGE)
+    reader.close()
+    assert outbox.flush()
+    assert outbox.send(None)
+    outbox.close()
+    assert outbox.send(None)
+
+
+# --- the pool ---
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_that_goes_on_gets_every_task_whole(method: StartMethod) -> None:
+    with processes(method, workers=1) as pool, in_time():
+        pid = stopped(pool)
+        pool.submit(LARGE)
+        [link] = pool._nursery.links
+        wait_until(lambda: link.recalled, "the call back, which travels behind them", pool)
+        os.kill(pid, signal.SIGCONT)
+        out = {each.id: each for each in LARGE}
+        back = []
+        while out:
+            event = next_event(pool)
+            gone = [out.pop(number) for number in ids_of(event)]
+            if isinstance(event, Answered):
+                expected = [success(each.id, message=digest_of(each)) for each in gone]
+                assert list(event.answers) == expected
+            else:
+                back += gone
+        answers = drive(pool, back)
+        assert answers == {each.id: [success(each.id, message=digest_of(each))] for each in back}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_that_does_not_go_on_is_found_silent(
+    method: StartMethod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(process_module, "SILENT_SECONDS", 0.5)
+    with processes(method, workers=1) as pool, in_time():
+        stopped(pool)
+        pool.submit(LARGE)
+        event = next_event(pool)
+        assert isinstance(event, Died)
+        assert sorted(ids_of(event)) == [each.id for each in LARGE]
+        assert not pool._unsent
+        monkeypatch.setattr(process_module, "SILENT_SECONDS", 30.0)
+        answers = drive(pool, LARGE)
+        assert answers == {each.id: [success(each.id, message=digest_of(each))] for each in LARGE}
+
+
+def test_a_pool_closes_with_tasks_on_their_way() -> None:
+    with processes("fork", workers=1) as pool, in_time():
+        pid = stopped(pool)
+        pool.submit(LARGE)
+        pool.close()
+        assert dead(pid)
+
+
+def test_waiting_for_other_descriptors_goes_on_sending() -> None:
+    reader, writer = os.pipe()
+    with processes("fork", workers=1) as pool, in_time():
+        pid = stopped(pool)
+        pool.submit(LARGE)
+        os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: not pool._unsent, "all to be sent", pool, reader)
+    os.close(reader)
+    os.close(writer)
