@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +29,7 @@ from test_pool_contract import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pdl.pool.process import ProcessPool
     from pdl.settings import StartMethod
@@ -45,26 +44,6 @@ def _plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "__spec__", None)
     monkeypatch.delattr(main, "__file__", raising=False)
-
-
-@contextmanager
-def in_time() -> Iterator[None]:
-    """Raise in what waits for ever.
-
-    Raises:
-        TimeoutError: it does.
-    """
-
-    def ring(_number: int, _frame: object) -> None:
-        raise TimeoutError("it waits")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(int(BOUND))
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def wait_until(true: Callable[[], object], what: str, pool: ProcessPool, also: int = -1) -> None:
@@ -138,7 +117,7 @@ def test_nothing_is_kept_for_a_reader_that_is_gone() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_worker_that_goes_on_gets_every_task_whole(method: StartMethod) -> None:
-    with processes(method, workers=1) as pool, in_time():
+    with processes(method, workers=1) as pool:
         pid = stopped(pool)
         pool.submit(LARGE)
         [link] = pool._nursery.links
@@ -164,7 +143,7 @@ def test_a_worker_that_does_not_go_on_is_found_silent(
 ) -> None:
     monkeypatch.setattr(process_module, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(process_module, "SILENT_SECONDS", 0.5)
-    with processes(method, workers=1) as pool, in_time():
+    with processes(method, workers=1) as pool:
         stopped(pool)
         pool.submit(LARGE)
         event = next_event(pool)
@@ -177,7 +156,7 @@ def test_a_worker_that_does_not_go_on_is_found_silent(
 
 
 def test_a_pool_closes_with_tasks_on_their_way() -> None:
-    with processes("fork", workers=1) as pool, in_time():
+    with processes("fork", workers=1) as pool:
         pid = stopped(pool)
         pool.submit(LARGE)
         pool.close()
@@ -186,7 +165,7 @@ def test_a_pool_closes_with_tasks_on_their_way() -> None:
 
 def test_waiting_for_other_descriptors_goes_on_sending() -> None:
     reader, writer = os.pipe()
-    with processes("fork", workers=1) as pool, in_time():
+    with processes("fork", workers=1) as pool:
         pid = stopped(pool)
         pool.submit(LARGE)
         os.kill(pid, signal.SIGCONT)
