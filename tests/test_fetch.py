@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from pdl.fetch import Fetcher
 from pdl.model import Answer, FailureKind, Pieces, SafePath, Task
 from pdl.partfile import Part
 from pdl.pool.inline import InlineMeter
-from pdl.resume import Validator
+from pdl.resume import Known, Validator
 from pdl.settings import FileSettings, HttpSettings
 from pdl.transport import TransportError, requests_
 from pdl.transport.keepalive import KeepaliveTransport
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from pdl.transport import Transport
     from servers.misbehave import Server
+    from servers.wire import Exchange
 
 HTTP = HttpSettings(timeout=30.0, connect_timeout=5.0)
 LONG = 20.0
@@ -107,6 +109,52 @@ def test_a_digest_that_is_wrong_from_zero_is_final(
     assert (answer.kind, answer.transient) == (FailureKind.CHECKSUM, False)
     assert len(server.requests()) == 1 + resumed
     assert [path.name for path in place.rglob("*")] == [".pdl"]
+
+
+def no_longer(part: Path, size: int | None) -> None:
+    """Cut the part, or remove it, as somebody may who clears a disk."""
+    if size is None:
+        part.unlink()
+    else:
+        os.truncate(part, size)
+
+
+@pytest.mark.parametrize("left", [None, 0, HALF - 1])
+@pytest.mark.parametrize("checksum", [None, sha256(BODY)], ids=["plain", "digest"])
+def test_a_part_that_is_cut_while_the_server_answers_starts_again(
+    lane_of: LaneOf, server: Server, place: Path, left: int | None, checksum: str | None
+) -> None:
+    leave_part(place, BODY[:HALF])
+
+    def cutting(exchange: Exchange) -> None:
+        if exchange.seen.header("Range"):
+            no_longer(place / ".pdl" / "1.part", left)
+        File(BODY, etag=ETAG)(exchange)
+
+    url = server.on("/a.bin", cutting)
+    answer = attempt(lane_of(KeepaliveTransport), url, **{"checksum": checksum} if checksum else {})
+    assert answer.word == "success"
+    assert answer.resumed_from == 0
+    assert (place / "file.bin").read_bytes() == BODY
+
+
+@pytest.mark.timeout(30)
+def test_a_part_that_is_cut_while_it_is_read_back_starts_again(
+    lane_of: LaneOf, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutPart(Part):
+        def go_on(self, known: Known) -> bool:
+            went = super().go_on(known)
+            no_longer(place / ".pdl" / "1.part", HALF - 1)
+            return went
+
+    monkeypatch.setattr(fetch, "Part", CutPart)
+    leave_part(place, BODY[:HALF])
+    url = server.on("/a.bin", File(BODY, etag=ETAG))
+    answer = attempt(lane_of(KeepaliveTransport), url, checksum=sha256(BODY))
+    assert answer.word == "success"
+    assert answer.resumed_from == 0
+    assert (place / "file.bin").read_bytes() == BODY
 
 
 # --- trickles ---

@@ -112,7 +112,7 @@ def test_a_part_that_was_begun_and_not_noted_does_not_outlive_a_refused_name(pla
 def test_it_goes_on_where_it_was(place: Path) -> None:
     left(place, b"0123456789")
     part = part_of(place)
-    part.go_on(Known(8, STRONG, 100))
+    assert part.go_on(Known(8, STRONG, 100))
     part.write(memoryview(b"abc"))
     assert part.size == 11
     buffer = bytearray(20)
@@ -121,6 +121,14 @@ def test_it_goes_on_where_it_was(place: Path) -> None:
     part.finish(FINAL, None, fsync=False)
     assert (place / FINAL).read_bytes() == b"01234567abc"
     assert state(place) == []
+
+
+def test_it_does_not_go_on_where_there_are_too_few_bytes(place: Path) -> None:
+    left(place, b"0123456789")
+    assert not part_of(place).go_on(Known(11, STRONG, 100))
+    assert bytes_at(place).read_bytes() == b"0123456789"
+    bytes_at(place).unlink()
+    assert not part_of(place).go_on(Known(8, STRONG, 100))
 
 
 def test_a_whole_part_asks_for_its_last_byte_again(place: Path) -> None:

@@ -314,7 +314,8 @@ class Attempt:
     def _begin(self, response: Response, what: Step, known: Known | None) -> None:
         """Open the part, at its start or where it goes on."""
         if known is not None and what in {Step.APPEND, Step.DONE}:
-            self._part.go_on(known)
+            if not self._part.go_on(known):
+                raise StartAgain
             self._resumed_from = known.offset
             where = parse_content_range(response.header("content-range"))
             total = where.total if where and where.total is not None else known.total
@@ -375,6 +376,8 @@ class Attempt:
         offset = 0
         while offset < length:
             count = self._part.read_back(beside.room[: length - offset], offset)
+            if not count:  # somebody has cut it meanwhile
+                raise StartAgain
             beside.took(count)
             offset += count
 

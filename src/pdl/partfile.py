@@ -109,14 +109,20 @@ class Part:
             self.discard()
             self._fd = os.open(self._path, _NEW, 0o666)
 
-    def go_on(self, known: Known) -> None:
-        """Open the part to append at the known offset."""
-        self._fd = os.open(self._path, _OLD)
+    def go_on(self, known: Known) -> bool:
+        """Open the part to append at the known offset; False if it is no longer that long."""
+        try:
+            self._fd = os.open(self._path, _OLD)
+        except FileNotFoundError:
+            return False
+        if os.fstat(self._fd).st_size < known.offset:
+            return False
         os.ftruncate(self._fd, known.offset)
         os.lseek(self._fd, known.offset, os.SEEK_SET)
         self.size = known.offset
         self._version = (known.validator, known.total)
         self._noted = True
+        return True
 
     def versioned(self, validator: Validator, total: int | None) -> None:
         """Say which version the bytes are of; they can be gone on with if that is strong."""
