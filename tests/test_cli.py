@@ -321,15 +321,20 @@ def test_a_signal_while_it_waits_for_the_directory_leaves_nothing(
     pdl_run.finish(first)
 
 
-def test_the_fork_server_never_dies_of_ctrl_c(server: Server, pdl_run: Runner) -> None:
+@pytest.mark.parametrize(
+    ("words", "file", "name"),
+    [
+        (("--start-method", "forkserver"), "cmdline", b"multiprocessing.forkserver"),
+        ((), "comm", b"pdl-forkserver"),
+    ],
+)
+def test_the_fork_server_never_dies_of_ctrl_c(
+    words: tuple[str, ...], file: str, name: bytes, server: Server, pdl_run: Runner
+) -> None:
     server.on("/held", Pause(BOUND))
-    process = pdl_run.start(server.url("/held"), "--start-method", "forkserver")
+    process = pdl_run.start(server.url("/held"), *words)
     server.wait_for("/held")
-    servers = [
-        pid
-        for pid in pdl_run.alive()
-        if b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    servers = [pid for pid in pdl_run.alive() if name in Path(f"/proc/{pid}/{file}").read_bytes()]
     # blocked from its first instruction on; that it ignores the signal comes later
     assert servers
     assert all(has(pid, "SigBlk", signal.SIGINT) for pid in servers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import re
 import sys
 import threading
 import time
@@ -73,7 +72,7 @@ def workers(runner: Runner, main: int) -> list[int]:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
             parent = int(fields[1])
-            helper = b"resource_tracker" in command or (parent == main and b"forkserver" in command)
+            helper = b"resource_tracker" in command or (parent == main and _listens(pid))
             if pid != main and fields[0] != "Z" and not helper:
                 found.append(pid)
     return found
@@ -95,13 +94,12 @@ def _stat(pid: int) -> list[str]:
 
 def _listens(pid: int) -> bool:
     """Whether it holds the socket on which a fork server is asked for workers."""
-    command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-    told = re.search(r"multiprocessing\.forkserver import main; main\((\d+),", command)
-    if told is None:
-        return False
-    socket = str(Path(f"/proc/{pid}/fd/{told[1]}").readlink())
+    held = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            held.add(str(entry.readlink()))
     rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-    return socket in {f"socket:[{row[6]}]" for row in rows if row[3] == LISTENING}
+    return bool(held & {f"socket:[{row[6]}]" for row in rows if row[3] == LISTENING})
 
 
 def _helper(pid: int, pids: Container[int], main: int) -> bool:

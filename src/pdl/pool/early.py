@@ -10,7 +10,7 @@ import sys
 from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
 
-from pdl.pool import handles
+from pdl.pool import forked, handles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,11 @@ def guess(arguments: Sequence[str]) -> None:
     unlikely = any(argument.startswith(_NO_RUN) for argument in arguments)
     if arguments and not unlikely and not any(name in os.environ for name in _VARIABLES):
         with contextlib.suppress(OSError):  # met again when it is wanted, and then told
-            _start_server()
+            multiprocessing.set_forkserver_preload(list(PRELOAD))
+            with _uninterrupted():
+                started = forked.start(PRELOAD)
+            if not started:
+                _start_server()
 
 
 def prepare(settings: PoolSettings) -> None:
@@ -54,19 +58,28 @@ def prepare(settings: PoolSettings) -> None:
         return
     handles.ensure(*settings.split())
     if settings.method() == "forkserver":
+        multiprocessing.set_forkserver_preload(list(PRELOAD))
         _start_server()
 
 
 def _start_server() -> None:
-    multiprocessing.set_forkserver_preload(list(PRELOAD))
     with _importing_nothing_from_here():
         resource_tracker.ensure_running()  # first, because it unblocks SIGINT
-        # Ctrl-C reaches the fork server too, which ignores it only once it has imported
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with _uninterrupted():
             forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep Ctrl-C from what is started within: it reaches the fork server too.
+
+    That ignores it only once it has imported.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.errors import MachineError
 from pdl.pool import handles
+from pdl.pool.forked import name_process
 from pdl.pool.meters import CellMeter, Shared
 from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
 from pdl.pool.watch import Watch
@@ -270,6 +271,7 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A terminal sends these to the whole group; the main process decides what they mean.
         signal.signal(number, signal.SIG_IGN)
+    name_process("pdl-worker")
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
     with contextlib.suppress(MachineError):  # the main process has looked whether they are allowed
         handles.ensure(1, lanes)
