@@ -146,6 +146,8 @@ class Loop:
                     self._receive()
                 else:
                     self._collect()
+            if found:
+                self._mind_turns(len(found))
             self._flush()
             if self._now - self._looked >= PATIENCE / 4:
                 self._call_late()
@@ -205,18 +207,18 @@ class Loop:
     def _ready(self, seat: Seat) -> None:
         assert seat.quick is not None
         assert seat.task is not None
-        began = time.monotonic()
         try:
             found = seat.quick.ready()
         except Exception as exc:  # noqa: BLE001 - one of the two agreed places
             found = internal(seat.task.id, f"{type(exc).__name__}: {exc}")
-        self._mind_turn(time.monotonic() - began)
         if found == "call":
             self._call(seat)
         elif found != "more":
             self._answered(seat, found)
 
-    def _mind_turn(self, seconds: float) -> None:
+    def _mind_turns(self, count: int) -> None:
+        """Note how long the turns since `_now` took; call for a while if that is long."""
+        seconds = (time.monotonic() - self._now) / count
         self._turn_seconds += SLOW_WEIGHT * (seconds - self._turn_seconds)
         if self._turn_seconds > SLOW_SECONDS:
             self._turn_seconds = 0.0

@@ -226,10 +226,17 @@ def _keeps(head: Head) -> bool:
     value = head.get("connection")
     if value is None:
         return head.minor > 0
-    options = {word.strip().lower() for word in value.split(",")}
+    keep, close = _connection(value[:MAX_CACHED])
     if head.minor == 0:
-        return "keep-alive" in options and "close" not in options
-    return "close" not in options
+        return keep and not close and len(value) <= MAX_CACHED
+    return not close and len(value) <= MAX_CACHED
+
+
+@lru_cache(maxsize=64)
+def _connection(value: str) -> tuple[bool, bool]:
+    """Whether the options of a Connection field have ``keep-alive``, and ``close``."""
+    options = {word.strip().lower() for word in value.split(",")}
+    return "keep-alive" in options, "close" in options
 
 
 def content_length(value: str | None) -> int | None:
