@@ -25,6 +25,7 @@ from servers.faults import BODY, FAULTS, path_for, script_for
 from servers.files import File
 from servers.misbehave import Server
 from servers.row import HALF
+from survive.memory import HUNGRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -407,22 +408,6 @@ finally:
     sys.stdout.write(status.partition("VmHWM:")[2].split()[0])
 """
 """Runs the command and then says how many KiB of memory it ever had."""
-HUNGRY = (
-    "chunk-size-endless",
-    "chunk-extension-endless",
-    "chunk-size-claimed",
-    "trailers-endless",
-    "length-claimed",
-    "headers-10-mb",
-    "headers-100-000",
-    "headers-endless",
-    "status-line-endless",
-    "continue-flood",
-    "redirect-huge-body",
-    "redirect-bomb-body",
-    "gzip-bomb-body",
-    "decoder-chain",
-)
 
 
 def memory_of(run: Runner, server: Server, names: tuple[str, ...], directory: Path) -> int:
