@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.api import download
-from pdl.content import LOOKED_AT, Opening, by_bytes, unlike
+from pdl.content import Opening, by_bytes, unlike
 from pdl.errors import UsageError
 from pdl.fetch import Fetcher
 from pdl.model import FailureKind, SafePath, Task
@@ -20,6 +20,7 @@ from pdl.resume import Validator
 from pdl.settings import FileSettings, HttpSettings, Settings
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
+from pdl.verdict import AttemptFailed
 from quicklane import WARM, QuickLane
 from servers.behaviours import Close, Pause, Raw, Reply, Then, chunk, head
 from servers.files import File
@@ -142,11 +143,15 @@ def test_only_what_begins_with_a_mark_is_a_page(before: bytes, mark: bytes, medi
 def test_an_opening_is_the_same_however_it_comes(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
     for begin in (b"", PAGE):
-        opening = Opening(GUARD, "x.zip", header_of(None))
-        opening.took(memoryview(begin))
-        enough = [opening.took(memoryview(piece)) for piece in pieces]
-        assert any(enough) == (len(begin + whole) >= LOOKED_AT) or not pieces
-        assert opening.fault() == unlike(GUARD, "x.zip", header_of(None), begin + whole)
+        opening = Opening(GUARD, "x.zip", 200, header_of(None))
+        said = None
+        try:
+            for piece in (begin, *pieces):
+                opening.look(memoryview(piece))
+            opening.end()
+        except AttemptFailed as exc:
+            said = exc.message
+        assert said == unlike(GUARD, "x.zip", header_of(None), begin + whole)
 
 
 # --- the types that are wanted ---

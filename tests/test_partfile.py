@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -59,6 +60,68 @@ def edit_note(place: Path, **fields: object) -> None:
 
 def state(place: Path) -> list[str]:
     return sorted(each.name for each in (place / ".pdl").iterdir())
+
+
+# --- a name that nobody has ---
+
+
+def test_a_new_name_is_given_once(place: Path) -> None:
+    part = begin(place, b"new")
+    part.note()
+    (place / "file.bin").write_bytes(b"old")
+    assert not part.finish_new(FINAL, 5.0, fsync=True)
+    assert part.finish_new(SafePath("d/e/other.bin"), 5.0, fsync=True)
+    assert (place / "file.bin").read_bytes() == b"old"
+    found = place / "d/e/other.bin"
+    assert (found.read_bytes(), found.stat().st_mtime) == (b"new", 5.0)
+    assert state(place) == [NAME]  # until it is remembered whose it is
+    assert part_of(place).known() is None
+    part.leave(keep=True)
+    again = begin(place, b"again")
+    assert found.read_bytes() == b"new"
+    again.leave(keep=False)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_links_is_none_the_less_asked(
+    place: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", link)
+    (place / "file.bin").symlink_to("nowhere")
+    part = begin(place, b"new")
+    assert not part.finish_new(FINAL, None, fsync=False)
+    assert part.finish_new(SafePath("other"), None, fsync=False)
+    assert state(place) == []
+    assert (place / "other").read_bytes() == b"new"
+
+
+def test_a_disk_that_refuses_a_link_is_a_failure(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "link", link)
+    part = begin(place, b"new")
+    with pytest.raises(OSError, match="full"):
+        part.finish_new(FINAL, None, fsync=False)
+    part.leave(keep=False)
+
+
+def test_what_the_server_called_it_is_in_the_note(place: Path) -> None:
+    part = begin(place, b"0123456789")
+    part.called = "\u4f60 a.bin"
+    part.leave(keep=True)
+    found = part_of(place)
+    assert found.known() == Known(10, STRONG, 100)
+    assert found.called == "\u4f60 a.bin"
+    edit_note(place, called=7)
+    found = part_of(place)
+    assert found.known() == Known(10, STRONG, 100)
+    assert found.called is None
 
 
 # --- going on ---

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.model import BadLine, Item, Outcome, Pieces, Result, SafePath
-from pdl.naming import part_name
+from pdl.naming import part_name, suffix_of, url_key
 from pdl.plan import Planner
 from pdl.schedule import Job
+from pdl.served import Before, ServerNames
 from pdl.settings import FileSettings, IfExists, NamingSettings
 from pdl.taken import Found
 from pdl.urls import parse
@@ -92,6 +93,38 @@ def test_a_bad_line_is_its_own_outcome(tmp_path: Path) -> None:
     assert isinstance(result, Result)
     assert (result.source, result.line, result.kind) == ("list", 9, "invalid-url")
     assert (result.url, result.message) == ("x\\x1b", "has\\x1bno scheme")
+
+
+# --- names that servers give ---
+
+
+def test_a_line_never_follows_a_job_that_has_ended(tmp_path: Path) -> None:
+    """Not even where nothing of the name that the file got can be remembered."""
+    bench = Bench(tmp_path)
+    bench.planner.servers = ServerNames(Before({}), str(tmp_path))
+    job = bench.job("http://h/get")
+    assert bench.plan("http://h/get") is None
+    bench.planner.named(job, "a.bin")
+    assert job.task.path == "a.bin"
+    bench.planner.ended(job, Outcome.SUCCESS)
+    assert bench.job("http://h/get").task.path == "get"
+
+
+def test_where_servers_give_names_every_file_has_a_place_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    before = Before({(url_key(parse("http://h/c")), SafePath("c")): SafePath("given")})
+    bench = Bench(tmp_path, if_exists="overwrite")
+    bench.planner.servers = ServerNames(before, str(tmp_path))
+    jobs = [bench.job(f"http://h/{path}") for path in ("1/get", "2/get", "old", "c")]
+    own = bench.job("http://h/x", out="own")
+    paths = [job.task.path for job in (*jobs, own)]
+    assert paths == ["get", f"get-{suffix_of(jobs[1].key)}", "old", "given", "own"]
+    served = [job.task.served for job in (*jobs, own)]
+    assert [each and each.named for each in served] == [True] * 4 + [False]
+    assert [each and each.replaces for each in served] == [False, False, True, False, False]
+    assert not any(job.task.plain for job in jobs)
+    assert jobs[1].task.part == part_name(parse("http://h/2/get"), SafePath("get"))
+    assert bench.pairings == []
 
 
 # --- the same URL ---

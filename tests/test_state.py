@@ -12,7 +12,8 @@ import pytest
 
 from pdl import state
 from pdl.model import SafePath, Version
-from pdl.state import FILE, Memory
+from pdl.served import Given
+from pdl.state import FILE, Memory, given_of
 from pdl.taken import Pairing
 
 PAIRS = [Pairing(SafePath("x"), 2), Pairing(SafePath("d/\u00e9-1"), 2**64 - 1)]
@@ -51,6 +52,72 @@ def test_nothing_to_remember_leaves_nothing(tmp_path: Path) -> None:
     assert warnings == []
     kept.save()
     assert list(tmp_path.iterdir()) == []
+
+
+def give(kept: Memory, number: int, path: str) -> None:
+    kept.give(Given(number, SafePath(f"get-{number}"), SafePath(path), f"{number}.part"))
+
+
+def test_what_was_given_is_found_again(tmp_path: Path) -> None:
+    kept, _ = memory(tmp_path)
+    for number, path in ((2, "a.bin"), (2**64 - 1, "d/\u00e9.bin"), (2, "b.bin")):
+        give(kept, number, path)
+        assert kept.given(number, SafePath(f"get-{number}")) == path
+    assert kept.given(3, SafePath("get-2")) is None
+    kept.close()
+    again, warnings = memory(tmp_path)
+    assert again.given(2, SafePath("get-2")) == "b.bin"
+    assert again.given(2**64 - 1, SafePath(f"get-{2**64 - 1}")) == "d/\u00e9.bin"
+    assert {pair.path for pair in again.pairings()} == {"a.bin", "b.bin", "d/\u00e9.bin"}
+    again.close()
+    assert given_of(tmp_path, warnings.append) == {
+        (2, "get-2"): "b.bin",
+        (2**64 - 1, f"get-{2**64 - 1}"): "d/\u00e9.bin",
+    }
+    assert warnings == []
+
+
+def test_a_part_stands_for_what_is_not_written_yet(tmp_path: Path) -> None:
+    kept, _ = memory(tmp_path)
+    kept.save()
+    kept.tick()  # so that the next one is a moment away
+    (tmp_path / "7.part").touch()
+    kept.give(Given(7, SafePath("x"), SafePath("y"), "7.part"))
+    if (tmp_path / "7.part").exists():
+        with contextlib.closing(memory(tmp_path)[0]) as other:
+            assert other.given(7, SafePath("x")) is None
+    kept.close()
+    assert not (tmp_path / "7.part").exists()
+    with contextlib.closing(memory(tmp_path)[0]) as other:
+        assert other.given(7, SafePath("x")) == "y"
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../b", "", ".pdl/x", b"x"])
+def test_a_path_from_elsewhere_is_none(tmp_path: Path, path: object) -> None:
+    kept, warnings = memory(tmp_path)
+    give(kept, 2, "a.bin")
+    kept.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database:
+        database.execute("UPDATE given SET path = ?", (path,))
+        database.commit()
+    again, warnings = memory(tmp_path)
+    assert again.given(2, SafePath("get-2")) is None
+    again.close()
+    assert given_of(tmp_path, warnings.append) == {}
+    assert warnings == []
+
+
+def test_a_database_of_before_has_nothing_given(tmp_path: Path) -> None:
+    keep(tmp_path, *PAIRS)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database:
+        database.execute("DROP TABLE given")
+        database.commit()
+    warnings: list[str] = []
+    assert given_of(tmp_path, warnings.append) == {}
+    kept = Memory(tmp_path, warnings.append)
+    assert kept.given(2, SafePath("x")) is None
+    kept.close()
+    assert warnings == []
 
 
 def test_what_was_kept_is_read_again(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ LAYERS: list[set[str]] = [
 EXTRA: dict[str, int] = {
     "verdict": 2,
     "content": 2,
+    "disposition": 2,
+    "served": 2,
+    "placing": 3,
     "sizes": 2,
     "machine": 1,
     "space": 1,

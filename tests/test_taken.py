@@ -74,6 +74,26 @@ def test_a_literal_name_that_looks_renamed() -> None:
     assert claim(names, "E", "a").path == f"a-{KEYS['E']:016x}-2"
 
 
+def test_a_path_that_is_taken_is_nobody_else_s() -> None:
+    names = Names()
+    path = SafePath("d/a")
+    names.remember(path, KEYS["B"])
+    assert names.take(path, KEYS["A"]) == Claim(path, "new")
+    assert names.take(path, KEYS["A"]) == Claim(path, "same")
+    assert names.take(path, KEYS["C"]) == Claim(path, "new")  # it was there already
+    assert show(claim(names, "B", "d/a")) == "renamed d/a-B"
+    assert show(claim(names, "A", "d/a")) == "same d/a"
+    assert show(claim(names, "D", "d")) == "renamed d-D"
+
+
+def test_the_last_that_is_remembered_has_the_name() -> None:
+    names = Names()
+    for letter in "ABA":
+        names.remember(SafePath("a"), KEYS[letter])
+    assert show(claim(names, "B", "a")) == "renamed a-B"
+    assert show(claim(names, "A", "a")) == "new a"
+
+
 def test_the_rival_is_named() -> None:
     names = Names()
     claim(names, "A", "a")

@@ -160,10 +160,18 @@ def test_parts_are_cleared_and_what_is_worth_keeping_is_not(tmp_path: Path) -> N
 
 
 def test_it_says_what_is_in_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "before").touch()
+    before = (tmp_path / "before").stat().st_ctime_ns
+    (tmp_path / "before").unlink()
     with contextlib.closing(Workspace(str(tmp_path))) as workspace:
-        assert workspace.found() == Found(frozenset(), empty=True)
+        first = workspace.found()
+        assert first[:2] == (frozenset(), True)
+        assert first.since_ns is not None
         (tmp_path / ".pdl" / "0a.part").touch()
         (tmp_path / ".pdl" / "0a.json").touch()
-        assert workspace.found() == Found(frozenset({"0a.part"}), empty=True)
+        assert workspace.found() == Found(
+            frozenset({"0a.part"}), empty=True, since_ns=first.since_ns
+        )
         (tmp_path / "other").mkdir()
-        assert workspace.found() == Found(frozenset({"0a.part"}), empty=False)
+        assert workspace.found()[:2] == (frozenset({"0a.part"}), False)
+        assert before <= first.since_ns <= (tmp_path / "other").stat().st_ctime_ns

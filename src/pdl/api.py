@@ -18,7 +18,8 @@ from pdl.plan import Planner
 from pdl.redirect import BadField, check_fields
 from pdl.retry import RetryPolicy
 from pdl.schedule import Schedule
-from pdl.settings import Settings, check
+from pdl.served import ServerNames
+from pdl.settings import FileSettings, Settings, check
 from pdl.sources.feed import Feed
 from pdl.sources.sumsfile import gather
 from pdl.state import Memory
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pdl.pool import LaneFactory, Pool
     from pdl.progress import Display
     from pdl.reports import Reporter
+    from pdl.taken import Found
 
 Event = Result | Retrying
 """What an event callback is given: a line's outcome, or an attempt that is to be made again."""
@@ -200,6 +202,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         found = workspace.found()
         planner = Planner(settings.files, settings.naming, memory.keep, lock, found, memory)
         planner.sums = sums
+        if settings.naming.server_names:
+            planner.servers = _server_names(settings, memory, found)
         for pairing in memory.pairings():
             planner.remember(pairing)
         stop = Stop()
@@ -238,8 +242,19 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
 
         cache = prepare(settings.cache, warn)
         if cache is not None:
-            return CachedFetching(settings.http, settings.files, cache)
-    return Fetching(settings.http, settings.files)
+            return CachedFetching(settings.http, _files(settings), cache)
+    return Fetching(settings.http, _files(settings))
+
+
+def _server_names(settings: Settings, memory: Memory, found: Found) -> ServerNames:
+    alone = settings.naming.on_collision == "fail"
+    return ServerNames(memory, settings.files.directory, found.since_ns, alone=alone)
+
+
+def _files(settings: Settings) -> FileSettings:
+    """What workers are told: also what no server may name a file, if servers name any."""
+    reserved = settings.naming.reserved if settings.naming.server_names else ()
+    return replace(settings.files, reserved=reserved)
 
 
 def open_lock(settings: Settings, outputs: Outputs, *, look_only: bool = False) -> Lock | None:

@@ -22,9 +22,10 @@ from pdl.render import count_text, duration_text, size_text
 from pdl.reports.console import closing_lines, ending
 from pdl.retry import RetryPolicy
 from pdl.schedule import Schedule
+from pdl.served import Before, ServerNames
 from pdl.settings import check as check_settings
 from pdl.sources.sumsfile import gather
-from pdl.state import pairings_of
+from pdl.state import given_of, pairings_of
 from pdl.terminal import Out
 from pdl.urls import printable
 
@@ -57,9 +58,7 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
     pins = open_lock(settings, outputs, look_only=True) or _NoLock()
     planner = Planner(settings.files, settings.naming, pins=pins)
     planner.sums = gather(settings, outputs.warn, download=None)
-    state = Path(settings.files.directory, STATE_DIRECTORY)
-    for pairing in pairings_of(state, outputs.warn):
-        planner.remember(pairing)
+    recall(planner, settings, outputs.warn)
     stop = Stop()
     with signals(stop):
         pool = make_pool(settings, stop, Looking(settings.files.directory))
@@ -72,12 +71,25 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
     return Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
 
 
+def recall(planner: Planner, settings: Settings, warn: Callable[[str], None]) -> None:
+    """Tell a planner the names that runs have kept; nothing is written."""
+    directory = settings.files.directory
+    state = Path(directory, STATE_DIRECTORY)
+    for pairing in pairings_of(state, warn):
+        planner.remember(pairing)
+    if settings.naming.server_names:
+        planner.servers = ServerNames(Before(given_of(state, warn)), directory)
+
+
 class _NoLock:
     """Nothing is known beyond the list."""
 
     look_only = True
 
     def pin(self, item: Item, path: SafePath, checksum: str | None) -> Pin | Result | None:  # noqa: ARG002
+        return None
+
+    def path_of(self, item: Item) -> SafePath | None:  # noqa: ARG002
         return None
 
 

@@ -18,9 +18,10 @@ from pdl.cache.copying import copy
 from pdl.cache.store import Cache, Entry
 from pdl.content import LOOKED_AT, unlike
 from pdl.declared import declared
+from pdl.disposition import server_name
 from pdl.fetch import Attempt, Fetcher, StartAgain
 from pdl.model import Pin, Success, Version
-from pdl.partfile import STATE_DIRECTORY, Part
+from pdl.partfile import STATE_DIRECTORY
 from pdl.resume import http_seconds
 from pdl.urls import InvalidUrl, Url, parse
 from pdl.verify import ALGORITHM, check_of
@@ -111,7 +112,11 @@ class CachedAttempt(Attempt):
         # what the URL said when it gave just that file: its time, and what --update asks by
         entry = self._known_by(listed)
         if entry is None or entry.sha256 != sha256:
+            if self._task.served is not None and self._task.served.named:
+                return None  # its server has to say what it is called
             entry = Entry(sha256)
+        if (there := self._already(entry)) is not None:
+            return there
         size = self._place(entry)
         return None if size is None else self._taken(0, "", size, entry)
 
@@ -135,7 +140,8 @@ class CachedAttempt(Attempt):
 
     def _right_kind(self, entry: Entry, begin: bytes | None) -> bool:
         fields = {"content-type": entry.media}
-        return unlike(self._lane.files, self._task.path, fields.get, begin) is None
+        path = self._naming.wanted if self._naming else self._task.path
+        return unlike(self._lane.files, path, fields.get, begin) is None
 
     def _unchanged(self, response: Response) -> Success:
         if self._entry is None:
@@ -144,6 +150,8 @@ class CachedAttempt(Attempt):
         assert self._url is not None
         if conditional.contradicts(self._version, response.header):
             raise StartAgain
+        if (there := self._already(self._entry)) is not None:
+            return self._found(response, there)
         try:
             size = self._place(self._entry)
         except OSError as exc:
@@ -152,6 +160,13 @@ class CachedAttempt(Attempt):
         if size is None:
             raise StartAgain
         return self._taken(response.status, self._url.request_url, size, self._entry)
+
+    def _already(self, entry: Entry) -> Success | None:
+        """What an attempt that was killed has placed already."""
+        if not self._naming:
+            return None
+        self._naming.known_as(entry.called)
+        return self._naming.look(self._cached.buffer, self._meter)
 
     def _place(self, entry: Entry) -> int | None:
         """Give the cache's file its name here; its size, or None if it is not there or not right.
@@ -174,9 +189,7 @@ class CachedAttempt(Attempt):
         self._meter.update(found.size, found.size)
         files = lane.files
         modified = http_seconds(entry.modified) if files.mtime else None
-        self._part.finish(self._task.path, modified, fsync=files.fsync)
-        for name in self._task.other_parts:
-            Part(files.directory, name).discard()
+        self._give_name(modified)
         return found.size
 
     def _filled(self, found: Found) -> bool:
@@ -213,13 +226,14 @@ class CachedAttempt(Attempt):
             checksum=proven,
             message=FROM_CACHE,
             version=self._placed(entry, proven),
+            name=self._name,
             cached=True,
         )
 
     def _placed(self, entry: Entry, proven: str) -> Version | None:
         if not self._task.remember or self._listed is None:
             return None
-        directory, task = self._lane.files.directory, self._task
+        directory, task = self._lane.files.directory, self._task._replace(path=self._path)
         version = conditional.placed(directory, task, self._listed, lambda _: None, proven)
         if version is None or not entry.giver:
             return version
@@ -270,7 +284,9 @@ class CachedAttempt(Attempt):
         if version.etag is None and version.modified is None:
             return None
         media = (header("content-type") or "")[: conditional.MAX_TEXT]
-        return Entry(sha256, version.giver, version.bare, version.etag, version.modified, media)
+        called = server_name(header("content-disposition")) or self._part.called
+        version_of = (version.giver, version.bare, version.etag, version.modified)
+        return Entry(sha256, *version_of, media, called and str(called))
 
     def _failed(self, exc: OSError) -> None:
         what = f"{exc.strerror or exc} ({exc.filename or self._cached.cache.path})"

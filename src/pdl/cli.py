@@ -90,6 +90,12 @@ COUNT = click.IntRange(min=1)
 )
 @where("--tree", is_flag=True, help="Put each file under HOST/PATH.")
 @where(
+    "-J",
+    "--content-disposition",
+    is_flag=True,
+    help="Name each file as its server does, never over another.",
+)
+@where(
     "--if-exists",
     type=click.Choice(["skip", "update", "overwrite", "fail"]),
     default="skip",
@@ -254,7 +260,12 @@ def settings_of(given: dict[str, Any]) -> Settings:
             min_size=given["min_size"],
             expect_types=given["expect_types"],
         ),
-        naming=NamingSettings(given["template"], given["tree"], given["on_collision"]),
+        naming=NamingSettings(
+            given["template"],
+            given["tree"],
+            given["on_collision"],
+            server_names=given["content_disposition"],
+        ),
         pool=PoolSettings(
             given["jobs"], given["processes"], given["engine"], given["start_method"]
         ),

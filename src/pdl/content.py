@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pdl.model import FailureKind
+from pdl.verdict import AttemptFailed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -179,24 +182,53 @@ def _sniffed(begin: bytes) -> str | None:
     return "text/html" if _PAGE.match(begin) else None
 
 
+def opening(files: FileSettings, path: str, status: int, header: Header) -> Opening | None:
+    """Look at an answer's head; the body's first bytes are to be looked at unless it is None.
+
+    Raises:
+        AttemptFailed: it is not what was asked for.
+    """
+    found = Opening(files, path, status, header)
+    found.refuse(unlike(files, path, header, None))
+    return found if by_bytes(files, path, header) else None
+
+
 class Opening:
     """The first bytes of a body, as they come, until they are enough to be looked at.
 
     Args:
-        files, path, header: as `unlike` has them.
+        files: as `unlike` has it.
+        path: the same.
+        status: of the answer.
+        header: as `unlike` has it.
     """
 
-    def __init__(self, files: FileSettings, path: str, header: Header) -> None:
+    def __init__(self, files: FileSettings, path: str, status: int, header: Header) -> None:
         self._files = files
         self._path = path
+        self._status = status
         self._header = header
         self._begin = b""
+        self._done = False
 
-    def took(self, data: memoryview) -> bool:
-        """Take the next bytes; whether they are enough, so that `fault` can be asked."""
-        self._begin += bytes(data[: LOOKED_AT - len(self._begin)])
-        return len(self._begin) >= LOOKED_AT
+    def look(self, data: memoryview) -> None:
+        """Look at the next bytes, before they are kept.
 
-    def fault(self) -> str | None:
-        """As `unlike` says."""
-        return unlike(self._files, self._path, self._header, self._begin)
+        Raises:
+            AttemptFailed: they are not of what was asked for.
+        """
+        if not self._done:
+            self._begin += bytes(data[: LOOKED_AT - len(self._begin)])
+            if len(self._begin) >= LOOKED_AT:
+                self.end()
+
+    def end(self) -> None:
+        """There are no more bytes; as `look`."""
+        if not self._done:
+            self._done = True
+            self.refuse(unlike(self._files, self._path, self._header, self._begin))
+
+    def refuse(self, fault: str | None) -> None:
+        """End the attempt if there is a fault."""
+        if fault is not None:
+            raise AttemptFailed(FailureKind.CONTENT, fault, status=self._status)

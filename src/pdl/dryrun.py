@@ -7,6 +7,7 @@ import sys
 from multiprocessing import connection
 from typing import TYPE_CHECKING
 
+from pdl.audit import recall
 from pdl.errors import ExitCode
 from pdl.locked import Lock
 from pdl.model import Item, Outcome
@@ -39,6 +40,7 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     pins = None if path is None else Lock(path, settings.lock, warn)
     planner = Planner(settings.files, settings.naming, pins=pins)
     planner.sums = gather(settings, warn, download=None)
+    recall(planner, settings, warn)
     bad = False
     with contextlib.closing(open_sources(sources, STDIN, warn, settings=settings.input)) as feed:
         while not feed.exhausted:

@@ -283,6 +283,8 @@ class Engine:
         job.attempts += 1
         job.received += answer.received
         if isinstance(answer, Success):
+            if answer.name is not None:
+                self._parts.planner.named(job, answer.name)
             if answer.version is not None:
                 self._parts.planner.placed(job, answer.version)
             if answer.trouble:

@@ -8,20 +8,20 @@ if the answer does not fit what is there or the digest of what came of it is wro
 from __future__ import annotations
 
 import mmap
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from pdl import conditional
 from pdl.beside import Beside
-from pdl.content import LOOKED_AT, Opening, by_bytes, unlike
+from pdl.content import LOOKED_AT, Opening, opening
 from pdl.declared import declared
 from pdl.machine import system_failure
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
 from pdl.ondisk import examine
 from pdl.pace import Pace
-from pdl.partfile import STATE_DIRECTORY, InTheWay, Part
+from pdl.partfile import InTheWay, Part
+from pdl.placing import Place
 from pdl.redirect import STATUSES, BadRedirect, request_headers, target
 from pdl.resume import (
     NOT_MODIFIED,
@@ -38,7 +38,7 @@ from pdl.resume import (
 from pdl.sizes import Sizes
 from pdl.transport import Request, Response, Transport, TransportError
 from pdl.urls import InvalidUrl, Url, parse
-from pdl.verdict import AttemptFailed, refusal
+from pdl.verdict import USELESS, AttemptFailed, refusal
 from pdl.verify import Mismatch, check_of
 
 if TYPE_CHECKING:
@@ -62,17 +62,6 @@ _TO_NONE = frozenset({OK, PARTIAL_CONTENT})
 _TO_AN_UPDATE = _TO_NONE | {NOT_MODIFIED}
 _TO_A_RANGE = _TO_AN_UPDATE | {RANGE_NOT_SATISFIABLE}
 """Statuses that `pdl.resume.step` decides about."""
-
-_USELESS = frozenset(
-    {
-        FailureKind.CHECKSUM,
-        FailureKind.SIZE,
-        FailureKind.CONTENT,
-        FailureKind.PROTOCOL,
-        FailureKind.HTTP,
-    }
-)
-"""Kinds after which a part is not worth keeping, if they are permanent."""
 
 
 class StartAgain(Exception):
@@ -150,6 +139,9 @@ class Attempt:
         self._task = task
         self._meter = meter
         self._part = Part(lane.files.directory, task.part)
+        self._naming = task.served and Place(lane.files, task, task.served, self._part)
+        self._path = task.path
+        self._name: str | None = None
         self._started = started
         longest = lane.files.max_time
         self._deadline = None if longest is None else self._started + longest
@@ -195,6 +187,8 @@ class Attempt:
                     status=response.status,
                 )
             self._check_head(response)
+            if self._naming and (there := self._naming.look(self._lane.buffer, self._meter)):
+                return self._found(response, there)
             self._take(response, what, known)
         finally:
             response.close()
@@ -268,20 +262,8 @@ class Attempt:
             response.close()
 
     def _check_head(self, response: Response) -> None:
-        files, path = self._lane.files, self._task.path
-        if (fault := unlike(files, path, response.header, None)) is not None:
-            raise AttemptFailed(FailureKind.CONTENT, fault, status=response.status)
-        looked_at = by_bytes(files, path, response.header)
-        self._opening = Opening(files, path, response.header) if looked_at else None
-
-    def _look(self, response: Response, data: memoryview, *, last: bool = False) -> None:
-        """Look at the first bytes before they are kept; the last ones may be few."""
-        opening = self._opening
-        if opening is None or not (opening.took(data) or last):
-            return
-        self._opening = None
-        if (fault := opening.fault()) is not None:
-            raise AttemptFailed(FailureKind.CONTENT, fault, status=response.status)
+        path = self._naming.called(response) if self._naming else self._task.path
+        self._opening = opening(self._lane.files, path, response.status, response.header)
 
     def _take(self, response: Response, what: Step, known: Known | None) -> None:
         """Write the body to the part, and hold it against what is known of it."""
@@ -322,7 +304,7 @@ class Attempt:
             self._sizes.announced = total
             if self._opening is not None:
                 begin = self._lane.buffer[: min(LOOKED_AT, known.offset)]
-                self._look(response, begin[: self._part.read_back(begin, 0)])
+                self._opening.look(begin[: self._part.read_back(begin, 0)])
             return
         self._part.start()
         self._sizes.announced = response.length
@@ -340,7 +322,8 @@ class Attempt:
         """Write the body to the part, to its end."""
         if what is not Step.DONE:
             self._receive(response, beside)
-        self._look(response, self._lane.buffer[:0], last=True)
+        if self._opening is not None:
+            self._opening.end()
 
     def _receive(self, response: Response, beside: Beside | None) -> None:
         part, meter = self._part, self._meter
@@ -350,7 +333,7 @@ class Attempt:
         meter.update(part.size, announced)
         while count := response.readinto(buffer):
             if self._opening is not None:
-                self._look(response, buffer[:count])
+                self._opening.look(buffer[:count])
             part.write(buffer[:count])
             self._received += count
             if beside is not None:
@@ -384,15 +367,30 @@ class Attempt:
     def _succeed(self, response: Response) -> Success:
         files = self._lane.files
         modified = http_seconds(response.header("last-modified")) if files.mtime else None
-        self._part.finish(self._task.path, modified, fsync=files.fsync)
-        for name in self._task.other_parts:
-            Part(files.directory, name).discard()
+        self._give_name(modified)
         version = None
         if self._task.remember and self._url is not None:
+            task = self._task._replace(path=self._path)
             version = conditional.placed(
-                files.directory, self._task, self._url, response.header, self._proven
+                files.directory, task, self._url, response.header, self._proven
             )
         return self._success(response, self._part.size, version)
+
+    def _give_name(self, modified: float | None) -> None:
+        """Give the whole part its name; the parts of other mirrors go."""
+        files = self._lane.files
+        if self._naming:
+            self._path = self._naming.put(modified)
+            self._name = self._path.rpartition("/")[2]
+        else:
+            self._part.finish(self._path, modified, fsync=files.fsync)
+        for name in self._task.other_parts:
+            Part(files.directory, name).discard()
+
+    def _found(self, response: Response, there: Success) -> Success:
+        """An earlier attempt has placed the file already."""
+        done = self._success(response, there.size, None)
+        return done._replace(checksum=there.checksum, name=there.name, message=there.message)
 
     def _unchanged(self, response: Response) -> Success:
         """The file that is there stays, if it still is what was asked about."""
@@ -421,6 +419,7 @@ class Attempt:
             checksum=self._proven,
             message=self._remark if response.framed else "length unverified",
             version=version,
+            name=self._name,
         )
 
     def failed(self, fail: Fail) -> Fail:
@@ -439,11 +438,9 @@ class Attempt:
         )
 
     def _leave(self, fail: Fail) -> None:
-        keep = fail.transient or fail.kind not in _USELESS
+        keep = fail.transient or fail.kind not in USELESS
         if fail.kind is FailureKind.CHECKSUM:
             keep = bool(self._sound)
         if self._sound:
-            path = f"{self._lane.files.directory}/{STATE_DIRECTORY}/{self._task.part}"
-            os.truncate(path, self._sound)
-            self._part.size = self._sound
+            self._part.cut(self._sound)
         self._part.leave(keep=keep)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from pdl.errors import ListError, MachineError, UsageError
 from pdl.lockfile import Entry, Shelf, held, read_entries, replace_file
 from pdl.model import FailureKind, Item, Outcome, Pin, Result, SafePath
+from pdl.naming import stored_path
 from pdl.results import refused
 from pdl.sources.detect import by_name
 from pdl.urls import UNPRINTABLE, mask, printable
@@ -109,6 +110,12 @@ class Lock:
             message = f"the list says {item.size} bytes, {where} has {found.size} ({locked})"
             return refused(item, FailureKind.SIZE, message, path=path)
         return Pin(locked, found.size, where)
+
+    def path_of(self, item: Item) -> SafePath | None:
+        """See `pdl.plan.Pins.path_of`; a URL with several paths has none."""
+        url = lock_url(item.url)
+        found = [entry for entry in self._shelf.of_url(url) if entry.line]
+        return stored_path(found[0].path) if len(found) == 1 and url == item.url else None
 
     def _absent(self, url: str, path: str) -> str:
         for other in self._shelf.of_url(url):

@@ -132,6 +132,22 @@ class Pin(NamedTuple):
     where: str = ""
 
 
+class Served(NamedTuple):
+    """That servers give names in this run, and what that means for a task.
+
+    Attributes:
+        digits: 16 hex digits of the URL's, which set its file apart where a name is taken.
+        named: the server's name goes before the task's.
+        replaces: what stands at the task's path is this URL's file, and may be replaced.
+        alone: a file whose name is taken is a failure.
+    """
+
+    digits: str
+    named: bool
+    replaces: bool
+    alone: bool
+
+
 class Version(NamedTuple):
     """A version of a file as it was placed, and what its server named it by.
 
@@ -177,6 +193,7 @@ class Task(NamedTuple):
         remember: the answer is to say which version was placed.
         version: what stands at `path`: to hear that it is unchanged is enough. None fetches.
         other_parts: part files of the item's other mirrors; they go once the file is whole.
+        served: the server may name the file, and no file is put over another; mostly None.
     """
 
     id: int
@@ -194,6 +211,7 @@ class Task(NamedTuple):
     remember: bool = False
     version: Version | None = None
     other_parts: tuple[str, ...] = ()
+    served: Served | None = None
 
 
 class Success(NamedTuple):
@@ -209,6 +227,7 @@ class Success(NamedTuple):
         version: that was placed, where the task asks for it and there is anything new to remember.
         cached: the bytes came from the cache; `status` is 0 where nobody was asked at all.
         trouble: what came in the cache's way.
+        name: the last component of its path, where that was to be found out (`Task.served`).
     """
 
     word: Literal["success"]
@@ -224,6 +243,7 @@ class Success(NamedTuple):
     version: Version | None = None
     cached: bool = False
     trouble: str = ""
+    name: str | None = None
 
 
 class Fail(NamedTuple):

@@ -191,6 +191,15 @@ def _listed(text: str) -> list[SafeName]:
     return [SafeName.component(part) for part in text.split("/") if part.strip() not in {"", "."}]
 
 
+def stored_path(text: object) -> SafePath | None:
+    """A path that was made here and kept elsewhere; None if it is none that is made here."""
+    try:
+        sound = isinstance(text, str) and bool(text) and "/".join(_listed(text)) == text
+    except UnsafeName:
+        return None
+    return SafePath(str(text)) if sound else None
+
+
 def _host(url: Url) -> SafeName:
     default = url.port == DEFAULT_PORTS[url.scheme]
     return SafeName.component(url.host if default else f"{url.host}_{url.port}")
@@ -245,6 +254,12 @@ def _cut(name: str) -> str:
     if len(name.encode()) <= MAX_NAME:
         return name
     return suffixed(name, f"-{_digest(name)[:8]}")
+
+
+def renamed(path: SafePath, name: SafeName) -> SafePath:
+    """The path of another name in the same directory."""
+    above, slash, _ = path.rpartition("/")
+    return SafePath(f"{above}{slash}{name}")
 
 
 @lru_cache(maxsize=4)

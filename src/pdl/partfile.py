@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import stat
@@ -29,6 +30,8 @@ SYNC_EVERY = 256 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOTE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
+"""How file systems say that they have no hard links."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -52,6 +55,9 @@ class Part:
     Args:
         directory: the output directory.
         name: of the part, as ``HEX.part``.
+
+    Attributes:
+        called: what the server called the file, if that matters; it is in the note.
     """
 
     def __init__(self, directory: str, name: str) -> None:
@@ -65,6 +71,7 @@ class Part:
         self._synced = 0
         self._reserved: Reservation | None = None
         self.size = 0
+        self.called: str | None = None
 
     def known(self) -> Known | None:
         """What can be gone on with; None when the file must start from nothing."""
@@ -89,11 +96,13 @@ class Part:
             note = json.loads(Path(self._note).read_text(encoding="utf-8"))
             validator = Validator(note["etag"], note["modified"], note["coding"])
             total, synced, same_boot = note["total"], int(note["synced"]), note["boot"] == boot_id()
+            called = note.get("called")
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
         texts = all(text is None or isinstance(text, str) for text in validator)
         if not texts or validator.if_range() is None or not isinstance(total, int | None):
             return None
+        self.called = called if isinstance(called, str) else None
         return validator, total, None if same_boot else synced
 
     def start(self) -> None:
@@ -164,6 +173,7 @@ class Part:
                 "total": total,
                 "synced": self._synced,
                 "boot": boot_id(),
+                **({"called": self.called} if self.called else {}),
             }
         )
         temporary = f"{self._note}.new"
@@ -200,6 +210,40 @@ class Part:
             _sync_directory(os.path.dirname(final))  # noqa: PTH120 - strings, for speed
         if self._noted:
             _remove(self._note)
+
+    def finish_new(self, path: SafePath, modified: float | None, *, fsync: bool) -> bool:
+        """Give the part a second, final name, atomically, if nobody has that name.
+
+        The part itself stays where the file system has links; it is not written any more.
+
+        Args:
+            path: the final name.
+            modified: as in `finish`.
+            fsync: as in `finish`.
+
+        Returns:
+            Whether it has the name; if not, another can be tried.
+        """
+        final = f"{self._directory}/{path}"
+        if modified is not None:
+            _set_time(self._fd, modified)
+        if fsync:
+            os.fsync(self._fd)
+        if "/" in path:
+            make_parents(self._directory, path)
+        if not _link(self._path, final):
+            return False
+        self._close()
+        if fsync:
+            _sync_directory(os.path.dirname(final))  # noqa: PTH120 - strings, for speed
+        if self._noted:
+            _remove(self._note)
+        return True
+
+    def cut(self, size: int) -> None:
+        """Drop what is behind so many bytes."""
+        os.truncate(self._path, size)
+        self.size = size
 
     def _keep_mode(self, final: str) -> None:
         try:
@@ -292,6 +336,32 @@ def make_parents(directory: str, path: SafePath) -> None:
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(here).st_mode):
                 raise InTheWay(f"{here} is not a directory") from None
+
+
+def _link(part: str, final: str) -> bool:
+    """Give a file a name that nobody has; False if somebody has it."""
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        return False
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        return _rename_new(part, final)
+    return True
+
+
+def _rename_new(part: str, final: str) -> bool:
+    """The same without links: every worker of the run looks and renames in its turn."""
+    fd = os.open(os.path.dirname(part), os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH120 - the same
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.path.lexists(final):
+            return False
+        os.rename(part, final)  # noqa: PTH104 - the same
+        return True
+    finally:
+        os.close(fd)
 
 
 def _set_time(fd: int, modified: float) -> None:

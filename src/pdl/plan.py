@@ -11,7 +11,7 @@ from pdl.checksum import BadChecksum, parse_checksum
 from pdl.conditional import standing
 from pdl.mirrors import mirrors_of
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result, SafePath, Task
-from pdl.naming import Namer, UnsafeName, identity, part_name, url_key
+from pdl.naming import Namer, SafeName, UnsafeName, identity, part_name, renamed, url_key
 from pdl.redirect import BadField, check_fields
 from pdl.results import bad_line, refused, untried
 from pdl.schedule import Job
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pdl.conditional import Versions
     from pdl.model import Pin, Version
+    from pdl.served import ServerNames
     from pdl.settings import FileSettings, NamingSettings
     from pdl.sums import Sums
 
@@ -52,6 +53,9 @@ class Pins(Protocol):
             checksum: the list's digest of it, normalised, or None.
         """
 
+    def path_of(self, item: Item) -> SafePath | None:
+        """Where the item's file has to be; None if nothing is known of that."""
+
 
 class Planner:
     """Plans one line after the other; remembers which name each URL got.
@@ -66,6 +70,7 @@ class Planner:
 
     Attributes:
         sums: digests beside the list's own, or None; to be set before the first line.
+        servers: knows the names that servers gave, where they may name files; the same.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Planner:
         self._on_pairing = on_pairing
         self._pins = pins
         self.sums: Sums | None = None
+        self.servers: ServerNames | None = None
         self._versions = versions
         self._names = Names()
         for path in naming.reserved:
@@ -119,13 +125,27 @@ class Planner:
         planned = self._place(entry, url, path, checksum)
         if self.sums is not None and isinstance(planned, Job):
             self.sums.count(planned.task)
+        if self.servers is not None and isinstance(planned, Job) and not planned.task.local:
+            known = self._known(self.servers, entry, planned.key, path) == planned.task.path
+            named = not entry.out and self._locked(entry) is None
+            self.servers.ask(planned, path, known=known, named=named)
         return planned
+
+    def _known(
+        self, servers: ServerNames, item: Item, key: int, wanted: SafePath
+    ) -> SafePath | None:
+        """Where the item's file is, as far as that is not a matter of its URL."""
+        return self._locked(item) or servers.path_of(key, wanted)
+
+    def _locked(self, item: Item) -> SafePath | None:
+        return None if self._pins is None or item.out else self._pins.path_of(item)
 
     def _place(
         self, item: Item, url: Url, wanted: SafePath, checksum: str | None
     ) -> Job | Result | None:
         key = url_key(url)
-        claim = self._names.claim(wanted, key)
+        known = None if self.servers is None else self._known(self.servers, item, key, wanted)
+        claim = self._names.claim(wanted, key) if known is None else self._names.take(known, key)
         if claim.how == "same":
             pending = self._pending.get((key, claim.path))
             if pending is not None:
@@ -139,16 +159,20 @@ class Planner:
             if fetched and self._pins is None:
                 # its bytes have not been held against what this line says of them
                 return self._job(item, url, claim.path, checksum)
-        if claim.how == "renamed":
+        if claim.how == "renamed" and (self.servers is None or item.out):
             if self._naming.on_collision == "fail":
                 message = f"another URL of this list has the name {wanted}"
                 return refused(item, FailureKind.EXISTS, message)
             self._tell(Pairing(claim.path, key), claim.rival)
         if self._pins is not None:
-            return self._pinned(self._pins, item, url, claim.path, checksum)
+            return self._pinned(
+                self._pins, item, url, claim.path, checksum, known=known is not None
+            )
         new = claim.how != "same"
         # where nothing was, only this run makes files: not even a look is needed
-        there = None if new and self._empty else self._there(item, claim.path)
+        there = (
+            None if new and self._empty else self._there(item, claim.path, known=known is not None)
+        )
         return there or self._job(item, url, claim.path, checksum, new=new)
 
     def _job(
@@ -191,11 +215,18 @@ class Planner:
         return job
 
     def _pinned(
-        self, pins: Pins, item: Item, url: Url, path: SafePath, checksum: str | None
+        self,
+        pins: Pins,
+        item: Item,
+        url: Url,
+        path: SafePath,
+        checksum: str | None,
+        *,
+        known: bool,
     ) -> Job | Result:
         """A job that proves what is there, or fetches it and proves that."""
         local = pins.look_only or self._fetched.get(_place_of(url_key(url), path)) != 0
-        if not local and (there := self._there(item, path)) is not None:
+        if not local and (there := self._there(item, path, known=known)) is not None:
             if there.outcome is not Outcome.SKIPPED:
                 return there
             local = True
@@ -226,7 +257,7 @@ class Planner:
             if rival is not None:
                 self._on_pairing(rival)
 
-    def _there(self, item: Item, path: SafePath) -> Result | None:
+    def _there(self, item: Item, path: SafePath, *, known: bool = True) -> Result | None:
         """The outcome if what is at the final name decides it."""
         final = f"{self._files.directory}/{path}"
         if not os.access(final, os.F_OK):  # says so without an exception, which costs more
@@ -235,6 +266,13 @@ class Planner:
             found = os.stat(final)  # noqa: PTH116 - a string, for speed
         except OSError:  # whatever it is, a worker meets it again, and says so
             return None
+        return None if self._foreign(found, known=known) else self._decided(item, path, found)
+
+    def _foreign(self, found: os.stat_result, *, known: bool) -> bool:
+        """Whether a file may have come to its name from another URL in this run."""
+        return not known and self.servers is not None and self.servers.meanwhile(found)
+
+    def _decided(self, item: Item, path: SafePath, found: os.stat_result) -> Result | None:
         if not stat.S_ISREG(found.st_mode):
             message = f"{path} is there and is not a file"
             return refused(item, FailureKind.EXISTS, message, path=path)
@@ -251,6 +289,15 @@ class Planner:
         """A job's file is that version of it; to be remembered."""
         if self._versions is not None:
             self._versions.remember(job.task.path, version._replace(listed=job.key))
+
+    def named(self, job: Job, name: str) -> None:
+        """A job's file has got that name, in the directory of its task's path."""
+        assert self.servers is not None
+        path = renamed(job.task.path, SafeName.component(name))
+        self._pending.pop((job.key, job.task.path), None)
+        self._names.take(path, job.key)
+        self.servers.keep(job, path)
+        job.task = job.task._replace(path=path)
 
     def ended(self, job: Job, how: Outcome) -> None:
         """A job has its outcome."""

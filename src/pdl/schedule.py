@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pdl.mirrors import Mirrors
-    from pdl.model import Item, Task
+    from pdl.model import Item, SafePath, Task
 
 
 @dataclass(eq=False)
@@ -54,6 +54,7 @@ class Job:
         started: the same for people, ISO 8601.
         followers: further lines with the same URL; they share the outcome.
         mirrors: the URLs it may be asked at, if there is more than one.
+        wanted: where the file would go if its server named it not; None where that is the task's.
     """
 
     task: Task
@@ -67,6 +68,7 @@ class Job:
     started: str | None = None
     followers: list[Item] = field(default_factory=list)
     mirrors: Mirrors | None = None
+    wanted: SafePath | None = None
 
 
 class Schedule:

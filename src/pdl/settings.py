@@ -111,6 +111,7 @@ class FileSettings:
         max_size: bytes a file may have, or None.
         min_size: bytes a file must have, or None.
         expect_types: media types a file may be of, as ``image/*``; empty for any.
+        reserved: paths that no server may give a file; see `NamingSettings`.
     """
 
     directory: str = "."
@@ -122,6 +123,7 @@ class FileSettings:
     max_size: int | None = None
     min_size: int | None = None
     expect_types: tuple[str, ...] = ()
+    reserved: tuple[str, ...] = ()
 
     def takes(self, size: int) -> bool:
         """Whether a file may have so many bytes."""
@@ -140,12 +142,14 @@ class NamingSettings:
         on_collision: what happens when two URLs want one name.
         reserved: paths relative to the output directory that no download may have: of the run's
             own lists and reports.
+        server_names: a file gets the name that its server gives, where it gives one.
     """
 
     template: str | None = None
     tree: bool = False
     on_collision: OnCollision = "hash"
     reserved: tuple[str, ...] = ()
+    server_names: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,20 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from pdl.model import SafePath, Version
+from pdl.naming import stored_path
 from pdl.taken import Pairing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from pdl.served import Given
+
+    _Rows = Sequence[tuple[str | int | None, ...]]
 
 FILE = "state.sqlite"
 SAVE_SECONDS = 1.0
@@ -40,6 +45,9 @@ _SETUP = (
         etag TEXT, modified TEXT, size INTEGER NOT NULL, mtime_ns TEXT NOT NULL,
         proven TEXT NOT NULL
     ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS given (
+        key TEXT, wanted TEXT, path TEXT NOT NULL, PRIMARY KEY (key, wanted)
+    ) WITHOUT ROWID""",
 )
 _BEGIN = "BEGIN"
 """There always is a transaction: each look-up would else take and leave the lock of the file."""
@@ -48,6 +56,9 @@ _VERSION = (
     "SELECT listed, giver, bare, etag, modified, size, mtime_ns, proven"
     " FROM versions WHERE path = ?"
 )
+_GIVEN = "SELECT path FROM given WHERE key = ? AND wanted = ?"
+_ALL_GIVEN = "SELECT key, wanted, path FROM given"
+_KEEP_GIVEN = "INSERT OR REPLACE INTO given VALUES (?, ?, ?)"
 _KEEP_NAMES = "INSERT OR REPLACE INTO names VALUES (?, ?)"
 _KEEP_VERSIONS = "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -59,21 +70,36 @@ def pairings_of(state: Path, warn: Callable[[str], None]) -> list[Pairing]:
         state: the ``.pdl`` directory.
         warn: told when the database cannot be read.
     """
+    return _glance(state, _NAMES, _pairing, warn)
+
+
+def given_of(state: Path, warn: Callable[[str], None]) -> dict[tuple[int, SafePath], SafePath]:
+    """The paths that files got from their servers, in the same way; see `pdl.served`."""
+    rows = _glance(state, _ALL_GIVEN, _given, warn)
+    return {place: path for place, path in rows if path is not None}
+
+
+_T = TypeVar("_T")
+
+
+def _glance(
+    state: Path, query: str, made: Callable[..., _T], warn: Callable[[str], None]
+) -> list[_T]:
     path = state / FILE
     try:
         if not path.exists():
             return []
         where = f"file:{quote(str(path.absolute()))}?mode=ro"
         with contextlib.closing(sqlite3.connect(where, uri=True)) as database:
-            rows = database.execute("SELECT path, key FROM names").fetchall()
-            return [Pairing(SafePath(name), int(key, 16)) for name, key in rows]
+            return [made(*row) for row in database.execute(query).fetchall()]
     except (OSError, sqlite3.Error, ValueError, TypeError) as exc:
-        warn(f"{path} cannot be read ({exc}); names may be others than those of the runs")
+        if "no such table" not in str(exc):
+            warn(f"{path} cannot be read ({exc}); names may be others than those of the runs")
         return []
 
 
 class Memory:
-    """The names that more than one URL wants, and the versions of files that were placed.
+    """The names that more than one URL wants or a server gave, and the versions of placed files.
 
     Args:
         state: the ``.pdl`` directory.
@@ -85,6 +111,7 @@ class Memory:
         self._warn = warn
         self._names: list[Pairing] = []
         self._versions: dict[SafePath, Version] = {}
+        self._given: dict[tuple[int, SafePath], Given] = {}
         self._database: sqlite3.Connection | None = None
         self._given_up = False
         self._next_save = 0.0
@@ -92,7 +119,7 @@ class Memory:
     def pairings(self) -> list[Pairing]:
         """The names that earlier runs have kept."""
         try:
-            return [Pairing(SafePath(path), int(key, 16)) for path, key in self._rows(_NAMES)]
+            return [_pairing(*row) for row in self._rows(_NAMES)]
         except (sqlite3.Error, OSError, ValueError, TypeError) as exc:
             self._unreadable(exc)
             return []
@@ -118,10 +145,26 @@ class Memory:
         self._versions[path] = version
         self.tick()
 
+    def given(self, key: int, wanted: SafePath) -> SafePath | None:
+        """See `pdl.served.Store.given`."""
+        if (new := self._given.get((key, wanted))) is not None:
+            return new.path
+        try:
+            for (path,) in self._rows(_GIVEN, f"{key:x}", wanted):
+                return stored_path(path)
+        except (sqlite3.Error, OSError, ValueError, TypeError) as exc:
+            self._unreadable(exc)
+        return None
+
+    def give(self, given: Given) -> None:
+        """See `pdl.served.Store.give`; the part goes once this is written."""
+        self._given[given.key, given.wanted] = given
+        self.keep(Pairing(given.path, given.key))
+
     def tick(self) -> None:
         """Write what is new if it has waited long enough, or is much; to be called often."""
         now = time.monotonic()
-        if now >= self._next_save or len(self._versions) >= SAVE_ROWS:
+        if now >= self._next_save or len(self._versions) + len(self._given) >= SAVE_ROWS:
             self._next_save = now + SAVE_SECONDS
             self.save()
 
@@ -129,15 +172,25 @@ class Memory:
         """Write what is new, in one transaction."""
         names = [(pairing.path, f"{pairing.key:x}") for pairing in self._names]
         versions = [(path, *_row(version)) for path, version in self._versions.items()]
+        given = [(f"{each.key:x}", each.wanted, each.path) for each in self._given.values()]
+        parts = [each.part for each in self._given.values()]
         self._names.clear()
         self._versions.clear()
+        self._given.clear()
         if not names and not versions:
             return
+        self._write(names, versions, given)
+        for part in parts:
+            with contextlib.suppress(OSError):
+                (self._path.parent / part).unlink()
+
+    def _write(self, names: _Rows, versions: _Rows, given: _Rows) -> None:
         try:
             database = self._open()
             if database is not None:
                 database.executemany(_KEEP_NAMES, names)
                 database.executemany(_KEEP_VERSIONS, versions)
+                database.executemany(_KEEP_GIVEN, given)
                 database.execute("COMMIT")
                 database.execute(_BEGIN)
         except (sqlite3.Error, OSError) as exc:
@@ -197,6 +250,14 @@ class Memory:
         self._disconnect()
         self._given_up = True
         self._warn(f"{self._path} cannot be written ({exc}); the next run may name or fetch anew")
+
+
+def _pairing(path: str, key: str) -> Pairing:
+    return Pairing(SafePath(path), int(key, 16))
+
+
+def _given(key: str, wanted: str, path: str) -> tuple[tuple[int, SafePath], SafePath | None]:
+    return (int(key, 16), SafePath(wanted)), stored_path(path)
 
 
 def _row(version: Version) -> tuple[str | int | None, ...]:

@@ -38,10 +38,12 @@ class Found(NamedTuple):
     Attributes:
         parts: names of the part files that earlier runs left.
         empty: there is nothing else.
+        since_ns: the file system's time then, nanoseconds since the epoch.
     """
 
     parts: frozenset[str] = frozenset()
     empty: bool = False
+    since_ns: int | None = None
 
 
 NOTHING_KNOWN = Found()
@@ -73,12 +75,15 @@ class Names:
 
     def __init__(self) -> None:
         self._taken = Table()
-        self._remembered: dict[int, int] = {}
+        self._remembered = Table()
+        self._recalls = False
         self._parent = ("", "")
 
     def remember(self, path: SafePath, key: int) -> None:
         """Keep the path for this URL, as on an earlier run; call before any claim."""
-        self._remembered[_hash(path)] = key
+        self._recalls = True
+        if self._remembered.setdefault(_hash(path), key) != _FREE:
+            self._remembered.replace(_hash(path), key)
 
     def claim(self, path: SafePath, key: int) -> Claim:
         """Take the path for a URL, or one close to it.
@@ -87,7 +92,7 @@ class Names:
             path: the wanted one.
             key: the URL's `pdl.naming.url_key`.
         """
-        plain = "/" not in path and not self._remembered
+        plain = "/" not in path and not self._recalls
         if plain and self._taken.setdefault(_hash(path), key) == _FREE:
             return Claim(path, "new")
         home, rival = self._home(path)
@@ -105,20 +110,27 @@ class Names:
                 rival = Pairing(SafePath(candidate), owner)
         raise AssertionError  # the candidates do not end
 
+    def take(self, path: SafePath, key: int) -> Claim:
+        """Take a path that holds this URL's file, whoever else may want it; never ``renamed``."""
+        if "/" in path:
+            self._home(path)
+        owner = self._taken.setdefault(_hash(path), key)
+        return Claim(path, "same" if owner == key else "new")
+
     def _owner(self, place: int, key: int) -> int:
         """Whose place it is; one kept for this very URL is free as long as it is not taken."""
         owner = self._taken.get(place)
-        if owner == _FREE and self._remembered:
-            kept = self._remembered.get(place, _FREE)
+        if owner == _FREE and self._recalls:
+            kept = self._remembered.get(place)
             return _FREE if kept == key else kept
         return owner
 
     def _candidates(self, wanted: str, key: int) -> Iterator[str]:
-        if self._remembered:
-            for candidate in itertools.islice(_variants(wanted, f"{key:016x}"), 3):
+        if self._recalls:
+            for candidate in itertools.islice(variants(wanted, f"{key:016x}"), 3):
                 if self._remembered.get(_hash(candidate)) == key:
                     yield candidate
-        yield from _variants(wanted, f"{key:016x}")
+        yield from variants(wanted, f"{key:016x}")
 
     def _home(self, path: str) -> tuple[str, Pairing | None]:
         """The directory for the path, renamed where a file has its name, and that file."""
@@ -137,7 +149,7 @@ class Names:
     def _directory(self, wanted: str) -> tuple[str, Pairing | None]:
         rival = None
         digest = hashlib.sha256(wanted.encode()).hexdigest()[:16]
-        for candidate in _variants(wanted, digest):
+        for candidate in variants(wanted, digest):
             place = _hash(candidate)
             owner = self._owner(place, _DIRECTORY)
             if owner == _FREE:
@@ -148,7 +160,7 @@ class Names:
         raise AssertionError  # the variants do not end
 
 
-def _variants(path: str, digits: str) -> Iterator[str]:
+def variants(path: str, digits: str) -> Iterator[str]:
     """The path, then with 8 hex digits before the extension, with 16, and so on without end."""
     yield path
     above, slash, name = path.rpartition("/")
@@ -158,12 +170,15 @@ def _variants(path: str, digits: str) -> Iterator[str]:
         yield f"{above}{slash}{suffixed(name, f'-{digits}-{number}')}"
 
 
-def _hash(path: str) -> int:
+def folded(path: str) -> str:
+    """The same for all paths that are one name here."""
     if path.isascii():
-        folded = path.lower()
-    else:
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
-    return hash(folded) & _MASK or 1
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def _hash(path: str) -> int:
+    return hash(folded(path)) & _MASK or 1
 
 
 class Table:

@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+USELESS = frozenset(
+    {
+        FailureKind.CHECKSUM,
+        FailureKind.SIZE,
+        FailureKind.CONTENT,
+        FailureKind.PROTOCOL,
+        FailureKind.HTTP,
+    }
+)
+"""Kinds after which a part is not worth keeping, if they are permanent."""
+
+
 class AttemptFailed(Exception):
     """Ends the attempt from within; becomes a `Fail`."""
 

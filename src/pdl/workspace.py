@@ -122,7 +122,8 @@ class Workspace:
             parts = frozenset(path.name for path in self.state.glob("*.part"))
             with os.scandir(self.state.parent) as entries:  # one by one: there may be a million
                 empty = all(entry.name == self.state.name for entry in entries)
-            return Found(parts, empty=empty)
+            since = os.fstat(self._fd).st_ctime_ns  # the lock file was written when the run began
+            return Found(parts, empty, since)
         except OSError:
             return Found()
 

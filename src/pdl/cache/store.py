@@ -51,6 +51,7 @@ class Entry(NamedTuple):
         sha256: 64 hexadecimal digits.
         giver, bare, etag, modified: as in `pdl.model.Version`, of the URL that gave it.
         media: its Content-Type, or None.
+        called: what its server called it, or None.
     """
 
     sha256: str
@@ -59,6 +60,7 @@ class Entry(NamedTuple):
     etag: str | None = None
     modified: str | None = None
     media: str | None = None
+    called: str | None = None
 
 
 class Found(NamedTuple):
