@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -341,6 +342,24 @@ def test_the_fork_server_never_dies_of_ctrl_c(
     assert not has(process.pid, "SigBlk", signal.SIGINT)
     process.send_signal(signal.SIGINT)
     assert pdl_run.finish(process).code == 130
+
+
+def test_a_killed_fork_server_is_started_anew(server: Server, pdl_run: Runner) -> None:
+    gate = threading.Event()
+    held = server.on("/held", Then(Pause(BOUND, gate), Reply(200, (), b"held")))
+    process = pdl_run.start(held, "--retry-wait", "0")
+    server.wait_for("/held")
+    stats = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in pdl_run.alive()}
+    parents = {pid: int(stat.rpartition(")")[2].split()[1]) for pid, stat in stats.items()}
+    ours = [pid for pid, parent in parents.items() if parent == process.pid]
+    (helper,) = [pid for pid in ours if "(pdl-forkserver)" in stats[pid]]
+    for pid in [helper, *(pid for pid, parent in parents.items() if parent == helper)]:
+        os.kill(pid, signal.SIGKILL)
+    server.wait_for("/held", 2)
+    gate.set()
+    run = pdl_run.finish(process)
+    assert (run.code, run.err.count("1 succeeded")) == (0, 1)
+    assert pdl_run.leftovers() == []
 
 
 def test_a_second_signal_ends_it_now(server: Server, pdl_run: Runner) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from lanes import Obedient, Stillborn, Unbuildable, success, task
 from pdl.errors import MachineError
-from pdl.model import Answer, Fail, FailureKind, Success
+from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.links import ForkWorker, Link, Nursery
@@ -322,11 +322,15 @@ def test_every_message_is_written_in_one_piece() -> None:
     fail = Fail("fail", 2, FailureKind.TLS, transient=True, message=worst, final_url=worst)
     alien = success(3, threading.Lock())  # type: ignore[arg-type]
     many = [success(number, "h" * 300) for number in range(10, 60)]
-    Noted().put_answers([success(1, worst, worst), fail, alien, *many])
+    version = Version(1, 2, 3, f'"{worst}"', worst, 4, 5, (worst,))
+    listed = success(4, worst)._replace(version=version, name=worst[:60], trouble=worst)
+    endless = success(5)._replace(checksum=worst)
+    Noted().put_answers([success(1, worst, worst), fail, alien, listed, endless, *many])
     assert max(sizes) <= MESSAGE_LIMIT < PIPE_BUF
-    assert [answer.id for answer in got] == [1, 2, 3, *range(10, 60)]
-    assert got[2] == unsendable(alien)
-    assert got[3:] == many
+    assert [answer.id for answer in got] == [1, 2, 3, 4, 5, *range(10, 60)]
+    assert [got[2], got[4]] == [unsendable(alien), unsendable(endless)]
+    assert got[3].word == "success"
+    assert got[5:] == many
 
 
 def test_an_answer_that_cannot_cross_is_an_internal_failure(process_pool: ProcessPool) -> None:

@@ -7,6 +7,7 @@ A `Link` is the main process's side of one worker. The Pool makes its processes 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import threading
@@ -37,6 +38,10 @@ while messages travel; nothing when files are slow."""
 
 AHEAD_MOST = 96
 """Tasks a worker is given beyond one a lane; those of a usual size all fit in the task pipe."""
+
+
+SERVERS_LOST = 20
+"""Fork servers in a row that may die while they start a worker."""
 
 
 @dataclass(eq=False)
@@ -109,6 +114,7 @@ class Nursery:
         self.births: deque[Link] = deque()
         self.links: list[Link] = []
         self.failure: OSError | None = None
+        self._servers_lost = 0
         self.closing = threading.Event()
         self.wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_writer, False)
@@ -125,12 +131,13 @@ class Nursery:
             process.start_now()
         except queue.Empty:
             return False
-        except OSError as exc:
-            self.failure = exc
+        except (OSError, EOFError) as exc:
+            self._not_started(exc)
             self.slots.put(slot)
             self.wake()
             self.closing.wait(0.1)
             return False
+        self._servers_lost = 0
         reader.close()
         outcomes.keep_reader()
         self.births.append(Link(Outbox(writer), outcomes, process, slot))
@@ -138,6 +145,14 @@ class Nursery:
             writer.close()
         self.wake()
         return True
+
+    def _not_started(self, exc: OSError | EOFError) -> None:
+        """A fork server that was killed meanwhile (the end of file) is started anew next time."""
+        self._servers_lost += isinstance(exc, EOFError)
+        if isinstance(exc, OSError):
+            self.failure = exc
+        elif self._servers_lost > SERVERS_LOST:
+            self.failure = ChildProcessError(errno.ECHILD, "the fork server dies again and again")
 
     def _slot(self) -> int:
         """A free slot: a dead worker's is free once the main thread has buried it.

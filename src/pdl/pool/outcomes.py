@@ -49,7 +49,11 @@ class OutcomeQueue(SimpleQueue[Any]):
             self.put_answers(answers[:half])
             self.put_answers(answers[half:])
         else:
-            self.put_answers([shortened(answers[0]) if message else unsendable(answers[0])])
+            small = _pickled([shortened(answers[0])]) if message else None
+            if small is None or len(small) > MESSAGE_LIMIT:
+                small = _pickled([unsendable(answers[0])])
+            assert small is not None
+            self._put(small)
 
     def put_returned(self, ids: Sequence[int]) -> None:
         """Send back tasks that no lane has begun; that there are none is an answer too."""
@@ -100,17 +104,17 @@ def _pickled(answers: Sequence[Answer]) -> bytes | None:
 
 
 def shortened(answer: Answer) -> Answer:
-    """The same answer with its long texts cut."""
+    """The same answer with its long texts cut; a version whose validators are long is forgotten."""
     url, message = answer.final_url, answer.message[:TEXT_MOST]
     if isinstance(answer, Success):
         url = answer.final_url[:TEXT_MOST]
-        return answer._replace(final_url=url, message=message, trouble="")
+        return answer._replace(final_url=url, message=message, trouble="", version=None)
     return answer._replace(final_url=url and url[:TEXT_MOST], message=message)
 
 
 def unsendable(answer: Answer) -> Fail:
-    """What stands for an answer that holds more than plain data."""
-    return internal(answer.id, f"the answer is no plain data: {type(answer).__name__}")
+    """What stands for an answer that holds more than plain data, or too much of it."""
+    return internal(answer.id, f"the answer cannot be sent: {type(answer).__name__}")
 
 
 def internal(task_id: int, message: str) -> Fail:
