@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdl.model import FailureKind
 from pdl.transport import Request, Response, TransportError
-from pdl.transport.requests_ import HOSTS_KEPT, RequestsResponse, RequestsTransport
+from pdl.transport.requests_ import HOSTS_KEPT, RequestsResponse, RequestsTransport, unread
 from pdl.transport.translate import translated
 from pdl.transport.wire import Body, SocketReader, final_head, framing
 
@@ -60,7 +60,9 @@ class Kept:
 
     def quiet(self) -> bool:
         """Whether nothing has come that nobody asked for, the end of the connection included."""
-        return not self.reader.pending() and not self._poll.poll(0)
+        if self.reader.pending() or self._poll.poll(0):
+            return False
+        return self._kernel_timeout or not unread(self._sock)
 
     def send(self, data: bytes, deadline: float | None) -> None:
         """Write a request.
@@ -171,6 +173,7 @@ class KeepaliveTransport:
         self._requests = RequestsTransport(settings)
         self._kept: dict[str, Kept] = {}
         self._asked: tuple[Kept, bytes] | None = None
+        self._never = _names_host(settings.headers)
 
     def ask(self, origin: str, data: bytes) -> Kept | None:
         """Write a request to a connection kept for the origin, without waiting.
@@ -178,7 +181,7 @@ class KeepaliveTransport:
         Returns:
             The connection, which is no longer kept here; None if there is no sound one.
         """
-        kept = self._kept.pop(origin, None)
+        kept = None if self._never else self._kept.pop(origin, None)
         if kept is None or (kept.quiet() and kept.start(data)):
             return kept
         kept.close()
@@ -205,7 +208,7 @@ class KeepaliveTransport:
                 kept.wait_again(request.deadline)
                 return self._answer(kept, request)
             kept.close()
-        found = self._kept.pop(origin, None)
+        found = None if _names_host(request.headers) else self._kept.pop(origin, None)
         if found is None:
             return self._first(request)
         if not found.quiet():
@@ -226,7 +229,7 @@ class KeepaliveTransport:
             raise
 
     def _first(self, request: Request) -> Response:
-        if self._requests.proxied(request.url) or _names_host(request):
+        if self._requests.proxied(request.url) or _names_host(request.headers):
             return self._requests.open(request)
         response = self._requests.open(request, FirstResponse)
         assert isinstance(response, FirstResponse)
@@ -268,5 +271,5 @@ def tail(origin: str, headers: Headers) -> str:
     return f" HTTP/1.1\r\nHost: {origin.partition('//')[2]}\r\n{fields}\r\n"
 
 
-def _names_host(request: Request) -> bool:
-    return any(name.lower() in {"host", "connection"} for name, _ in request.headers)
+def _names_host(headers: Headers) -> bool:
+    return any(name.lower() in {"host", "connection"} for name, _ in headers)

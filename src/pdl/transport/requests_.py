@@ -21,6 +21,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.ssltransport import SSLTransport
 
 from pdl.model import FailureKind
 from pdl.pace import WINDOW
@@ -207,11 +208,23 @@ class RequestsResponse:
 
     def close(self) -> None:
         """See `pdl.transport.Response.close`."""
-        if self._strict.body.reusable():
+        connection = self._raw.connection
+        spoilt = connection is not None and unread(connection.sock)
+        if self._strict.body.reusable() and not spoilt:
             self._strict.finish()
             self._raw.release_conn()
         else:
             self._raw.close()
+
+
+def unread(sock: Any) -> bool:  # noqa: ANN401 - whatever urllib3 has connected
+    """Whether TLS holds bytes that came and were not asked for; no poll of the socket shows them.
+
+    A record is decrypted as a whole: what follows the end of a body in it stays with OpenSSL.
+    """
+    if isinstance(sock, SSLTransport):  # TLS through a proxy's TLS
+        return bool(sock.sslobj.pending() or sock.incoming.pending)
+    return isinstance(sock, ssl.SSLSocket) and bool(sock.pending())
 
 
 class RequestsTransport:

@@ -1,0 +1,106 @@
+"""Connections that are kept: what spoils one, and that nothing of it reaches the next file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdl.model import SafePath, Task
+from pdl.pool.inline import InlineMeter
+from pdl.settings import FileSettings, HttpSettings
+from quicklane import WARM
+from servers.behaviours import Raw, Reply, head
+from servers.files import File
+from servers.misbehave import Server
+from servers.row import BODY, FORGED, length
+from test_faults import LANES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pdl.model import Answer
+    from servers.certs import Authority
+    from test_faults import LaneMaker
+
+HTTP = HttpSettings(timeout=5.0, connect_timeout=5.0)
+NEXT = b"what the next URL holds\n"
+
+
+@pytest.fixture(params=LANES)
+def lanes(request: pytest.FixtureRequest) -> LaneMaker:
+    """Makes lanes of one kind."""
+    return LANES[request.param]
+
+
+class Asker:
+    """Asks for one file after the other with one lane."""
+
+    def __init__(self, lanes: LaneMaker, place: Path, http: HttpSettings = HTTP) -> None:
+        (place / ".pdl").mkdir()
+        self._place = place
+        self._lane = lanes(http, FileSettings(directory=str(place)))
+        self._count = 0
+
+    def ask(self, url: str) -> tuple[Answer, bytes]:
+        """The answer for the URL, and what stands at the name afterwards."""
+        self._count += 1
+        name = SafePath(f"{self._count}.bin")
+        task = Task(self._count, url, name, f"{self._count}.part", plain=True)
+        answer = self._lane(task, InlineMeter())
+        final = self._place / name
+        return answer, final.read_bytes() if final.exists() else b""
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._lane.close()
+
+
+@pytest.fixture(params=[False, True], ids=["http", "https"])
+def any_server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Server]:
+    """A server in the clear, and one over TLS."""
+    with Server(tls=authority.good() if request.param else None) as server:
+        server.on(WARM, File(NEXT))
+        yield server
+
+
+@pytest.mark.parametrize("body", [BODY[:1000], BODY], ids=["small", "large"])
+def test_what_follows_a_body_is_never_the_next_answer(
+    any_server: Server, authority: Authority, tmp_path: Path, lanes: LaneMaker, body: bytes
+) -> None:
+    # what came in one record of TLS with the body's end is with OpenSSL, and no poll sees it
+    server = any_server
+    junk = server.on("/junk.bin", Raw(head(200, (length(body),)) + body + FORGED))
+    honest = server.on("/next.bin", File(NEXT))
+    asker = Asker(lanes, tmp_path, replace(HTTP, cacert=str(authority.pem)))
+    for _ in range(2):
+        for url, expected in ((junk, body), (honest, NEXT)):
+            answer, found = asker.ask(url)
+            assert (answer.word, found) == ("success", expected)
+    by_path = [(seen.path, seen.connection) for seen in server.requests() if seen.path != WARM]
+    after = {connection for path, connection in by_path if path == "/next.bin"}
+    assert not after & {connection for path, connection in by_path[:1] if path == "/junk.bin"}
+    asker.close()
+
+
+@pytest.mark.parametrize("field", [("Host", "other.example"), ("Connection", "close")])
+def test_a_users_own_host_is_the_only_one(
+    server: Server, tmp_path: Path, lanes: LaneMaker, field: tuple[str, str]
+) -> None:
+    # the user's fields go to listed origins alone: a redirect's connection was asked without
+    with Server() as elsewhere:
+        elsewhere.on(WARM, File(NEXT))
+        server.on(WARM, File(NEXT))
+        there = elsewhere.on("/there.bin", File(BODY))
+        away = server.on("/away.bin", Reply(302, (("Location", there), ("Content-Length", "0"))))
+        asker = Asker(lanes, tmp_path, replace(HTTP, headers=(field,)))
+        for url in (away, there, there):
+            answer, found = asker.ask(url)
+            assert (answer.word, found) == ("success", BODY)
+        for seen in elsewhere.requests("/there.bin"):
+            names = [name.lower() for name, _ in seen.headers]
+            assert names.count(field[0].lower()) <= 1, seen.headers
+        assert elsewhere.requests("/there.bin")[-1].header(field[0]) == field[1]
+        asker.close()
