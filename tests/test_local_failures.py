@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,13 +18,12 @@ import pytest
 from runner import Run, Runner
 from servers.behaviours import Close, Pause, Raw, Then, head
 from servers.files import File
+from servers.misbehave import Server
 from servers.row import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from servers.misbehave import Server
 
 MIB = 1024 * 1024
 BODY = pattern(3 * MIB, 21)
@@ -206,6 +206,31 @@ def test_file_handles_are_taken_as_far_as_the_system_allows(
     runner = Runner(tmp_path, pdl_run._home, (sys.executable, "-c", script))
     assert runner(*QUIET, "-d", "out", good(server)).code == 0
     assert runner.leftovers() == []
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
+def test_hosts_take_no_more_file_handles_than_there_are(
+    pdl_run: Runner, tmp_path: Path, hard: bool
+) -> None:
+    """Sixteen lanes that each kept a connection to each of these hosts would need 320."""
+    most = "100" if hard else "resource.getrlimit(resource.RLIMIT_NOFILE)[1]"
+    script = (
+        f"import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, (100, {most})); "
+        "runpy.run_module('pdl', run_name='__main__')"
+    )
+    runner = Runner(tmp_path, pdl_run._home, (sys.executable, "-c", script))
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(Server()) for _ in range(20)]
+        urls = [
+            host.on(f"/{n}/{i}", File(SMALL)) for n in range(32) for i, host in enumerate(hosts)
+        ]
+        (tmp_path / "list").write_text("\n".join(urls))
+        jobs = ("-j", "16", "--processes", "1")
+        run = runner(*QUIET, *jobs, "-d", "out", "--name", "{path}", "--retries", "0", "list")
+        asked = {(i, seen.connection) for i, host in enumerate(hosts) for seen in host.requests()}
+    assert run.code == 0, run.err
+    if not hard:
+        assert len(asked) < len(urls)
 
 
 # --- something in the way ---

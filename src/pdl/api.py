@@ -142,10 +142,8 @@ def make_pool(settings: Settings, stop: Stop, factory: LaneFactory) -> Pool:
         from pdl.pool.inline import InlinePool  # noqa: PLC0415 - only the one that is used
 
         return InlinePool(factory, lambda: stop.asked)
-    from pdl.pool import early  # noqa: PLC0415
     from pdl.pool.process import ProcessPool  # noqa: PLC0415
 
-    early.prepare(settings.pool)
     return ProcessPool(factory, *settings.pool.split(), settings.pool.method())
 
 
@@ -235,15 +233,25 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
 
 
 def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
-    """What builds the lanes of a run: those of the cache, if there is one that can be used."""
+    """What builds the lanes of a run: those of the cache, if there is one that can be used.
+
+    Raises:
+        MachineError: too few file handles are allowed.
+    """
+    http = settings.http
+    if settings.pool.engine == "process":
+        from pdl.pool import early, handles  # noqa: PLC0415 - only where there are processes
+
+        early.prepare(settings.pool)
+        http = replace(http, hosts_kept=handles.hosts_kept(settings.pool.split()[1]))
     if settings.cache.path is not None:
         from pdl.cache.store import prepare  # noqa: PLC0415
         from pdl.cached import CachedFetching  # noqa: PLC0415 - only where it is used
 
         cache = prepare(settings.cache, warn)
         if cache is not None:
-            return CachedFetching(settings.http, _files(settings), cache)
-    return Fetching(settings.http, _files(settings))
+            return CachedFetching(http, _files(settings), cache)
+    return Fetching(http, _files(settings))
 
 
 def _server_names(settings: Settings, memory: Memory, found: Found) -> ServerNames:

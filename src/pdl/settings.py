@@ -15,6 +15,9 @@ from pdl.urls import InvalidUrl, parse
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses worth another try (RFC 9110 section 15, RFC 6585, RFC 8470)."""
 
+HOSTS_KEPT = 16
+"""Hosts a lane keeps a connection to, where file handles allow it."""
+
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
@@ -63,6 +66,7 @@ class HttpSettings:
         https_only: refuse http, listed or redirected to.
         public_only: connect to addresses of the open internet alone.
         min_speed: bytes per second below which an attempt is given up, or None.
+        hosts_kept: connections that a lane has at most, the one in use included.
     """
 
     headers: Headers = ()
@@ -78,6 +82,7 @@ class HttpSettings:
     https_only: bool = False
     public_only: bool = False
     min_speed: float | None = None
+    hosts_kept: int = HOSTS_KEPT
 
 
 @dataclass(frozen=True)

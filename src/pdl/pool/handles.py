@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import sys
 
 from pdl.errors import MachineError
 
@@ -27,13 +28,34 @@ def ensure(processes: int, lanes: int) -> None:
     Raises:
         MachineError: fewer are allowed.
     """
+    from pdl.settings import HOSTS_KEPT  # noqa: PLC0415 - not needed by who starts early
+
     needed = BASE + max(PER_PROCESS * processes, PER_LANE * lanes)
+    wanted = needed + (HOSTS_KEPT - 1) * lanes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
+    if wanted <= _number(soft):
+        return
+    if needed <= _number(hard):
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, _number(hard)), hard))
             return
+    if needed > _number(soft):
         raise MachineError(
             f"too few file handles: {needed} are needed, {soft} are allowed",
             "lower --jobs or --processes, or raise the limit (ulimit -n)",
         )
+
+
+def hosts_kept(lanes: int) -> int:
+    """Connections that each lane of a worker may have, idle ones included.
+
+    To be asked once `ensure` has been.
+    """
+    from pdl.settings import HOSTS_KEPT  # noqa: PLC0415 - as above
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(HOSTS_KEPT, (_number(soft) - BASE) // lanes - PER_LANE + 1))
+
+
+def _number(limit: int) -> int:
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit

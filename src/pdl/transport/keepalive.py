@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdl.model import FailureKind
 from pdl.transport import Request, Response, TransportError
-from pdl.transport.requests_ import HOSTS_KEPT, RequestsResponse, RequestsTransport, unread
+from pdl.transport.requests_ import RequestsResponse, RequestsTransport, unread
 from pdl.transport.translate import translated
 from pdl.transport.wire import Body, SocketReader, final_head, framing
 
@@ -170,6 +170,7 @@ class KeepaliveTransport:
 
     def __init__(self, settings: HttpSettings) -> None:
         self.timeout = settings.timeout
+        self._most = settings.hosts_kept
         self._requests = RequestsTransport(settings)
         self._kept: dict[str, Kept] = {}
         self._asked: tuple[Kept, bytes] | None = None
@@ -229,6 +230,7 @@ class KeepaliveTransport:
             raise
 
     def _first(self, request: Request) -> Response:
+        self._make_room()
         if self._requests.proxied(request.url) or _names_host(request.headers):
             return self._requests.open(request)
         response = self._requests.open(request, FirstResponse)
@@ -240,9 +242,13 @@ class KeepaliveTransport:
         """Keep a connection for the next request to the origin."""
         if (old := self._kept.pop(origin, None)) is not None:
             old.close()
-        elif len(self._kept) >= HOSTS_KEPT:
-            self._kept.pop(next(iter(self._kept))).close()
+        self._make_room()
         self._kept[origin] = kept
+
+    def _make_room(self) -> None:
+        """Close the connection that has not been used for longest, if there are too many."""
+        if len(self._kept) >= self._most:
+            self._kept.pop(next(iter(self._kept))).close()
 
     def close(self) -> None:
         """See `pdl.transport.Transport.close`."""

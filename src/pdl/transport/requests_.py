@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
     from pdl.settings import HttpSettings
 
-HOSTS_KEPT = 16
-"""Hosts a lane keeps a connection to, the least recently used going first."""
-
 
 class StrictResponse(http.client.HTTPResponse):
     """http.client's response with the head and body read by `pdl.transport.wire`."""
@@ -236,7 +233,7 @@ class RequestsTransport:
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
-        self._adapter = StrictAdapter(pool_connections=HOSTS_KEPT, pool_maxsize=1)
+        self._adapter = StrictAdapter(pool_connections=settings.hosts_kept, pool_maxsize=1)
         self._adapter.public_only = settings.public_only
         self._adapter.head_seconds = (
             min(settings.timeout, WINDOW) if settings.min_speed else settings.timeout
