@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from pdl.model import SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
+from pdl.transport.keepalive import Kept
+from pdl.transport.wire import SocketReader
 from quicklane import WARM
 from servers.behaviours import Raw, Reply, head
 from servers.files import File
@@ -104,3 +108,11 @@ def test_a_users_own_host_is_the_only_one(
             assert names.count(field[0].lower()) <= 1, seen.headers
         assert elsewhere.requests("/there.bin")[-1].header(field[0]) == field[1]
         asker.close()
+
+
+def test_the_shortest_patience_is_not_endless() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        Kept(SimpleNamespace(sock=ours), SocketReader(ours), 1e-7)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)

@@ -263,9 +263,11 @@ def test_a_line_break_in_a_field_forges_nothing(
 def test_a_field_in_any_script_goes_out_as_utf8(server: Server, tmp_path: Path) -> None:
     url = server.on("/a.bin", File(BODY))
     items = [Item("-", 0, f"{url}?{n}", headers=(("X-Own", "\u00e9\u65e5"),)) for n in range(2)]
-    assert [row.kind for row in rows_of(list(items), tmp_path)] == [None, None]
-    sent = [(seen.header("X-Own") or "").encode("latin-1") for seen in server.requests()]
-    assert sent == ["\u00e9\u65e5".encode()] * 2
+    settings = replace(QUICK, http=replace(QUICK.http, user_agent="\u00e9\u65e5"))
+    assert [row.kind for row in rows_of(list(items), tmp_path, settings)] == [None, None]
+    for name in ("X-Own", "User-Agent"):
+        sent = [(seen.header(name) or "").encode("latin-1") for seen in server.requests()]
+        assert sent == ["\u00e9\u65e5".encode()] * 2
 
 
 @pytest.mark.parametrize("hops", [2, 3])

@@ -57,7 +57,7 @@ def request_headers(http: HttpSettings, listed: Url, current: Url, extra: Header
         extra: the item's own fields.
     """
     fields = {
-        "user-agent": ("User-Agent", http.user_agent),
+        "user-agent": ("User-Agent", _sendable(http.user_agent)),
         "accept": ("Accept", "*/*"),
         "accept-encoding": ("Accept-Encoding", "identity"),
     }
@@ -65,7 +65,7 @@ def request_headers(http: HttpSettings, listed: Url, current: Url, extra: Header
         if listed.userinfo:
             fields["authorization"] = ("Authorization", _basic(listed.userinfo))
         for name, value in (*http.headers, *extra):
-            fields[name.lower()] = (name, value if value.isascii() else _as_octets(value))
+            fields[name.lower()] = (name, _sendable(value))
     return tuple(fields.values())
 
 
@@ -86,9 +86,9 @@ def check_fields(fields: Headers) -> None:
             raise BadField(f"the value of header {name} has a control character")
 
 
-def _as_octets(value: str) -> str:
+def _sendable(value: str) -> str:
     """The value as UTF-8, in the form in which the transports write it: a character an octet."""
-    return value.encode("utf-8").decode("latin-1")
+    return value if value.isascii() else value.encode("utf-8").decode("latin-1")
 
 
 def _basic(userinfo: str) -> str:

@@ -53,8 +53,8 @@ class Kept:
             self._now = (socket.MSG_DONTWAIT,)
             # the kernel minds the time: Python's own timeout costs a poll for every call
             self._sock.settimeout(None)
-            whole, part = divmod(timeout, 1)
-            interval = struct.pack("@ll", int(whole), int(part * 1e6))
+            # a time of nothing would be one without an end
+            interval = struct.pack("@ll", *divmod(max(1, int(timeout * 1e6)), 1_000_000))
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                 self._sock.setsockopt(socket.SOL_SOCKET, option, interval)
 
