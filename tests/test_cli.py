@@ -538,6 +538,14 @@ def test_no_download_gets_the_name_of_the_runs_own_files(
     assert {(tmp_path / path).read_bytes() for path in paths} == {b"from the server"}
 
 
+def test_what_goes_to_standard_output_is_no_file_to_look_into(pdl_run: Runner) -> None:
+    listed(pdl_run, "ftp://h/x")
+    run = pdl_run("urls.txt", "--report", "-", "--failed", "failed.txt")
+    assert run.code == 1
+    assert "the failures are listed in failed.txt\n" in run.err
+    assert "listed in" not in pdl_run("urls.txt", "--report", "-").err
+
+
 def test_names_by_template_and_tree(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     url = server.on("/x/y.txt", File(b"a"))
     assert pdl_run(url, "-d", "one", "--name", "{n}-{stem}{ext}").code == 0

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,6 +155,22 @@ def test_what_is_known_not_to_fit_does_not_touch_the_disk(
     says_once(run, 1, f"{len(BODY)} more bytes needed")
     assert (disk / "small.bin").read_bytes() == SMALL
     assert sorted(path.name for path in disk.iterdir()) == ["small.bin"]
+
+
+@pytest.mark.real
+def test_a_cache_that_has_filled_its_disk_makes_room_first(
+    server: Server, pdl_run: Runner, disk: Path, tmp_path: Path
+) -> None:
+    url = server.on("/x.bin", File(b"x" * MIB, etag='"one"'))
+    cache = disk / "cache"
+    assert pdl_run(url, "-d", "out", "--cache", cache).code == 0
+    with suppress(OSError), (disk / "other").open("wb", buffering=0) as file:
+        while file.write(b"x" * 512):
+            pass
+    run = pdl_run(url, "-d", "again", "--cache", cache, "--cache-size", "100K")
+    assert (run.code, "cannot be used" in run.err) == (0, False)
+    assert not list(cache.rglob("files/*/*"))
+    assert (tmp_path / "again/x.bin").stat().st_size == MIB
 
 
 @pytest.mark.real

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from hashlib import md5, sha256
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pdl.errors import ListError, UsageError
 from pdl.locked import Lock, lock_url
@@ -16,6 +19,7 @@ from pdl.model import Item, Outcome, Pin, Result, SafePath
 from pdl.plan import Planner
 from pdl.schedule import Job
 from pdl.settings import FileSettings, LockSettings, NamingSettings
+from pdl.urls import InvalidUrl, parse
 from servers.misbehave import File, Reply, Server
 from servers.row import BODY, ETAG, cut
 
@@ -113,6 +117,20 @@ def test_a_file_of_another_size_is_refused_before_its_bytes_come(
     run = locked(pdl_run, "--if-exists", "overwrite")
     assert run.code == 1
     assert f"10 bytes, urls.lock:1 has 5 ({digest(b'first')})" in run.err
+
+
+def test_spellings_of_one_url_have_one_entry(server: Server, pdl_run: Runner) -> None:
+    serve(server, a=b"a")
+    plain = server.url("/a")
+    sha256_of_a = sha256(b"a").hexdigest()
+    spellings = (f"{plain}#part", plain.replace("http:", "HTTP:"), server.url("/x/../a"), plain)
+    listed(pdl_run, *spellings, f"{plain}#sha256={sha256_of_a}")
+    run = locked(pdl_run)
+    assert (run.code, "entry" in run.err) == (0, False)
+    assert [(entry["url"], entry["out"]) for entry in entries(pdl_run)] == [(plain, "a")]
+    for spelling in spellings:
+        listed(pdl_run, spelling)
+        assert locked(pdl_run, "--locked").code == 0
 
 
 def test_new_lines_are_added_and_old_entries_stay(server: Server, pdl_run: Runner) -> None:
@@ -300,11 +318,24 @@ def test_entries_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), Entry("http://h/x", "x", 0, OTHER))
 
 
+@given(
+    st.text(max_size=20),
+    st.sampled_from(["", "http://h/", "http://u:p@h/", "http://h/k?key=", "http://h/#key="]),
+)
+def test_a_url_of_a_lock_is_written_one_way(text: str, before: str) -> None:
+    with suppress(InvalidUrl):
+        parse(before + text)
+        written = lock_url(before + text)
+        assert lock_url(written) == written
+
+
 @pytest.mark.parametrize(
     ("url", "path", "wanted"),
     [
         ("http://h/x", "x", SHA),  # as it is
         ("http://h/x", "y", SHA),  # no secret in it: wherever it goes
+        ("http://H:80/d/../x#part", "y", SHA),  # the same, otherwise written
+        ("http://h/%C3%BC", "z", SHA),
         ("http://h/new", "new", None),
         ("http://h/k?key=mine", "k", SHA),
         ("http://h/k?key=theirs", "k", SHA),  # signed anew
@@ -317,6 +348,7 @@ def test_which_entry_an_item_has(tmp_path: Path, url: str, path: str, wanted: st
     lock = lock_of(
         tmp_path,
         Entry("http://h/x", "x", 0, SHA),
+        Entry("http://h/\N{LATIN SMALL LETTER U WITH DIAERESIS}", "u", 0, SHA),
         Entry(lock_url("http://h/k?key=mine"), "k", 0, SHA),
         Entry("http://h/two", "a", 0, SHA),
         Entry("http://h/two", "b", 0, OTHER),

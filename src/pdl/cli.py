@@ -313,7 +313,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
 
     _unwind_on_signals()
     lists = [*filter(None, (given["failed"],)), *given["reports"]]
-    display, console = _shown(given, lists)
+    display, console = _shown(given, [each for each in lists if each != "-"])
     if settings.http.insecure:
         display.notice(
             "certificates are not checked (--insecure): anyone may have sent these files"

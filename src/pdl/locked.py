@@ -19,11 +19,11 @@ from pdl.model import FailureKind, Item, Outcome, Pin, Result, SafePath
 from pdl.naming import stored_path
 from pdl.results import refused
 from pdl.sources.detect import by_name
-from pdl.urls import UNPRINTABLE, mask, printable
+from pdl.urls import UNPRINTABLE, InvalidUrl, mask, parse, printable
 from pdl.verify import ALGORITHM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pdl.settings import LockSettings
 
@@ -32,8 +32,18 @@ _PREFIX = f"{ALGORITHM}:"
 
 
 def lock_url(url: str) -> str:
-    """The URL as an entry has it: as listed, its secrets as ``***``, nothing unprintable."""
-    return mask(_UNPRINTABLE.sub(lambda m: quote(m[0], errors="surrogatepass"), url))
+    """The URL as an entry has it: written one way, its secrets as ``***``, nothing unprintable."""
+    return mask(_written(url))
+
+
+def _written(url: str) -> str:
+    """The URL normalised and without a fragment: lines that get one file have one entry."""
+    try:
+        found = parse(url)
+    except InvalidUrl:
+        return _UNPRINTABLE.sub(lambda m: quote(m[0], errors="surrogatepass"), url)
+    user = f"{found.userinfo}@" if found.userinfo else ""
+    return f"{found.scheme}://{user}{found.netloc}{found.target}"
 
 
 class Lock:
@@ -79,7 +89,7 @@ class Lock:
             _check_writable(path)
 
     def _load(self) -> None:
-        for entry in read_entries(self._path):
+        for entry in _read(self._path):
             other = self._shelf.get(entry.url, entry.path)
             if other is not None and other.sha256 != entry.sha256:
                 raise ListError(
@@ -93,11 +103,12 @@ class Lock:
 
     def pin(self, item: Item, path: SafePath, checksum: str | None) -> Pin | Result | None:
         """See `pdl.plan.Pins.pin`."""
-        url = lock_url(item.url)
+        written = _written(item.url)
+        url = mask(written)
         found = self._shelf.get(url, path)
         if found is None and self._frozen:
             return refused(item, FailureKind.POLICY, self._absent(url, path), path=path)
-        if found is None and url == item.url:
+        if found is None and url == written:
             found = _agreed([entry for entry in self._shelf.of_url(url) if entry.line])
         if found is None:
             return None if self.look_only else Pin()
@@ -184,13 +195,19 @@ class Lock:
         """Another run has written it since: take what is new in it."""
         if _signature(self._path) is None:
             return
-        for entry in read_entries(self._path):
+        for entry in _read(self._path):
             if not self._shelf.of_path(entry.path):
                 self._shelf.put(entry)
 
     def close(self) -> None:
         """Be done with it."""
         self._shelf.close()
+
+
+def _read(path: str) -> Iterator[Entry]:
+    """The file's entries, their URLs as `lock_url` writes them, whoever wrote the file."""
+    for entry in read_entries(path):
+        yield entry._replace(url=lock_url(entry.url))
 
 
 def _agreed(entries: list[Entry]) -> Entry | None:

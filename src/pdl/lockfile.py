@@ -48,7 +48,7 @@ class Entry(NamedTuple):
     """What a lock knows of a file.
 
     Attributes:
-        url: as listed, secrets masked; see `pdl.locked.lock_url`.
+        url: of the list, written one way, secrets masked; see `pdl.locked.lock_url`.
         path: relative to the output directory.
         size: in bytes.
         sha256: 64 hex digits, lower case.

@@ -84,9 +84,10 @@ def prepare(settings: CacheSettings, warn: Callable[[str], None]) -> CacheSettin
     try:
         for each in ("files", "index", "new"):
             os.makedirs(f"{home}/{each}", mode=0o700, exist_ok=True)  # noqa: PTH103
-        _try_out(home)
+        # room first: what has filled the disk may be this cache
         _clear_new(f"{home}/new")
         Room(home, settings.size).settle()
+        _try_out(home)
     except OSError as exc:
         warn(f"the cache {settings.path} cannot be used ({exc.strerror or exc}); going on without")
         return None
