@@ -57,6 +57,19 @@ def test_every_byte_in_order(size: int, step: int) -> None:
     assert not helpers()
 
 
+def test_without_a_thread_the_lane_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    data = bytes(range(256)) * 20_000
+    taker = Taker()
+    with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
+        feed(sink, data, 100_000)
+    assert taker.data == data
+    assert taker.threads == {threading.current_thread().name}
+
+
 def test_a_small_file_takes_no_thread() -> None:
     taker = Taker()
     with Beside(taker, memoryview(bytearray(BUFFER))) as sink:

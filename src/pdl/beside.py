@@ -43,6 +43,7 @@ class Beside:
         self._filled = 0
         self._seen = 0
         self._thread: ThreadPoolExecutor | None = None
+        self._alone = False
         self._pending: deque[tuple[Future[None], memoryview]] = deque()
 
     @property
@@ -53,7 +54,7 @@ class Beside:
     def took(self, count: int) -> memoryview:
         """So many bytes have been received in `room`; returns the next room."""
         self._seen += count
-        if self._thread is None and self._seen < LEAST:
+        if self._thread is None and (self._alone or self._seen < LEAST):
             self._update(self._buffer[:count])
             return self._buffer
         self._filled += count
@@ -62,23 +63,32 @@ class Beside:
         return self.room
 
     def _hand_over(self) -> None:
-        if self._thread is None:
-            self._start()
-        assert self._thread is not None
         data = self._buffer[: self._filled]
-        self._pending.append((self._thread.submit(self._update, data), self._buffer))
         self._filled = 0
+        thread = self._thread or self._start()
+        if thread is None:
+            self._update(data)
+            return
+        self._pending.append((thread.submit(self._update, data), self._buffer))
         if not self._free:
             self._settle()
         self._buffer = self._free.popleft()
 
-    def _start(self) -> None:
+    def _start(self) -> ThreadPoolExecutor | None:
+        """The thread; None if the system gives no more of them, or no memory."""
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - for large files alone
 
         size = len(self._buffer)
-        more = memoryview(mmap.mmap(-1, size * (BUFFERS - 1)))
+        thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
+        try:
+            more = memoryview(mmap.mmap(-1, size * (BUFFERS - 1)))
+            thread.submit(int)  # starts it
+        except (RuntimeError, OSError):
+            self._alone = True
+            return None
         self._free = deque(more[at : at + size] for at in range(0, len(more), size))
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
+        self._thread = thread
+        return thread
 
     def _settle(self) -> None:
         """Wait until the oldest buffer has been digested."""
