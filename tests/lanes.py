@@ -52,6 +52,59 @@ class Obedient:
         return obey
 
 
+class Crowded:
+    """Builds a lane as often as it may; then the system has no thread left for another."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def __call__(self) -> Lane:
+        """Build a lane.
+
+        Raises:
+            RuntimeError: as `threading.Thread.start`.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise RuntimeError("can't start new thread")
+        return obey
+
+
+class Careless:
+    """Builds lanes whose quick way raises: at once, or when there is something to read."""
+
+    def __init__(self, when: str) -> None:
+        self._when = when
+
+    def __call__(self) -> Lane:
+        """Build a lane."""
+        return CarelessLane(self._when)
+
+
+class CarelessLane:
+    """Does what it is told, but not the quick way."""
+
+    def __init__(self, when: str) -> None:
+        self._when = when
+        self._reader, self._writer = os.pipe()
+        os.write(self._writer, b".")
+        self.quick = self
+
+    def begin(self, task: Task, meter: Meter) -> int:  # noqa: ARG002 - the protocol's shape
+        """Raise, or say where there is something to read."""
+        if self._when == "begin":
+            raise ValueError("the quick way's own trouble")
+        return self._reader
+
+    def ready(self) -> Answer:
+        """Raise."""
+        raise ValueError("the quick way's own trouble")
+
+    def __call__(self, task: Task, meter: Meter) -> Answer:
+        """Do what the task says."""
+        return obey(task, meter)
+
+
 class Stillborn:
     """Builds no lane: the worker ends at its start."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from lanes import Obedient, Stillborn, Unbuildable, success, task
+from lanes import Careless, Crowded, Obedient, Stillborn, Unbuildable, success, task
 from pdl.errors import MachineError
 from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
@@ -301,6 +301,32 @@ def test_a_worker_with_nothing_to_give_back_is_given_tasks_ahead_again(tmp_path:
         while len(over) < 2:
             over += ids_of(next_event(pool))
         assert sorted(over) == [0, 1]
+
+
+def test_a_worker_that_gets_no_more_threads_goes_on_with_its_lanes(tmp_path: Path) -> None:
+    released = tmp_path / "go"
+    with processes("fork", workers=1, lanes=8, factory=Crowded(2)) as pool:
+        await_room(pool, 8)
+        pool.submit([task(number, f"hold {released}") for number in range(8)])
+        [pid] = {held_pid(released, 0), held_pid(released, 1)}
+        released.touch()
+        over: list[int] = []
+        while len(over) < 8:
+            event = next_event(pool)
+            assert isinstance(event, Answered)
+            over += ids_of(event)
+        assert sorted(over) == list(range(8))
+        assert worker_pids(pool) == [pid]
+
+
+@pytest.mark.parametrize("when", ["begin", "ready"])
+def test_what_the_quick_way_raises_is_left_to_the_lane(when: str) -> None:
+    with processes("fork", workers=1, lanes=2, factory=Careless(when)) as pool:
+        drive(pool, [task(0, "ok")])
+        [pid] = worker_pids(pool)
+        answers = drive(pool, [task(number, "ok") for number in range(1, 20)])
+        assert answers == {number: [success(number)] for number in range(1, 20)}
+        assert worker_pids(pool) == [pid]
 
 
 # --- messages ---

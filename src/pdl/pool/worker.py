@@ -30,7 +30,7 @@ import threading
 import time
 from collections import deque
 from multiprocessing import current_process
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pdl.errors import MachineError
 from pdl.pool import handles
@@ -92,7 +92,7 @@ class Seat:
         self.task: Task | None = None
         self.watched = -1
         self.since = 0.0
-        self.calls: queue.SimpleQueue[Task] | None = None
+        self.calls: queue.SimpleQueue[Task] = queue.SimpleQueue()
 
     def furnish(self, factory: LaneFactory) -> None:
         """Build the lane, when it is needed for the first time."""
@@ -115,6 +115,7 @@ class Loop:
         self._oldest = 0.0
         self._watch = Watch(many=True)
         self._quick: dict[int, Seat] = {}
+        self._furnished = 0
         self._called: deque[tuple[Seat, Answer]] = deque()
         self._wake_reader, self._wake_writer = os.pipe()
         self._watch.add(self._wake_reader)
@@ -131,7 +132,7 @@ class Loop:
             EOFError: it is.
             BrokenPipeError: it is.
         """
-        self._idle[-1].furnish(self._factory)
+        self._furnish(self._idle[-1])
         self._end.outcomes.put_answers(HELLO)
         tasks = self._end.tasks.fileno()
         while True:
@@ -161,7 +162,7 @@ class Loop:
             self._inbox.clear()
             return
         self._inbox.extend(tasks)
-        while self._inbox and self._idle:
+        while self._inbox and self._idle and (self._idle[-1].lane or self._furnish(self._idle[-1])):
             self._begin(self._idle.pop(), self._inbox.popleft())
 
     def _answered(self, seat: Seat, answer: Answer) -> None:
@@ -187,13 +188,14 @@ class Loop:
     # --- lanes ---
 
     def _begin(self, seat: Seat, task: Task) -> None:
-        if seat.lane is None:
-            seat.furnish(self._factory)
         seat.task = task
         seat.meter.begin(task.id)
         descriptor = None
         if seat.quick is not None and self._now >= self._rest_until:
-            descriptor = seat.quick.begin(task, seat.meter)
+            try:
+                descriptor = seat.quick.begin(task, seat.meter)
+            except Exception:  # noqa: BLE001 - the lane meets it as well, and makes it an answer
+                descriptor = None
         if descriptor is None:
             self._call(seat)
             return
@@ -207,10 +209,9 @@ class Loop:
     def _ready(self, seat: Seat) -> None:
         assert seat.quick is not None
         assert seat.task is not None
-        try:
+        found: Answer | Literal["more", "call"] = "call"
+        with contextlib.suppress(Exception):  # the lane meets it as well, and makes it an answer
             found = seat.quick.ready()
-        except Exception as exc:  # noqa: BLE001 - one of the two agreed places
-            found = internal(seat.task.id, f"{type(exc).__name__}: {exc}")
         if found == "call":
             self._call(seat)
         elif found != "more":
@@ -241,10 +242,26 @@ class Loop:
     def _call(self, seat: Seat) -> None:
         assert seat.task is not None
         self._unwatch(seat)
-        if seat.calls is None:
-            seat.calls = queue.SimpleQueue()
-            threading.Thread(target=self._run_calls, args=(seat, seat.calls), daemon=True).start()
         seat.calls.put(seat.task)
+
+    def _furnish(self, seat: Seat) -> bool:
+        """Build the lane and its thread; False if the system does not give what that takes now.
+
+        Then the lanes that are there do the work, and the next tasks that come are another try.
+
+        Raises:
+            RuntimeError, OSError, MemoryError: there is not a single lane.
+        """
+        try:
+            seat.furnish(self._factory)
+            threading.Thread(target=self._run_calls, args=(seat, seat.calls), daemon=True).start()
+        except (RuntimeError, OSError, MemoryError):
+            seat.lane = None
+            if not self._furnished:
+                raise
+            return False
+        self._furnished += 1
+        return True
 
     def _run_calls(self, seat: Seat, calls: queue.SimpleQueue[Task]) -> None:
         """A seat's thread."""
