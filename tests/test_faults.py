@@ -18,12 +18,13 @@ from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
+from pdl.transport.wire import MAX_HEAD
 from quicklane import WARM, QuickLane
 from runner import Runner
 from servers import reuse
 from servers.faults import BODY, FAULTS, path_for, script_for
 from servers.files import File
-from servers.misbehave import Server
+from servers.misbehave import Reply, Server
 from servers.row import HALF
 from survive.memory import HUNGRY
 
@@ -361,6 +362,20 @@ def test_the_quick_way_ends_what_is_plain_and_nothing_else(server: Server, tmp_p
     assert lane(task(server, 5, "/missing.bin"), InlineMeter())[2:4] == (FailureKind.HTTP, False)
     assert lane.ways == {"quick": 4, "call": 1}
     assert {seen.connection for seen in server.requests()} == {1}
+    lane.close()
+
+
+@pytest.mark.parametrize("size", [MAX_HEAD // 2, MAX_HEAD + 1, 2 * MAX_HEAD])
+def test_a_head_is_as_long_on_every_way(
+    size: int, server: Server, tmp_path: Path, lanes: LaneMaker
+) -> None:
+    (tmp_path / ".pdl").mkdir()
+    lane = lanes(SETTINGS.http, FileSettings(directory=str(tmp_path)))
+    server.on(WARM, File(NEXT))
+    filled = tuple((f"X-{n}", "x" * 1000) for n in range(size // 1000))
+    server.on("/one.bin", Reply(200, filled, BODY))
+    answer = lane(task(server, 1, "/one.bin"), InlineMeter())
+    assert answer.word == ("success" if size < MAX_HEAD else "fail")
     lane.close()
 
 

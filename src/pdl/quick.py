@@ -28,7 +28,7 @@ from pdl.redirect import STATUSES, request_headers
 from pdl.resume import NOT_MODIFIED, OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, http_seconds
 from pdl.transport import TransportError
 from pdl.transport.keepalive import split, tail
-from pdl.transport.wire import Head, framing, head_end, parse_head
+from pdl.transport.wire import MAX_HEAD, Head, framing, head_end, parse_head
 from pdl.urls import parse
 from pdl.verdict import refusal
 from pdl.verify import Mismatch, check_of
@@ -125,7 +125,7 @@ class Quick:
             return "more" if count is None else "call"
         self._have += count
         if self._head is None and not self._read_head():
-            return "call" if self._have == len(self._view) else "more"
+            return "more"
         if self._head is None or self._have > self._end:
             return "call"
         return "more" if self._have < self._end else self._answer(asked, self._head)
@@ -134,7 +134,9 @@ class Quick:
         """Whether all of it is there; it stays None if it is none of the plain case."""
         end = head_end(self._buffer, self._have)
         if end is None:
-            return False
+            return self._have > MAX_HEAD
+        if end[0] > MAX_HEAD:
+            return True
         self._start = end[1]
         try:
             head = parse_head(self._buffer[: end[0]])
