@@ -359,6 +359,21 @@ def test_which_entry_an_item_has(tmp_path: Path, url: str, path: str, wanted: st
 
 
 @pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("http://h/get", "served"),
+        ("http://H:80/get#part", "served"),
+        ("http://h/k?key=mine", None),  # nobody knows whose entry it is
+        ("http://h/new", None),
+    ],
+)
+def test_which_path_a_url_has(tmp_path: Path, url: str, path: str | None) -> None:
+    signed = Entry(lock_url("http://h/k?key=mine"), "k", 0, SHA)
+    lock = lock_of(tmp_path, Entry("http://h/get", "served", 0, SHA), signed)
+    assert lock.path_of(Item("list", 1, url)) == path
+
+
+@pytest.mark.parametrize(
     ("item", "checksum", "kind"),
     [
         (Item("list", 1, "http://h/x"), f"sha256:{OTHER}", "checksum"),

@@ -620,6 +620,21 @@ def test_a_dry_run_says_what_would_be_asked_about(server: Server, pdl_run: Runne
     assert [line.split("\t")[0] for line in run.out.splitlines()] == ["check", "get"]
 
 
+def test_a_dry_run_knows_what_was_found_of_the_files(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    known, other = (server.on(path, File(BODY, etag=ETAG)) for path in ("/x.bin", "/y.bin"))
+    pdl_run(known, other, "-N", "--lock", "x.lock")
+    os.utime(tmp_path / "y.bin", (1, 1))  # no longer as it was placed
+    before = (tmp_path / ".pdl/state.sqlite").read_bytes()
+    run = pdl_run(known, other, "-N", "--lock", "x.lock", "--dry-run")
+    assert [line.split("\t")[0] for line in run.out.splitlines()] == ["check", "get"]
+    assert (tmp_path / ".pdl/state.sqlite").read_bytes() == before
+    (tmp_path / ".pdl/state.sqlite").write_bytes(b"?" * 9999)
+    run = pdl_run(known, other, "-N", "--lock", "x.lock", "--dry-run")
+    assert [line.split("\t")[0] for line in run.out.splitlines()] == ["get", "get"]
+
+
 def test_a_plain_run_remembers_nothing(server: Server, copy: Copy) -> None:
     url = server.on("/x.bin", File(BODY, etag=ETAG))
     copy.settings = replace(UPDATE, files=FileSettings())

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import sys
 from multiprocessing import connection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.audit import recall
 from pdl.errors import ExitCode
 from pdl.locked import Lock
 from pdl.model import Item, Outcome
+from pdl.partfile import STATE_DIRECTORY
 from pdl.plan import Planner
 from pdl.schedule import Job
 from pdl.sources.feed import open_sources
 from pdl.sources.sumsfile import gather
+from pdl.state import Glimpse
 from pdl.urls import mask, printable
 
 if TYPE_CHECKING:
@@ -38,11 +41,13 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     """
     path = settings.lock.path
     pins = None if path is None else Lock(path, settings.lock, warn)
-    planner = Planner(settings.files, settings.naming, pins=pins)
+    versions = Glimpse(Path(settings.files.directory, STATE_DIRECTORY))
+    planner = Planner(settings.files, settings.naming, pins=pins, versions=versions)
     planner.sums = gather(settings, warn, download=None)
     recall(planner, settings, warn)
     bad = False
-    with contextlib.closing(open_sources(sources, STDIN, warn, settings=settings.input)) as feed:
+    feed = open_sources(sources, STDIN, warn, settings=settings.input)
+    with contextlib.closing(versions), contextlib.closing(feed):
         while not feed.exhausted:
             entries = feed.take(1000)
             descriptor = feed.fileno()

@@ -124,9 +124,10 @@ class Lock:
 
     def path_of(self, item: Item) -> SafePath | None:
         """See `pdl.plan.Pins.path_of`; a URL with several paths has none."""
-        url = lock_url(item.url)
+        written = _written(item.url)
+        url = mask(written)
         found = [entry for entry in self._shelf.of_url(url) if entry.line]
-        return stored_path(found[0].path) if len(found) == 1 and url == item.url else None
+        return stored_path(found[0].path) if len(found) == 1 and url == written else None
 
     def _absent(self, url: str, path: str) -> str:
         for other in self._shelf.of_url(url):

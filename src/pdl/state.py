@@ -98,6 +98,40 @@ def _glance(
         return []
 
 
+class Glimpse:
+    """The versions that runs have kept, in the same way; see `pdl.conditional.Versions`.
+
+    Args:
+        state: the ``.pdl`` directory.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._database: sqlite3.Connection | None = None
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if (state / FILE).exists():
+                where = f"file:{quote(str((state / FILE).absolute()))}?mode=ro"
+                self._database = sqlite3.connect(where, uri=True, isolation_level=None)
+
+    def version_of(self, path: SafePath) -> Version | None:
+        """What is kept of the file; nothing, once the database could not be read."""
+        try:
+            if self._database is not None:
+                for row in self._database.execute(_VERSION, (path,)).fetchall():
+                    return _version(row)
+        except (sqlite3.Error, ValueError, TypeError):
+            self.close()
+        return None
+
+    def remember(self, path: SafePath, version: Version) -> None:
+        """Nothing: it only looks."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
 class Memory:
     """The names that more than one URL wants or a server gave, and the versions of placed files.
 
