@@ -22,7 +22,7 @@ from pdl.partfile import Part
 from pdl.pool.inline import InlineMeter
 from pdl.resume import Known, Validator
 from pdl.settings import FileSettings, HttpSettings
-from pdl.transport import TransportError, requests_
+from pdl.transport import TransportError, drain, requests_
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from pdl.transport.wire import SocketReader
@@ -176,7 +176,7 @@ def test_a_refused_answer_that_stalls_is_left_soon(
     lane_of: LaneOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fetch, "DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(drain, "SECONDS", 0.1)
     stall = Then(Raw(head(404, (("Content-Length", "100"),)) + b"abc"), Pause(LONG))
     url = server.on("/a.bin", stall)
     # the whole attempt has less time than --timeout: only the drain's own limit ends it before
@@ -194,7 +194,7 @@ def test_a_hurried_connection_is_patient_again(
     lane_of: LaneOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fetch, "DRAIN_SECONDS", 0.3)
+    monkeypatch.setattr(drain, "SECONDS", 0.3)
     gone = Then(Raw(head(404, (("Content-Length", "3"),))), Pause(0.01), Raw(b"abc"))
     lane = warmed(lane_of(make), server, warm=True)
     assert attempt(lane, server.on("/gone.bin", gone)).word == "fail"

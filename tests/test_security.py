@@ -18,7 +18,7 @@ from pdl.api import download
 from pdl.errors import UsageError
 from pdl.model import Item, Result
 from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
-from pdl.transport import Request, TransportError
+from pdl.transport import Request, TransportError, drain
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from runner import base_environment
@@ -298,7 +298,7 @@ def test_https_only_asks_nothing_in_the_clear(
 def test_a_redirects_body_that_trickles_is_not_waited_for(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(drain, "SECONDS", 0.1)
     fields = (("Location", "/b.bin"), ("Content-Length", "1000"))
     server.on("/a.bin", Then(Raw(head(302, fields)), Raw(bytes(1000), rate=10)))
     server.on("/b.bin", File(BODY))

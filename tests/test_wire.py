@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from pdl.model import FailureKind
 from pdl.transport import TransportError, wire
+from pdl.transport.body import MAX_CHUNK_LINE, Body
 from pdl.transport.wire import (
-    MAX_CHUNK_LINE,
     MAX_FIELDS,
     MAX_HEAD,
     MAX_INTERIM,
-    Body,
     SocketReader,
     content_length,
     final_head,

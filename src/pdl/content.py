@@ -201,6 +201,9 @@ class Opening:
         path: the same.
         status: of the answer.
         header: as `unlike` has it.
+
+    Attributes:
+        done: nobody has to look at any more.
     """
 
     def __init__(self, files: FileSettings, path: str, status: int, header: Header) -> None:
@@ -209,7 +212,7 @@ class Opening:
         self._status = status
         self._header = header
         self._begin = b""
-        self._done = False
+        self.done = False
 
     def look(self, data: memoryview) -> None:
         """Look at the next bytes, before they are kept.
@@ -217,15 +220,15 @@ class Opening:
         Raises:
             AttemptFailed: they are not of what was asked for.
         """
-        if not self._done:
+        if not self.done:
             self._begin += bytes(data[: LOOKED_AT - len(self._begin)])
             if len(self._begin) >= LOOKED_AT:
                 self.end()
 
     def end(self) -> None:
         """There are no more bytes; as `look`."""
-        if not self._done:
-            self._done = True
+        if not self.done:
+            self.done = True
             self.refuse(unlike(self._files, self._path, self._header, self._begin))
 
     def refuse(self, fault: str | None) -> None:

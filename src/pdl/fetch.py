@@ -36,7 +36,9 @@ from pdl.resume import (
     strong_validator,
 )
 from pdl.sizes import Sizes
+from pdl.splice import Mover
 from pdl.transport import Request, Response, Transport, TransportError
+from pdl.transport.drain import drain
 from pdl.urls import InvalidUrl, Url, parse
 from pdl.verdict import USELESS, AttemptFailed, refusal
 from pdl.verify import Mismatch, check_of
@@ -53,9 +55,6 @@ BUFFER = 512 * 1024
 NOTE_BYTES = 1024 * 1024
 NOTE_SECONDS = 1.0
 """A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
-DRAIN = 64 * 1024
-DRAIN_SECONDS = 1.0
-"""Bytes of a refused answer that are read, and seconds spent on it, to keep the connection."""
 OK = 200
 
 _TO_NONE = frozenset({OK, PARTIAL_CONTENT})
@@ -91,6 +90,7 @@ class Fetcher:
 
     Attributes:
         quick: the short way for plain files, if it has one.
+        mover: takes what nobody has to look at.
     """
 
     def __init__(self, transport: Transport, http: HttpSettings, files: FileSettings) -> None:
@@ -100,11 +100,13 @@ class Fetcher:
         self.memory = mmap.mmap(-1, BUFFER)
         self.buffer = memoryview(self.memory)
         self.quick: Quick | None = None
+        self.mover = Mover()
 
     def close(self) -> None:
         """Close every connection."""
         if self.quick:
             self.quick.hand_over()
+        self.mover.close()
         self.transport.close()
 
     def __call__(self, task: Task, meter: Meter) -> Answer:
@@ -222,7 +224,7 @@ class Attempt:
     def _next(self, response: Response) -> Url:
         assert self._url is not None
         location = response.header("location")
-        self._drain(response)
+        drain(response, self._lane.buffer)
         try:
             return target(self._url, location, https_only=self._lane.http.https_only)
         except BadRedirect as exc:
@@ -246,20 +248,8 @@ class Attempt:
             AttemptFailed: always.
         """
         failed = refusal(response.status, response.reason, response.header)
-        self._drain(response)
+        drain(response, self._lane.buffer)
         raise failed
-
-    def _drain(self, response: Response) -> None:
-        """Read a short body to its end, so that the connection can be kept; drop a long one."""
-        try:
-            if response.length is not None and response.length <= DRAIN:
-                response.hurry(DRAIN_SECONDS)
-                while response.readinto(self._lane.buffer):
-                    pass
-        except TransportError:
-            pass  # the connection is lost, and what was asked is answered
-        finally:
-            response.close()
 
     def _check_head(self, response: Response) -> None:
         path = self._naming.called(response) if self._naming else self._task.path
@@ -327,17 +317,11 @@ class Attempt:
 
     def _receive(self, response: Response, beside: Beside | None) -> None:
         part, meter = self._part, self._meter
-        buffer = self._lane.buffer if beside is None else beside.room
         pace = Pace(self._lane.http.min_speed)
         announced = self._sizes.announced
         meter.update(part.size, announced)
-        while count := response.readinto(buffer):
-            if self._opening is not None:
-                self._opening.look(buffer[:count])
-            part.write(buffer[:count])
+        while count := self._append(response, beside):
             self._received += count
-            if beside is not None:
-                buffer = beside.took(count)
             meter.update(part.size, announced)
             if meter.stopped():
                 raise AttemptFailed(FailureKind.CANCELLED, "the run was stopped", transient=True)
@@ -347,6 +331,21 @@ class Attempt:
                 raise AttemptFailed(FailureKind.STALLED, "slower than --min-speed", transient=True)
             if self._worth_noting():
                 part.note()
+
+    def _append(self, response: Response, beside: Beside | None) -> int:
+        """Append the next bytes of the body to the part; how many, 0 at its end."""
+        if beside is None and (self._opening is None or self._opening.done):
+            moved = self._lane.mover.move(response, self._part, self._sizes.announced)
+            if moved is not None:
+                return moved
+        buffer = self._lane.buffer if beside is None else beside.room
+        if count := response.readinto(buffer):
+            if self._opening is not None:
+                self._opening.look(buffer[:count])
+            self._part.write(buffer[:count])
+            if beside is not None:
+                beside.took(count)
+        return count
 
     def _worth_noting(self) -> bool:
         return (

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from pdl.resume import Known, Validator
 from pdl.space import LEAST, Reservation, check_room
+from pdl.splice import splice
 
 if TYPE_CHECKING:
     from pdl.model import SafePath
@@ -154,6 +155,18 @@ class Part:
             count = os.write(self._fd, data)
             self.size += count
             data = data[count:]
+
+    def take(self, pipe: int, most: int) -> int:
+        """Append what a pipe holds, up to `most` bytes; how many were appended.
+
+        Raises:
+            OSError: also where that cannot be done at all, see `pdl.splice.REFUSALS`.
+        """
+        if self._reserved is not None:
+            self._reserved.ahead_of(self.size)
+        count = splice(pipe, self._fd, most)
+        self.size += count
+        return count
 
     def note(self) -> None:
         """Make sure that a later attempt can go on with what is there, if anyone can."""

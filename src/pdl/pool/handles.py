@@ -12,8 +12,8 @@ BASE = 32
 """Handles a process has open besides those that grow with the pool."""
 PER_PROCESS = 4
 """Of the main process, for each worker: two pipes, its end, and one while it starts."""
-PER_LANE = 4
-"""Of a worker, for each lane: its connection, the part, its note, a directory to flush."""
+PER_LANE = 6
+"""Of a worker, for each lane: its connection, the part, its note, a directory to flush, a pipe."""
 
 
 def ensure(processes: int, lanes: int) -> None:

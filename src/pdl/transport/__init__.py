@@ -72,6 +72,17 @@ class Response(Protocol):
             TransportError: the connection failed or the framing is broken.
         """
 
+    def splice_into(self, pipe: int, most: int) -> int | None:
+        """Move the next bytes of the body, at most so many, into a pipe that has room for them.
+
+        Returns:
+            How many; 0 at the end of a body that is complete; None if these bytes, or all, have to
+            be read: they are here already, they are encrypted, they are chunked.
+
+        Raises:
+            TransportError: as `readinto`.
+        """
+
     def hurry(self, seconds: float) -> None:
         """Let reading the rest of the body fail when that takes longer."""
 

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from pdl.model import FailureKind
 from pdl.transport import Request, Response, TransportError
+from pdl.transport.body import Body
 from pdl.transport.requests_ import RequestsResponse, RequestsTransport, unread
 from pdl.transport.translate import translated
-from pdl.transport.wire import Body, SocketReader, final_head, framing
+from pdl.transport.wire import SocketReader, final_head, framing
 
 if TYPE_CHECKING:
     from pdl.model import Headers
@@ -131,6 +132,7 @@ class KeptResponse:
         self.length = how.length
         self.framed = how.chunked or how.length is not None
         self.readinto = self._body.readinto
+        self.splice_into = self._body.splice_into
         self.hurry = kept.reader.hurry
 
     def header(self, name: str) -> str | None:

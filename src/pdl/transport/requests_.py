@@ -26,9 +26,10 @@ from urllib3.util.ssltransport import SSLTransport
 from pdl.model import FailureKind
 from pdl.pace import WINDOW
 from pdl.transport import Request, Response, TransportError
+from pdl.transport.body import Body
 from pdl.transport.dial import dial
 from pdl.transport.translate import translated
-from pdl.transport.wire import Body, Framing, Head, SocketReader, final_head, framing
+from pdl.transport.wire import Framing, Head, SocketReader, final_head, framing
 
 if TYPE_CHECKING:
     import socket
@@ -198,6 +199,10 @@ class RequestsResponse:
     def readinto(self, buffer: memoryview) -> int:
         """See `pdl.transport.Response.readinto`."""
         return self._strict.body.readinto(buffer)
+
+    def splice_into(self, pipe: int, most: int) -> int | None:
+        """See `pdl.transport.Response.splice_into`."""
+        return self._strict.body.splice_into(pipe, most)
 
     def hurry(self, seconds: float) -> None:
         """See `pdl.transport.Response.hurry`."""

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import math
 import re
+import socket
 import ssl
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.model import FailureKind
+from pdl.splice import REFUSALS, receive
 from pdl.transport import TransportError
 from pdl.transport.translate import translated
 
 if TYPE_CHECKING:
     import mmap
-    import socket
 
 MAX_HEAD = 128 * 1024
 """Bytes of a response head, all its interim responses' heads not counted."""
 MAX_FIELDS = 1000
 MAX_INTERIM = 32
-MAX_CHUNK_LINE = 4096
 MAX_USUAL = 2048
 """Bytes of a head that is taken apart the quick way."""
 MAX_CACHED = 256
@@ -44,7 +44,6 @@ FINAL = 200
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00\r\n]*)\Z")
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 """An empty line, in bytes that begin with a head."""
 
@@ -269,6 +268,7 @@ class SocketReader:
 
     def __init__(self, sock: socket.socket, deadline: float | None = None) -> None:
         self._sock = sock
+        self._bare = type(sock) is socket.socket
         self._buffer = b""
         self._failed: OSError | None = None
         self.deadline = deadline
@@ -329,6 +329,22 @@ class SocketReader:
             self.cut = True
             return 0
         except OSError as exc:
+            raise translated(exc) from exc
+
+    def splice_into(self, pipe: int, most: int) -> int | None:
+        """As `receive_into`, into a pipe, past this process; None if that cannot be done now.
+
+        It cannot with what is in the buffer already, and never through TLS.
+        """
+        if self._buffer or self._failed is not None or not self._bare:
+            return None
+        self._patience()
+        try:
+            return receive(self._sock, pipe, most)
+        except OSError as exc:
+            if exc.errno in REFUSALS:
+                self._bare = False
+                return None
             raise translated(exc) from exc
 
     def more(self) -> bool:
@@ -407,75 +423,3 @@ def final_head(reader: SocketReader) -> Head:
         if head.status == SWITCHING_PROTOCOLS:
             raise protocol_error("the server switched protocols unasked")
     raise protocol_error(f"more than {MAX_INTERIM} interim answers")
-
-
-class Body:
-    """The body of one response, read as its framing says.
-
-    Attributes:
-        complete: every byte has been read, and the framing agreed.
-    """
-
-    def __init__(self, reader: SocketReader, framed: Framing) -> None:
-        self._reader = reader
-        self._framing = framed
-        self._left = 0 if framed.chunked else framed.length
-        self._first = True
-        self._got = 0
-        self.complete = framed.length == 0 and not framed.chunked
-
-    def reusable(self) -> bool:
-        """Whether the connection can be used again: complete, kept, and not a byte too many."""
-        return self.complete and self._framing.keep and not self._reader.pending()
-
-    def readinto(self, view: memoryview) -> int:
-        """See `pdl.transport.Response.readinto`."""
-        if self.complete:
-            return 0
-        if self._framing.chunked and self._left == 0 and not self._next_chunk():
-            return 0
-        count = self._reader.receive_into(view if self._left is None else view[: self._left])
-        self._got += count
-        if self._left is None:
-            if count == 0 and self._reader.cut:
-                raise truncated(f"the TLS connection was cut after {self._got} bytes")
-            self.complete = count == 0
-            return count
-        if count == 0:
-            raise truncated(self._shortfall())
-        self._left -= count
-        if self._left == 0 and not self._framing.chunked:
-            self.complete = True
-        return count
-
-    def _shortfall(self) -> str:
-        whole = self._framing.length
-        if whole is None:
-            return f"the connection ended after {self._got} bytes, before the last chunk"
-        return f"the connection ended after {self._got} of {whole} bytes"
-
-    def _next_chunk(self) -> bool:
-        reader = self._reader
-        if not self._first and reader.line(2, "the end of a chunk") != b"":
-            raise protocol_error("a chunk is longer than its size says")
-        self._first = False
-        line = reader.line(MAX_CHUNK_LINE, "a chunk-size line")
-        match = _CHUNK_LINE.match(line)
-        if match is None:
-            raise protocol_error(f"malformed chunk size: {line[:40]!r}")
-        self._left = int(match.group(1), 16)
-        if self._left:
-            return True
-        self._trailers()
-        self.complete = True
-        return False
-
-    def _trailers(self) -> None:
-        size = 0
-        lines: list[bytes] = []
-        while line := self._reader.line(MAX_HEAD, "a trailer field"):
-            size += len(line)
-            lines.append(line)
-            if size > MAX_HEAD or len(lines) > MAX_FIELDS:
-                raise protocol_error("the trailers do not end")
-        parse_fields(lines)
