@@ -1,4 +1,4 @@
-"""The three ways to ask give the same outcome for the same answer, whatever it is.
+"""The four ways to ask give the same outcome for the same answer, whatever it is.
 
 ``PDL_DIFFERENTIAL=20000`` makes that many answers instead of a few hundred.
 """
@@ -14,6 +14,7 @@ from pdl.fetch import Fetcher
 from pdl.model import SafePath, Success, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
+from pdl.splice import Mover
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from quicklane import WARM, QuickLane
@@ -73,10 +74,13 @@ class Ways:
 
     def __init__(self, base: Path) -> None:
         self.quick = QuickLane(HTTP, self._files(base / "quick"))
+        moving = Fetcher(KeepaliveTransport(HTTP), HTTP, self._files(base / "moving"))
+        moving.mover = Mover(least=1)
         self.lanes: dict[str, Callable[..., Answer]] = {
             "requests": Fetcher(RequestsTransport(HTTP), HTTP, self._files(base / "requests")),
             "keepalive": Fetcher(KeepaliveTransport(HTTP), HTTP, self._files(base / "keepalive")),
             "quick": self.quick,
+            "moving": moving,
         }
         self._base = base
 
@@ -92,7 +96,7 @@ class Ways:
         warm = Task(0, server.url(WARM), SafePath("warm.bin"), "warm.part")
         task = Task(seed, server.url(f"/{seed}.zip"), SafePath("f.zip"), "f.part", plain=True)
         for name, lane in self.lanes.items():
-            if name == "keepalive":
+            if name in {"keepalive", "moving"}:
                 lane(warm, InlineMeter())
                 (self._base / name / "warm.bin").unlink()
             outcomes[name] = came(lane(task, InlineMeter()), self._base / name)

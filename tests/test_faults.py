@@ -16,6 +16,7 @@ from pdl.fetch import Fetcher
 from pdl.model import FailureKind, Outcome, Result, Retrying, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
+from pdl.splice import Mover
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from pdl.transport.wire import MAX_HEAD
@@ -137,10 +138,17 @@ def lane_over(make: Callable[[HttpSettings], Transport]) -> LaneMaker:
     return lambda http, files: Fetcher(make(http), http, files)
 
 
+def moving_lane(http: HttpSettings, files: FileSettings) -> Fetcher:
+    lane = Fetcher(KeepaliveTransport(http), http, files)
+    lane.mover = Mover(least=1)
+    return lane
+
+
 LANES: dict[str, LaneMaker] = {
     "requests": lane_over(RequestsTransport),
     "keepalive": lane_over(KeepaliveTransport),
     "quick": QuickLane,
+    "moving": moving_lane,
 }
 """Each has to give the same outcome for every row."""
 
