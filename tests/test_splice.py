@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -86,7 +86,7 @@ class Way(NamedTuple):
 WAYS = {
     f"{name}-{how}": Way(make, least)
     for name, make in (("requests", RequestsTransport), ("keepalive", KeepaliveTransport))
-    for how, least in (("read", NEVER), ("moved", LEAST))
+    for how, least in (("read", NEVER), ("moved", LEAST), ("all", 1))
 }
 
 
@@ -142,9 +142,13 @@ def place_of(server: Server, tmp_path: Path) -> Iterator[PlaceOf]:
         place.lane.close()
 
 
-def opens() -> int:
-    """Descriptors this process has open; a look at them is not counted."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+def pipe_ends() -> int:
+    """Ends of pipes this process has open."""
+    found = 0
+    for fd in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        with suppress(FileNotFoundError):  # one of the look itself, or a server's
+            found += os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:")  # noqa: PTH115
+    return found
 
 
 # --- the fault table, large ---
@@ -161,6 +165,13 @@ def begun(fields: Pairs = KEPT, size: int = len(BODY)) -> Raw:
 def rest(span: str) -> Raw:
     fields = (*KEPT, ("Content-Range", span), ("Content-Length", str(len(BODY) - CUT)))
     return Raw(head(206, fields) + BODY[CUT:])
+
+
+def rest_in_chunks() -> Raw:
+    span = ("Content-Range", f"bytes {CUT}-{len(BODY) - 1}/{len(BODY)}")
+    return Raw(
+        head(206, (*KEPT, span, ("Transfer-Encoding", "chunked"))) + chunked(BODY[CUT:], MIB)
+    )
 
 
 class Row(NamedTuple):
@@ -210,6 +221,7 @@ ROWS = {
         (Raw(head(200, (*KEPT, ("Transfer-Encoding", "chunked"))) + chunked(BODY)), HONEST),
         ("success", "success"),
     ),
+    "resumed in chunks": Row((Then(begun(), Close()), rest_in_chunks()), ("truncated", "success")),
     "to the end of the connection": Row(
         (Then(Raw(head(200, KEPT) + BODY), Close()), HONEST), ("success", "success")
     ),
@@ -249,7 +261,8 @@ def test_what_is_moved_ends_as_what_is_read(row: Row, server: Server, place_of: 
             for one in outcomes[way]
         ]
         assert words == list(row.words), way
-        assert bool(place.moved) == (row.moves and way.endswith("moved")), way
+        if not way.endswith("all"):
+            assert bool(place.moved) == (row.moves and way.endswith("moved")), way
     assert len({str(outcome) for outcome in outcomes.values()}) == 1, outcomes
 
 
@@ -299,6 +312,7 @@ def test_a_file_that_takes_too_long_is_given_up(
     assert answer.word == "fail"
     assert answer.kind in {FailureKind.STALLED, FailureKind.TIMEOUT}  # between two bytes, or not
     assert place.part() == BODY[: answer.received]
+    assert answer.received < CUT + MIB
 
 
 class Stopping(InlineMeter):
@@ -388,20 +402,20 @@ def test_a_pipe_that_holds_little_is_not_worth_it(
     monkeypatch.setattr(splice, "PIPE", 1 << 16)
     place = place_of()
     url = server.on("/file.bin", HONEST)
-    before = opens()
+    before = pipe_ends()
     assert place.ask(url).word == "success"
     assert place.files() == {"file.bin": BODY}
-    assert (place.moved, opens()) == (0, before)
+    assert (place.moved, pipe_ends()) == (0, before)
 
 
 def test_a_lane_has_one_pipe_and_closes_it(server: Server, place_of: PlaceOf) -> None:
     place = place_of()
-    before = opens()
+    before = pipe_ends()
     for number in range(3):
         assert place.ask(server.on(f"/{number}.bin", HONEST), f"{number}.bin").word == "success"
-        assert opens() == before + 2
-    place.lane.mover.close()
-    assert opens() == before
+        assert pipe_ends() == before + 2
+    place.lane.close()
+    assert pipe_ends() == before
 
 
 @contextmanager
@@ -442,12 +456,12 @@ def test_a_file_system_that_cannot_gets_what_the_pipe_holds(
 ) -> None:
     monkeypatch.setattr(fetch, "Part", NoSplice)
     place = place_of()
-    before = opens()
+    before = pipe_ends()
     for number in range(2):
         assert place.ask(server.on("/file.bin", HONEST), f"{number}.bin").word == "success"
         assert 0 < place.moved <= MIB  # it was tried once
     assert place.files() == {"0.bin": BODY, "1.bin": BODY}
-    assert opens() == before
+    assert pipe_ends() == before
 
 
 @pytest.fixture
