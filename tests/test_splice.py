@@ -21,8 +21,9 @@ from pdl import fetch, pace, splice
 from pdl.fetch import Fetcher
 from pdl.model import Answer, FailureKind, SafePath, Task
 from pdl.partfile import Part
+from pdl.pool.handles import BASE, share
 from pdl.pool.inline import InlineMeter
-from pdl.settings import FileSettings, HttpSettings
+from pdl.settings import HOSTS_KEPT, FileSettings, HttpSettings
 from pdl.splice import LEAST, Mover
 from pdl.transport import Request, TransportError
 from pdl.transport.keepalive import KeepaliveTransport
@@ -441,6 +442,28 @@ def test_without_a_file_handle_for_it_bytes_are_read(server: Server, tmp_path: P
     response.close()
     transport.close()
     part.leave(keep=False)
+
+
+@pytest.mark.parametrize(
+    ("handles", "shared"),
+    [(4, (1, False)), (5, (2, False)), (6, (1, True)), (9, (4, True)), (99, (HOSTS_KEPT, True))],
+)
+def test_a_lane_has_a_pipe_where_there_are_handles_for_it(
+    handles: int, shared: tuple[int, bool]
+) -> None:
+    with limited(resource.RLIMIT_NOFILE, BASE + 3 * handles):
+        assert share(3) == shared
+
+
+def test_a_lane_that_may_have_no_pipe_reads(server: Server, tmp_path: Path) -> None:
+    (tmp_path / ".pdl").mkdir()
+    http, before = replace(HTTP, pipe=False), pipe_ends()
+    lane = Fetcher(KeepaliveTransport(http), http, FileSettings(directory=str(tmp_path)))
+    place = Place(lane, tmp_path)
+    assert place.ask(server.on("/file.bin", HONEST)).word == "success"
+    assert place.files() == {"file.bin": BODY}
+    assert pipe_ends() == before
+    lane.close()
 
 
 class NoSplice(Part):

@@ -243,7 +243,8 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
         from pdl.pool import early, handles  # noqa: PLC0415 - only where there are processes
 
         early.prepare(settings.pool)
-        http = replace(http, hosts_kept=handles.hosts_kept(settings.pool.split()[1]))
+        hosts, pipe = handles.share(settings.pool.split()[1])
+        http = replace(http, hosts_kept=hosts, pipe=pipe)
     if settings.cache.path is not None:
         from pdl.cache.store import prepare  # noqa: PLC0415
         from pdl.cached import CachedFetching  # noqa: PLC0415 - only where it is used

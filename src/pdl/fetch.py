@@ -100,7 +100,7 @@ class Fetcher:
         self.memory = mmap.mmap(-1, BUFFER)
         self.buffer = memoryview(self.memory)
         self.quick: Quick | None = None
-        self.mover = Mover()
+        self.mover = Mover(able=http.pipe)
 
     def close(self) -> None:
         """Close every connection."""

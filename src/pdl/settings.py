@@ -67,6 +67,7 @@ class HttpSettings:
         public_only: connect to addresses of the open internet alone.
         min_speed: bytes per second below which an attempt is given up, or None.
         hosts_kept: connections that a lane has at most, the one in use included.
+        pipe: a lane may have a pipe open, for `pdl.splice`.
     """
 
     headers: Headers = ()
@@ -83,6 +84,7 @@ class HttpSettings:
     public_only: bool = False
     min_speed: float | None = None
     hosts_kept: int = HOSTS_KEPT
+    pipe: bool = True
 
 
 @dataclass(frozen=True)

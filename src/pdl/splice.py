@@ -67,11 +67,12 @@ class Mover:
 
     Args:
         least: bytes still to come below which nothing is moved.
+        able: it may have a pipe; without one nothing is moved.
     """
 
-    def __init__(self, least: int = LEAST) -> None:
+    def __init__(self, least: int = LEAST, *, able: bool = True) -> None:
         self._least = least
-        self._able = hasattr(os, "splice")
+        self._able = able and hasattr(os, "splice")
         self._ends: tuple[int, int] | None = None
         self._size = 0
 

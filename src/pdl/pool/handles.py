@@ -12,8 +12,10 @@ BASE = 32
 """Handles a process has open besides those that grow with the pool."""
 PER_PROCESS = 4
 """Of the main process, for each worker: two pipes, its end, and one while it starts."""
-PER_LANE = 6
-"""Of a worker, for each lane: its connection, the part, its note, a directory to flush, a pipe."""
+PER_LANE = 4
+"""Of a worker, for each lane: its connection, the part, its note, a directory to flush."""
+PIPE = 2
+"""The same, for a pipe, where there are enough; see `pdl.splice`."""
 
 
 def ensure(processes: int, lanes: int) -> None:
@@ -31,7 +33,7 @@ def ensure(processes: int, lanes: int) -> None:
     from pdl.settings import HOSTS_KEPT  # noqa: PLC0415 - not needed by who starts early
 
     needed = BASE + max(PER_PROCESS * processes, PER_LANE * lanes)
-    wanted = needed + (HOSTS_KEPT - 1) * lanes
+    wanted = needed + (PIPE + HOSTS_KEPT - 1) * lanes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if wanted <= _number(soft):
         return
@@ -46,15 +48,20 @@ def ensure(processes: int, lanes: int) -> None:
         )
 
 
-def hosts_kept(lanes: int) -> int:
-    """Connections that each lane of a worker may have, idle ones included.
+def share(lanes: int) -> tuple[int, bool]:
+    """What each lane of a worker may have besides `PER_LANE` handles.
 
     To be asked once `ensure` has been.
+
+    Returns:
+        Its connections, idle ones included, and whether it may have a pipe.
     """
     from pdl.settings import HOSTS_KEPT  # noqa: PLC0415 - as above
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, min(HOSTS_KEPT, (_number(soft) - BASE) // lanes - PER_LANE + 1))
+    spare = (_number(soft) - BASE) // lanes - PER_LANE
+    pipe = spare >= PIPE
+    return max(1, min(HOSTS_KEPT, 1 + spare - PIPE * pipe)), pipe
 
 
 def _number(limit: int) -> int:
