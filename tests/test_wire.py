@@ -457,6 +457,7 @@ def test_the_usual_head_is_read_as_any_other(raw: bytes) -> None:
 
 
 @given(HEADISH)
+@example(b"\n\r\n\r\n")
 def test_a_heads_end_is_found_as_by_the_pattern(data: bytes) -> None:
     with mmap.mmap(-1, len(data) + 1) as buffer:
         buffer[: len(data)] = data

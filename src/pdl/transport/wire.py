@@ -98,7 +98,7 @@ def head_end(buffer: mmap.mmap, have: int) -> tuple[int, int] | None:
     As `HEAD_END` finds it, in a tenth of the time for a head with proper line ends.
     """
     end = buffer.find(b"\r\n\r\n", 0, have)
-    if end >= 0 and buffer.find(b"\n\n", 0, end) < 0 and buffer.find(b"\n\r\n", 0, end) < 0:
+    if end >= 0 and buffer.find(b"\n\n", 0, end) < 0 and buffer.find(b"\n\r\n", 0, end + 2) < 0:
         return end, end + 4
     match = HEAD_END.search(buffer, 0, have)
     return match and match.span()
