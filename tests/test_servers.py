@@ -104,6 +104,15 @@ ON_THE_WIRE = {
     "retry-after-malformed": (rb"^HTTP/1.1 503 .*\r\nRetry-After: soon\r\n", "open"),
     "retry-after-99999": (rb"^HTTP/1.1 429 .*\r\nRetry-After: 99999\r\n", "open"),
     "login-page": (rb"200 OK\r\nContent-Type: text/html.*\r\n\r\n<!DOCTYPE html>", "open"),
+    "login-page-as-bytes": (
+        rb"Content-Type: application/octet-stream\r\n.*\r\n\r\n\xef\xbb\xbf\r\n<!DOCTYPE html>",
+        "open",
+    ),
+    "login-page-of-no-type": (
+        rb"200 OK\r\nTransfer-E.*\r\n\r\n7\r\n<!DOCTY\r\n7\r\nPE html",
+        "open",
+    ),
+    "error-in-xml": (rb"binary/octet-stream\r\n.*\r\n\r\n<\?xml[^<]*<Error>", "open"),
     "gzip-label-on-archive": (rb"Content-Encoding: gzip\r\n.*\r\n\r\n\x1f\x8b", "open"),
     "gzip-bomb-body": (rb"Content-Encoding: gzip\r\n.*\r\n\r\n\x1f\x8b", "open"),
     "decoder-chain": (rb"Content-Encoding: (gzip, ){999}gzip\r\n", "open"),
