@@ -138,6 +138,7 @@ class Nursery:
             self.closing.wait(0.1)
             return False
         self._servers_lost = 0
+        self.failure = None
         reader.close()
         outcomes.keep_reader()
         self.births.append(Link(Outbox(writer), outcomes, process, slot))
@@ -147,11 +148,15 @@ class Nursery:
         return True
 
     def _not_started(self, exc: OSError | EOFError) -> None:
-        """A fork server that was killed meanwhile (the end of file) is started anew next time."""
-        self._servers_lost += isinstance(exc, EOFError)
-        if isinstance(exc, OSError):
+        """A fork server that was killed just now is started anew next time; anything else is told.
+
+        It is refused a connection, or loses one, or leaves an end of file.
+        """
+        if not isinstance(exc, EOFError | ConnectionError):
             self.failure = exc
-        elif self._servers_lost > SERVERS_LOST:
+            return
+        self._servers_lost += 1
+        if self._servers_lost > SERVERS_LOST:
             self.failure = ChildProcessError(errno.ECHILD, "the fork server dies again and again")
 
     def _slot(self) -> int:
