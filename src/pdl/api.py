@@ -182,6 +182,16 @@ def _check(settings: Settings) -> None:
         raise UsageError(str(exc)) from exc
 
 
+def _planner(settings: Settings, found: Found, memory: Memory, lock: Lock | None) -> Planner:
+    """The planner of a run, which knows what earlier runs left."""
+    planner = Planner(settings.files, settings.naming, memory.keep, lock, found, memory)
+    if settings.naming.server_names:
+        planner.servers = _server_names(settings, memory, found)
+    for pairing in memory.pairings():
+        planner.remember(pairing)
+    return planner
+
+
 def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0) -> Report:
     """Download what the feed gives, wired as the settings say.
 
@@ -197,13 +207,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
     workspace = Workspace(settings.files.directory, wait_lock)
     memory = outputs.memory = Memory(workspace.state, outputs.warn)
     try:
-        found = workspace.found()
-        planner = Planner(settings.files, settings.naming, memory.keep, lock, found, memory)
+        planner = _planner(settings, workspace.found(), memory, lock)
         planner.sums = sums
-        if settings.naming.server_names:
-            planner.servers = _server_names(settings, memory, found)
-        for pairing in memory.pairings():
-            planner.remember(pairing)
         stop = Stop()
         with signals(stop):
             parts = Parts(
