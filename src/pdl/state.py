@@ -247,7 +247,7 @@ class Memory:
             for path in (self._path, *self._beside()):
                 if path.is_symlink():  # a database is made through it, wherever it leads
                     path.unlink()
-            self._database = sqlite3.connect(self._path, LOCK_SECONDS, isolation_level=None)
+            self._database = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
             for statement in _SETUP:
                 self._database.execute(statement)
             self._database.execute(_BEGIN)
