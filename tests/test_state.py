@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,15 +17,31 @@ from pdl.served import Given
 from pdl.state import FILE, Memory, given_of
 from pdl.taken import Pairing
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PAIRS = [Pairing(SafePath("x"), 2), Pairing(SafePath("d/\u00e9-1"), 2**64 - 1)]
 
 
 VERSION = Version(2**64 - 1, 2, 6, 'W/"e"', "Sun, 13 Sep 2020 12:26:40 GMT", 3, 7, ("md5:0", "x:1"))
 
 
+OPENED: list[Memory] = []
+"""What a test has not closed yet."""
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Every memory is closed after its test: Python 3.13 warns of a database that is not."""
+    yield
+    while OPENED:
+        OPENED.pop()._disconnect()
+
+
 def memory(where: Path) -> tuple[Memory, list[str]]:
     warnings: list[str] = []
-    return Memory(where, warnings.append), warnings
+    OPENED.append(Memory(where, warnings.append))
+    return OPENED[-1], warnings
 
 
 def keep(where: Path, *pairs: Pairing) -> None:
@@ -150,7 +167,7 @@ def test_it_is_not_written_for_every_name(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def table(where: Path, *rows: tuple[object, object]) -> None:
-    with sqlite3.connect(where / FILE) as database:
+    with contextlib.closing(sqlite3.connect(where / FILE)) as database, database:
         database.execute("CREATE TABLE names (path, key)")
         database.executemany("INSERT INTO names VALUES (?, ?)", rows)
     database.close()
