@@ -7,6 +7,7 @@ URL without a secret is also found alone: its bytes are pinned, wherever the fil
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -77,16 +78,19 @@ class Lock:
         self._dirty = False
         self._broken: MachineError | None = None
         _check_name(path)
-        self._shelf = Shelf()
         self._seen = _signature(path)
-        if self._seen is not None:
-            self._load()
-        elif self._frozen or look_only:
+        if self._seen is None and (self._frozen or look_only):
             raise UsageError(
                 f"there is no lock file {self._name}", "a run without --locked and --check makes it"
             )
-        if not self._frozen and not look_only:
-            _check_writable(path)
+        with contextlib.ExitStack() as unless_whole:
+            self._shelf = Shelf()
+            unless_whole.callback(self._shelf.close)
+            if self._seen is not None:
+                self._load()
+            if not self._frozen and not look_only:
+                _check_writable(path)
+            unless_whole.pop_all()
 
     def _load(self) -> None:
         for entry in _read(self._path):

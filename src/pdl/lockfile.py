@@ -244,10 +244,9 @@ def replace_file(path: str, lines: Iterable[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, final)  # noqa: PTH105 - strings
-    except BaseException:
-        with contextlib.suppress(OSError):
+    finally:
+        with contextlib.suppress(OSError):  # mostly it has its name
             os.unlink(partial)  # noqa: PTH108 - strings
-        raise
     _sync(home)
 
 

@@ -30,7 +30,7 @@ import threading
 import time
 from collections import deque
 from multiprocessing import current_process
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pdl.errors import MachineError
 from pdl.pool import handles
@@ -40,6 +40,7 @@ from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
 from pdl.pool.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
     from pdl.model import Answer, Task
@@ -60,6 +61,8 @@ file system takes its time, threads are better."""
 SLOW_WEIGHT = 0.1
 SLOW_REST = 1.0
 """Seconds for which everything is called once the turns were slow."""
+
+Found = TypeVar("Found")
 
 RECALL = None
 """What the main process sends to get back the tasks that no lane has begun."""
@@ -192,10 +195,7 @@ class Loop:
         seat.meter.begin(task.id)
         descriptor = None
         if seat.quick is not None and self._now >= self._rest_until:
-            try:
-                descriptor = seat.quick.begin(task, seat.meter)
-            except Exception:  # noqa: BLE001 - the lane meets it as well, and makes it an answer
-                descriptor = None
+            descriptor = _tried(seat.quick.begin, task, seat.meter)
         if descriptor is None:
             self._call(seat)
             return
@@ -209,10 +209,8 @@ class Loop:
     def _ready(self, seat: Seat) -> None:
         assert seat.quick is not None
         assert seat.task is not None
-        found: Answer | Literal["more", "call"] = "call"
-        with contextlib.suppress(Exception):  # the lane meets it as well, and makes it an answer
-            found = seat.quick.ready()
-        if found == "call":
+        found = _tried(seat.quick.ready)
+        if found is None or found == "call":
             self._call(seat)
         elif found != "more":
             self._answered(seat, found)
@@ -301,6 +299,17 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         code = 0
     finally:
         os._exit(code)  # lanes are threads that may be deep in a read; their parts are sound
+
+
+def _tried(step: Callable[..., Found], *given: Any) -> Found | None:  # noqa: ANN401 - passed through
+    """What a step of the quick way gives; None, so that the lane is called, if it raises.
+
+    The lane meets the same, and makes it an answer.
+    """
+    try:
+        return step(*given)
+    except Exception:  # noqa: BLE001 - as in `guarded`: the worker's boundary
+        return None
 
 
 def guarded(lane: Lane) -> Lane:
