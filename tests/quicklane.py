@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pdl.fetch import Fetching
 from pdl.model import SafePath, Task
-from pdl.transport.keepalive import split
+from pdl.transport.message import split
 
 if TYPE_CHECKING:
     from pdl.fetch import Fetcher

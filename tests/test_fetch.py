@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl import fetch
+from pdl import fetch, pace
 from pdl.fetch import Fetcher
 from pdl.model import Answer, FailureKind, Pieces, SafePath, Task
 from pdl.partfile import Part
 from pdl.pool.inline import InlineMeter
 from pdl.resume import Known, Validator
 from pdl.settings import FileSettings, HttpSettings
-from pdl.transport import TransportError, drain, requests_
+from pdl.transport import TransportError, drain
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from pdl.transport.wire import SocketReader
@@ -214,7 +214,7 @@ def test_a_head_that_trickles_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if least:
-        monkeypatch.setattr(requests_, "WINDOW", 0.5)
+        monkeypatch.setattr(pace, "WINDOW", 0.5)
     http = replace(HTTP, timeout=LONG if least else 0.5, min_speed=least)
     url = server.on("/a.bin", Raw(head(200, (("X-Pad", "x" * 5000),)), rate=20))
     answer = attempt(warmed(lane_of(make, http), server, warm), url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from pdl.model import SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
-from pdl.transport.keepalive import Kept
+from pdl.transport.kept import Kept
 from pdl.transport.wire import SocketReader
 from quicklane import WARM
 from servers.behaviours import Raw, Reply, head
@@ -113,6 +112,6 @@ def test_a_users_own_host_is_the_only_one(
 def test_the_shortest_patience_is_not_endless() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        Kept(SimpleNamespace(sock=ours), SocketReader(ours), 1e-7)
+        Kept(ours, ours, SocketReader(ours), 1e-7)
         with pytest.raises(BlockingIOError):
             ours.recv(1)

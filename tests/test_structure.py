@@ -35,6 +35,7 @@ EXTRA: dict[str, int] = {
     "machine": 1,
     "space": 1,
     "pace": 1,
+    "proxies": 1,
     "splice": 1,
     "conditional": 2,
     "beside": 1,

@@ -12,6 +12,16 @@ WINDOW = 10.0
 """Seconds a transfer may be slow before it counts."""
 
 
+def head_seconds(timeout: float, least: float | None) -> float:
+    """Seconds in which an answer's head has to end once it has begun.
+
+    Args:
+        timeout: seconds without a byte.
+        least: bytes per second that are enough; None asks for none.
+    """
+    return timeout if least is None else min(timeout, WINDOW)
+
+
 class Pace:
     """Tells when a transfer has been slower than the least rate for a whole window.
 

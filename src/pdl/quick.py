@@ -27,7 +27,7 @@ from pdl.partfile import InTheWay, place
 from pdl.redirect import STATUSES, request_headers
 from pdl.resume import NOT_MODIFIED, OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, http_seconds
 from pdl.transport import TransportError
-from pdl.transport.keepalive import split, tail
+from pdl.transport.message import split, tail
 from pdl.transport.wire import MAX_HEAD, Head, framing, head_end, parse_head
 from pdl.urls import parse
 from pdl.verdict import refusal
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from pdl.pool import Meter
     from pdl.settings import FileSettings, HttpSettings
-    from pdl.transport.keepalive import KeepaliveTransport, Kept
+    from pdl.transport.keepalive import KeepaliveTransport
+    from pdl.transport.kept import Kept
 
 DIGEST_MOST = 64 * 1024
 """Bytes whose digest the loop computes itself; the other lanes wait for it."""

@@ -24,10 +24,12 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssltransport import SSLTransport
 
 from pdl.model import FailureKind
-from pdl.pace import WINDOW
+from pdl.pace import head_seconds
 from pdl.transport import Request, Response, TransportError
 from pdl.transport.body import Body
 from pdl.transport.dial import dial
+from pdl.transport.kept import Kept, unread
+from pdl.transport.message import split
 from pdl.transport.translate import translated
 from pdl.transport.wire import Framing, Head, SocketReader, final_head, framing
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     import socket
 
     from pdl.settings import HttpSettings
+    from pdl.transport.kept import Home
 
 
 class StrictResponse(http.client.HTTPResponse):
@@ -211,7 +214,7 @@ class RequestsResponse:
     def close(self) -> None:
         """See `pdl.transport.Response.close`."""
         connection = self._raw.connection
-        spoilt = connection is not None and unread(connection.sock)
+        spoilt = connection is not None and _unread(connection.sock)
         if self._strict.body.reusable() and not spoilt:
             self._strict.finish()
             self._raw.release_conn()
@@ -219,14 +222,31 @@ class RequestsResponse:
             self._raw.close()
 
 
-def unread(sock: Any) -> bool:  # noqa: ANN401 - whatever urllib3 has connected
-    """Whether TLS holds bytes that came and were not asked for; no poll of the socket shows them.
+class FirstResponse(RequestsResponse):
+    """requests' answer, whose connection goes home afterwards; see `KeepaliveTransport`.
 
-    A record is decrypted as a whole: what follows the end of a body in it stays with OpenSSL.
+    Attributes:
+        timeout: seconds without a byte on it then.
     """
+
+    home: Home
+    timeout: float
+
+    def close(self) -> None:
+        """See `pdl.transport.Response.close`."""
+        connection = self._raw.connection
+        if not self._strict.body.reusable() or connection is None or connection.sock is None:
+            super().close()
+            return
+        self._strict.finish()
+        origin = split(self.url)[0]
+        self.home.keep(origin, Kept(connection, connection.sock, self._strict.reader, self.timeout))
+
+
+def _unread(sock: Any) -> bool:  # noqa: ANN401 - whatever urllib3 has connected
     if isinstance(sock, SSLTransport):  # TLS through a proxy's TLS
         return bool(sock.sslobj.pending() or sock.incoming.pending)
-    return isinstance(sock, ssl.SSLSocket) and bool(sock.pending())
+    return unread(sock)
 
 
 class RequestsTransport:
@@ -240,9 +260,7 @@ class RequestsTransport:
         self._settings = settings
         self._adapter = StrictAdapter(pool_connections=settings.hosts_kept, pool_maxsize=1)
         self._adapter.public_only = settings.public_only
-        self._adapter.head_seconds = (
-            min(settings.timeout, WINDOW) if settings.min_speed else settings.timeout
-        )
+        self._adapter.head_seconds = head_seconds(settings.timeout, settings.min_speed)
         self._proxies: dict[str, dict[str, str]] = {}
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         self._verify: bool | str = settings.cacert or bundle or True

@@ -1,0 +1,30 @@
+"""A GET as it is written to the wire (RFC 9112 section 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pdl.model import Headers
+
+
+def split(url: str) -> tuple[str, str]:
+    """A request URL's origin (``http://host:port``) and target (``/path?query``)."""
+    slash = url.index("/", 8)
+    return url[:slash], url[slash:]
+
+
+def message(origin: str, target: str, headers: Headers) -> bytes:
+    """The whole request."""
+    return f"GET {target}{tail(origin, headers)}".encode("latin-1")
+
+
+def tail(origin: str, headers: Headers) -> str:
+    """What follows the target in a request."""
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f" HTTP/1.1\r\nHost: {origin.partition('//')[2]}\r\n{fields}\r\n"
+
+
+def names_host(headers: Headers) -> bool:
+    """Whether a field of the user's own stands in the way of ours."""
+    return any(name.lower() in {"host", "connection"} for name, _ in headers)
