@@ -6,10 +6,12 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import stat
 import sys
 from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
 
+from pdl import proxies
 from pdl.pool import forked, handles
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ PRELOAD = (
     "pdl.transport.keepalive",
 )
 """What every worker needs, imported once in the fork server; by name, as it is not for here."""
+
+THROUGH_REQUESTS = "pdl.transport.requests_"
+"""What most workers need: all but those that ask nothing but plain http."""
+
+LOOKED_AT = 16 * 1024
+"""Bytes of a list that are taken for its like."""
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """Variable with which Python imports nothing from the current directory, from 3.11 on."""
@@ -41,9 +49,10 @@ def guess(arguments: Sequence[str]) -> None:
     unlikely = any(argument.startswith(_NO_RUN) for argument in arguments)
     if arguments and not unlikely and not any(name in os.environ for name in _VARIABLES):
         with contextlib.suppress(OSError):  # met again when it is wanted, and then told
-            multiprocessing.set_forkserver_preload(list(PRELOAD))
+            modules = wanted(arguments)
+            multiprocessing.set_forkserver_preload(modules)
             with _uninterrupted():
-                started = forked.start(PRELOAD)
+                started = forked.start(modules)
             if not started:
                 _start_server()
 
@@ -58,8 +67,32 @@ def prepare(settings: PoolSettings) -> None:
         return
     handles.ensure(*settings.split())
     if settings.method() == "forkserver":
-        multiprocessing.set_forkserver_preload(list(PRELOAD))
+        multiprocessing.set_forkserver_preload([*PRELOAD, THROUGH_REQUESTS])
         _start_server()
+
+
+def wanted(arguments: Sequence[str]) -> list[str]:
+    """The modules that the workers of such a command are likely to need.
+
+    A wrong guess is no harm: a worker imports what it misses, in a tenth of a second.
+    """
+    if proxies.possible() or any(each.startswith("--proxy") for each in arguments):
+        return [*PRELOAD, THROUGH_REQUESTS]
+    text = b"\n".join(_beginning(each) for each in arguments).lower()
+    plain = b"http:" in text and b"https:" not in text
+    return [*PRELOAD] if plain else [*PRELOAD, THROUGH_REQUESTS]
+
+
+def _beginning(argument: str) -> bytes:
+    """The argument, and what the file begins with that it may name."""
+    found = os.fsencode(argument)
+    try:
+        if stat.S_ISREG(os.stat(argument).st_mode):  # noqa: PTH116 - pathlib would have to be imported
+            with open(argument, "rb") as listed:  # noqa: PTH123 - likewise
+                found += b"\n" + listed.read(LOOKED_AT)
+    except (OSError, ValueError):  # no file at all, or one that cannot be read: told later
+        pass
+    return found
 
 
 def _start_server() -> None:

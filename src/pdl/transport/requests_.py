@@ -181,6 +181,15 @@ class StrictAdapter(HTTPAdapter):
         return self._pool is not None and bool(self._pool.num_connections == self._made)
 
 
+class Verbatim(requests.PreparedRequest):
+    """Asks for what stands in the URL: a query may be empty, which requests takes for none."""
+
+    @property
+    def path_url(self) -> str:
+        """Called by requests."""
+        return split(str(self.url))[1]
+
+
 class RequestsResponse:
     """`pdl.transport.Response` over a requests response."""
 
@@ -285,7 +294,7 @@ class RequestsTransport:
             raise
 
     def _send(self, request: Request) -> requests.Response:
-        prepared = requests.PreparedRequest()
+        prepared = Verbatim()
         prepared.method = "GET"
         prepared.url = request.url
         prepared.headers = CaseInsensitiveDict(request.headers)
