@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdl.fetch import Fetching
+from pdl.lanes import Fetching
 from pdl.model import SafePath, Task
 from pdl.transport.message import split
 

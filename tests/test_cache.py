@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdl.api import Outputs, download, lanes
-from pdl.cached import FROM_CACHE, CachedFetching
-from pdl.fetch import Fetching
+from pdl.api import Outputs, download
+from pdl.cached import FROM_CACHE
+from pdl.lanes import CachedFetching, Fetching, lanes
 from pdl.model import Headers, Item, Outcome, Pieces, Result
 from pdl.progress import make_display
 from pdl.settings import (

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -581,3 +582,42 @@ def test_a_truncated_answer_is_tried_again_from_where_it_stopped(
     assert run.code == 0, run.err
     assert there(tmp_path / "out") == {"a": BODY}
     assert server.requests("/a")[1].header("Range") == f"bytes={HALF}-"
+
+
+def test_workers_do_not_run_the_script_again(server: Server, tmp_path: Path) -> None:
+    url = server.on("/a", Reply(200, (), b"a"))
+    script = tmp_path / "script"
+    script.write_text(
+        "from pdl.__main__ import main\nopen('runs', 'a').write('.')\n"
+        "if __name__ == '__main__':\n    main()\n"
+    )
+    runner = Runner(tmp_path, tmp_path, (sys.executable, str(script)))
+    run = runner(url, "-d", "out")
+    assert (run.code, (tmp_path / "out" / "a").read_bytes()) == (0, b"a"), run.err
+    runner.close()
+    assert (tmp_path / "runs").read_text() == "."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_resource_tracker_outlives_ctrl_c_and_holds_nobody(
+    server: Server, pdl_run: Runner
+) -> None:
+    server.on("/held", Pause(BOUND))
+    process = pdl_run.start(server.url("/held"))
+    server.wait_for("/held")
+    (tracker,) = [
+        pid for pid in pdl_run.alive() if Path(f"/proc/{pid}/comm").read_bytes() == b"pdl-tracker\n"
+    ]
+    assert has(tracker, "SigIgn", signal.SIGINT)
+    process.kill()
+    pdl_run.finish(process)
+    until(lambda: pdl_run.alive() == [], "the end of all of its processes")
+
+
+def test_nothing_is_left_at_exit(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    url = server.on("/a", Reply(200, (), b"a"))
+    run = pdl_run(url, env={"TMPDIR": str(temporary)})
+    assert (run.code, "leaked" in run.err) == (0, False), run.err
+    assert list(temporary.iterdir()) == []

@@ -157,7 +157,7 @@ LANES: dict[str, LaneMaker] = {
 def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LaneMaker:
     """Makes every lane of this process one kind."""
     make = LANES[request.param]
-    monkeypatch.setattr("pdl.api.Fetching", lambda http, files: lambda: make(http, files))
+    monkeypatch.setattr("pdl.lanes.Fetching", lambda http, files: lambda: make(http, files))
     return make
 
 

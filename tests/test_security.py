@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdl import fetch, pace
+from pdl import fetch, lanes, pace
 from pdl.api import download
 from pdl.errors import UsageError
 from pdl.model import Item, Result
@@ -48,7 +48,7 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Make every lane of this process use one transport."""
     make = request.param
     monkeypatch.setattr(
-        fetch.Fetching,
+        lanes.Fetching,
         "__call__",
         lambda self: fetch.Fetcher(make(self.http), self.http, self.files),
     )

@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     | {"sums"},
     {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"}
     | {"lockfile", "locked", "ondisk", "cache"},
-    {"fetch", "quick", "cached", "engine"},
+    {"fetch", "quick", "cached", "engine", "lanes"},
     {"api", "dryrun", "audit"},
     {"cli", "options", "__main__", ""},
 ]

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from pdl.engine import Engine, Parts, Stop
 from pdl.errors import ListError, MachineError, UsageError
-from pdl.fetch import Fetching
-from pdl.locked import Lock
+from pdl.lanes import lanes
 from pdl.model import FailureKind, Outcome, Result, Retrying, Summary
 from pdl.plan import Planner
 from pdl.redirect import BadField, check_fields
 from pdl.retry import RetryPolicy
 from pdl.schedule import Schedule
 from pdl.served import ServerNames
-from pdl.settings import FileSettings, Settings, check
+from pdl.settings import Settings, check
 from pdl.sources.feed import Feed
 from pdl.sources.sumsfile import gather
 from pdl.state import Memory
@@ -29,6 +28,7 @@ from pdl.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pdl.locked import Lock
     from pdl.model import Item, Transfer
     from pdl.pool import LaneFactory, Pool
     from pdl.progress import Display
@@ -237,38 +237,9 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             lock.close()
 
 
-def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
-    """What builds the lanes of a run: those of the cache, if there is one that can be used.
-
-    Raises:
-        MachineError: too few file handles are allowed.
-    """
-    http = settings.http
-    if settings.pool.engine == "process":
-        from pdl.pool import early, handles  # noqa: PLC0415 - only where there are processes
-
-        early.prepare(settings.pool)
-        hosts, pipe = handles.share(settings.pool.split()[1])
-        http = replace(http, hosts_kept=hosts, pipe=pipe)
-    if settings.cache.path is not None:
-        from pdl.cache.store import prepare  # noqa: PLC0415
-        from pdl.cached import CachedFetching  # noqa: PLC0415 - only where it is used
-
-        cache = prepare(settings.cache, warn)
-        if cache is not None:
-            return CachedFetching(http, _files(settings), cache)
-    return Fetching(http, _files(settings))
-
-
 def _server_names(settings: Settings, memory: Memory, found: Found) -> ServerNames:
     alone = settings.naming.on_collision == "fail"
     return ServerNames(memory, settings.files.directory, found.since_ns, alone=alone)
-
-
-def _files(settings: Settings) -> FileSettings:
-    """What workers are told: also what no server may name a file, if servers name any."""
-    reserved = settings.naming.reserved if settings.naming.server_names else ()
-    return replace(settings.files, reserved=reserved)
 
 
 def open_lock(settings: Settings, outputs: Outputs, *, look_only: bool = False) -> Lock | None:
@@ -280,6 +251,8 @@ def open_lock(settings: Settings, outputs: Outputs, *, look_only: bool = False) 
     path = settings.lock.path
     if path is None:
         return None
+    from pdl.locked import Lock  # noqa: PLC0415 - only where there is one
+
     lock = Lock(path, settings.lock, outputs.warn, look_only=look_only)
     outputs.lock = lock
     return lock

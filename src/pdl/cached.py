@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdl import conditional
@@ -29,7 +28,7 @@ from pdl.verify import ALGORITHM, check_of
 if TYPE_CHECKING:
     from pdl.cache.store import Found
     from pdl.model import Task
-    from pdl.pool import Lane, Meter
+    from pdl.pool import Meter
     from pdl.settings import CacheSettings, FileSettings, HttpSettings
     from pdl.transport import Response, Transport
     from pdl.verify import Check
@@ -42,21 +41,6 @@ _FOUND_OUT = Pin()
 """Makes a check find out the SHA-256."""
 _NOT_KEPT = {"no-store", "private"}
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-@dataclass(frozen=True)
-class CachedFetching:
-    """Builds lanes with a cache, in the workers; see `pdl.pool.LaneFactory`."""
-
-    http: HttpSettings
-    files: FileSettings
-    cache: CacheSettings
-
-    def __call__(self) -> Lane:
-        """Build a lane."""
-        from pdl.transport.keepalive import KeepaliveTransport  # noqa: PLC0415 - workers' alone
-
-        return CachedFetcher(KeepaliveTransport(self.http), self.http, self.files, self.cache)
 
 
 class CachedFetcher(Fetcher):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from pdl import conditional
@@ -45,7 +44,7 @@ from pdl.verify import Mismatch, check_of
 
 if TYPE_CHECKING:
     from pdl.model import Version
-    from pdl.pool import Lane, Meter
+    from pdl.pool import Meter
     from pdl.quick import Quick
     from pdl.settings import FileSettings, HttpSettings
     from pdl.verify import Check
@@ -65,24 +64,6 @@ _TO_A_RANGE = _TO_AN_UPDATE | {RANGE_NOT_SATISFIABLE}
 
 class StartAgain(Exception):
     """The part does not lead to the file: it is dropped, and asked for anew in the attempt."""
-
-
-@dataclass(frozen=True)
-class Fetching:
-    """Builds the lanes of a run, in the workers; see `pdl.pool.LaneFactory`."""
-
-    http: HttpSettings
-    files: FileSettings
-
-    def __call__(self) -> Lane:
-        """Build a lane."""
-        from pdl.quick import Quick  # noqa: PLC0415 - only workers need it
-        from pdl.transport.keepalive import KeepaliveTransport  # noqa: PLC0415
-
-        transport = KeepaliveTransport(self.http)
-        lane = Fetcher(transport, self.http, self.files)
-        lane.quick = Quick(transport, self.http, self.files, lane.memory)
-        return lane
 
 
 class Fetcher:

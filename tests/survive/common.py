@@ -70,9 +70,7 @@ def workers(runner: Runner, main: int) -> list[int]:
     for pid in runner.alive():
         with suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            parent = int(fields[1])
-            helper = b"resource_tracker" in command or (parent == main and _listens(pid))
+            helper = _tracks(pid) or (int(fields[1]) == main and _listens(pid))
             if pid != main and fields[0] != "Z" and not helper:
                 found.append(pid)
     return found
@@ -102,9 +100,15 @@ def _listens(pid: int) -> bool:
     return bool(held & {f"socket:[{row[6]}]" for row in rows if row[3] == LISTENING})
 
 
+def _tracks(pid: int) -> bool:
+    """Whether it is the resource tracker, forked or started anew."""
+    named = Path(f"/proc/{pid}/comm").read_bytes() == b"pdl-tracker\n"
+    return named or b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def _helper(pid: int, pids: Container[int], main: int) -> bool:
     with suppress(OSError, IndexError):
-        if b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if _tracks(pid):
             return True
         parent = _parent(pid)  # a worker just forked has not let go of the socket yet
         return (parent == main or parent not in pids) and _listens(pid)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from pdl.settings import PoolSettings
 
 PRELOAD = (
+    "multiprocessing.popen_forkserver",
+    "multiprocessing.sharedctypes",
+    "multiprocessing.synchronize",
     "pdl.pool.process",
+    "pdl.lanes",
     "pdl.fetch",
     "pdl.quick",
     "pdl.transport.keepalive",

@@ -1,9 +1,10 @@
-"""The fork server as a fork of this process, which has imported half of what it needs.
+"""multiprocessing's helpers as forks of this process, which has imported what they need.
 
-multiprocessing starts its fork server as a new interpreter. That is right in the middle of any
-program; at the very start of ours, when there is one thread and nothing is open, a fork is as safe
-and takes 50 ms less, a quarter of what a small run takes in all. It is used only where
-multiprocessing is as it was in Python 3.10 to 3.13, whose insides it has to know.
+multiprocessing starts its fork server and its resource tracker as new interpreters. That is right
+in the middle of any program; at the very start of ours, when there is one thread and nothing is
+open, a fork is as safe and takes 50 ms less for the one and 25 for the other, a third of what a
+small run takes in all. It is used only where multiprocessing is as it was in Python 3.10 to 3.13,
+whose insides it has to know.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ import os
 import signal
 import socket
 import threading
-from multiprocessing import connection, forkserver, util
+from multiprocessing import connection, forkserver, resource_tracker, util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-_ARGUMENTS = ("listener_fd", "alive_r", "preload", "main_path", "sys_path")
-_STATE = ("_forkserver_address", "_forkserver_alive_fd", "_forkserver_pid")
+_SERVER_STATE = ("_forkserver_address", "_forkserver_alive_fd", "_forkserver_pid")
+_TRACKER_STATE = ("_fd", "_pid")
 
 
 def start(preload: Sequence[str]) -> bool:
-    """Fork the server, as `multiprocessing.forkserver.ensure_running` would start it.
+    """Fork both, as `multiprocessing.forkserver.ensure_running` and the tracker's would start them.
 
     Args:
-        preload: modules that it imports.
+        preload: modules that the fork server imports.
 
     Returns:
         Whether that could be done; if not, nothing has been.
@@ -36,10 +37,34 @@ def start(preload: Sequence[str]) -> bool:
         OSError: the system would not.
     """
     server: Any = getattr(forkserver, "_forkserver", None)
-    if not _as_known(server) or threading.active_count() > 1 or not hasattr(os, "fork"):
+    tracker: Any = getattr(resource_tracker, "_resource_tracker", None)
+    if threading.active_count() > 1 or not hasattr(os, "fork") or not _as_known(server, tracker):
         return False
-    if server._forkserver_pid is not None:  # noqa: SLF001 - see above
-        return True
+    if server._forkserver_pid is None:  # noqa: SLF001 - see above
+        _start_server(server, preload)
+    if tracker._fd is None:  # noqa: SLF001
+        _start_tracker(tracker, without=server._forkserver_alive_fd)  # noqa: SLF001
+    return True
+
+
+def _as_known(server: Any, tracker: Any) -> bool:  # noqa: ANN401 - multiprocessing's own
+    """Whether multiprocessing has the insides that are used here."""
+    return (
+        _takes(forkserver.main, "listener_fd", "alive_r", "preload", "main_path", "sys_path")
+        and _takes(resource_tracker.main, "fd")
+        and all(hasattr(server, name) for name in _SERVER_STATE)
+        and all(hasattr(tracker, name) for name in _TRACKER_STATE)
+    )
+
+
+def _takes(function: object, *names: str) -> bool:
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_kwonlyargcount:
+        return False
+    return bool(code.co_varnames[: code.co_argcount] == names)
+
+
+def _start_server(server: Any, preload: Sequence[str]) -> None:  # noqa: ANN401 - see above
     with socket.socket(socket.AF_UNIX) as listener:
         address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
         listener.bind(address)
@@ -50,20 +75,30 @@ def start(preload: Sequence[str]) -> bool:
         pid = os.fork()
         if pid == 0:
             os.close(alive_writer)
-            _serve(listener.detach(), alive_reader, preload)
+            here = listener.detach()
+            _be("pdl-forkserver", lambda: forkserver.main(here, alive_reader, list(preload)))
         os.close(alive_reader)
-    server._forkserver_address = address  # noqa: SLF001
+    server._forkserver_address = address  # noqa: SLF001 - see above
     server._forkserver_alive_fd = alive_writer  # noqa: SLF001
     server._forkserver_pid = pid  # noqa: SLF001
-    return True
 
 
-def _as_known(server: Any) -> bool:  # noqa: ANN401 - multiprocessing's own
-    """Whether multiprocessing has the insides that are used here."""
-    code = getattr(forkserver.main, "__code__", None)
-    if code is None or code.co_kwonlyargcount or not all(hasattr(server, name) for name in _STATE):
-        return False
-    return bool(code.co_varnames[: code.co_argcount] == _ARGUMENTS)
+def _start_tracker(tracker: Any, without: int) -> None:  # noqa: ANN401 - see above
+    """Fork the tracker.
+
+    Args:
+        tracker: multiprocessing's own.
+        without: the descriptor that keeps the fork server; the tracker is not to hold it.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(writer)
+        os.close(without)
+        _be("pdl-tracker", lambda: resource_tracker.main(reader))
+    os.close(reader)
+    tracker._fd = writer  # noqa: SLF001 - see above
+    tracker._pid = pid  # noqa: SLF001
 
 
 def name_process(name: str) -> None:
@@ -72,13 +107,13 @@ def name_process(name: str) -> None:
         comm.write(name)
 
 
-def _serve(listener: int, alive: int, preload: Sequence[str]) -> None:
-    """Be the fork server; never returns."""
+def _be(name: str, task: Callable[[], object]) -> None:
+    """Be a process of its own for the task, as a new interpreter would; never returns."""
     try:
-        name_process("pdl-forkserver")
+        name_process(name)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        forkserver.main(listener, alive, list(preload))
+        task()
     finally:
         os._exit(0)
