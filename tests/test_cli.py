@@ -584,20 +584,6 @@ def test_a_truncated_answer_is_tried_again_from_where_it_stopped(
     assert server.requests("/a")[1].header("Range") == f"bytes={HALF}-"
 
 
-def test_workers_do_not_run_the_script_again(server: Server, tmp_path: Path) -> None:
-    url = server.on("/a", Reply(200, (), b"a"))
-    script = tmp_path / "script"
-    script.write_text(
-        "from pdl.__main__ import main\nopen('runs', 'a').write('.')\n"
-        "if __name__ == '__main__':\n    main()\n"
-    )
-    runner = Runner(tmp_path, tmp_path, (sys.executable, str(script)))
-    run = runner(url, "-d", "out")
-    assert (run.code, (tmp_path / "out" / "a").read_bytes()) == (0, b"a"), run.err
-    runner.close()
-    assert (tmp_path / "runs").read_text() == "."
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_resource_tracker_outlives_ctrl_c_and_holds_nobody(
     server: Server, pdl_run: Runner

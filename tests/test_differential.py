@@ -76,8 +76,10 @@ class Ways:
         self.quick = QuickLane(HTTP, self._files(base / "quick"))
         moving = Fetcher(KeepaliveTransport(HTTP), HTTP, self._files(base / "moving"))
         moving.mover = Mover(least=1)
+        self.direct = Fetcher(KeepaliveTransport(HTTP), HTTP, self._files(base / "direct"))
         self.lanes: dict[str, Callable[..., Answer]] = {
             "requests": Fetcher(RequestsTransport(HTTP), HTTP, self._files(base / "requests")),
+            "direct": self.direct,
             "keepalive": Fetcher(KeepaliveTransport(HTTP), HTTP, self._files(base / "keepalive")),
             "quick": self.quick,
             "moving": moving,
@@ -99,6 +101,8 @@ class Ways:
             if name in {"keepalive", "moving"}:
                 lane(warm, InlineMeter())
                 (self._base / name / "warm.bin").unlink()
+            if name == "direct":
+                self.direct.transport.close()  # the next connection is a new one
             outcomes[name] = came(lane(task, InlineMeter()), self._base / name)
         return outcomes
 

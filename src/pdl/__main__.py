@@ -9,7 +9,6 @@ def main() -> None:
     """Run the command line."""
     exits = _leave_at_once()
     _import_nothing_from_here()
-    _be_the_main_module()
     _exit_on_signals()
     _tell_version()
     _start_early()
@@ -37,18 +36,6 @@ def _import_nothing_from_here() -> None:
         # with it goes what was kept of the directory's names, of which there may be a million
         sys.path_importer_cache.pop(sys.path.pop(0), None)
     os.environ["PYTHONSAFEPATH"] = "1"  # for the processes that are started
-
-
-def _be_the_main_module() -> None:
-    """Keep workers from running the console script's file again, as if there were more to it.
-
-    multiprocessing does so for whatever is run by its path, to find there what tasks are made of.
-    """
-    import sys  # noqa: PLC0415 - see above
-
-    script = sys.modules["__main__"]
-    if getattr(script, "__spec__", None) is None:
-        script.__spec__ = __spec__
 
 
 def _leave_at_once() -> list[int]:
