@@ -452,14 +452,43 @@ HEADISH = st.lists(
 
 @given(HEADISH)
 def test_the_usual_head_is_read_as_any_other(raw: bytes) -> None:
-    usual = wire._usual(raw)
-    assert usual is None or usual == wire._any(raw)
+    usual = wire.parse_usual(raw)
+    if usual is not None:
+        *status, fields = wire._any(raw)
+        assert usual == (*status, dict(fields))
+        assert len(usual[3]) == len(fields)
 
 
 @given(HEADISH)
+@example(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nA: b\r\n\r\n")
+@example(b"HTTP/1.1 200 OK\nX: y\n\nA: b\r\n\r\n")
+@example(b"HTTP/1.1 200 OK\r\nX: y\n\r\n\r\n")
 @example(b"\n\r\n\r\n")
-def test_a_heads_end_is_found_as_by_the_pattern(data: bytes) -> None:
+def test_a_head_in_a_buffer_is_read_as_one_from_a_socket(data: bytes) -> None:
+    match = wire.HEAD_END.search(data)
     with mmap.mmap(-1, len(data) + 1) as buffer:
         buffer[: len(data)] = data
-        match = wire.HEAD_END.search(data)
-        assert wire.head_end(buffer, len(data)) == (match and match.span())
+        if match is None:
+            assert wire.head_of(buffer, len(data)) is None
+            return
+        try:
+            minor, status, reason, fields = wire._any(data[: match.start()])
+        except TransportError:
+            with pytest.raises(TransportError):
+                wire.head_of(buffer, len(data))
+            return
+        values = wire._joined(fields)
+        found = wire.head_of(buffer, len(data))
+        assert found == ((minor, status, reason, values), match.end())
+
+
+def test_a_head_that_is_too_long_is_refused_before_it_ends() -> None:
+    with mmap.mmap(-1, 2 * MAX_HEAD) as buffer:
+        start = b"HTTP/1.1 200 OK\r\nX: "
+        buffer[: MAX_HEAD + 2] = start.ljust(MAX_HEAD + 2, b"y")
+        assert wire.head_of(buffer, MAX_HEAD) is None
+        with pytest.raises(TransportError, match="longer than"):
+            wire.head_of(buffer, MAX_HEAD + 1)
+        buffer[MAX_HEAD + 1 : MAX_HEAD + 5] = b"\r\n\r\n"
+        with pytest.raises(TransportError, match="longer than"):
+            wire.head_of(buffer, MAX_HEAD + 5)

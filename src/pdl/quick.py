@@ -18,7 +18,7 @@ any rule of its own.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from pdl.content import unlike
 from pdl.declared import NAMES, declared
@@ -28,7 +28,7 @@ from pdl.redirect import STATUSES, request_headers
 from pdl.resume import NOT_MODIFIED, OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, http_seconds
 from pdl.transport import TransportError
 from pdl.transport.message import split, tail
-from pdl.transport.wire import MAX_HEAD, Head, framing, head_end, parse_head
+from pdl.transport.wire import framed, head_of
 from pdl.urls import parse
 from pdl.verdict import refusal
 from pdl.verify import Mismatch, check_of
@@ -47,17 +47,6 @@ TAILS_KEPT = 256
 """Origins whose request fields are remembered."""
 
 _NO_REFUSAL = STATUSES | {OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE}
-
-
-class Asked(NamedTuple):
-    """A request under way."""
-
-    task: Task
-    meter: Meter
-    origin: str
-    data: bytes
-    kept: Kept
-    started: float
 
 
 class Quick:
@@ -83,13 +72,20 @@ class Quick:
         self._buffer = buffer
         self._view = memoryview(buffer)
         self._tails: dict[str, str] = {}
-        self._asked: Asked | None = None
-        self._have = 0
-        self._head: Head | None = None
-        self._start = 0
-        self._end = 0
-        self._failed: OSError | None = None
         self._never = files.fsync or files.if_exists != "skip" or bool(http.min_speed)
+        self._task: Task | None = None
+        self._meter: Meter
+        self._origin = ""
+        self._request = b""
+        self._kept: Kept
+        self._started = 0.0
+        self._have = 0
+        self._end = 0
+        self._status = 0
+        self._reason = ""
+        self._fields: dict[str, str] = {}
+        self._body = 0
+        self._failed: OSError | None = None
 
     def begin(self, task: Task, meter: Meter) -> int | None:
         """See `pdl.pool.QuickLane.begin`."""
@@ -97,13 +93,16 @@ class Quick:
             return None
         origin, target = split(task.url)
         data = f"GET {target}{self._tails.get(origin) or self._tail(origin)}".encode("latin-1")
-        started = time.monotonic()
+        self._started = time.monotonic()
         kept = self._transport.ask(origin, data)
         if kept is None:
             return None
-        self._asked = Asked(task, meter, origin, data, kept, started)
-        self._have = 0
-        self._head = None
+        self._task = task
+        self._meter = meter
+        self._origin = origin
+        self._request = data
+        self._kept = kept
+        self._have = self._end = 0
         return kept.fileno()
 
     def _tail(self, origin: str) -> str:
@@ -115,60 +114,55 @@ class Quick:
 
     def ready(self) -> Answer | Literal["more", "call"]:
         """See `pdl.pool.QuickLane.ready`."""
-        asked = self._asked
-        assert asked is not None
+        task, have = self._task, self._have
+        assert task is not None
         try:
-            count = asked.kept.take(self._view[self._have :])
+            count = self._kept.take(self._view[have:] if have else self._view)
         except OSError as exc:
             self._failed = exc
             return "call"
         if not count:
             return "more" if count is None else "call"
-        self._have += count
-        if self._head is None and not self._read_head():
-            return "more"
-        if self._head is None or self._have > self._end:
-            return "call"
-        return "more" if self._have < self._end else self._answer(asked, self._head)
+        self._have = have = have + count
+        if not self._end and (what := self._head(have)) is not None:
+            return what
+        if have != self._end:
+            return "more" if have < self._end else "call"
+        return self._take(task) if self._status == OK else self._refused(task)
 
-    def _read_head(self) -> bool:
-        """Whether all of it is there; it stays None if it is none of the plain case."""
-        end = head_end(self._buffer, self._have)
-        if end is None:
-            return self._have > MAX_HEAD
-        if end[0] > MAX_HEAD:
-            return True
-        self._start = end[1]
+    def _head(self, have: int) -> Literal["more", "call"] | None:
+        """Look for the head and for the body's end; None when both are known."""
         try:
-            head = parse_head(self._buffer[: end[0]])
-            how = framing(head)
+            found = head_of(self._buffer, have)
+            if found is None:
+                return "more"
+            (minor, self._status, self._reason, self._fields), self._body = found
+            _, length, keep = framed(minor, self._status, self._fields)
         except TransportError:
-            return True
-        if how.length is not None and how.keep and self._start + how.length <= len(self._view):
-            self._end = self._start + how.length
-            self._head = head
-        return True
+            return "call"
+        if length is None or not keep or self._body + length > len(self._view):
+            return "call"
+        self._end = self._body + length
+        return None
 
-    def _answer(self, asked: Asked, head: Head) -> Answer | Literal["call"]:
-        if head.status == OK:
-            return self._take(asked, head)
-        if head.status in _NO_REFUSAL or head.status < OK:
+    def _refused(self, task: Task) -> Answer | Literal["call"]:
+        if self._status in _NO_REFUSAL or self._status < OK:
             return "call"
-        fail = refusal(head.status, head.reason, head.get).as_fail(asked.task.id)
-        self._finish(asked)
-        return fail._replace(final_url=asked.task.url, seconds=time.monotonic() - asked.started)
+        fail = refusal(self._status, self._reason, self._fields.get).as_fail(task.id)
+        self._finish()
+        return fail._replace(final_url=task.url, seconds=time.monotonic() - self._started)
 
-    def _take(self, asked: Asked, head: Head) -> Answer | Literal["call"]:
-        task, files, size = asked.task, self._files, self._end - self._start
-        if task.size not in {None, size} or not files.takes(size):
+    def _take(self, task: Task) -> Answer | Literal["call"]:
+        files, fields, size = self._files, self._fields, self._end - self._body
+        if (task.size is not None and task.size != size) or not files.takes(size):
             return "call"
-        data = self._view[self._start : self._end]
-        if unlike(files, task.path, head.get, data) is not None:
+        data = self._view[self._body : self._end]
+        if unlike(files, task.path, fields.get, data) is not None:
             return "call"
-        check = check_of(task, None if NAMES.isdisjoint(head.values) else declared(OK, head.get))
+        check = check_of(task, None if NAMES.isdisjoint(fields) else declared(OK, fields.get))
         if check is not None and size > DIGEST_MOST:
             return "call"
-        modified = http_seconds(head.get("last-modified")) if files.mtime else None
+        modified = http_seconds(fields.get("last-modified")) if files.mtime else None
         proven, remark = None, ""
         try:
             if check is not None:
@@ -177,15 +171,14 @@ class Quick:
             place(files.directory, task.part, task.path, data, modified)
         except (Mismatch, OSError, InTheWay):
             return "call"
-        self._finish(asked)
-        asked.meter.update(0, size)
-        asked.meter.update(size, size)
-        seconds = time.monotonic() - asked.started
+        self._finish()
+        self._meter.whole(size)
+        seconds = time.monotonic() - self._started
         return Success("success", task.id, OK, task.url, size, size, 0, seconds, proven, remark)
 
-    def _finish(self, asked: Asked) -> None:
-        self._asked = None
-        self._transport.keep(asked.origin, asked.kept)
+    def _finish(self) -> None:
+        self._task = None
+        self._transport.keep(self._origin, self._kept)
 
     def hand_over(self) -> float | None:
         """Let the long way go on with the request under way.
@@ -193,9 +186,9 @@ class Quick:
         Returns:
             `time.monotonic` of its start; None if there is none.
         """
-        asked, self._asked = self._asked, None
-        if asked is None:
+        if self._task is None:
             return None
+        self._task = None
         failed, self._failed = self._failed, None
-        self._transport.asked(asked.kept, asked.data, self._buffer[: self._have], failed)
-        return asked.started
+        self._transport.asked(self._kept, self._request, self._buffer[: self._have], failed)
+        return self._started

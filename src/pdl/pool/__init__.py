@@ -61,6 +61,9 @@ class Meter(Protocol):
         The first call for a task says where it starts.
         """
 
+    def whole(self, size: int) -> None:
+        """Set both for a task that was not told of yet: all of its file came at once."""
+
     def stopped(self) -> bool:
         """Whether the run has been told to stop: end the attempt, keep the part."""
 

@@ -35,6 +35,10 @@ class InlineMeter:
             self.total += received - self._last
         self._last = received
 
+    def whole(self, size: int) -> None:
+        """See `pdl.pool.Meter`."""
+        self.total += size
+
     def stopped(self) -> bool:
         """See `pdl.pool.Meter`."""
         return self.halted or self._interrupted()

@@ -57,6 +57,13 @@ class CellMeter:
         cells[base + 1] = received
         cells[base + 2] = 0 if size is None else size + 1
 
+    def whole(self, size: int) -> None:
+        """See `pdl.pool.Meter`."""
+        cells, base = self._cells, self._base
+        cells[base + 1] = size
+        cells[base + 2] = size + 1
+        cells[base + 3] += size
+
     def stopped(self) -> bool:
         """See `pdl.pool.Meter`."""
         return bool(self._stop.value)

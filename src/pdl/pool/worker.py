@@ -30,7 +30,7 @@ import threading
 import time
 from collections import deque
 from multiprocessing import current_process
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.errors import MachineError
 from pdl.pool import handles
@@ -40,7 +40,6 @@ from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
 from pdl.pool.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
     from pdl.model import Answer, Task
@@ -61,8 +60,6 @@ file system takes its time, threads are better."""
 SLOW_WEIGHT = 0.1
 SLOW_REST = 1.0
 """Seconds for which everything is called once the turns were slow."""
-
-Found = TypeVar("Found")
 
 RECALL = None
 """What the main process sends to get back the tasks that no lane has begun."""
@@ -152,7 +149,8 @@ class Loop:
                     self._collect()
             if found:
                 self._mind_turns(len(found))
-            self._flush()
+            if self._answers:
+                self._flush()
             if self._now - self._looked >= PATIENCE / 4:
                 self._call_late()
 
@@ -180,7 +178,7 @@ class Loop:
 
     def _flush(self) -> None:
         answers = self._answers
-        if answers and (
+        if (
             not self._inbox
             or len(answers) >= FLUSH_COUNT
             or self._now - self._oldest >= FLUSH_SECONDS
@@ -195,7 +193,10 @@ class Loop:
         seat.meter.begin(task.id)
         descriptor = None
         if seat.quick is not None and self._now >= self._rest_until:
-            descriptor = _tried(seat.quick.begin, task, seat.meter)
+            try:
+                descriptor = seat.quick.begin(task, seat.meter)
+            except Exception:  # noqa: BLE001 - as in `guarded`: the lane meets the same
+                descriptor = None
         if descriptor is None:
             self._call(seat)
             return
@@ -208,12 +209,14 @@ class Loop:
 
     def _ready(self, seat: Seat) -> None:
         assert seat.quick is not None
-        assert seat.task is not None
-        found = _tried(seat.quick.ready)
-        if found is None or found == "call":
-            self._call(seat)
-        elif found != "more":
+        try:
+            found = seat.quick.ready()
+        except Exception:  # noqa: BLE001 - as in `guarded`: the lane meets the same
+            found = "call"
+        if not isinstance(found, str):
             self._answered(seat, found)
+        elif found == "call":
+            self._call(seat)
 
     def _mind_turns(self, count: int) -> None:
         """Note how long the turns since `_now` took; call for a while if that is long."""
@@ -299,17 +302,6 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         code = 0
     finally:
         os._exit(code)  # lanes are threads that may be deep in a read; their parts are sound
-
-
-def _tried(step: Callable[..., Found], *given: Any) -> Found | None:  # noqa: ANN401 - passed through
-    """What a step of the quick way gives; None, so that the lane is called, if it raises.
-
-    The lane meets the same, and makes it an answer.
-    """
-    try:
-        return step(*given)
-    except Exception:  # noqa: BLE001 - as in `guarded`: the worker's boundary
-        return None
 
 
 def guarded(lane: Lane) -> Lane:

@@ -23,6 +23,7 @@ from pdl.transport.translate import translated
 
 if TYPE_CHECKING:
     import mmap
+    from collections.abc import Callable
 
 MAX_HEAD = 128 * 1024
 """Bytes of a response head, all its interim responses' heads not counted."""
@@ -92,46 +93,69 @@ class Framing(NamedTuple):
     keep: bool
 
 
-def head_end(buffer: mmap.mmap, have: int) -> tuple[int, int] | None:
-    """Where the first empty line begins, and where what comes after it does; None if not there.
-
-    As `HEAD_END` finds it, in a tenth of the time for a head with proper line ends.
-    """
-    end = buffer.find(b"\r\n\r\n", 0, have)
-    if end >= 0 and buffer.find(b"\n\n", 0, end) < 0 and buffer.find(b"\n\r\n", 0, end + 2) < 0:
-        return end, end + 4
-    match = HEAD_END.search(buffer, 0, have)
-    return match and match.span()
-
-
 def parse_head(raw: bytes) -> Head:
     """Parse a head without the empty line that ends it.
 
     Raises:
         TransportError: it is not what RFC 9112 sections 4 and 5 allow.
     """
-    minor, status, reason, fields = _usual(raw) or _any(raw)
+    usual = parse_usual(raw)
+    if usual is not None:
+        minor, status, reason, values = usual
+        return Head(minor, status, reason, [*values.items()], values)
+    minor, status, reason, fields = _any(raw)
     values = dict(fields)
     if len(values) < len(fields):
         values = _joined(fields)
     return Head(minor, status, reason, fields, values)
 
 
-Taken = tuple[int, int, str, list[tuple[str, str]]]
-"""Minor version, status, reason and fields."""
+Usual = tuple[int, int, str, dict[str, str]]
+"""Minor version, status, reason, and the values of the fields by name."""
 
 
-def _usual(raw: bytes) -> Taken | None:
-    """A short head with proper line ends and no folded line, taken apart quickly; else None."""
+def head_of(buffer: mmap.mmap, have: int) -> tuple[Usual, int] | None:
+    """The head that some bytes begin with, and where its body does; None if it has not ended.
+
+    Args:
+        buffer: begins with them.
+        have: how many there are.
+
+    Raises:
+        TransportError: it is too long, or as `parse_head`.
+    """
+    end = buffer.find(b"\r\n\r\n", 0, have)
+    usual = parse_usual(buffer[:end]) if end >= 0 else None
+    if usual is not None:
+        return usual, end + 4
+    match = HEAD_END.search(buffer, 0, have)
+    if (have if match is None else match.start()) > MAX_HEAD:
+        raise protocol_error(f"the answer's head is longer than {MAX_HEAD} bytes")
+    if match is None:
+        return None
+    head = parse_head(buffer[: match.start()])
+    return (head.minor, head.status, head.reason, head.values), match.end()
+
+
+def parse_usual(raw: bytes) -> Usual | None:
+    """A short head with proper line ends, no folded line and no field twice; None for others.
+
+    Takes apart in one go what `parse_head` would make the same of. It has no line feed but those
+    of proper line ends, so an empty line is in it only where one with proper line ends is.
+    """
     if len(raw) > MAX_USUAL:
         return None
-    first, *lines = raw.split(b"\r\n")
-    status = _known_status(first)
-    fields: list[Any] = [*map(_known_field, lines)]
-    return None if status is None or None in fields else (*status, fields)
+    lines = raw.split(b"\r\n")
+    status = _known_status(lines[0])
+    del lines[0]
+    try:
+        values: dict[str, str] = dict(map(_known_field, lines))
+    except TypeError:  # a line is no field
+        return None
+    return (*status, values) if status is not None and len(values) == len(lines) else None
 
 
-def _any(raw: bytes) -> Taken:
+def _any(raw: bytes) -> tuple[int, int, str, list[tuple[str, str]]]:
     first, _, rest = raw.partition(b"\n")
     status = _status(first.rstrip(b"\r"))
     if status is None:
@@ -177,7 +201,7 @@ def _field(line: bytes) -> tuple[str, str] | None:
     return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
 
 
-_known_field = lru_cache(maxsize=1024)(_field)
+_known_field: Callable[[bytes], Any] = lru_cache(maxsize=1024)(_field)
 """The same; a server sends the same lines again and again. For short ones: it keeps them."""
 
 
@@ -208,27 +232,35 @@ def framing(head: Head) -> Framing:
     Raises:
         TransportError: the fields contradict each other.
     """
-    keep = _keeps(head)
-    length = content_length(head.get("content-length"))
-    if head.status in {204, 304}:
-        return Framing(chunked=False, length=0, keep=keep)
-    coding = head.get("transfer-encoding")
+    return Framing(*framed(head.minor, head.status, head.values))
+
+
+def framed(minor: int, status: int, values: dict[str, str]) -> tuple[bool, int | None, bool]:
+    """The same of a head's parts, as a bare tuple.
+
+    Raises:
+        TransportError: as `framing`.
+    """
+    said = values.get("content-length")
+    length = None if said is None else content_length(said)
+    options = values.get("connection")
+    keep = minor > 0 if options is None else _keeps(minor, options)
+    coding = values.get("transfer-encoding")
+    if status in {204, 304}:
+        return False, 0, keep
     if coding is not None:
         if coding.strip().lower() != "chunked":
             raise protocol_error(f"unknown transfer coding {coding[:60]!r}")
         # Both at once may be an attempt at smuggling: chunked rules and the connection ends.
-        return Framing(chunked=True, length=None, keep=keep and length is None and head.minor > 0)
-    return Framing(chunked=False, length=length, keep=keep and length is not None)
+        return True, None, keep and length is None and minor > 0
+    return False, length, keep and length is not None
 
 
-def _keeps(head: Head) -> bool:
-    value = head.get("connection")
-    if value is None:
-        return head.minor > 0
-    keep, close = _connection(value[:MAX_CACHED])
-    if head.minor == 0:
-        return keep and not close and len(value) <= MAX_CACHED
-    return not close and len(value) <= MAX_CACHED
+def _keeps(minor: int, options: str) -> bool:
+    keep, close = _connection(options[:MAX_CACHED])
+    if minor == 0:
+        return keep and not close and len(options) <= MAX_CACHED
+    return not close and len(options) <= MAX_CACHED
 
 
 @lru_cache(maxsize=64)
@@ -238,14 +270,12 @@ def _connection(value: str) -> tuple[bool, bool]:
     return "keep-alive" in options, "close" in options
 
 
-def content_length(value: str | None) -> int | None:
+def content_length(value: str) -> int:
     """Read a Content-Length; the same number said twice is one (RFC 9110 section 8.6).
 
     Raises:
         TransportError: it is no number, or two that differ.
     """
-    if value is None:
-        return None
     if value.isascii() and value.isdigit() and len(value) < MAX_LENGTH_DIGITS:
         return int(value)
     numbers = {number.strip() for number in value.split(",")}
