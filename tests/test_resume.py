@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdl.resume import (
@@ -46,6 +49,35 @@ BOTH = Validator('"1"', T0)
     ],
 )
 def test_dates(value: str | None, expected: float | None) -> None:
+    assert http_seconds(value) == expected
+
+
+NUMBERS = st.integers(0, 99).map("{:02}".format)
+
+
+@given(
+    st.tuples(
+        st.sampled_from(["Sun, ", "Xyz, ", "sun, ", ""]),
+        NUMBERS,
+        st.sampled_from([" Jan ", " Feb ", " Nov ", " Dec ", " Foo ", " nov "]),
+        st.integers(0, 10000).map("{:04}".format),
+        st.just(" "),
+        st.integers(0, 25).map("{:02}:".format),
+        st.integers(0, 61).map("{:02}:".format),
+        st.integers(0, 61).map("{:02}".format),
+        st.sampled_from([" GMT", " GMT", " UT", " +0000", ""]),
+    ).map("".join)
+)
+@example("Mon, 29 Feb 2027 00:00:00 GMT")
+@example("Sun, 06 Nov 1994 08:49:60 GMT")
+@example("Sun, 06 Nov 0094 08:49:37 GMT")
+@example("Sun, 06 Nov 1994 08:49:3\u0667 GMT")
+def test_the_usual_form_of_a_date_is_read_as_the_library_does(value: str) -> None:
+    try:
+        date = parsedate_to_datetime(value)
+        expected = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
+    except (ValueError, TypeError):
+        expected = None
     assert http_seconds(value) == expected
 
 
