@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import queue
 import random
 import signal
@@ -25,7 +24,7 @@ from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.links import ForkWorker, Link, Nursery
 from pdl.pool.outbox import Outbox
-from pdl.pool.outcomes import MESSAGE_LIMIT, OutcomeQueue, unsendable
+from pdl.pool.outcomes import MESSAGE_LIMIT, OutcomeQueue, message_of, unsendable
 from pdl.pool.process import ProcessPool
 from pdl.settings import StartMethod
 from runner import base_environment, marked
@@ -341,7 +340,9 @@ def test_every_message_is_written_in_one_piece() -> None:
 
         def _put(self, message: bytes) -> None:
             sizes.append(len(message))
-            got.extend(pickle.loads(message))
+            answers = message_of(message)
+            assert not isinstance(answers, Returned)
+            got.extend(answers)
 
     got: list[Answer] = []
     worst = "\N{GRINNING FACE}" * 5000
@@ -357,6 +358,29 @@ def test_every_message_is_written_in_one_piece() -> None:
     assert [got[2], got[4]] == [unsendable(alien), unsendable(endless)]
     assert got[3].word == "success"
     assert got[5:] == many
+
+
+def test_messages_are_read_many_at_a_time_wherever_a_read_ends() -> None:
+    outcomes = OutcomeQueue(ctx=multiprocessing.get_context("fork"))
+    sent = [[success(1, "a"), success(2)], [], [success(3)]]
+    for answers in sent:
+        outcomes.put_answers(answers)
+    outcomes.put_returned([7, 8])
+    data = os.read(outcomes._reader.fileno(), PIPE_BUF)
+    for size in (len(data), 1, 3, 50):
+        got: list[tuple[Answer, ...] | Returned] = []
+        for start in range(0, len(data), size):
+            os.write(outcomes._writer.fileno(), data[start : start + size])
+            with suppress(queue.Empty):
+                got.append(outcomes.get_nowait())
+                while outcomes.more():
+                    got.append(outcomes.get_nowait())
+        assert got == [*map(tuple, sent), Returned((7, 8))]
+        assert [type(each) for each in got[0]] == [Success, Success]
+    outcomes.keep_reader()
+    with pytest.raises(EOFError):
+        outcomes.get_nowait()
+    outcomes.close()
 
 
 def test_an_answer_that_cannot_cross_is_an_internal_failure(process_pool: ProcessPool) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, context
 from typing import TYPE_CHECKING, Any
 
-from pdl.pool.outbox import Outbox
+from pdl.pool.outbox import Inbox, Outbox
 from pdl.pool.outcomes import OutcomeQueue
 from pdl.pool.worker import WorkerEnd
 
@@ -126,7 +126,7 @@ class Nursery:
             slot = self._slot()
             reader, writer = connection.Pipe(duplex=False)
             outcomes = OutcomeQueue(ctx=self._ctx)
-            process.end = WorkerEnd(reader, outcomes, slot)
+            process.end = WorkerEnd(Inbox(reader), outcomes, slot)
             process.main_end = writer
             process.start_now()
         except queue.Empty:

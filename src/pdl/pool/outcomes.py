@@ -1,9 +1,16 @@
-"""What travels between a worker and the main process: answers one way, one writer to a pipe."""
+"""What travels from a worker to the main process: answers, one writer to a pipe.
+
+An answer travels as a plain tuple, as a task does on its way (`pdl.pool.outbox`).
+"""
 
 from __future__ import annotations
 
+import os
 import pickle
 import queue
+import struct
+from collections import deque
+from functools import partial
 from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +20,7 @@ from pdl.pool import Returned
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
+    from multiprocessing.context import BaseContext
 
 MESSAGE_LIMIT = 4000
 """Bytes of a pickled message; with its header it stays below PIPE_BUF (4,096), up to which a
@@ -23,6 +31,15 @@ TEXT_MOST = 450
 
 RETURNED_COUNT = 256
 """Task ids in one message."""
+
+_READ = 64 * 1024
+"""Bytes taken from a pipe at once: all that it holds on Linux."""
+
+_SIZE = struct.Struct("!i")
+"""What `multiprocessing.connection.Connection` puts before a message below 2 GiB."""
+
+_success = partial(tuple.__new__, Success)
+_fail = partial(tuple.__new__, Fail)
 
 HELLO: tuple[Answer, ...] = ()
 """What a lane sends once it is built: the worker has come up."""
@@ -38,6 +55,12 @@ class OutcomeQueue(SimpleQueue[Any]):
     _reader: Connection
     _writer: Connection
     _wlock: Any
+
+    def __init__(self, *, ctx: BaseContext) -> None:
+        super().__init__(ctx=ctx)
+        os.set_blocking(self._reader.fileno(), False)
+        self._cut = b""
+        self._messages: deque[tuple[Answer, ...] | Returned] = deque()
 
     def put_answers(self, answers: Sequence[Answer]) -> None:
         """Send the answers in messages that are each written in one piece."""
@@ -72,15 +95,34 @@ class OutcomeQueue(SimpleQueue[Any]):
             queue.Empty: there is none now.
             EOFError: the writer is gone and everything it wrote has been read.
         """
-        try:
-            if not self._reader.poll():
-                raise queue.Empty
-            message: tuple[Answer, ...] | Returned = pickle.loads(  # noqa: S301 - our own worker's
-                self._reader.recv_bytes()
-            )
-        except OSError as exc:  # a message cut by the writer's death
-            raise EOFError from exc
-        return message
+        if not self._messages:
+            try:
+                data = os.read(self._reader.fileno(), _READ)
+            except BlockingIOError:
+                raise queue.Empty from None
+            except OSError as exc:
+                raise EOFError from exc
+            if not data:
+                raise EOFError
+            self._split(self._cut + data)
+        if not self._messages:
+            raise queue.Empty
+        return self._messages.popleft()
+
+    def more(self) -> bool:
+        """Whether there is a message that has been read from the pipe already."""
+        return bool(self._messages)
+
+    def _split(self, data: bytes) -> None:
+        """Take the messages apart; the last may have been cut by the limit of what is read."""
+        at, end = 0, _SIZE.size
+        while end <= len(data):
+            start, end = end, end + _SIZE.unpack_from(data, at)[0]
+            if end > len(data):
+                break
+            self._messages.append(message_of(data[start:end]))
+            at, end = end, end + _SIZE.size
+        self._cut = data[at:]
 
     def fileno(self) -> int:
         """The readable end, for `multiprocessing.connection.wait`."""
@@ -98,9 +140,17 @@ class OutcomeQueue(SimpleQueue[Any]):
 def _pickled(answers: Sequence[Answer]) -> bytes | None:
     """The message of these answers; None if something in them cannot cross the pipe."""
     try:
-        return pickle.dumps(tuple(answers), protocol=pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(list(map(tuple, answers)), protocol=pickle.HIGHEST_PROTOCOL)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError):
         return None
+
+
+def message_of(data: bytes) -> tuple[Answer, ...] | Returned:
+    """What was sent as these bytes."""
+    sent: list[Any] | Returned = pickle.loads(data)  # noqa: S301 - our own worker's
+    if isinstance(sent, Returned):
+        return sent
+    return tuple(_success(each) if each[0] == "success" else _fail(each) for each in sent)
 
 
 def shortened(answer: Answer) -> Answer:

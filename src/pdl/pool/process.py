@@ -152,6 +152,8 @@ class ProcessPool:
                 continue
             except EOFError:
                 return self._bury(link)
+            if link.outcomes.more():
+                self._ready.append(link)
             if message == HELLO:
                 self._came_up(link)
             elif (event := self._settle(link, message)) is not None:

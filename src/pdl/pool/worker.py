@@ -40,10 +40,9 @@ from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
 from pdl.pool.watch import Watch
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from pdl.model import Answer, Task
     from pdl.pool import Lane, LaneFactory, QuickLane
+    from pdl.pool.outbox import Inbox
 
 FLUSH_SECONDS = 0.02
 """Answers travel together unless the first of them has waited this long."""
@@ -72,7 +71,7 @@ class WorkerEnd(NamedTuple):
         slot: which beat of the shared array is its own, and which cells are its lanes'.
     """
 
-    tasks: Connection
+    tasks: Inbox
     outcomes: OutcomeQueue
     slot: int
 
@@ -157,7 +156,7 @@ class Loop:
     # --- tasks in, answers out ---
 
     def _receive(self) -> None:
-        tasks: list[Task] | None = self._end.tasks.recv()
+        tasks = self._end.tasks.recv()
         if tasks is RECALL:
             self._end.outcomes.put_returned([task.id for task in self._inbox])
             self._inbox.clear()
