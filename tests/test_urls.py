@@ -154,6 +154,13 @@ def test_the_fast_way_agrees_with_the_full_one(text: str) -> None:
         assert fast == _parse_any(text)
 
 
+def test_the_usual_is_plain() -> None:
+    for text in ("http://h/", "https://h.example:8443/a%20b?c", "http://127.0.0.1:65535/f.bin"):
+        assert is_plain(text)
+    for text in ("http://h", "http://h:65536/", "http://h/#f", "http://u@h/", "h/", "https://h?/"):
+        assert not is_plain(text)
+
+
 @given(_plain_text)
 def test_plain_is_always_accepted(text: str) -> None:
     if is_plain(text):

@@ -11,7 +11,6 @@ import hashlib
 import re
 import string
 import unicodedata
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
@@ -262,14 +261,35 @@ def renamed(path: SafePath, name: SafeName) -> SafePath:
     return SafePath(f"{above}{slash}{name}")
 
 
-@lru_cache(maxsize=4)
-def url_key(url: Url) -> int:
-    """What tells URLs apart: the first 64 bits of the SHA-256 of what is asked for.
+class Asked:
+    """What is asked for, and as whom: what tells URLs apart, and names a part.
 
-    The user's name counts, for it may decide what is served; the password does not, so that
-    nothing derived from it is ever seen. The last bits are bent so that 0 and 1 never occur.
+    Attributes:
+        url: that it is made of.
+        text: the request URL, with the user's name if there is one. That counts, for it may decide
+            what is served; the password does not, so that nothing derived from it is ever seen.
+        key: the first 64 bits of its SHA-256. The last bits are bent so that 0 and 1 never occur.
     """
-    return int.from_bytes(hashlib.sha256(identity(url).encode()).digest()[:8], "big") | 2
+
+    __slots__ = ("_hashed", "key", "text", "url")
+
+    def __init__(self, url: Url) -> None:
+        self.url = url
+        user = url.userinfo.partition(":")[0]
+        self.text = f"{user}@{url.request_url}" if user else url.request_url
+        self._hashed = hashlib.sha256(self.text.encode())
+        self.key = int.from_bytes(self._hashed.digest()[:8], "big") | 2
+
+    def part_name(self, path: SafePath) -> str:
+        """File name of the part: 32 hex digits and ``.part``, the same on every run."""
+        hashed = self._hashed.copy()
+        hashed.update(f"\n{path}".encode())
+        return hashed.hexdigest()[:32] + ".part"
+
+
+def url_key(url: Url) -> int:
+    """The `Asked.key` of a URL."""
+    return Asked(url).key
 
 
 def suffix_of(key: int) -> str:
@@ -278,12 +298,10 @@ def suffix_of(key: int) -> str:
 
 
 def part_name(url: Url, path: SafePath) -> str:
-    """File name of the part: 32 hex digits and ``.part``, the same on every run."""
-    return _digest(f"{identity(url)}\n{path}")[:32] + ".part"
+    """The `Asked.part_name` of a URL's file."""
+    return Asked(url).part_name(path)
 
 
-@lru_cache(maxsize=4)
 def identity(url: Url) -> str:
-    """What is asked for and as whom: the request URL, with the user's name if there is one."""
-    user = url.userinfo.partition(":")[0]
-    return f"{user}@{url.request_url}" if user else url.request_url
+    """The `Asked.text` of a URL."""
+    return Asked(url).text

@@ -11,7 +11,7 @@ from pdl.checksum import BadChecksum, parse_checksum
 from pdl.conditional import standing
 from pdl.mirrors import mirrors_of
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result, SafePath, Task
-from pdl.naming import Namer, SafeName, UnsafeName, identity, part_name, renamed, url_key
+from pdl.naming import Asked, Namer, SafeName, UnsafeName, renamed
 from pdl.redirect import BadField, check_fields
 from pdl.results import bad_line, refused, untried
 from pdl.schedule import Job
@@ -111,7 +111,8 @@ class Planner:
             return bad_line(entry)
         try:
             url = parse(entry.url)
-            check_fields(entry.headers)
+            if entry.headers:
+                check_fields(entry.headers)
             path = self._namer.path_for(entry, url, self._count)
             if self.sums is not None:
                 entry = self.sums.applied(entry, url, path)
@@ -143,7 +144,8 @@ class Planner:
     def _place(
         self, item: Item, url: Url, wanted: SafePath, checksum: str | None
     ) -> Job | Result | None:
-        key = url_key(url)
+        asked = Asked(url)
+        key = asked.key
         known = None if self.servers is None else self._known(self.servers, item, key, wanted)
         claim = self._names.claim(wanted, key) if known is None else self._names.take(known, key)
         if claim.how == "same":
@@ -158,7 +160,7 @@ class Planner:
                 return untried(item, how, path=claim.path, message=message)
             if fetched and self._pins is None:
                 # its bytes have not been held against what this line says of them
-                return self._job(item, url, claim.path, checksum)
+                return self._job(item, asked, claim.path, checksum)
         if claim.how == "renamed" and (self.servers is None or item.out):
             if self._naming.on_collision == "fail":
                 message = f"another URL of this list has the name {wanted}"
@@ -166,26 +168,27 @@ class Planner:
             self._tell(Pairing(claim.path, key), claim.rival)
         if self._pins is not None:
             return self._pinned(
-                self._pins, item, url, claim.path, checksum, known=known is not None
+                self._pins, item, asked, claim.path, checksum, known=known is not None
             )
         new = claim.how != "same"
         # where nothing was, only this run makes files: not even a look is needed
         there = (
             None if new and self._empty else self._there(item, claim.path, known=known is not None)
         )
-        return there or self._job(item, url, claim.path, checksum, new=new)
+        return there or self._job(item, asked, claim.path, checksum, new=new)
 
     def _job(
         self,
         item: Item,
-        url: Url,
+        asked: Asked,
         path: SafePath,
         checksum: str | None,
         *,
         pin: Pin | None = None,
         new: bool = False,
     ) -> Job:
-        part = part_name(url, path)
+        part = asked.part_name(path)
+        plain = new and not item.headers and item.pieces is None and item.url == asked.text
         task = Task(
             next(self._ids),
             item.url,
@@ -196,18 +199,13 @@ class Planner:
             item.size,
             pieces=item.pieces,
             pin=pin,
-            plain=new
-            and not item.headers
-            and item.pieces is None
-            and part not in self._parts
-            and item.url == identity(url),
+            plain=plain and part not in self._parts,
         )
-        key = url_key(url)
         if self._files.if_exists == "update":
-            version = standing(self._files.directory, task, key, self._versions)
+            version = standing(self._files.directory, task, asked.key, self._versions)
             task = task._replace(remember=True, version=version, plain=False)
-        job = Job(task, item, url.netloc, key)
-        if item.mirrors and (mirrors := mirrors_of(item, url, path)):
+        job = Job(task, item, asked.url.netloc, asked.key)
+        if item.mirrors and (mirrors := mirrors_of(item, asked.url, path)):
             job.mirrors = mirrors
             if any(mirror.part in self._parts for mirror in mirrors.usable):
                 job.task = task._replace(plain=False)  # parts of other mirrors are to go
@@ -218,14 +216,14 @@ class Planner:
         self,
         pins: Pins,
         item: Item,
-        url: Url,
+        asked: Asked,
         path: SafePath,
         checksum: str | None,
         *,
         known: bool,
     ) -> Job | Result:
         """A job that proves what is there, or fetches it and proves that."""
-        local = pins.look_only or self._fetched.get(_place_of(url_key(url), path)) != 0
+        local = pins.look_only or self._fetched.get(_place_of(asked.key, path)) != 0
         if not local and (there := self._there(item, path, known=known)) is not None:
             if there.outcome is not Outcome.SKIPPED:
                 return there
@@ -233,7 +231,7 @@ class Planner:
         pin = pins.pin(item, path, checksum)
         if isinstance(pin, Result):
             return pin
-        job = self._job(item, url, path, checksum, pin=pin)
+        job = self._job(item, asked, path, checksum, pin=pin)
         if local:
             job.task = job.task._replace(local=True)
             job.host = ""  # neither a host's limit nor its pause concerns it
