@@ -18,7 +18,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies, select_proxy
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssltransport import SSLTransport
@@ -30,6 +30,7 @@ from pdl.transport.body import Body
 from pdl.transport.dial import dial
 from pdl.transport.kept import Kept, unread
 from pdl.transport.message import split
+from pdl.transport.tls import Trust, context
 from pdl.transport.translate import translated
 from pdl.transport.wire import Framing, Head, SocketReader, final_head, framing
 
@@ -153,6 +154,7 @@ class StrictAdapter(HTTPAdapter):
     deadline: float | None = None
     head_seconds = math.inf
     public_only = False
+    trust: Trust | None = None
     _pool: Any = None
     _made = 0
 
@@ -166,6 +168,18 @@ class StrictAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = self._classes
         return manager
+
+    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests
+        """Called by requests; the context replaces the files it would have read each time."""
+        host, tls = super().build_connection_pool_key_attributes(*args, **kwargs)
+        if self.trust is not None and host["scheme"] == "https":
+            tls = {"cert_reqs": tls["cert_reqs"], "ssl_context": context(self.trust)}
+        return host, tls
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401 - as requests
+        """Called by requests to say which files to read."""
+        if "ssl_context" not in conn.conn_kw:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests
         """Called by requests; remember the pool, to tell later whether it had to connect."""
@@ -279,6 +293,8 @@ class RequestsTransport:
         self._cert = (
             (settings.cert, settings.key) if settings.cert and settings.key else settings.cert
         )
+        bundle = DEFAULT_CA_BUNDLE_PATH if self._verify is True else self._verify or None
+        self._trust = Trust(bundle, settings.cert, settings.key)
 
     def open(self, request: Request, form: type[RequestsResponse] = RequestsResponse) -> Response:
         """See `pdl.transport.Transport.open`.
@@ -298,14 +314,15 @@ class RequestsTransport:
         prepared.method = "GET"
         prepared.url = request.url
         prepared.headers = CaseInsensitiveDict(request.headers)
-        settings = self._settings
-        if settings.public_only and self.proxied(request.url):
+        settings, proxied = self._settings, self.proxied(request.url)
+        if settings.public_only and proxied:
             raise TransportError(
                 FailureKind.POLICY,
                 "--public-only cannot see where a proxy connects to",
                 transient=False,
             )
         self._adapter.deadline = request.deadline
+        self._adapter.trust = None if proxied else self._trust  # a proxy's own TLS is requests'
         try:
             return self._adapter.send(
                 prepared,

@@ -1,0 +1,78 @@
+"""What TLS connections are verified by, read once in a process for all its lanes and hosts.
+
+requests has the bundle of trusted certificates read for every connection, which takes 35 ms of CPU
+each time: more than all else that a small file costs.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from urllib3.util.ssl_ import create_urllib3_context
+
+from pdl.model import FailureKind
+from pdl.transport import TransportError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_READING = threading.Lock()
+
+
+class Trust(NamedTuple):
+    """What of a run's settings a context is made from.
+
+    Attributes:
+        bundle: file or directory of trusted certificates; None accepts any certificate.
+        cert: PEM file of the client's certificate, or None.
+        key: PEM file of its key, where it is not in `cert`.
+    """
+
+    bundle: str | None
+    cert: str | None
+    key: str | None
+
+
+def context(trust: Trust) -> ssl.SSLContext:
+    """The context for it; the same one each time.
+
+    Raises:
+        TransportError: a file cannot be read or is not what it should be.
+    """
+    with _READING:  # lanes begin at the same time, and one reading is enough
+        return _context(trust)
+
+
+@lru_cache(maxsize=4)
+def _context(trust: Trust) -> ssl.SSLContext:
+    made = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if trust.bundle else ssl.CERT_NONE)
+    if trust.bundle:
+        try:
+            if Path(trust.bundle).is_dir():
+                made.load_verify_locations(capath=trust.bundle)
+            else:
+                made.load_verify_locations(trust.bundle)
+        except OSError as exc:
+            raise _unusable("trusted certificates", trust.bundle, exc) from exc
+    if trust.cert:
+        try:
+            made.load_cert_chain(trust.cert, trust.key, _no_password)
+        except (OSError, ValueError) as exc:
+            raise _unusable("the client's certificate or key", trust.cert, exc) from exc
+    return made
+
+
+def _no_password() -> NoReturn:
+    """Called by OpenSSL for an encrypted key; otherwise it would ask on the terminal."""
+    raise ValueError("the key is encrypted, and nobody is here to give its password")
+
+
+def _unusable(what: str, path: str, exc: Exception) -> TransportError:
+    reason = getattr(exc, "strerror", None) or str(exc)
+    return TransportError(
+        FailureKind.TLS, f"cannot use {what} in {path}: {reason}", transient=False
+    )

@@ -1,0 +1,94 @@
+"""What TLS is verified by: read once, for every lane and host, and told when it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from pdl.model import FailureKind
+from pdl.settings import HttpSettings
+from pdl.transport import Request, TransportError
+from pdl.transport.keepalive import KeepaliveTransport
+from pdl.transport.tls import Trust, context
+from servers.files import File
+from servers.misbehave import Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from servers.certs import Authority
+
+
+def trust_in(pem: Path) -> Trust:
+    return Trust(str(pem), None, None)
+
+
+def test_it_is_read_once_for_all_lanes(authority: Authority) -> None:
+    with ThreadPoolExecutor(8) as lanes:
+        found = set(lanes.map(context, [trust_in(authority.pem)] * 32))
+    (made,) = found
+    assert made.verify_mode is ssl.CERT_REQUIRED
+    assert made.check_hostname
+
+
+def test_nobody_is_trusted_by_none() -> None:
+    made = context(Trust(None, None, None))
+    assert made.verify_mode is ssl.CERT_NONE
+    assert not made.check_hostname
+
+
+def test_a_bundle_that_vanishes_is_needed_no_more(tmp_path: Path, authority: Authority) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(authority.pem.read_bytes())
+    with Server(tls=authority.good()) as one, Server(tls=authority.good()) as other:
+        transport = KeepaliveTransport(HttpSettings(cacert=str(bundle)))
+        for server in (one, other):
+            transport.open(Request(server.on("/f", File(b"f")), ())).close()
+            bundle.unlink(missing_ok=True)
+        transport.close()
+
+
+def encrypted_key(place: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    path = place / "key.pem"
+    path.write_bytes(key)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bundle", "cert", "key", "told"),
+    [
+        ("missing.pem", None, None, "trusted certificates in {}/missing.pem: No such file"),
+        ("text.pem", None, None, "trusted certificates in {}/text.pem"),
+        (None, "missing.pem", None, "{}/missing.pem: No such file"),
+        (None, "text.pem", None, "the client's certificate or key in {}/text.pem"),
+        (None, "good.pem", "key.pem", "encrypted"),
+    ],
+)
+def test_what_cannot_be_used_is_told_by_its_path(
+    tmp_path: Path,
+    authority: Authority,
+    bundle: str | None,
+    cert: str | None,
+    key: str | None,
+    told: str,
+) -> None:
+    (tmp_path / "text.pem").write_text("no certificate\n")
+    (tmp_path / "good.pem").write_bytes(authority.pem.read_bytes())
+    encrypted_key(tmp_path)
+    paths = [None if name is None else os.fspath(tmp_path / name) for name in (bundle, cert, key)]
+    with pytest.raises(TransportError) as caught:
+        context(Trust(*paths))
+    assert caught.value.kind is FailureKind.TLS
+    assert not caught.value.transient
+    assert told.format(tmp_path) in caught.value.message
