@@ -137,8 +137,9 @@ def test_no_control_character_gets_through(url: str, message: str, source: str) 
     assert lines.count("\n") == 6
 
 
-def test_a_stream_that_is_gone_is_no_matter() -> None:
+def test_a_stream_that_is_gone_is_no_matter(capfd: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
     stream.close()
     ConsoleReport(stream).finish(Summary())
     ConsoleReport(None).finish(Summary())
+    assert capfd.readouterr() == ("", "")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import click
 import pytest
 
+import pdl
 from pdl.cli import command
 from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
@@ -122,7 +124,10 @@ def test_every_module_named_is_there() -> None:
 
 def test_the_python_example_is_python_and_its_names_are_public() -> None:
     code = README.partition("```python\n")[2].partition("```")[0]
-    compile(code, "README.md", "exec")
+    tree = ast.parse(code)
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    used = {node.attr for node in attributes if ast.unparse(node.value) == "pdl"}
+    assert {"download", "Settings"} <= used <= set(pdl.__all__)
 
 
 def test_the_pipeline_runs_the_readme_commands() -> None:

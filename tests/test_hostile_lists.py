@@ -35,6 +35,8 @@ from pdl.urls import InvalidUrl, Url, mask, parse, printable
 from servers.files import File
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runner import Run, Runner
     from servers.misbehave import Server
 
@@ -178,12 +180,21 @@ def test_no_header_forges_another(text: str) -> None:
         assert not re.search(r"[\r\n\0]", name + value)
 
 
-@pytest.mark.parametrize("kind", [Size(), Statuses(), Allowance(), Header()])
-def test_option_values_are_read_or_refused(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "sound"),
+    [
+        (Size(), lambda size: 0 <= size < 1 << 120),
+        (Statuses(), lambda each: each <= set(range(400, 600))),
+        (Allowance(), lambda most: most[0] >= 0),
+        (Header(), lambda field: field[0] and all(map(str.isprintable, field))),
+    ],
+)
+def test_option_values_are_read_or_refused(kind: Kind, sound: Callable[..., object]) -> None:
     @given(ANY | st.from_regex(r"[0-9]{1,400}[KMGT%]?", fullmatch=True))
     def check(text: str) -> None:
         with suppress(click.BadParameter):
-            kind.convert(text, None, None)
+            found = kind.convert(text, None, None)
+            assert sound(found), found
 
     check()
 

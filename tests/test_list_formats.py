@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -470,8 +470,14 @@ def test_no_broken_packing_raises_anything_else(packed: str, data: st.DataObject
         st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), max_size=4)
     ):
         whole[place] = value
-    with suppress(ListError):
-        parse("auto", bytes(whole[: data.draw(st.integers(0, len(whole)))]))
+    cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    shown = ""
+    try:
+        entries = parse("auto", cut)
+    except ListError as error:
+        entries, shown = [], error.message
+    assert printable(shown) == shown
+    assert all(isinstance(entry, (Item, BadLine)) for entry in entries)
 
 
 # --- Memory --------------------------------------------------------------------------------

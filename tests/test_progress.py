@@ -473,13 +473,18 @@ def test_a_stream_that_fails_is_left_alone_from_then_on(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_stream_that_is_closed_or_was_never_there_is_no_matter(
-    mode: ProgressMode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: ProgressMode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     everything(make_display(mode, None, quiet=False, verbose=1))
     closed = (tmp_path / "closed").open("w")
     closed.close()
     everything(make_display(mode, closed, quiet=False, verbose=1))
+    assert capfd.readouterr() == ("", "")
+    assert (tmp_path / "closed").read_bytes() == b""
 
 
 def test_a_terminal_that_is_full_loses_text_but_not_the_display() -> None:

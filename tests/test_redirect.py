@@ -190,4 +190,7 @@ def test_fields_that_break_out_of_their_line(name: str, value: str) -> None:
 
 
 def test_fields_that_do_not() -> None:
-    check_fields((("X-Good", "yes; no\tand \u00e9 \u4e2d"), ("X-Empty", "")))
+    fields = (("X-Good", "yes; no\tand \u00e9 \u4e2d"), ("X-Empty", ""))
+    check_fields(fields)
+    written = [(name, value.encode().decode("latin-1")) for name, value in fields]
+    assert set(written) <= set(request_headers(HttpSettings(), HERE, HERE, fields))

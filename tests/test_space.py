@@ -126,5 +126,7 @@ def test_a_refused_reservation_of_another_kind_is_only_none() -> None:
     reader, writer = os.pipe()  # nothing can be reserved in a pipe
     reserved = Reservation(writer, MIB)
     reserved.ahead_of(0)
+    os.write(writer, b"bytes")
+    assert os.read(reader, 9) == b"bytes"
     os.close(reader)
     os.close(writer)
