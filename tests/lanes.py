@@ -71,7 +71,13 @@ class Crowded:
 
 
 class Careless:
-    """Builds lanes whose quick way raises: at once, or when there is something to read."""
+    """Builds lanes whose quick way is not as it should be.
+
+    Args:
+        when: it raises at once (``begin``), or when there is something to read (``ready``); there
+            is ``never`` anything to read; what there is stays after the answer (``restless``);
+            or the answer takes its time (``slow``).
+    """
 
     def __init__(self, when: str) -> None:
         self._when = when
@@ -82,23 +88,31 @@ class Careless:
 
 
 class CarelessLane:
-    """Does what it is told, but not the quick way."""
+    """Does what it is told, but not, or not well, the quick way."""
 
     def __init__(self, when: str) -> None:
         self._when = when
         self._reader, self._writer = os.pipe()
-        os.write(self._writer, b".")
+        if when != "never":
+            os.write(self._writer, b".")
         self.quick = self
+        self._task: Task | None = None
 
     def begin(self, task: Task, meter: Meter) -> int:  # noqa: ARG002 - the protocol's shape
         """Raise, or say where there is something to read."""
         if self._when == "begin":
             raise ValueError("the quick way's own trouble")
+        self._task = task
         return self._reader
 
     def ready(self) -> Answer:
-        """Raise."""
-        raise ValueError("the quick way's own trouble")
+        """Raise, or answer."""
+        if self._when not in {"restless", "slow"} or self._task is None:
+            raise ValueError("the quick way's own trouble")
+        end = time.monotonic() + 0.02
+        while self._when == "slow" and time.monotonic() < end:
+            pass
+        return success(self._task.id, message="quick")
 
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Do what the task says."""

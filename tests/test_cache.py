@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from pdl.api import Event, Report
     from runner import Runner
+    from servers.certs import Authority
     from servers.misbehave import Server
     from servers.wire import Behaviour, Pairs
 
@@ -372,20 +373,29 @@ def test_what_is_not_for_others_is_not_kept_by_its_url(
 
 
 @pytest.mark.parametrize(
-    ("userinfo", "headers", "own"),
+    ("userinfo", "http", "own"),
     [
-        ("me:hunter2@", (), ()),
-        ("", (("Authorization", "Bearer hunter2"),), ()),
-        ("", (), (("Cookie", "hunter2"),)),
+        ("me:hunter2@", {}, ()),
+        ("", {"headers": (("Authorization", "Bearer hunter2"),)}, ()),
+        ("", {"cert": None}, ()),
+        ("", {}, (("Cookie", "hunter2"),)),
     ],
-    ids=["userinfo", "every request", "one item"],
+    ids=["userinfo", "every request", "certificate", "one item"],
 )
 def test_what_was_asked_for_as_somebody_is_not_kept_by_its_url(
-    server: Server, jobs: Jobs, userinfo: str, headers: Headers, own: Headers
+    server: Server,
+    jobs: Jobs,
+    userinfo: str,
+    http: dict[str, Any],
+    own: Headers,
+    authority: Authority,
 ) -> None:
+    if "cert" in http:
+        mine = authority.files("me@example.org", stem="client")
+        http = {"cert": str(mine.cert), "key": str(mine.key)}
     plain = server.on("/x.bin", File(BODY, etag=ETAG))
     item = Item("list", 1, plain.replace("//", f"//{userinfo}"), headers=own)
-    with_fields = replace(jobs.settings, http=HttpSettings(headers=headers))
+    with_fields = replace(jobs.settings, http=HttpSettings(**http))
     jobs.settings, nobody = with_fields, jobs.settings
     jobs.run(item)
     jobs.settings = nobody

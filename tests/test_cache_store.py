@@ -271,6 +271,7 @@ def test_what_is_known_of_what_has_gone_goes_too(cache: Cache, home: Path) -> No
     stranger = home / "files" / "00" / "README"
     stranger.parent.mkdir()
     stranger.write_text("not ours")
+    os.utime(stranger, (1, 1))
     for path in (home / "index").rglob("*/*"):
         os.utime(path, (5, 5))
     cache.digest("md5:00")  # which is a use

@@ -281,11 +281,16 @@ def died(task: Task) -> Died:
 
 
 def test_a_worker_that_died_once_is_no_failure(tmp_path: object) -> None:
+    asked: list[tuple[bool, bool]] = []
+
     def script(task: Task, attempt: int) -> PoolEvent:
+        asked.append((task.plain, task.fragile))
         return died(task) if attempt == 1 else answered(success(task))
 
     bench = Bench(tmp_path, urls(3), ScriptedPool(script))
     assert bench.run().succeeded == 3
+    # what it gets the next time is kept from the first byte on, which the short way does not do
+    assert sorted(asked) == [(False, True)] * 3 + [(True, False)] * 3
 
 
 def test_a_task_that_kills_every_worker_is_given_up(tmp_path: object) -> None:
@@ -362,6 +367,24 @@ def test_a_host_that_answers_now_and_then_stays_first(tmp_path: object, status: 
     bench = Bench(tmp_path, items, ScriptedPool(script, lanes=1))
     assert bench.run().succeeded == 30
     assert Counter(asked)["a"] == 30
+
+
+@pytest.mark.parametrize(("received", "times"), [(0, 3), (5, 20)])
+def test_a_host_that_cuts_off_some_bodies_is_up(
+    tmp_path: object, received: int, times: int
+) -> None:
+    asked: list[str] = []
+
+    def script(task: Task, _: int) -> PoolEvent:
+        asked.append(task.url.split("/")[2])
+        if asked[-1] == "b":
+            return answered(success(task))
+        return answered(failure(task)._replace(received=received))
+
+    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 21)]
+    bench = Bench(tmp_path, items, ScriptedPool(script, lanes=1))
+    assert bench.run().succeeded == 20
+    assert Counter(asked) == {"a": times, "b": 20}
 
 
 def test_what_waited_in_a_dead_worker_runs_again(tmp_path: object) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from pdl.api import download
 from pdl.fetch import Fetcher
 from pdl.model import FailureKind, Outcome, Result, Retrying, SafePath, Task
 from pdl.pool.inline import InlineMeter
+from pdl.quick import DIGEST_MOST
 from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
 from pdl.splice import Mover
 from pdl.transport.keepalive import KeepaliveTransport
@@ -26,7 +29,7 @@ from servers import reuse
 from servers.faults import BODY, FAULTS, path_for, script_for
 from servers.files import File
 from servers.misbehave import Reply, Server
-from servers.row import HALF
+from servers.row import HALF, pattern
 from survive.memory import HUNGRY
 
 if TYPE_CHECKING:
@@ -370,6 +373,63 @@ def test_the_quick_way_ends_what_is_plain_and_nothing_else(server: Server, tmp_p
     assert lane(task(server, 5, "/missing.bin"), InlineMeter())[2:4] == (FailureKind.HTTP, False)
     assert lane.ways == {"quick": 4, "call": 1}
     assert {seen.connection for seen in server.requests()} == {1}
+    lane.close()
+
+
+@pytest.mark.parametrize("size", [100, DIGEST_MOST, DIGEST_MOST + 1])
+def test_the_quick_way_proves_a_small_file_itself(
+    size: int, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / ".pdl").mkdir()
+    lane = QuickLane(SETTINGS.http, FileSettings(directory=str(tmp_path)))
+    server.on(WARM, File(NEXT))
+    body = pattern(size, 7)
+    server.on("/good.bin", File(body))
+    server.on("/bad.bin", File(body[:-1] + b"?"))
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    good = lane(task(server, 1, "/good.bin")._replace(checksum=digest), InlineMeter())
+    assert good.word == "success"
+    assert good.checksum == digest
+    assert lane.ways == {"quick" if size <= DIGEST_MOST else "call": 1}
+    bad = lane(task(server, 2, "/bad.bin")._replace(checksum=digest), InlineMeter())
+    assert bad.word == "fail"
+    assert bad.kind is FailureKind.CHECKSUM
+    assert not (tmp_path / "bad.bin").exists()
+    lane.close()
+
+
+@pytest.mark.parametrize("mtime", [True, False])
+def test_a_file_has_the_time_that_its_server_says_on_every_way(
+    mtime: bool, server: Server, tmp_path: Path, lanes: LaneMaker
+) -> None:
+    (tmp_path / ".pdl").mkdir()
+    lane = lanes(SETTINGS.http, FileSettings(directory=str(tmp_path), mtime=mtime))
+    server.on(WARM, File(NEXT))
+    server.on("/one.bin", File(BODY, last_modified=1_000_000_000))
+    assert lane(task(server, 1, "/one.bin"), InlineMeter()).word == "success"
+    found = (tmp_path / "one.bin").stat().st_mtime
+    assert (found == 1_000_000_000) == mtime
+    lane.close()
+
+
+def test_every_way_brings_a_file_to_the_disk_that_is_to_be_there(
+    server: Server, tmp_path: Path, lanes: LaneMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: list[int] = []
+    fsync = os.fsync
+
+    def note(fd: int) -> None:
+        brought.append(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", note)
+    (tmp_path / ".pdl").mkdir()
+    lane = lanes(SETTINGS.http, FileSettings(directory=str(tmp_path), fsync=True))
+    server.on(WARM, File(NEXT))
+    server.on("/one.bin", File(BODY))
+    assert lane(task(server, 1, "/one.bin"), InlineMeter()).word == "success"
+    # first the bytes, then the name
+    assert brought[-2:] == [(tmp_path / "one.bin").stat().st_ino, tmp_path.stat().st_ino]
     lane.close()
 
 

@@ -28,7 +28,7 @@ from pdl.transport.requests_ import RequestsTransport
 from pdl.transport.wire import SocketReader
 from servers.behaviours import Close, Pause, Raw, Then, head
 from servers.files import File
-from servers.row import BODY, ETAG, HALF, OTHER
+from servers.row import BODY, ETAG, HALF, OTHER, length
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,6 +155,23 @@ def test_a_part_that_is_cut_while_it_is_read_back_starts_again(
     assert answer.word == "success"
     assert answer.resumed_from == 0
     assert (place / "file.bin").read_bytes() == BODY
+
+
+def test_a_size_that_comes_with_the_rest_is_the_files(
+    lane_of: LaneOf, server: Server, place: Path
+) -> None:
+    part = Part(str(place), "1.part")
+    part.start()
+    part.versioned(Validator(ETAG), None)  # as where the first answer did not say how large it is
+    part.write(memoryview(BODY[:HALF]))
+    part.leave(keep=True)
+    span = ("Content-Range", f"bytes {HALF}-{len(BODY) - 1}/{len(BODY)}")
+    fields = (("ETag", ETAG), span, length(BODY[HALF:]))
+    url = server.on("/a.bin", Then(Raw(head(206, fields) + BODY[HALF:-1]), Close()))
+    answer = attempt(lane_of(KeepaliveTransport), url)
+    assert answer.word == "fail"
+    assert (answer.kind, answer.size) == (FailureKind.TRUNCATED, len(BODY))
+    assert (answer.resumed_from, answer.received) == (HALF, len(BODY) - HALF - 1)
 
 
 # --- trickles ---

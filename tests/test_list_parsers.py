@@ -373,6 +373,23 @@ def test_pieces_of_version_3_are_numbered(second: str, known: bool) -> None:
     assert item.checksum == f"md5:{MD5}"
 
 
+def test_a_file_has_so_many_urls_and_no_more() -> None:
+    urls = "".join(f"<url>http://h/{number}</url>" for number in range(1500))
+    [item] = parse("metalink", metalink(f'<file name="x">{urls}</file>'))
+    assert isinstance(item, Item)
+    assert (item.url, item.mirrors[-1], len(item.mirrors)) == ("http://h/0", "http://h/999", 999)
+
+
+def test_a_quote_that_is_closed_a_hundred_lines_below_is_a_mistake() -> None:
+    lines = [f"http://h/{number}" for number in range(120)]
+    found = parse("csv", "\n".join(["url,out", '"http://h/open,x', *lines, 'http://h/y"']))
+    bad, *items = found
+    assert isinstance(bad, BadLine)
+    assert (bad.line, bad.message) == (2, "a quote that is not closed")
+    urls = [item.url for item in items[:120] if isinstance(item, Item)]
+    assert urls == lines
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [

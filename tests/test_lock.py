@@ -442,6 +442,18 @@ def test_two_runs_that_write_one_lock_both_get_in(tmp_path: Path) -> None:
     assert [json.loads(line)["out"] for line in path.read_text().splitlines()] == ["one", "two"]
 
 
+def test_of_two_runs_the_last_to_write_knows_best_what_is_at_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    settings = LockSettings(str(path))
+    one, two = (opened(Lock(str(path), settings, lambda _: None)) for _ in range(2))
+    for lock, host, digest in ((one, "a", SHA), (two, "b", OTHER)):
+        row = Result("list", 1, "", None, "f", Outcome.SUCCESS, size=0, checksum=f"sha256:{digest}")
+        lock.record(row, Item("list", 1, f"http://{host}/f"))
+        lock.save(whole=True)
+    (entry,) = map(json.loads, path.read_text().splitlines())
+    assert (entry["url"], entry["out"], entry["sha256"]) == ("http://b/f", "f", OTHER)
+
+
 def test_an_unwritable_place_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such directory"):
         Lock(str(tmp_path / "d/x.lock"), LockSettings(), lambda _: None)

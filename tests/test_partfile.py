@@ -98,6 +98,28 @@ def test_a_file_system_without_links_is_none_the_less_asked(
     assert (place / "other").read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("new", [False, True])
+def test_the_bytes_are_on_the_disk_before_the_name_and_then_the_name(
+    place: Path, monkeypatch: pytest.MonkeyPatch, new: bool
+) -> None:
+    brought: list[tuple[int, bool]] = []
+    final = place / "d" / "file.bin"
+    fsync = os.fsync
+
+    def note(fd: int) -> None:
+        brought.append((os.fstat(fd).st_ino, final.exists()))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", note)
+    for wanted in (False, True):
+        finish = Part.finish_new if new else Part.finish
+        finish(begin(place, b"new"), SafePath("d/file.bin"), None, fsync=wanted)
+        expected = [(final.stat().st_ino, False), (final.parent.stat().st_ino, True)]
+        assert brought == (expected if wanted else [])
+        final.unlink()
+        bytes_at(place).unlink(missing_ok=True)
+
+
 def test_a_disk_that_refuses_a_link_is_a_failure(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

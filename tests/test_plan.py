@@ -191,6 +191,40 @@ def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -
     assert plain == {"": True, "http://h/x": False, "http://m/x": False, "http://n/x": True}
 
 
+ITEM = Item("list", 1, "http://h/x")
+
+
+@pytest.mark.parametrize(
+    ("item", "plain"),
+    [
+        (ITEM, True),
+        (ITEM._replace(out="d/y", size=5, checksum=f"sha256:{SHA}"), True),
+        (ITEM._replace(url="http://h/x?query"), True),
+        (ITEM._replace(headers=(("X-Key", "mine"),)), False),
+        (ITEM._replace(pieces=Pieces("md5", 4, bytes(16))), False),
+        (ITEM._replace(url="http://me@h/x"), False),
+        (ITEM._replace(url="http://me:secret@h/x"), False),
+        (ITEM._replace(url="http://H/x"), False),
+        (ITEM._replace(url="http://h/x#part"), False),
+        (ITEM._replace(url="http://h/a/../x"), False),
+        (ITEM._replace(url="http://h/\u00e9"), False),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True])
+def test_only_what_has_nothing_special_about_it_may_go_the_short_way(
+    tmp_path: Path, item: Item, plain: bool, there: bool
+) -> None:
+    files = FileSettings(directory=str(tmp_path))
+    first = Planner(files, NamingSettings()).plan(item)
+    assert isinstance(first, Job)
+    assert first.task.plain is plain
+    # one that an earlier run has begun is gone on with
+    found = Found(frozenset({first.task.part} if there else ()))
+    again = Planner(files, NamingSettings(), found=found).plan(item)
+    assert isinstance(again, Job)
+    assert again.task == first.task._replace(plain=plain and not there)
+
+
 @pytest.mark.parametrize("mirrors", [(), ("http://h/x",), ("http://H:80/x#y",)])
 def test_one_url_has_no_mirrors(tmp_path: Path, mirrors: tuple[str, ...]) -> None:
     assert Bench(tmp_path).job("http://h/x", mirrors=mirrors).mirrors is None

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -330,6 +331,29 @@ def test_what_the_quick_way_raises_is_left_to_the_lane(when: str) -> None:
         assert worker_pids(pool) == [pid]
 
 
+def test_a_quick_way_that_does_not_end_is_left_to_the_lane() -> None:
+    with processes("fork", workers=1, lanes=2, factory=Careless("never")) as pool:
+        answers = drive(pool, [task(number, "ok") for number in range(3)])
+        assert answers == {number: [success(number)] for number in range(3)}
+
+
+def test_what_there_is_to_read_for_an_idle_lane_is_no_answer() -> None:
+    with processes("fork", workers=1, lanes=2, factory=Careless("restless")) as pool:
+        for number in range(20):  # `drive` takes no answer that is not awaited
+            [answer] = drive(pool, [task(number, "ok")])[number]
+            assert isinstance(answer, Success)
+            assert answer.message == "quick"
+
+
+def test_a_slow_quick_way_is_left_for_a_while() -> None:
+    with processes("fork", workers=1, lanes=1, factory=Careless("slow")) as pool:
+        answers = drive(pool, [task(number, "ok") for number in range(40)])
+    messages = [each.message for [each] in answers.values()]
+    assert messages[0] == "quick"
+    assert messages[-1] == ""  # a thread's
+    assert set(messages) == {"quick", ""}
+
+
 # --- messages ---
 
 
@@ -558,6 +582,24 @@ def test_a_worker_forked_while_links_are_closing_starts_in_silence() -> None:
     nursery.forget_in_child()
     assert outcomes._reader.closed
     reader.close()
+
+
+@pytest.mark.parametrize("loss", [EOFError, ConnectionRefusedError, ConnectionResetError])
+def test_a_fork_server_that_is_lost_is_asked_again(
+    loss: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = [loss()]
+    connect = forkserver.connect_to_new_process
+
+    def lose(fds: Sequence[int]) -> tuple[int, int]:
+        if losses:
+            raise losses.pop()
+        return connect(fds)
+
+    monkeypatch.setattr(forkserver, "connect_to_new_process", lose)
+    with processes("forkserver", workers=1) as pool:
+        assert drive(pool, [task(0, "ok")]) == {0: [success(0)]}
+    assert losses == []
 
 
 # --- the storm ---

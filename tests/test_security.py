@@ -506,8 +506,24 @@ def test_an_end_without_goodbye_is_no_end(
 TAKEN_FOR_MODULES = ("multiprocessing", "requests", "socket", "signal", "json", "click", "idna")
 
 
-@pytest.mark.parametrize("command", ["script", "module"])
-@pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
+PROGRAM = """
+import sys
+import pdl
+if __name__ == "__main__":
+    settings = pdl.Settings(pool=pdl.PoolSettings(start_method=sys.argv[3]))
+    sys.exit(not pdl.download(sys.argv[1:2], settings=settings).ok)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "method"),
+    [
+        (command, method)
+        for command in ("script", "module", "program")
+        for method in ("forkserver", "spawn", "fork")
+        if (command, method) != ("program", "spawn")
+    ],
+)
 def test_a_download_is_never_imported(
     command: str, method: str, server: Server, tmp_path: Path
 ) -> None:
@@ -517,9 +533,12 @@ def test_a_download_is_never_imported(
         (tmp_path / f"{name}.py").write_text("open('imported', 'w')\nraise SystemExit('imported')")
     url = server.on("/file.bin", File(b"content"))
     here = Path(sys.executable).parent / "pdl"
-    words = [sys.executable, "-m", "pdl"] if command == "module" else [sys.executable, str(here)]
+    program = tmp_path / "elsewhere" / "program.py"
+    program.parent.mkdir()
+    program.write_text(PROGRAM)
+    words = {"script": [str(here)], "module": ["-m", "pdl"], "program": [str(program)]}[command]
     ended = subprocess.run(
-        [*words, url, "--start-method", method],
+        [sys.executable, *words, url, "--start-method", method],
         cwd=tmp_path,
         env=base_environment(tmp_path / "home"),
         capture_output=True,

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -28,7 +28,7 @@ from pdl.settings import (
     Settings,
 )
 from pdl.urls import parse
-from servers.behaviours import Close, Raw, Reply, Then, head
+from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File
 from servers.row import BODY, DATE, ETAG, ETAG_OTHER, HALF, OTHER, length
 from survive import kill_workers
@@ -223,6 +223,40 @@ def test_a_taken_name_can_be_a_failure(server: Server, copy: Copy, where: str) -
     assert rows == [("exists", "get")]
     assert copy.files() == {"a.bin": b"precious"}
     assert "a.bin" in copy.results[0].message
+
+
+@pytest.mark.parametrize("on_collision", ["hash", "fail"])
+def test_a_name_that_is_taken_while_its_file_comes(
+    server: Server, copy: Copy, on_collision: Literal["hash", "fail"]
+) -> None:
+    copy.settings = replace(BASE, naming=replace(NAMED, on_collision=on_collision))
+    fields = (length(BODY), ("Content-Disposition", "attachment; filename=a.bin"))
+    whole = head(200, fields) + BODY
+    begun, taken = threading.Event(), threading.Event()
+
+    def take() -> None:
+        begun.wait(30)
+        while not any(path.stat().st_size for path in copy.where.glob(".pdl/*.part")):
+            threading.Event().wait(0.005)
+        (copy.where / "a.bin").write_bytes(b"precious")
+        taken.set()
+
+    def begin(exchange: Exchange) -> None:
+        Raw(whole[:-1])(exchange)
+        begun.set()
+
+    other = threading.Thread(target=take)
+    other.start()
+    url = server.on("/get", Then(begin, Pause(30, taken), Raw(whole[-1:])))
+    rows = copy.run(url)
+    other.join()
+    usual = f"a-{suffix(url)}.bin"
+    if on_collision == "fail":
+        assert [word for word, _ in rows] == ["exists"]
+        assert copy.files() == {"a.bin": b"precious"}
+    else:
+        assert rows == [("success", usual)]
+        assert copy.files() == {"a.bin": b"precious", usual: BODY}
 
 
 def test_urls_that_want_one_name_are_no_collision_as_long_as_servers_are_asked(

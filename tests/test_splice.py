@@ -227,6 +227,12 @@ ROWS = {
         (Then(Raw(head(200, KEPT) + BODY), Close()), HONEST), ("success", "success")
     ),
     "a page": Row((File(PAGE),), ("content", "content"), moves=False, name="file.zip"),
+    "a page that is a while in coming": Row(
+        (Then(Raw(promise((), len(PAGE))), Pause(0.1), Raw(PAGE)),),
+        ("content", "content"),
+        moves=False,
+        name="file.zip",
+    ),
     "a small file": Row((File(BODY[: MIB - 1]),), ("success", "success"), moves=False),
 }
 

@@ -87,6 +87,7 @@ def test_the_name_that_the_list_gives_comes_first() -> None:
     sums = sums_of(("f", ONE), ("g", TWO))
     assert found(sums, "http://h/f", "g", out="g") == TWO
     assert found(sums, "http://h/f", "k", out="k") == ONE
+    assert found(sums, "http://h/d/f", "g") == TWO  # so does that of a template
 
 
 def test_the_url_is_surest() -> None:
