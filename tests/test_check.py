@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pdl.audit import CheckReport
+from pdl.model import Summary
+from servers.files import File
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,6 +133,37 @@ def test_names_are_those_of_the_run(pdl_run: Runner, out: Path) -> None:
     assert "1 as they should be, 1 wrong (1 missing)" in run.err
     rows = [json.loads(row) for row in (pdl_run.directory / "r.jsonl").read_text().splitlines()]
     assert sorted(row["path"] for row in rows)[1].startswith("a-")
+
+
+def test_names_that_a_run_has_kept_hold_in_any_order(pdl_run: Runner, server: Server) -> None:
+    bodies = {"/1/a": b"aa", "/2/a": b"bb"}
+    lines = [
+        f"{server.on(path, File(body))}#sha256={digest(body)}" for path, body in bodies.items()
+    ]
+    listed(pdl_run, *lines)
+    assert pdl_run("urls.txt", "-d", "out").code == 0
+    listed(pdl_run, *reversed(lines))
+    run = check(pdl_run)
+    assert run.code == 0, run.err
+    assert "2 as they should be, 0 wrong" in run.err
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize(
+    ("summary", "shown"),
+    [
+        (Summary(unchanged=1), False),
+        (Summary(unchanged=1, left=2), True),
+        (Summary(unchanged=1, unread=True), True),
+        (Summary(unchanged=1, stopped_by=signal.SIGTERM), True),
+    ],
+)
+def test_quiet_is_not_to_say_that_a_check_was_stopped(
+    quiet: bool, summary: Summary, shown: bool
+) -> None:
+    stream = io.StringIO()
+    CheckReport(stream, pytest.fail, quiet=quiet).finish(summary)
+    assert bool(stream.getvalue()) == (shown or not quiet)
 
 
 def test_a_directory_that_is_not_there_is_not_made(pdl_run: Runner, tmp_path: Path) -> None:

@@ -400,6 +400,27 @@ def test_a_fragment_may_be_the_digest_in_every_format(form: ListFormat, data: st
     assert item.checksum == "sha256:" + "a" * 64
 
 
+@pytest.mark.parametrize(
+    ("form", "data"),
+    [
+        ("text", "http://h/a#sha256={0}\n  checksum=sha256={1}"),
+        ("csv", "url,sha256\nhttp://h/a#sha256={0},{1}"),
+        ("csv", "url,checksum\nhttp://h/a#sha256={0},sha256={1}"),
+        ("jsonl", '{{"url":"http://h/a#sha256={0}","sha256":"{1}"}}'),
+        (
+            "metalink",
+            """<metalink><file name="n"><hash type="sha256">{1}</hash>
+            <url>http://h/a#sha256={0}</url></file></metalink>""",
+        ),
+    ],
+)
+def test_a_digest_that_the_list_gives_itself_goes_before_a_fragment(
+    form: ListFormat, data: str
+) -> None:
+    (item,) = plain(parse(form, data.format("a" * 64, "b" * 64).encode()))
+    assert item.checksum == "sha256:" + "b" * 64
+
+
 @pytest.mark.parametrize("value", ["-1", "1.5", "1K", "\u0661", "9" * 19])
 def test_a_size_is_a_number_of_bytes(value: str) -> None:
     (entry,) = parse("text", f"http://h/a\n  size={value}".encode())

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pdl.errors import MachineError, PdlError, UsageError
 from pdl.model import Item, Outcome, Result, Summary
 from pdl.reports.jsonl import JsonLinesReport
-from pdl.reports.rows import open_report
+from pdl.reports.rows import check_distinct, open_report
 from pdl.reports.target import FileSink, StreamSink
 
 if TYPE_CHECKING:
@@ -185,6 +185,40 @@ def test_an_interrupt_at_any_moment_leaves_no_partial_file(tmp_path: Path) -> No
         assert names(tmp_path) == [], f"interrupted after {step} instructions"
         step += 1
     assert step > 100
+
+
+@pytest.mark.parametrize("end", ["commit", "discard"])
+def test_what_has_ended_takes_nothing_away_later(tmp_path: Path, end: str) -> None:
+    sink = FileSink(str(tmp_path / "r.jsonl"), fail_on_warning)
+    (partial,) = tmp_path.iterdir()
+    getattr(sink, end)()
+    assert not partial.exists()
+    partial.write_text("of somebody else")
+    del sink
+    gc.collect()
+    assert partial.read_text() == "of somebody else"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("r.jsonl", "r.jsonl"),
+        ("r.jsonl", "./r.jsonl"),
+        ("d/../r.jsonl", "r.jsonl"),
+        ("r.jsonl", "link.jsonl"),
+        ("-", "-"),
+        ("-", "/dev/stdout"),
+    ],
+)
+def test_two_reports_are_two_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("r.jsonl")
+    check_distinct([first, "other.jsonl", "d/r.jsonl"])
+    with pytest.raises(UsageError, match="is given for two reports"):
+        check_distinct([first, "other.jsonl", second])
 
 
 def test_a_forked_worker_does_not_take_the_file_away(tmp_path: Path) -> None:

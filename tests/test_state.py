@@ -300,12 +300,15 @@ def test_a_damaged_database_is_put_aside_with_one_warning(tmp_path: Path, damage
 
 def test_what_belongs_to_a_damaged_database_goes_with_it(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"x" * 9999)
-    for suffix in ("-journal", "-wal", "-shm"):  # of which SQLite itself leaves the last
+    for suffix in ("-journal", "-wal", "-shm"):
         (tmp_path / f"{FILE}{suffix}").write_bytes(b"y" * 9999)
     kept, warnings = memory(tmp_path)
     kept.pairings()
     assert len(warnings) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["state.broken"]
+    kept.keep(PAIRS[0])
+    kept.close()
+    assert memory(tmp_path)[0].pairings() == [PAIRS[0]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.broken", FILE]
 
 
 @pytest.mark.parametrize("leftover", ["", "-wal", "-journal"])

@@ -20,7 +20,7 @@ from pdl.sources import sumsfile
 from pdl.sources.sumsfile import read
 from pdl.sums import Contradiction, Sums
 from pdl.urls import parse
-from servers.behaviours import Pause, Reply, Then
+from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File
 
 if TYPE_CHECKING:
@@ -294,6 +294,7 @@ def test_check_and_lock_files_know_them_too(
     ("path", "why"),
     [
         ("/gone", "http-404: the server answered 404 Not Found"),
+        ("/large", "size: larger than"),
         ("/page", "there is no digest in it"),
     ],
 )
@@ -303,6 +304,8 @@ def test_a_checksum_file_that_cannot_be_had_ends_the_run(
     url = server.on("/a", File(b"a"))
     server.on("/gone", Reply(404))
     server.on("/page", File(b"<html>log in</html>"))
+    large = ("Content-Length", str(sumsfile.MAX_BYTES + 1))
+    server.on("/large", Then(Raw(head(200, (large,))), Close()))
     run = pdl_run(url, "--checksums", server.url(path))
     assert run.code == 2
     assert run.err.startswith(f"pdl: --checksums {server.url(path)}: {why}")

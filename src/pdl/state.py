@@ -35,7 +35,7 @@ LOCK_SECONDS = 2.0
 """How long to wait for someone who has the database open; pdl itself never has it twice."""
 
 _BESIDE = ("-journal", "-wal", "-shm")
-"""Files that belong to a database; they must never be taken for those of another."""
+"""Files that belong to a database; SQLite drops those that it finds beside an empty one."""
 
 _SETUP = (
     "PRAGMA trusted_schema=OFF",  # the directory may have come from anywhere
@@ -272,8 +272,6 @@ class Memory:
         self._warn(f"{self._path} cannot be read ({exc}); starting a new one")
         try:
             self._path.replace(self._path.with_suffix(".broken"))
-            for path in self._beside():
-                path.unlink(missing_ok=True)
         except OSError:
             self._given_up = True
 
