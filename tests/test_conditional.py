@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdl.conditional import condition, confirmed, contradicts, digest_of, placed, standing, stands
@@ -263,10 +263,20 @@ def test_a_guess_that_a_304_confirms_is_one_no_more() -> None:
     assert confirmed(version(), LISTED, header(etag='"e"', last_modified=DATE)) is None
 
 
-@given(st.text(max_size=400), st.text(max_size=80))
+TAGS = st.text(max_size=300).map('"{}"'.format)
+
+
+@given(
+    st.text(max_size=400) | TAGS | TAGS.map("W/{}".format) | st.just('"plain"'),
+    st.text(max_size=80) | st.just(DATE) | st.text(max_size=5).map((DATE + "{}").format),
+)
+@example('"plain"', DATE)
 def test_nothing_a_server_says_leaves_the_line_it_is_sent_in(etag: str, modified: str) -> None:
     kept = _placed_from("http://h/x", header(etag=etag, last_modified=modified))
-    for name, value in condition(kept, LISTED, ()):
+    sent = condition(kept, LISTED, ())
+    assert [value for _, value in sent] == [each for each in (kept.etag, kept.modified) if each]
+    assert len(sent) == 2 or (etag, modified) != ('"plain"', DATE)
+    for name, value in sent:
         assert value.isprintable(), name
         value.encode("latin-1")
         assert len(value) <= 256

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pdl.model import Answer
     from servers.certs import Authority
+    from servers.wire import Pairs
     from test_faults import LaneMaker
 
 HTTP = HttpSettings(timeout=5.0, connect_timeout=5.0)
@@ -85,6 +86,39 @@ def test_what_follows_a_body_is_never_the_next_answer(
     by_path = [(seen.path, seen.connection) for seen in server.requests() if seen.path != WARM]
     after = {connection for path, connection in by_path if path == "/next.bin"}
     assert not after & {connection for path, connection in by_path[:1] if path == "/junk.bin"}
+    asker.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "field", "again"),
+    [
+        (b"1.1", (), True),
+        (b"1.1", (("Connection", "close"),), False),
+        (b"1.1", (("Connection", "x-more, Close"),), False),
+        (b"1.0", (), False),
+        (b"1.0", (("Connection", "keep-alive"),), True),
+    ],
+)
+def test_a_connection_that_is_to_end_is_not_used_again(
+    server: Server,
+    tmp_path: Path,
+    lanes: LaneMaker,
+    version: bytes,
+    field: Pairs,
+    again: bool,
+) -> None:
+    server.on(WARM, File(NEXT))
+    body = BODY[:1000]
+    said = head(200, (*field, length(body))).replace(b"1.1", version, 1)
+    last = server.on("/last.bin", Raw(said + body))  # and the server leaves it open
+    honest = server.on("/next.bin", File(NEXT))
+    asker = Asker(lanes, tmp_path)
+    for url, expected in ((last, body), (honest, NEXT)):
+        answer, found = asker.ask(url)
+        assert (answer.word, found) == ("success", expected)
+    [before] = server.requests("/last.bin")
+    [after] = server.requests("/next.bin")
+    assert (after.connection == before.connection) is again
     asker.close()
 
 

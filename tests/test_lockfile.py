@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdl.errors import ListError
@@ -42,10 +42,24 @@ def test_a_line_reads_back_as_the_entry(entry: Entry) -> None:
     assert parse_entry(text.encode(), 7) == entry
 
 
-@given(st.binary(max_size=60))
+VALUES = st.none() | st.booleans() | st.integers(-1, 9) | st.text(max_size=5) | st.just(SHA.upper())
+
+
+@given(
+    st.binary(max_size=60)
+    | st.dictionaries(st.sampled_from([*GOOD, "final_url", "more"]), VALUES).map(
+        lambda more: json.dumps({**GOOD, **more}).encode()
+    )
+)
+@example(json.dumps({**GOOD, "sha256": SHA.upper()}).encode())
 def test_any_bytes_are_an_entry_or_no_entry(raw: bytes) -> None:
     with contextlib.suppress(ValueError):
-        assert parse_entry(raw, 1).url
+        entry = parse_entry(raw, 1)
+        assert parse_entry(entry.text().encode(), 1) == entry
+        assert entry.url
+        assert entry.path
+        assert entry.size >= 0
+        assert entry.sha256 == SHA
 
 
 @pytest.mark.parametrize(
