@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import queue
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pdl.api import Outputs
 from pdl.engine import TICK, Engine, Parts, Stop
 from pdl.errors import ListError, MachineError
 from pdl.model import (
@@ -29,10 +32,17 @@ from pdl.model import (
 from pdl.plan import Planner
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
+from pdl.progress import Display, make_display
+from pdl.reports.console import ConsoleReport
+from pdl.reports.jsonl import JsonLinesReport
+from pdl.reports.target import StreamSink
 from pdl.retry import MAX_DEATHS, RetryPolicy
 from pdl.schedule import Schedule
 from pdl.settings import FileSettings, NamingSettings, RetrySettings, StopSettings
 from pdl.sources.feed import Feed, open_sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Script = Callable[[Task, int], PoolEvent | None]
 """What happens to a task when it is submitted for the n-th time, from 1; None: nothing, ever."""
@@ -120,13 +130,18 @@ def ids_of(event: PoolEvent) -> tuple[int, ...]:
 class Recorder:
     """A sink that keeps everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, every: bool) -> None:
+        self.every = every
+        self.counted = 0
         self.results: list[Result] = []
         self.items: list[Item | None] = []
         self.retries: list[Retrying] = []
         self.troubles: list[str] = []
         self.transfers: list[Transfer] = []
         self.totals: list[int | None] = []
+
+    def passed(self, count: int) -> None:
+        self.counted += count
 
     def record(self, result: Result, item: Item | None) -> None:
         self.results.append(result)
@@ -166,9 +181,11 @@ class Bench:
         pool: ScriptedPool,
         limits: StopSettings | None = None,
         retry: RetrySettings | None = None,
+        *,
+        every: bool = True,
     ) -> None:
         self.pool = pool
-        self.sink = Recorder()
+        self.sink = Recorder(every=every)
         self.stop = Stop()
         limits = limits or StopSettings()
         self.parts = Parts(
@@ -185,7 +202,7 @@ class Bench:
         summary = self.engine.run()
         assert self.pool.closes == 1
         counted = summary.succeeded + summary.skipped + summary.unchanged
-        assert counted + summary.failed + summary.left == len(self.sink.results)
+        assert counted + summary.failed + summary.left == len(self.sink.results) + self.sink.counted
         return summary
 
 
@@ -205,6 +222,40 @@ def test_every_line_has_one_outcome(tmp_path: object, count: int) -> None:
     assert (summary.succeeded, summary.left, summary.unread) == (count, 0, False)
     assert summary.bytes == 123
     assert bench.pool.stops == 0
+
+
+def test_what_succeeds_is_just_counted_where_nobody_looks(tmp_path: Path) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        kinds = {"3": 304, "4": 404}
+        status = kinds.get(task.url[-1], 200)
+        if status == 404:
+            fail = failure(task, FailureKind.HTTP, transient=False)
+            return answered(fail._replace(status=status))
+        return answered(success(task)._replace(status=status))
+
+    (tmp_path / "5").touch()
+    entries = [f"http://h/{name}" for name in (1, 2, 2, 3, 4, 5, 1, 6)]
+    bench = Bench(tmp_path, entries, ScriptedPool(script), every=False)
+    summary = bench.run()
+    ended = (summary.succeeded, summary.unchanged, summary.skipped, summary.failed)
+    assert ended == (5, 1, 1, 1)
+    seen = Counter(bench.sink.outcomes().values())
+    assert seen.pop("success", 0) + bench.sink.counted == 5
+    assert seen == {"unchanged": 1, "http-404": 1, "skipped": 1}
+    assert bench.sink.counted > 0
+
+
+def test_who_wants_to_see_every_line() -> None:
+    def quiet(verbose: int = 0) -> Display:
+        return make_display("plain", io.StringIO(), quiet=False, verbose=verbose)
+
+    console = ConsoleReport(io.StringIO())
+    rows = JsonLinesReport(StreamSink(io.StringIO(), print))
+    assert not Outputs([console], quiet()).every
+    assert not Outputs().every
+    assert Outputs([console, rows], quiet()).every
+    assert Outputs([console], quiet(verbose=1)).every
+    assert Outputs(on_event=print).every
 
 
 def test_lines_that_are_none_and_items_that_are_refused(tmp_path: object) -> None:

@@ -265,6 +265,21 @@ def test_the_lines_vanish_at_the_end_and_the_bar_stays() -> None:
 
 
 @pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("mode", ["bar", "plain"])
+def test_files_that_are_only_counted_are_done_as_well(mode: ProgressMode) -> None:
+    stream = Terminal()
+    display = make_display(mode, stream, quiet=False, verbose=0)
+    display.tick([], 0, 8, 100.0)
+    display.record(BAD)
+    display.passed(3)
+    display.tick([], 5 * MIB, 8, 140.0)
+    assert (
+        "4/8 files, 1 failed" if mode == "bar" else "4 of 8 done, 1 failed"
+    ) in stream.getvalue()
+    display.close()
+
+
+@pytest.mark.usefixtures("wide")
 def test_verbose_lines_stand_above_the_bar() -> None:
     stream, screen = Terminal(), Screen(80)
     everything(make_display("auto", stream, quiet=False, verbose=1))

@@ -86,6 +86,19 @@ class Outputs:
         self.memory: Memory | None = None
         self._troubled = False
 
+    @property
+    def every(self) -> bool:
+        """Whether somebody wants to be told of every line."""
+        if self.lock is not None or self._on_event is not None:
+            return True
+        shown = self._display is not None and self._display.every
+        return shown or any(reporter.every for reporter in self._reporters)
+
+    def passed(self, count: int) -> None:
+        """So many lines succeeded that are not recorded."""
+        if self._display is not None:
+            self._display.passed(count)
+
     def record(self, result: Result, item: Item | None) -> None:
         """A line has its outcome."""
         if self.keep_failures and result.outcome is Outcome.FAIL:

@@ -120,6 +120,8 @@ class CheckReport:
         lists: names of the files in which every failure stands.
     """
 
+    every = True
+
     def __init__(
         self,
         stream: TextIO | None,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import queue
 import random
 import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl import results
@@ -37,9 +36,9 @@ from pdl.urls import mask, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdl.model import BadLine, Task
+    from pdl.model import BadLine
     from pdl.plan import Planner
-    from pdl.pool import Live, Pool, PoolEvent
+    from pdl.pool import Pool, PoolEvent
     from pdl.retry import Decision, RetryPolicy
     from pdl.settings import StopSettings
 
@@ -77,6 +76,13 @@ class Feed(Protocol):
 
 class Sink(Protocol):
     """What is shown and recorded of the run."""
+
+    @property
+    def every(self) -> bool:
+        """Whether every line is to be recorded; else what succeeded may just be counted."""
+
+    def passed(self, count: int) -> None:
+        """So many lines succeeded that are not recorded."""
 
     def record(self, result: Result, item: Item | None) -> None:
         """A line has its outcome."""
@@ -142,7 +148,8 @@ class Engine:
         self._began = time.monotonic()
         self._next_tick = 0.0
         self._starved = False
-        self._second = (0, "")
+        self._every = parts.sink.every
+        self._unseen = 0
         self._total: int | None = None
 
     def run(self) -> Summary:
@@ -237,18 +244,15 @@ class Engine:
         if not room:
             self._starved = False
             return False
-        now = time.monotonic()
+        now, clock = time.monotonic(), time.time()
         jobs = schedule.take(now, room)
         self._starved = not jobs
         if not jobs:
             return False
-        tasks: list[Task] = []
         for job in jobs:
             if job.began is None:
-                job.began = now
-                job.started = self._iso_now()
-            tasks.append(job.task)
-        pool.submit(tasks)
+                job.began, job.started = now, clock
+        pool.submit([job.task for job in jobs])
         return True
 
     def _drain(self) -> bool:
@@ -283,15 +287,7 @@ class Engine:
         job.attempts += 1
         job.received += answer.received
         if isinstance(answer, Success):
-            if answer.name is not None:
-                self._parts.planner.named(job, answer.name)
-            if answer.version is not None:
-                self._parts.planner.placed(job, answer.version)
-            if answer.trouble:
-                self._parts.sink.trouble(answer.trouble)
-            if job.mirrors is not None:
-                answer = self._selector.served(job, answer, time.monotonic())
-            self._finish(job, results.succeeded(job, answer, self._elapsed(job)))
+            self._succeeded(job, answer)
         elif answer.kind is FailureKind.CANCELLED:
             job.task = job.task._replace(plain=False)
             self._parts.schedule.put_back(job)
@@ -299,6 +295,24 @@ class Engine:
             self._cannot_go_on(job, answer)
         else:
             self._failed(job, answer)
+
+    def _succeeded(self, job: Job, answer: Success) -> None:
+        planner = self._parts.planner
+        if answer.name is not None:
+            planner.named(job, answer.name)
+        if answer.version is not None:
+            planner.placed(job, answer.version)
+        if answer.trouble:
+            self._parts.sink.trouble(answer.trouble)
+        if job.mirrors is not None:
+            answer = self._selector.served(job, answer, time.monotonic())
+        if self._every or job.followers or not results.fetched(job, answer):
+            self._finish(job, results.succeeded(job, answer, self._elapsed(job)))
+            return
+        self._parts.schedule.done(job)
+        planner.ended(job, Outcome.SUCCESS)
+        self._counts[Outcome.SUCCESS] += 1
+        self._unseen += 1
 
     def _cannot_go_on(self, job: Job, fail: Fail) -> None:
         """Stop; the first to meet the trouble tells of it, the others are left for the next run."""
@@ -448,16 +462,8 @@ class Engine:
         self._next_tick = now + TICK
         if self._total is None:
             self._total = self._parts.feed.estimate()
-        live = [self._transfer(each) for each in self._parts.pool.live()]
-        self._parts.sink.tick(live, self._parts.pool.received(), self._total, now)
-
-    def _transfer(self, live: Live) -> Transfer:
-        path = self._parts.schedule.flying(live.id).task.path
-        return Transfer(path, live.received, live.size)
-
-    def _iso_now(self) -> str:
-        second = int(time.time())
-        if self._second[0] != second:
-            text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-            self._second = (second, text)
-        return self._second[1]
+        self._parts.sink.passed(self._unseen)
+        self._unseen = 0
+        pool, flying = self._parts.pool, self._parts.schedule.flying
+        live = [Transfer(flying(of.id).task.path, of.received, of.size) for of in pool.live()]
+        self._parts.sink.tick(live, pool.received(), self._total, now)

@@ -43,7 +43,16 @@ _CLEAR = "\r\x1b[J"
 
 
 class Display(Protocol):
-    """Shows a run under way."""
+    """Shows a run under way.
+
+    Attributes:
+        every: whether it wants to be told of each file that was fetched; else their number will do.
+    """
+
+    every: bool
+
+    def passed(self, count: int) -> None:
+        """So many files were fetched that are not recorded."""
 
     def record(self, result: Result) -> None:
         """Take the end of one line of the list."""
@@ -93,8 +102,13 @@ def make_display(
 class SilentDisplay:
     """Nothing but notices; the base of the others."""
 
+    every = False
+
     def __init__(self, out: Out) -> None:
         self._out = out
+
+    def passed(self, count: int) -> None:
+        """Not shown."""
 
     def record(self, result: Result) -> None:
         """Not shown."""
@@ -115,6 +129,8 @@ class SilentDisplay:
 
 class JsonDisplay(SilentDisplay):
     """One JSON object a line for a program that reads along; notices stay on the other stream."""
+
+    every = True
 
     def __init__(self, objects: Out, notices: Out) -> None:
         super().__init__(notices)
@@ -158,20 +174,24 @@ class PlainDisplay(SilentDisplay):
 
     def __init__(self, out: Out, *, verbose: int) -> None:
         super().__init__(out)
-        self._verbose = verbose
+        self.every = verbose > 0
         self._tally = Tally()
         self._next: float | None = None
+
+    def passed(self, count: int) -> None:
+        """Count them."""
+        self._tally.done += count
 
     def record(self, result: Result) -> None:
         """A line for a failure, and with `verbose` for anything but the many a stop leaves."""
         self._tally.record(result)
-        wanted = self._verbose or result.outcome is Outcome.FAIL
+        wanted = self.every or result.outcome is Outcome.FAIL
         if wanted and not was_cancelled(result):
             self._out.write(_result_line(result) + "\n")
 
     def retrying(self, event: Retrying) -> None:
         """A line with `verbose`."""
-        if self._verbose:
+        if self.every:
             self._out.write(_retry_line(event) + "\n")
 
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
@@ -189,7 +209,7 @@ class BarDisplay(SilentDisplay):
 
     def __init__(self, out: Out, *, verbose: int) -> None:
         super().__init__(out)
-        self._verbose = verbose
+        self.every = verbose > 0
         self._tally = Tally()
         self._slots = Slots()
         self._start: float | None = None
@@ -199,15 +219,19 @@ class BarDisplay(SilentDisplay):
         self._above: list[str] = []
         self._bar: tqdm[NoReturn] | None = None
 
+    def passed(self, count: int) -> None:
+        """Count them."""
+        self._tally.done += count
+
     def record(self, result: Result) -> None:
         """With `verbose`, a line above the bar at the next tick."""
         self._tally.record(result)
-        if self._verbose and not was_cancelled(result):
+        if self.every and not was_cancelled(result):
             self._above.append(_result_line(result))
 
     def retrying(self, event: Retrying) -> None:
         """With `verbose`, a line above the bar at the next tick."""
-        if self._verbose:
+        if self.every:
             self._above.append(_retry_line(event))
 
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pdl.model import Fail, FailureKind, Outcome, Result, Success, failure_word
@@ -58,27 +59,31 @@ def bad_line(line: BadLine) -> Result:
     )
 
 
+def fetched(job: Job, answer: Success) -> bool:
+    """Whether a job has got its file, as it was not there before or not like that."""
+    return not job.task.local and (answer.status != NOT_MODIFIED or answer.cached)
+
+
 def succeeded(job: Job, answer: Success, seconds: float) -> Result:
     """The row of a job whose file is whole."""
     item = job.item
     if job.task.local:
         return looked_at(job, answer)
     url = mask(item.url)
-    left = answer.status == NOT_MODIFIED and not answer.cached
     row = Result(
         item.source,
         item.line,
         url,
         url if answer.final_url == item.url else mask(answer.final_url),
         job.task.path,
-        Outcome.UNCHANGED if left else Outcome.SUCCESS,
+        Outcome.SUCCESS if fetched(job, answer) else Outcome.UNCHANGED,
         status=answer.status,
         bytes=job.received,
         size=answer.size,
         resumed_from=answer.resumed_from,
         attempts=job.attempts + job.deaths.total,
         seconds=seconds,
-        started=job.started,
+        started=_iso(job.started),
         checksum=answer.checksum,
         message=answer.message,
     )
@@ -114,7 +119,7 @@ def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
         resumed_from=fail.resumed_from,
         attempts=0 if job.task.local else job.attempts + job.deaths.total,
         seconds=seconds,
-        started=job.started,
+        started=_iso(job.started),
         checksum=job.task.checksum,
         message=printable(fail.message),
     )
@@ -127,7 +132,7 @@ def cancelled(job: Job, seconds: float) -> Result:
         bytes=job.received,
         attempts=job.attempts + job.deaths.total,
         seconds=seconds,
-        started=job.started,
+        started=_iso(job.started),
     )
 
 
@@ -136,3 +141,7 @@ def shared(result: Result, item: Item) -> Result:
     return result._replace(
         source=item.source, line=item.line, url=mask(item.url), bytes=0, attempts=0
     )
+
+
+def _iso(clock: float | None) -> str | None:
+    return None if clock is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock))

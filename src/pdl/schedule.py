@@ -51,7 +51,7 @@ class Job:
         deaths: what is known of workers that died while they were at it.
         received: bytes over the wire, all attempts together.
         began: when the first attempt was handed out, by the caller's clock; None before.
-        started: the same for people, ISO 8601.
+        started: the same by `time.time`.
         followers: further lines with the same URL; they share the outcome.
         mirrors: the URLs it may be asked at, if there is more than one.
         wanted: where the file would go if its server named it not; None where that is the task's.
@@ -65,7 +65,7 @@ class Job:
     deaths: Deaths = Deaths()  # noqa: RUF009 - immutable
     received: int = 0
     began: float | None = None
-    started: str | None = None
+    started: float | None = None
     followers: list[Item] = field(default_factory=list)
     mirrors: Mirrors | None = None
     wanted: SafePath | None = None
@@ -113,31 +113,33 @@ class Schedule:
         while len(taken) < limit and idle < len(self._turns):
             host = self._turns[0]
             self._turns.rotate(-1)
-            if self._blocked(host, now):
-                idle += 1
-                continue
-            idle = 0
-            taken.append(self._launch(host))
+            # one that is alone need not take turns
+            most = self._allowed(host, now, 1 if len(self._turns) > 1 else limit - len(taken))
+            if most > 0:
+                taken += self._launch(host, most)
+            idle = 0 if most > 0 else idle + 1
         return taken
 
-    def _blocked(self, host: str, now: float) -> bool:
+    def _allowed(self, host: str, now: float, most: int) -> int:
+        """How many jobs of the host may be started now, `most` at most."""
         until = self._paused.get(host)
         if until is not None:
             if until > now:
-                return True
+                return 0
             del self._paused[host]  # first of all: a pause that is over must not seem due for ever
-        return self._per_host is not None and self._flying_of[host] >= self._per_host
+        return most if self._per_host is None else min(most, self._per_host - self._flying_of[host])
 
-    def _launch(self, host: str) -> Job:
+    def _launch(self, host: str, most: int) -> list[Job]:
         queue = self._ready[host]
-        job = queue.popleft()
-        self._ready_count -= 1
+        jobs = [queue.popleft() for _ in range(min(most, len(queue)))]
+        self._ready_count -= len(jobs)
         if not queue:
             del self._ready[host]
             self._turns.remove(host)
-        self._flying[job.task.id] = job
-        self._flying_of[host] += 1
-        return job
+        for job in jobs:
+            self._flying[job.task.id] = job
+        self._flying_of[host] += len(jobs)
+        return jobs
 
     def _wake(self, now: float) -> None:
         while self._waiting and self._waiting[0][0] <= now:

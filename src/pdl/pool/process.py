@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
-from pdl.pool.links import EXIT_GRACE, WORKERS, Link, LinkingContext, Nursery
+from pdl.pool.links import AHEAD_MOST, EXIT_GRACE, WORKERS, Link, LinkingContext, Nursery
 from pdl.pool.meters import CELL_WORDS, Shared
 from pdl.pool.outcomes import HELLO
 from pdl.pool.watch import Watch
@@ -110,29 +110,26 @@ class ProcessPool:
     def room(self) -> int:
         """See `pdl.pool.Pool.room`."""
         self._nursery.admit()
-        return sum(max(0, self._missing(link)) for link in self._nursery.links)
-
-    def _missing(self, link: Link) -> int:
-        return link.window(self._lanes) - len(link.held)
-
-    def _fullness(self, link: Link) -> tuple[bool, int]:
-        held = len(link.held)
-        return (True, -self._missing(link)) if held >= self._lanes else (False, held)
+        lanes = self._lanes
+        return sum(max(0, link.window(lanes) - len(link.held)) for link in self._nursery.links)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """See `pdl.pool.Pool.submit`. Lanes are filled evenly before anything waits."""
-        links = self._nursery.links
+        links, lanes = self._nursery.links, self._lanes
         given: list[list[Task]] = [[] for _ in links]
-        fullness = [self._fullness(link) for link in links]
+        held = [len(link.held) for link in links]
+        beyond = [AHEAD_MOST + lanes - link.window(lanes) for link in links]
+        fullness = [n if n < lanes else n + more for n, more in zip(held, beyond, strict=True)]
         for task in tasks:
             least = fullness.index(min(fullness))
-            links[least].held[task.id] = None
             given[least].append(task)
-            fullness[least] = self._fullness(links[least])
+            held[least] += 1
+            more = beyond[least] if held[least] >= lanes else 0
+            fullness[least] = held[least] + more
         for link, its in zip(links, given, strict=True):
-            if not its:
-                continue
-            self._send(link, its)
+            if its:
+                link.held.update(dict.fromkeys(task.id for task in its))
+                self._send(link, its)
 
     def _send(self, link: Link, message: list[Task] | None) -> None:
         if not link.tasks.send(message):

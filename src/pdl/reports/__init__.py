@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 class Reporter(Protocol):
-    """Takes every result as it comes and is told when the run is over."""
+    """Takes the results as they come and is told when the run is over.
+
+    Attributes:
+        every: whether it wants to see those of files that were fetched, too.
+    """
+
+    every: bool
 
     def record(self, result: Result, item: Item | None) -> None:
         """Take one result; `item` is what the list said, None for a bad line."""

@@ -66,6 +66,8 @@ class ConsoleReport:
         lists: names of the files in which every failure stands, the failure list first.
     """
 
+    every = False
+
     def __init__(
         self, stream: TextIO | None, *, quiet: bool = False, lists: Sequence[str] = ()
     ) -> None:

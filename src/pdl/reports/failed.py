@@ -37,6 +37,8 @@ class FailedList:
         MachineError: the file cannot be made.
     """
 
+    every = True
+
     def __init__(self, path: str, warn: Warn = warn_on_stderr, sources: Iterable[str] = ()) -> None:
         self._path = path
         self._warn = warn

@@ -18,6 +18,8 @@ class JsonReport:
     nothing (RFC 8259 section 4).
     """
 
+    every = True
+
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._before = "\n"

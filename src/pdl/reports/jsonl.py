@@ -17,6 +17,8 @@ class JsonLinesReport:
     Every line stands for itself, so the partial file of a run that was killed can be read too.
     """
 
+    every = True
+
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
