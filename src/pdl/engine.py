@@ -311,7 +311,6 @@ class Engine:
             return
         self._parts.schedule.done(job)
         planner.ended(job, Outcome.SUCCESS)
-        self._counts[Outcome.SUCCESS] += 1
         self._unseen += 1
 
     def _cannot_go_on(self, job: Job, fail: Fail) -> None:
@@ -463,6 +462,7 @@ class Engine:
         if self._total is None:
             self._total = self._parts.feed.estimate()
         self._parts.sink.passed(self._unseen)
+        self._counts[Outcome.SUCCESS] += self._unseen
         self._unseen = 0
         pool, flying = self._parts.pool, self._parts.schedule.flying
         live = [Transfer(flying(of.id).task.path, of.received, of.size) for of in pool.live()]

@@ -112,6 +112,7 @@ class Namer:
             raise UsageError("a name template and a tree exclude each other", "{host}/{path}")
         self._tree = settings.tree
         self._template = None if settings.template is None else _Template(settings.template)
+        self._by_url = not settings.tree and settings.template is None
 
     def path_for(self, item: Item, url: Url, n: int) -> SafePath:
         """The wanted path, relative to the output directory; it may be taken already.
@@ -124,7 +125,7 @@ class Namer:
         Raises:
             UnsafeName: the list's own path is absolute, has ``..``, names no file or is too long.
         """
-        if not item.out and not item.directory and not self._tree and not self._template:
+        if self._by_url and not item.out and not item.directory:
             return SafePath(str(SafeName.from_url(url)))  # plain text crosses processes
         below = _listed(item.directory) if item.directory else []
         if item.out:
@@ -266,17 +267,20 @@ class Asked:
 
     Attributes:
         url: that it is made of.
+        netloc: the URL's.
         text: the request URL, with the user's name if there is one. That counts, for it may decide
             what is served; the password does not, so that nothing derived from it is ever seen.
         key: the first 64 bits of its SHA-256. The last bits are bent so that 0 and 1 never occur.
     """
 
-    __slots__ = ("_hashed", "key", "text", "url")
+    __slots__ = ("_hashed", "key", "netloc", "text", "url")
 
     def __init__(self, url: Url) -> None:
         self.url = url
-        user = url.userinfo.partition(":")[0]
-        self.text = f"{user}@{url.request_url}" if user else url.request_url
+        self.netloc = netloc = url.netloc
+        text = f"{url.scheme}://{netloc}{url.target}"
+        user = url.userinfo and url.userinfo.partition(":")[0]
+        self.text = f"{user}@{text}" if user else text
         self._hashed = hashlib.sha256(self.text.encode())
         self.key = int.from_bytes(self._hashed.digest()[:8], "big") | 2
 

@@ -204,7 +204,7 @@ class Planner:
         if self._files.if_exists == "update":
             version = standing(self._files.directory, task, asked.key, self._versions)
             task = task._replace(remember=True, version=version, plain=False)
-        job = Job(task, item, asked.url.netloc, asked.key)
+        job = Job(task, item, asked.netloc, asked.key)
         if item.mirrors and (mirrors := mirrors_of(item, asked.url, path)):
             job.mirrors = mirrors
             if any(mirror.part in self._parts for mirror in mirrors.usable):

@@ -16,7 +16,7 @@ from pdl.model import SafePath
 from pdl.naming import suffixed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _FREE = 0
 _DIRECTORY = 1
@@ -191,12 +191,6 @@ class Table:
     def __init__(self) -> None:
         self._few: dict[int, int] | None = {}
 
-    def _allocate(self, capacity: int) -> None:
-        self._keys = array("Q", bytes(8 * capacity))
-        self._values = array("Q", bytes(8 * capacity))
-        self._mask = capacity - 1
-        self._room = capacity * 2 // 3
-
     def _slot(self, key: int) -> int:
         """Where the key is, or the free slot where it belongs."""
         keys, mask = self._keys, self._mask
@@ -240,13 +234,23 @@ class Table:
 
     def _flatten(self, few: dict[int, int]) -> None:
         self._few = None
-        self._allocate(2 * _FEW)
-        for key, value in few.items():
-            self.setdefault(key, value)
+        self._fill(2 * _FEW, few.items())
 
     def _grow(self) -> None:
-        keys, values = self._keys, self._values
-        self._allocate(2 * len(keys))
-        for key, value in zip(keys, values, strict=True):
+        self._fill(2 * len(self._keys), zip(self._keys, self._values, strict=True))
+
+    def _fill(self, capacity: int, entries: Iterable[tuple[int, int]]) -> None:
+        """Set the entries, no two of which have the same key, in new arrays of that length."""
+        keys, values = array("Q", bytes(8 * capacity)), array("Q", bytes(8 * capacity))
+        mask = capacity - 1
+        count = 0
+        for key, value in entries:
             if key != _FREE:
-                self.setdefault(key, value)
+                slot = key & mask
+                while keys[slot]:
+                    slot = (slot + 1) & mask
+                keys[slot] = key
+                values[slot] = value
+                count += 1
+        self._keys, self._values, self._mask = keys, values, mask
+        self._room = capacity * 2 // 3 - count
