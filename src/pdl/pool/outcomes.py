@@ -150,7 +150,7 @@ def message_of(data: bytes) -> tuple[Answer, ...] | Returned:
     sent: list[Any] | Returned = pickle.loads(data)  # noqa: S301 - our own worker's
     if isinstance(sent, Returned):
         return sent
-    return tuple(_success(each) if each[0] == "success" else _fail(each) for each in sent)
+    return tuple([_success(each) if each[0] == "success" else _fail(each) for each in sent])
 
 
 def shortened(answer: Answer) -> Answer:
