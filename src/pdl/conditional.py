@@ -15,7 +15,6 @@ import os
 import re
 import stat
 import time
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.model import Version
@@ -99,6 +98,8 @@ def _guess(found: os.stat_result, key: int) -> Version | None:
     """The version a file's time speaks of; None for a time that no server takes for one."""
     if not 0 < found.st_mtime <= time.time():  # RFC 9110 section 13.1.3: what is to come is invalid
         return None
+    from email.utils import formatdate  # noqa: PLC0415 - where no version is kept, and long to import
+
     modified = formatdate(found.st_mtime_ns // _NANO, usegmt=True)
     return Version(key, 0, 0, None, modified, found.st_size, found.st_mtime_ns)
 

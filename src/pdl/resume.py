@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import re
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,6 +62,8 @@ def http_seconds(value: str | None) -> float | None:
                 int(year), _MONTH[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC
             )
             return date.timestamp()
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - seldom needed, long to import
+
         date = parsedate_to_datetime(value)
         # The asctime form names no zone, and means UTC like the others.
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
