@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,6 +88,27 @@ def test_a_proxy_of_the_environment_is_asked(
     monkeypatch.setenv(name, server.base)
     assert read(KeepaliveTransport(HTTP), "http://origin.invalid/f.bin") == BODY
     assert server.requests()[0].target == "http://origin.invalid/f.bin"
+
+
+@pytest.mark.parametrize("how", ["setting", "environment"])
+def test_a_proxy_is_asked_each_time(
+    server: Server, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    server.on("/f.bin", File(BODY))
+    if how == "environment":
+        monkeypatch.setenv("http_proxy", server.base)
+    transport = KeepaliveTransport(
+        HTTP if how == "environment" else replace(HTTP, proxy=server.base)
+    )
+    urls = [f"http://{name}.invalid/f.bin" for name in ("one", "one", "two", "one")]
+    for url in urls:
+        response = transport.open(Request(url, FIELDS))
+        buffer = memoryview(bytearray(1000))
+        assert buffer[: response.readinto(buffer)] == BODY
+        assert response.readinto(buffer) == 0
+        response.close()
+    assert [seen.target for seen in server.requests()] == urls
+    transport.close()
 
 
 def test_no_proxy_is_heard(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.model import SafePath, Task
+from pdl.model import FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
+from pdl.transport import Request
+from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.kept import Kept
+from pdl.transport.message import message
 from pdl.transport.wire import SocketReader
 from quicklane import WARM
-from servers.behaviours import Raw, Reply, head
+from servers.behaviours import Raw, Reply, Reset, Then, head
 from servers.files import File
 from servers.misbehave import Server
 from servers.row import BODY, FORGED, length
@@ -141,6 +145,65 @@ def test_a_users_own_host_is_the_only_one(
             assert names.count(field[0].lower()) <= 1, seen.headers
         assert elsewhere.requests("/there.bin")[-1].header(field[0]) == field[1]
         asker.close()
+
+
+def read(transport: KeepaliveTransport, request: Request) -> bytes:
+    """The whole body."""
+    response = transport.open(request)
+    buffer, found = memoryview(bytearray(4096)), b""
+    while count := response.readinto(buffer):
+        found += buffer[:count]
+    response.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("/asked.bin", ()), ("/next.bin", ()), ("/asked.bin", (("Range", "bytes=1-"),))],
+    ids=["the same", "another file", "another field"],
+)
+def test_an_answer_is_for_just_that_request(
+    server: Server, path: str, headers: tuple[tuple[str, str], ...]
+) -> None:
+    files = {WARM: NEXT, "/asked.bin": b"asked for", "/next.bin": NEXT}
+    for where, body in files.items():
+        server.on(where, File(body))
+    transport = KeepaliveTransport(HTTP)
+    assert read(transport, Request(server.url(WARM), ())) == NEXT
+    data = message(server.base, "/asked.bin", ())
+    kept = transport.ask(server.base, data)
+    assert kept is not None
+    transport.asked(kept, data, b"", None)
+    found = read(transport, Request(server.url(path), headers))
+    assert found == files[path][1 if headers else 0 :]
+    same = (path, headers) == ("/asked.bin", ())
+    assert server.requests(path)[-1].connection == (1 if same else 2)
+    transport.close()
+
+
+def test_no_more_connections_are_kept_than_there_may_be() -> None:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Server()) for _ in range(4)]
+        transport = KeepaliveTransport(replace(HTTP, hosts_kept=2))
+        for each in (*servers, servers[3], servers[2]):
+            assert read(transport, Request(each.on("/f", File(NEXT)), ())) == NEXT
+        servers[0].wait_until(lambda: not servers[0].open)
+        servers[1].wait_until(lambda: not servers[1].open)
+        # those asked last are still the first that were opened
+        assert [each.connections for each in servers] == [1, 1, 1, 1]
+        assert [len(each.open) for each in servers] == [0, 0, 1, 1]
+        transport.close()
+
+
+def test_a_reset_is_one_on_every_way(server: Server, tmp_path: Path, lanes: LaneMaker) -> None:
+    server.on(WARM, File(NEXT))
+    begun = Raw(head(200, (length(BODY),)) + BODY[:1000])
+    url = server.on("/cut.bin", Then(begun, Reset()))
+    asker = Asker(lanes, tmp_path)
+    answer, found = asker.ask(url)
+    assert answer.word == "fail"
+    assert (answer.kind, answer.transient, found) == (FailureKind.RESET, True, b"")
+    asker.close()
 
 
 def test_the_shortest_patience_is_not_endless() -> None:
