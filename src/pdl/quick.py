@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 from pdl.content import unlike
 from pdl.declared import NAMES, declared
 from pdl.model import Answer, Success, Task
-from pdl.partfile import InTheWay, place
+from pdl.partfile import Directory, InTheWay
 from pdl.redirect import STATUSES, request_headers
 from pdl.resume import NOT_MODIFIED, OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, http_seconds
 from pdl.transport import TransportError
@@ -69,6 +69,7 @@ class Quick:
         self._transport = transport
         self._http = http
         self._files = files
+        self._directory = Directory(files.directory)
         self._buffer = buffer
         self._view = memoryview(buffer)
         self._tails: dict[str, str] = {}
@@ -168,8 +169,9 @@ class Quick:
             if check is not None:
                 check.update(data)
                 proven, remark = check.finish(), check.remark
-            place(files.directory, task.part, task.path, data, modified)
+            self._directory.place(task.part, task.path, data, modified)
         except (Mismatch, OSError, InTheWay):
+            self._directory.close()
             return "call"
         self._finish()
         self._meter.whole(size)
@@ -179,6 +181,11 @@ class Quick:
     def _finish(self) -> None:
         self._task = None
         self._transport.keep(self._origin, self._kept)
+
+    def close(self) -> None:
+        """Give up the request under way, and what is held open."""
+        self.hand_over()
+        self._directory.close()
 
     def hand_over(self) -> float | None:
         """Let the long way go on with the request under way.

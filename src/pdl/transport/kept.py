@@ -52,10 +52,10 @@ class Kept:
         self._poll = select.poll()
         self._poll.register(self._sock, select.POLLIN)
         self._kernel_timeout = not isinstance(self._sock, ssl.SSLSocket)
-        self._now: tuple[int, ...] = ()
+        self._now = 0
         self._idle = None if self._kernel_timeout else 0.0
         if self._kernel_timeout:
-            self._now = (socket.MSG_DONTWAIT,)
+            self._now = socket.MSG_DONTWAIT
             # the kernel minds the time: Python's own timeout costs a poll for every call
             self._sock.settimeout(None)
             # a time of nothing would be one without an end
@@ -86,7 +86,7 @@ class Kept:
         if self._sock.gettimeout() != self._idle:
             self._sock.settimeout(self._idle)
         try:
-            return self._sock.send(data, *self._now) == len(data)
+            return self._sock.send(data, self._now) == len(data)
         except OSError:
             return False
 
@@ -97,7 +97,7 @@ class Kept:
             OSError: the connection failed.
         """
         try:
-            return self._sock.recv_into(view, 0, *self._now)
+            return self._sock.recv_into(view, 0, self._now)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
 
