@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import sys
 import threading
@@ -374,6 +375,23 @@ def test_the_quick_way_ends_what_is_plain_and_nothing_else(server: Server, tmp_p
     assert lane(task(server, 5, "/missing.bin"), InlineMeter())[2:4] == (FailureKind.HTTP, False)
     assert lane.ways == {"quick": 4, "call": 1}
     assert {seen.connection for seen in server.requests()} == {1}
+    lane.close()
+
+
+def test_the_quick_way_finds_an_output_directory_that_was_made_anew(
+    server: Server, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    lane = QuickLane(SETTINGS.http, FileSettings(directory=str(out)))
+    server.on(WARM, File(NEXT))
+    for number in range(4):
+        if number in {0, 2}:
+            shutil.rmtree(out, ignore_errors=True)
+            (out / ".pdl").mkdir(parents=True)
+        server.on(f"/{number}.bin", File(BODY))
+        assert lane(task(server, number, f"/{number}.bin"), InlineMeter()).word == "success"
+        assert (out / f"{number}.bin").read_bytes() == BODY
+    assert lane.ways == {"quick": 3, "call": 1}
     lane.close()
 
 
