@@ -163,11 +163,17 @@ def test_table(entries: dict[int, int]) -> None:
     assert {key: table.get(key) for key in entries} == entries
 
 
-def test_table_grows_and_stays_small() -> None:
-    table = Table()
-    for number in range(1, 100_000):
-        assert table.setdefault(number * 1024, number) == 0
-        assert table.setdefault(number * 1024, 1) == number
-    assert all(table.get(number * 1024) == number for number in range(1, 100_000))
+@pytest.mark.parametrize("small", [False, True])
+def test_table_grows_and_stays_small(small: bool) -> None:
+    table = Table(small=small)
+    numbers = range(1, 100_000)
+    values = [number % 255 + 1 if small else number << 40 for number in numbers]
+    for number, value in zip(numbers, values, strict=True):
+        assert table.setdefault(number * 1024, value) == 0
+        assert table.setdefault(number * 1024, 1) == value
+    assert [table.get(number * 1024) for number in numbers] == values
     assert table.get(1) == 0
     assert len(table._keys) == 262144
+    assert table._values.itemsize == (1 if small else 8)
+    table.replace(1024, 7)
+    assert table.get(1024) == 7

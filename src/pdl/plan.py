@@ -95,7 +95,7 @@ class Planner:
         self._names = Names()
         for path in naming.reserved:
             self._names.claim(SafePath(path), _OURS)
-        self._fetched = Table()
+        self._fetched = Table(small=True)
         self._pending: dict[tuple[int, str], Job] = {}
         self._ids = itertools.count()
         self._count = 0

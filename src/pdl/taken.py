@@ -186,9 +186,13 @@ class Table:
 
     A dict while there are few; then two flat arrays with open addressing and linear probing, for a
     dict of ints would take four times the memory.
+
+    Args:
+        small: the values are below 256, and take a byte each then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, small: bool = False) -> None:
+        self._typecode = "B" if small else "Q"
         self._few: dict[int, int] | None = {}
 
     def _slot(self, key: int) -> int:
@@ -217,10 +221,13 @@ class Table:
             return _FREE
         if not self._room:
             self._grow()
-        slot = self._slot(key)
-        if found := self._values[slot]:
-            return found
-        self._keys[slot] = key
+        keys, mask = self._keys, self._mask
+        slot = key & mask
+        while (found := keys[slot]) != _FREE:  # as `_slot`, of which this is most of the use
+            if found == key:
+                return self._values[slot]
+            slot = (slot + 1) & mask
+        keys[slot] = key
         self._values[slot] = value
         self._room -= 1
         return _FREE
@@ -241,7 +248,8 @@ class Table:
 
     def _fill(self, capacity: int, entries: Iterable[tuple[int, int]]) -> None:
         """Set the entries, no two of which have the same key, in new arrays of that length."""
-        keys, values = array("Q", bytes(8 * capacity)), array("Q", bytes(8 * capacity))
+        keys = array("Q", [0]) * capacity
+        values = array(self._typecode, [0]) * capacity
         mask = capacity - 1
         count = 0
         for key, value in entries:
