@@ -378,6 +378,23 @@ def test_the_quick_way_ends_what_is_plain_and_nothing_else(server: Server, tmp_p
     lane.close()
 
 
+def test_the_quick_way_gives_a_connection_back_that_others_may_want(
+    server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / ".pdl").mkdir()
+    lane = QuickLane(SETTINGS.http, FileSettings(directory=str(tmp_path)))
+    with Server() as other:
+        for number, each in enumerate([server, other, server, other, server]):
+            each.on(WARM, File(NEXT))
+            each.on(f"/{number}.bin", File(BODY))
+            asked = task(each, number, f"/{number}.bin")._replace(plain=number < 4)
+            assert lane(asked, InlineMeter()).word == "success"
+        assert lane.ways == {"quick": 4, "call": 1}
+        for each in (server, other):
+            assert {seen.connection for seen in each.requests()} == {1}
+        lane.close()
+
+
 def test_the_quick_way_finds_an_output_directory_that_was_made_anew(
     server: Server, tmp_path: Path
 ) -> None:

@@ -11,6 +11,9 @@ server that takes its time, is no matter of this module: the lane is called in a
 and `pdl.fetch` goes on with what has been received so far (`Quick.hand_over`), so that there is one
 place that decides what such an answer means.
 
+The connection of the last request stays at hand for the next; it goes back to the transport when
+another origin is to be asked, or the lane is called.
+
 What may live here: the plain case, decided by the same functions as in `pdl.fetch`. Not here:
 any rule of its own.
 """
@@ -78,7 +81,7 @@ class Quick:
         self._meter: Meter
         self._origin = ""
         self._request = b""
-        self._kept: Kept
+        self._kept: Kept | None = None
         self._started = 0.0
         self._have = 0
         self._end = 0
@@ -95,14 +98,20 @@ class Quick:
         origin, target = split(task.url)
         data = f"GET {target}{self._tails.get(origin) or self._tail(origin)}".encode("latin-1")
         self._started = time.monotonic()
-        kept = self._transport.ask(origin, data)
-        if kept is None:
+        kept = self._kept
+        if kept is None or origin != self._origin:
+            self._rest()
+            self._kept = kept = self._transport.ask(origin, data)
+            if kept is None:
+                return None
+            self._origin = origin
+        elif not kept.start(data):
+            self._kept = None
+            kept.close()
             return None
         self._task = task
         self._meter = meter
-        self._origin = origin
         self._request = data
-        self._kept = kept
         self._have = self._end = 0
         return kept.fileno()
 
@@ -115,10 +124,11 @@ class Quick:
 
     def ready(self) -> Answer | Literal["more", "call"]:
         """See `pdl.pool.QuickLane.ready`."""
-        task, have = self._task, self._have
+        task, kept, have = self._task, self._kept, self._have
         assert task is not None
+        assert kept is not None
         try:
-            count = self._kept.take(self._view[have:] if have else self._view)
+            count = kept.take(self._view[have:] if have else self._view)
         except OSError as exc:
             self._failed = exc
             return "call"
@@ -150,7 +160,7 @@ class Quick:
         if self._status in _NO_REFUSAL or self._status < OK:
             return "call"
         fail = refusal(self._status, self._reason, self._fields.get).as_fail(task.id)
-        self._finish()
+        self._task = None
         return fail._replace(final_url=task.url, seconds=time.monotonic() - self._started)
 
     def _take(self, task: Task) -> Answer | Literal["call"]:
@@ -173,14 +183,16 @@ class Quick:
         except (Mismatch, OSError, InTheWay):
             self._directory.close()
             return "call"
-        self._finish()
+        self._task = None
         self._meter.whole(size)
         seconds = time.monotonic() - self._started
         return Success("success", task.id, OK, task.url, size, size, 0, seconds, proven, remark)
 
-    def _finish(self) -> None:
-        self._task = None
-        self._transport.keep(self._origin, self._kept)
+    def _rest(self) -> None:
+        """Give the connection of the last request back; the next of its origin would go on it."""
+        if self._kept is not None:
+            self._transport.keep(self._origin, self._kept)
+            self._kept = None
 
     def close(self) -> None:
         """Give up the request under way, and what is held open."""
@@ -193,9 +205,10 @@ class Quick:
         Returns:
             `time.monotonic` of its start; None if there is none.
         """
-        if self._task is None:
+        if self._task is None or self._kept is None:
+            self._rest()
             return None
-        self._task = None
-        failed, self._failed = self._failed, None
-        self._transport.asked(self._kept, self._request, self._buffer[: self._have], failed)
+        kept, failed = self._kept, self._failed
+        self._task = self._kept = self._failed = None
+        self._transport.asked(kept, self._request, self._buffer[: self._have], failed)
         return self._started

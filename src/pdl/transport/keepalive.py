@@ -50,7 +50,7 @@ class KeepaliveTransport:
             The connection, which is no longer kept here; None if there is no sound one.
         """
         kept = None if self._never else self._kept.pop(origin, None)
-        if kept is None or (kept.quiet() and kept.start(data)):
+        if kept is None or kept.start(data):
             return kept
         kept.close()
         return None

@@ -82,11 +82,14 @@ class Kept:
             raise translated(exc) from exc
 
     def start(self, data: bytes) -> bool:
-        """Write a request without waiting; whether that could be done."""
-        if self._sock.gettimeout() != self._idle:
-            self._sock.settimeout(self._idle)
+        """Write a request without waiting; whether it was quiet, and that could be done."""
+        sock = self._sock
         try:
-            return self._sock.send(data, self._now) == len(data)
+            if not self.quiet():
+                return False
+            if sock.gettimeout() != self._idle:
+                sock.settimeout(self._idle)
+            return sock.send(data, self._now) == len(data)
         except OSError:
             return False
 
