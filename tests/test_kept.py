@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from pdl.transport.kept import Kept
 from pdl.transport.message import message
 from pdl.transport.wire import SocketReader
 from quicklane import WARM
-from servers.behaviours import Raw, Reply, Reset, Then, head
+from servers.behaviours import Pause, Raw, Reply, Reset, Then, head
 from servers.files import File
 from servers.misbehave import Server
 from servers.row import BODY, FORGED, length
@@ -178,6 +179,22 @@ def test_an_answer_is_for_just_that_request(
     assert found == files[path][1 if headers else 0 :]
     same = (path, headers) == ("/asked.bin", ())
     assert server.requests(path)[-1].connection == (1 if same else 2)
+    transport.close()
+
+
+def test_what_has_not_come_yet_is_no_failure(any_server: Server, authority: Authority) -> None:
+    gate = threading.Event()
+    url = any_server.on("/late.bin", Then(Pause(30, gate), File(NEXT)))
+    transport = KeepaliveTransport(replace(HTTP, cacert=str(authority.pem)))
+    assert read(transport, Request(any_server.url(WARM), ())) == NEXT
+    data = message(any_server.base, "/late.bin", ())
+    kept = transport.ask(any_server.base, data)
+    assert kept is not None
+    assert kept.take(memoryview(bytearray(10))) is None
+    gate.set()
+    transport.asked(kept, data, b"", None)
+    assert read(transport, Request(url, ())) == NEXT
+    assert [seen.connection for seen in any_server.requests()] == [1, 1]
     transport.close()
 
 
