@@ -229,3 +229,11 @@ def test_the_shortest_patience_is_not_endless() -> None:
         Kept(ours, ours, SocketReader(ours), 1e-7)
         with pytest.raises(BlockingIOError):
             ours.recv(1)
+
+
+def test_a_request_that_is_not_taken_whole_at_once_is_not_asked() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        kept = Kept(ours, ours, SocketReader(ours), 5.0)
+        assert kept.start(b"GET")
+        assert not kept.start(bytes(64 << 20))
