@@ -7,7 +7,7 @@ import hashlib
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdl.checksum import BadChecksum, Verifier, decoded, parse_checksum
@@ -93,14 +93,18 @@ def test_what_is_no_checksum(text: str, reason: str) -> None:
 
 
 @given(
-    st.text(max_size=90) | st.sampled_from(sorted(hashlib.algorithms_available)).map("{}:00".format)
+    st.text(max_size=90)
+    | st.sampled_from(sorted(hashlib.algorithms_available)).map("{}:00".format)
+    | st.from_regex(r"(?i:md5|sha-?1|crc32)[:=][0-9a-fA-F]{8}([0-9a-f]{24,32})?", fullmatch=True)
 )
+@example(f"sha256:{SHA256}")
 def test_no_text_raises_anything_else(text: str) -> None:
     try:
         algorithm, _, digits = parse_checksum(text).partition(":")
     except BadChecksum:
         return
-    assert len(digits) == 2 * hashlib.new(algorithm).digest_size
+    size = 4 if algorithm == "crc32" else hashlib.new(algorithm).digest_size
+    assert len(bytes.fromhex(digits)) == size
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha3_256", "blake2s"])

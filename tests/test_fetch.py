@@ -26,7 +26,7 @@ from pdl.transport import TransportError, drain
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from pdl.transport.wire import SocketReader
-from servers.behaviours import Close, Pause, Raw, Then, head
+from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File
 from servers.row import BODY, ETAG, HALF, OTHER, length
 
@@ -155,6 +155,18 @@ def test_a_part_that_is_cut_while_it_is_read_back_starts_again(
     assert answer.word == "success"
     assert answer.resumed_from == 0
     assert (place / "file.bin").read_bytes() == BODY
+
+
+@pytest.mark.parametrize(("status", "kept"), [(404, False), (410, False), (429, True), (503, True)])
+def test_a_part_stays_where_the_file_may_come_back(
+    lane_of: LaneOf, server: Server, place: Path, status: int, kept: bool
+) -> None:
+    leave_part(place, BODY[:HALF])
+    answer = attempt(lane_of(KeepaliveTransport), server.on("/a.bin", Reply(status)))
+    assert answer.word == "fail"
+    assert (answer.kind, answer.status, answer.transient) == (FailureKind.HTTP, status, kept)
+    left = sorted(path.name for path in (place / ".pdl").iterdir())
+    assert left == (["1.json", "1.part"] if kept else [])
 
 
 def test_a_size_that_comes_with_the_rest_is_the_files(

@@ -584,6 +584,22 @@ def test_a_worker_forked_while_links_are_closing_starts_in_silence() -> None:
     reader.close()
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="multiprocessing is another there")
+@pytest.mark.parametrize("threads", [0, 1])
+def test_only_a_process_of_one_thread_is_forked_for_the_server(threads: int) -> None:
+    code = f"""
+import threading
+from pdl.pool import forked
+for _ in range({threads}):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print(forked.start([]))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout == f"{not threads}\n"
+
+
 @pytest.mark.parametrize("loss", [EOFError, ConnectionRefusedError, ConnectionResetError])
 def test_a_fork_server_that_is_lost_is_asked_again(
     loss: type[Exception], monkeypatch: pytest.MonkeyPatch

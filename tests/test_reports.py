@@ -166,6 +166,7 @@ def interrupted_at(step: int, path: Path) -> bool:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for one only in `settrace`
     sys.settrace(trace)
     try:
         sink = FileSink(str(path), fail_on_warning)

@@ -177,6 +177,9 @@ def test_a_content_range_is_taken_exactly_when_it_is_sound(
 
 
 @given(st.text() | st.from_regex(r"bytes [0-9*]{0,3}-?[0-9*]{0,3}/?[0-9*]{0,3}", fullmatch=True))
+@example("bytes 1-2/3")
+@example("bytes 1-2/*")
+@example("bytes */3")
 def test_no_text_as_a_content_range_raises_or_contradicts_itself(value: str) -> None:
     found = parse_content_range(value)
     if found is None:

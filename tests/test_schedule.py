@@ -183,6 +183,9 @@ def test_drop_gives_what_does_not_fly_and_drop_flying_the_rest() -> None:
     assert taken(schedule, 99.0) == ""
 
 
+DELAYS = st.sampled_from([0.0, 0.5, 1.0, 3.0]) | st.floats(0, 5)
+
+
 class ScheduleMachine(RuleBasedStateMachine):
     """Drives a schedule at random beside a model that knows where each job must be."""
 
@@ -206,7 +209,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.ready.add(self.count)
         self.count += 1
 
-    @rule(seconds=st.floats(0, 3))
+    @rule(seconds=DELAYS)
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
@@ -234,7 +237,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         return busy >= self.per_host or self.paused.get(host, 0.0) > self.now
 
     @precondition(lambda self: self.flying)
-    @rule(data=st.data(), how=st.sampled_from(["done", "put back", "retry"]), delay=st.floats(0, 5))
+    @rule(data=st.data(), how=st.sampled_from(["done", "put back", "retry"]), delay=DELAYS)
     def come_back(self, data: st.DataObject, how: str, delay: float) -> None:
         number = data.draw(st.sampled_from(sorted(self.flying)))
         back = self.flying.pop(number)
