@@ -5,21 +5,34 @@ that is why it imports nothing.
 """
 
 
-def main() -> None:
-    """Run the command line."""
+def run() -> None:
+    """Be the command: what calls this does nothing more than exit."""
     exits = _leave_at_once()
-    _import_nothing_from_here()
-    _exit_on_signals()
+    try:
+        main()
+    except SystemExit as exc:
+        _exit_on_signals()
+        if isinstance(exc.code, int):
+            exits.append(exc.code)
+        raise
+
+
+def main() -> None:
+    """Run the command line.
+
+    Raises:
+        SystemExit: always, with the exit code.
+    """
+    try:
+        _import_nothing_from_here()
+        _exit_on_signals()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     _tell_version()
     _start_early()
     from pdl.cli import main as command  # noqa: PLC0415 - see above
 
-    try:
-        command()
-    except SystemExit as exc:
-        if isinstance(exc.code, int):
-            exits.append(exc.code)
-        raise
+    command()
 
 
 def _import_nothing_from_here() -> None:
@@ -41,6 +54,8 @@ def _import_nothing_from_here() -> None:
 def _leave_at_once() -> list[int]:
     """Make the last thing at exit the end: to take the interpreter apart takes 20 ms.
 
+    It is not, where another's last thing at exit would then not be done.
+
     Returns:
         Where the exit code is to be put; without one the interpreter ends as it always does.
     """
@@ -52,12 +67,18 @@ def _leave_at_once() -> list[int]:
     born = os.getpid()
 
     def leave() -> None:
-        if codes and os.getpid() == born:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(codes[0])
+        if not codes or os.getpid() != born:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                if stream is not None:  # closed before Python started
+                    stream.flush()
+            except (OSError, ValueError):
+                return  # the interpreter meets the same, and tells it as it always does
+        os._exit(codes[-1])
 
-    atexit.register(leave)  # the first to be registered is the last to be called
+    if not atexit._ncallbacks():  # noqa: SLF001 - there is no other way to ask
+        atexit.register(leave)  # the first to be registered is the last to be called
     return codes
 
 
@@ -76,7 +97,7 @@ def _tell_version() -> None:
     """Answer a lone ``--version``, for which nothing needs to be imported."""
     import sys  # noqa: PLC0415 - see above
 
-    if sys.argv[1:] == ["--version"]:
+    if sys.argv[1:] == ["--version"] and sys.stdout is not None:
         from pdl._version import __version__  # noqa: PLC0415
 
         try:
@@ -91,10 +112,18 @@ def _exit_on_signals() -> None:
     """A signal that comes while modules are imported is no traceback."""
     import os  # noqa: PLC0415 - see above
     import signal  # noqa: PLC0415
+    import sys  # noqa: PLC0415
 
     def leave(number: int, _frame: object) -> None:
         try:
-            os.write(2, b"pdl: interrupted\n")
+            if sys.stderr is not None:  # otherwise 2 may be anything
+                os.write(2, b"pdl: interrupted\n")
+        except OSError:
+            pass
+        try:
+            # of multiprocessing, which has a directory; it is looked up, as this may be an import
+            util = sys.modules.get("multiprocessing.util")
+            getattr(util, "_run_finalizers", int)()
         finally:
             os._exit(128 + number)  # an exception would be shown if it came inside of an import
 
@@ -104,4 +133,4 @@ def _exit_on_signals() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -311,9 +311,9 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     from pdl.reports.rows import check_distinct, open_report  # noqa: PLC0415
     from pdl.sources.feed import open_sources  # noqa: PLC0415
 
-    _unwind_on_signals()
     lists = [*filter(None, (given["failed"],)), *given["reports"]]
     display, console = _shown(given, [each for each in lists if each != "-"])
+    _unwind_on_signals()
     if settings.http.insecure:
         display.notice(
             "certificates are not checked (--insecure): anyone may have sent these files"

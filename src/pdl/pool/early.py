@@ -55,7 +55,8 @@ def guess(arguments: Sequence[str]) -> None:
         with contextlib.suppress(OSError):  # met again when it is wanted, and then told
             modules = wanted(arguments)
             multiprocessing.set_forkserver_preload(modules)
-            with _uninterrupted():
+            # a signal may end this process; by then its temporary directory is to be known
+            with _uninterrupted(signal.SIGTERM, signal.SIGHUP):
                 started = forked.start(modules)
             if not started:
                 _start_server()
@@ -107,12 +108,15 @@ def _start_server() -> None:
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _uninterrupted(*more: signal.Signals) -> Iterator[None]:
     """Keep Ctrl-C from what is started within: it reaches the fork server too.
 
     That ignores it only once it has imported.
+
+    Args:
+        more: signals to hold back as well; what is started unblocks them itself.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *more})
     try:
         yield
     finally:
