@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from pdl import partfile
 from pdl.model import SafePath
-from pdl.partfile import Directory, InTheWay, Part, boot_id, make_parents
+from pdl.partfile import InTheWay, Part, boot_id, make_parents
 from pdl.resume import Known, Validator
 
 NAME = f"{'ab' * 16}.part"
@@ -487,55 +486,3 @@ def test_the_note_goes_with_the_part(place: Path) -> None:
     part.note()
     part.finish(FINAL, None, fsync=True)
     assert state(place) == []
-
-
-# --- a file that is here as a whole ---
-
-
-def test_a_whole_file_is_placed_with_its_time(place: Path) -> None:
-    directory = Directory(str(place))
-    for path in ("file.bin", "deep/er/file.bin"):
-        directory.place(NAME, SafePath(path), memoryview(b"whole"), 784111777.0)
-        assert (place / path).read_bytes() == b"whole"
-        assert (place / path).stat().st_mtime == 784111777.0
-    assert state(place) == []
-    directory.close()
-
-
-def test_a_whole_file_that_cannot_be_placed_leaves_nothing(place: Path) -> None:
-    directory = Directory(str(place))
-    (place / "taken").mkdir()
-    (place / "file").write_bytes(b"old")
-    with pytest.raises(IsADirectoryError):
-        directory.place(NAME, SafePath("taken"), memoryview(b"new"), None)
-    with pytest.raises(InTheWay):
-        directory.place(NAME, SafePath("file/below"), memoryview(b"new"), None)
-    assert state(place) == []
-    bytes_at(place).write_bytes(b"somebody's")
-    with pytest.raises(FileExistsError):
-        directory.place(NAME, FINAL, memoryview(b"new"), None)
-    assert bytes_at(place).read_bytes() == b"somebody's"
-    assert not (place / "file.bin").exists()
-    directory.close()
-
-
-def test_a_whole_file_follows_no_link_where_its_part_should_be(place: Path, tmp_path: Path) -> None:
-    directory = Directory(str(place))
-    bytes_at(place).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(FileExistsError):
-        directory.place(NAME, FINAL, memoryview(b"new"), None)
-    assert not (tmp_path / "elsewhere").exists()
-    directory.close()
-
-
-def test_a_directory_that_was_made_anew_is_found_again(place: Path) -> None:
-    directory = Directory(str(place))
-    directory.place(NAME, FINAL, memoryview(b"one"), None)
-    shutil.rmtree(place)
-    (place / ".pdl").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError):
-        directory.place(NAME, FINAL, memoryview(b"two"), None)
-    directory.close()
-    directory.place(NAME, FINAL, memoryview(b"three"), None)
-    assert (place / "file.bin").read_bytes() == b"three"
-    directory.close()

@@ -86,7 +86,7 @@ class Fetcher:
     def close(self) -> None:
         """Close every connection."""
         if self.quick:
-            self.quick.close()
+            self.quick.hand_over()
         self.mover.close()
         self.transport.close()
 

@@ -301,58 +301,38 @@ class Part:
             self._fd = -1
 
 
-class Directory:
-    """The output directory, held open: from there the system finds a name in less time.
+def place(
+    directory: str, name: str, path: SafePath, data: memoryview, modified: float | None
+) -> None:
+    """Write a file that is here as a whole: part, time, final name; nothing is there of it yet.
 
     Args:
-        path: of the directory.
+        directory: the output directory.
+        name: of the part; nothing has that name.
+        path: the final name; nothing that is to keep its mode has that name.
+        data: the file's bytes.
+        modified: as in `Part.finish`.
+
+    Raises:
+        OSError: it could not be done; nothing is left of it.
+        InTheWay: something that is no file stands there.
     """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._fd = -1
-
-    def place(self, name: str, path: SafePath, data: memoryview, modified: float | None) -> None:
-        """Write a file that is here as a whole: part, time, final name; none of it is there yet.
-
-        Args:
-            name: of the part; nothing has that name.
-            path: the final name; nothing that is to keep its mode has that name.
-            data: the file's bytes.
-            modified: as in `Part.finish`.
-
-        Raises:
-            OSError: it could not be done; nothing is left of it.
-            InTheWay: something that is no file stands there.
-        """
-        here = self._fd if self._fd >= 0 else self._open()
-        part = f"{STATE_DIRECTORY}/{name}"
-        fd = os.open(part, _NEW, 0o666, dir_fd=here)
+    part = f"{directory}/{STATE_DIRECTORY}/{name}"
+    fd = os.open(part, _NEW, 0o666)
+    try:
         try:
-            try:
-                if os.write(fd, data) != len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), part)
-                if modified is not None:
-                    _set_time(fd, modified)
-            finally:
-                os.close(fd)
-            if "/" in path:
-                make_parents(self._path, path)
-            os.rename(part, path, src_dir_fd=here, dst_dir_fd=here)
-        except (OSError, InTheWay):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(part, dir_fd=here)
-            raise
-
-    def _open(self) -> int:
-        self._fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        return self._fd
-
-    def close(self) -> None:
-        """Hold it no longer; `place` opens what has its name then."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), part)
+            if modified is not None:
+                _set_time(fd, modified)
+        finally:
+            os.close(fd)
+        if "/" in path:
+            make_parents(directory, path)
+        os.rename(part, f"{directory}/{path}")  # noqa: PTH104 - strings, for speed
+    except (OSError, InTheWay):
+        _remove(part)
+        raise
 
 
 def make_parents(directory: str, path: SafePath) -> None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from pdl.content import unlike
 from pdl.declared import NAMES, declared
 from pdl.model import Answer, Success, Task
-from pdl.partfile import Directory, InTheWay
+from pdl.partfile import InTheWay, place
 from pdl.redirect import STATUSES, request_headers
 from pdl.resume import NOT_MODIFIED, OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, http_seconds
 from pdl.transport import TransportError
@@ -72,7 +72,6 @@ class Quick:
         self._transport = transport
         self._http = http
         self._files = files
-        self._directory = Directory(files.directory)
         self._buffer = buffer
         self._view = memoryview(buffer)
         self._tails: dict[str, str] = {}
@@ -179,9 +178,8 @@ class Quick:
             if check is not None:
                 check.update(data)
                 proven, remark = check.finish(), check.remark
-            self._directory.place(task.part, task.path, data, modified)
+            place(files.directory, task.part, task.path, data, modified)
         except (Mismatch, OSError, InTheWay):
-            self._directory.close()
             return "call"
         self._task = None
         self._meter.whole(size)
@@ -193,11 +191,6 @@ class Quick:
         if self._kept is not None:
             self._transport.keep(self._origin, self._kept)
             self._kept = None
-
-    def close(self) -> None:
-        """Give up the request under way, and what is held open."""
-        self.hand_over()
-        self._directory.close()
 
     def hand_over(self) -> float | None:
         """Let the long way go on with the request under way.

@@ -13,8 +13,7 @@ BASE = 32
 PER_PROCESS = 4
 """Of the main process, for each worker: two pipes, its end, and one while it starts."""
 PER_LANE = 4
-"""Of a worker, for each lane: its connection, the part, its note, a directory to flush, or the
-output directory."""
+"""Of a worker, for each lane: its connection, the part, its note, a directory to flush."""
 PIPE = 2
 """The same, for a pipe, where there are enough; see `pdl.splice`."""
 
