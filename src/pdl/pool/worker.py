@@ -23,6 +23,7 @@ its lanes are doing.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import queue
 import signal
@@ -291,6 +292,7 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         # A terminal sends these to the whole group; the main process decides what they mean.
         signal.signal(number, signal.SIG_IGN)
     name_process("pdl-worker")
+    gc.freeze()  # a collection would write to all that is shared with the fork server
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
     with contextlib.suppress(MachineError):  # the main process has looked whether they are allowed
         handles.ensure(1, lanes)
