@@ -15,6 +15,7 @@ from pdl.model import FailureKind
 from pdl.pool.early import PRELOAD, THROUGH_REQUESTS, wanted
 from pdl.settings import HttpSettings
 from pdl.transport import Request, Transport, TransportError
+from pdl.transport.direct import Direct
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from servers.behaviours import Reply
@@ -64,6 +65,29 @@ def test_both_ask_with_the_same_bytes(server: Server, target: str) -> None:
         theirs.version,
         theirs.headers,
     )
+
+
+def test_a_name_that_ends_with_the_roots_dot_is_asked_for_without(server: Server) -> None:
+    server.on("/f.bin", File(BODY))
+    url = server.url("/f.bin").replace("127.0.0.1", "localhost.")
+    transport = KeepaliveTransport(HTTP)
+    for _ in range(2):
+        response = transport.open(Request(url, FIELDS))
+        buffer = memoryview(bytearray(1000))
+        while response.readinto(buffer):
+            pass
+        response.close()
+    transport.close()
+    assert read(RequestsTransport(HTTP), url) == BODY
+    hosts = {seen.header("Host") for seen in server.requests()}
+    assert (len(server.requests()), hosts) == (3, {url.split("/")[2].replace("t.:", "t:")})
+
+
+@pytest.mark.parametrize("name", ["Host", "connection", "Transfer-Encoding"])
+def test_a_field_that_ours_would_contradict_is_requests_matter(server: Server, name: str) -> None:
+    request = Request(server.url("/f.bin"), ((name, "chunked"),))
+    assert not Direct(HTTP).serves(request)
+    assert Direct(HTTP).serves(request._replace(headers=FIELDS))
 
 
 @pytest.mark.parametrize("make", [KeepaliveTransport, RequestsTransport])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,14 +16,13 @@ from pdl.model import FailureKind
 from pdl.settings import HttpSettings
 from pdl.transport import Request, TransportError
 from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.tls import Trust, context
+from pdl.transport.tls import Trust, context, trust_of
+from servers.certs import Authority
 from servers.files import File
 from servers.misbehave import Server
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from servers.certs import Authority
 
 
 def trust_in(pem: Path) -> Trust:
@@ -51,6 +51,43 @@ def test_a_bundle_that_vanishes_is_needed_no_more(tmp_path: Path, authority: Aut
         for server in (one, other):
             transport.open(Request(server.on("/f", File(b"f")), ())).close()
             bundle.unlink(missing_ok=True)
+        transport.close()
+
+
+def test_another_bundle_of_the_same_name_is_read_by_the_next_run(
+    tmp_path: Path, authority: Authority
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    bundle = tmp_path / "bundle.pem"
+    with Server(tls=authority.good()) as server:
+        request = Request(server.on("/f", File(b"f")), ())
+        for pem, accepted in [(authority.pem, True), (Authority(other).pem, False)]:
+            bundle.write_bytes(pem.read_bytes())
+            transport = KeepaliveTransport(HttpSettings(cacert=str(bundle)))
+            with nullcontext() if accepted else pytest.raises(TransportError):
+                transport.open(request).close()
+            transport.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxys_own_certificate_is_verified(authority: Authority, scheme: str) -> None:
+    with Server(tls=authority.expired()) as proxy:
+        proxy.on("/f", File(b"f"))
+        transport = KeepaliveTransport(HttpSettings(cacert=str(authority.pem), proxy=proxy.base))
+        with pytest.raises(TransportError) as caught:
+            transport.open(Request(f"{scheme}://origin.invalid/f", (("X-Key", "secret"),)))
+        transport.close()
+        assert caught.value.kind is FailureKind.TLS
+        assert "expired" in caught.value.message
+        assert proxy.requests() == []
+
+
+def test_a_proxy_that_is_trusted_is_asked(authority: Authority) -> None:
+    with Server(tls=authority.good()) as proxy:
+        proxy.on("/f", File(b"f"))
+        transport = KeepaliveTransport(HttpSettings(cacert=str(authority.pem), proxy=proxy.base))
+        assert transport.open(Request("http://origin.invalid/f", ())).status == 200
         transport.close()
 
 
@@ -88,7 +125,7 @@ def test_what_cannot_be_used_is_told_by_its_path(
     encrypted_key(tmp_path)
     paths = [None if name is None else os.fspath(tmp_path / name) for name in (bundle, cert, key)]
     with pytest.raises(TransportError) as caught:
-        context(Trust(*paths))
+        context(trust_of(*paths))
     assert caught.value.kind is FailureKind.TLS
     assert not caught.value.transient
     assert told.format(tmp_path) in caught.value.message

@@ -55,7 +55,7 @@ class Direct:
         url, settings = parse(request.url), self._settings
         try:
             sock = dial(
-                url.host,
+                url.host.removesuffix("."),  # as requests has it
                 url.port,
                 settings.connect_timeout,
                 NO_DELAY,

@@ -30,7 +30,7 @@ from pdl.transport.body import Body
 from pdl.transport.dial import dial
 from pdl.transport.kept import Kept, unread
 from pdl.transport.message import split
-from pdl.transport.tls import Trust, context
+from pdl.transport.tls import Trust, context, trust_of
 from pdl.transport.translate import translated
 from pdl.transport.wire import Framing, Head, SocketReader, final_head, framing
 
@@ -176,10 +176,13 @@ class StrictAdapter(HTTPAdapter):
             tls = {"cert_reqs": tls["cert_reqs"], "ssl_context": context(self.trust)}
         return host, tls
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401 - as requests
-        """Called by requests to say which files to read."""
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401, ARG002 - as requests
+        """Called by requests to say which files to read.
+
+        It would trust any certificate of a proxy through which plain http is asked for.
+        """
         if "ssl_context" not in conn.conn_kw:
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+            super().cert_verify(conn, f"{conn.scheme}://", verify, cert)  # type: ignore[no-untyped-call]
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests
         """Called by requests; remember the pool, to tell later whether it had to connect."""
@@ -294,7 +297,7 @@ class RequestsTransport:
             (settings.cert, settings.key) if settings.cert and settings.key else settings.cert
         )
         bundle = DEFAULT_CA_BUNDLE_PATH if self._verify is True else self._verify or None
-        self._trust = Trust(bundle, settings.cert, settings.key)
+        self._trust = trust_of(bundle, settings.cert, settings.key)
 
     def open(self, request: Request, form: type[RequestsResponse] = RequestsResponse) -> Response:
         """See `pdl.transport.Transport.open`.

@@ -6,6 +6,7 @@ each time: more than all else that a small file costs.
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from functools import lru_cache
@@ -30,11 +31,26 @@ class Trust(NamedTuple):
         bundle: file or directory of trusted certificates; None accepts any certificate.
         cert: PEM file of the client's certificate, or None.
         key: PEM file of its key, where it is not in `cert`.
+        states: of the files, so that one that has changed is read again by the next run.
     """
 
     bundle: str | None
     cert: str | None
     key: str | None
+    states: tuple[tuple[int, ...], ...] = ()
+
+
+def trust_of(bundle: str | None, cert: str | None, key: str | None) -> Trust:
+    """What a context is made from, with the files as they are now."""
+    return Trust(bundle, cert, key, tuple(map(_state, (bundle, cert, key))))
+
+
+def _state(path: str | None) -> tuple[int, ...]:
+    try:
+        found = os.stat(path or "")  # noqa: PTH116 - a path of no length is none
+    except OSError:  # met again when it is read, and then told
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def context(trust: Trust) -> ssl.SSLContext:
