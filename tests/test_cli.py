@@ -585,7 +585,7 @@ def test_a_truncated_answer_is_tried_again_from_where_it_stopped(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_the_resource_tracker_outlives_ctrl_c_and_holds_nobody(
+def test_the_resource_tracker_outlives_a_terminals_signals_and_holds_nobody(
     server: Server, pdl_run: Runner
 ) -> None:
     server.on("/held", Pause(BOUND))
@@ -594,10 +594,25 @@ def test_the_resource_tracker_outlives_ctrl_c_and_holds_nobody(
     (tracker,) = [
         pid for pid in pdl_run.alive() if Path(f"/proc/{pid}/comm").read_bytes() == b"pdl-tracker\n"
     ]
-    assert has(tracker, "SigIgn", signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        assert has(tracker, "SigIgn", number)
     process.kill()
     pdl_run.finish(process)
     until(lambda: pdl_run.alive() == [], "the end of all of its processes")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds its processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_all_of_its_processes_is_no_traceback(
+    server: Server, pdl_run: Runner, number: signal.Signals
+) -> None:
+    server.on("/held", Pause(BOUND))
+    process = pdl_run.start(server.url("/held"), "--progress", "none")
+    server.wait_for("/held")
+    for pid in sorted(pdl_run.alive(), reverse=True):  # the main process last
+        os.kill(pid, number)
+    run = pdl_run.finish(process)
+    assert (run.code, "racker" in run.err) == (128 + number, False), run.err
 
 
 def test_nothing_is_left_at_exit(server: Server, pdl_run: Runner, tmp_path: Path) -> None:

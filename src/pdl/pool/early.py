@@ -102,7 +102,8 @@ def _beginning(argument: str) -> bytes:
 
 def _start_server() -> None:
     with _importing_nothing_from_here():
-        resource_tracker.ensure_running()  # first, because it unblocks SIGINT
+        with _uninterrupted(signal.SIGHUP):  # the tracker leaves that one held back, and lives
+            resource_tracker.ensure_running()  # first, because it unblocks SIGINT
         with _uninterrupted():
             forkserver.ensure_running()
 

@@ -76,7 +76,11 @@ def _start_server(server: Any, preload: Sequence[str]) -> None:  # noqa: ANN401 
         if pid == 0:
             os.close(alive_writer)
             here = listener.detach()
-            _be("pdl-forkserver", lambda: forkserver.main(here, alive_reader, list(preload)))
+            _be(
+                "pdl-forkserver",
+                signal.SIG_DFL,
+                lambda: forkserver.main(here, alive_reader, list(preload)),
+            )
         os.close(alive_reader)
     server._forkserver_address = address  # noqa: SLF001 - see above
     server._forkserver_alive_fd = alive_writer  # noqa: SLF001
@@ -95,7 +99,8 @@ def _start_tracker(tracker: Any, without: int) -> None:  # noqa: ANN401 - see ab
     if pid == 0:
         os.close(writer)
         os.close(without)
-        _be("pdl-tracker", lambda: resource_tracker.main(reader))
+        # it is to outlive what a terminal sends to all
+        _be("pdl-tracker", signal.SIG_IGN, lambda: resource_tracker.main(reader))
     os.close(reader)
     tracker._fd = writer  # noqa: SLF001 - see above
     tracker._pid = pid  # noqa: SLF001
@@ -107,13 +112,13 @@ def name_process(name: str) -> None:
         comm.write(name)
 
 
-def _be(name: str, task: Callable[[], object]) -> None:
+def _be(name: str, on_signals: signal.Handlers, task: Callable[[], object]) -> None:
     """Be a process of its own for the task, as a new interpreter would; never returns."""
     try:
         name_process(name)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
+                signal.signal(number, on_signals)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
         task()
     finally:
