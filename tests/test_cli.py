@@ -602,12 +602,14 @@ def test_the_resource_tracker_outlives_a_terminals_signals_and_holds_nobody(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds its processes in /proc")
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_all_of_its_processes_is_no_traceback(
-    server: Server, pdl_run: Runner, number: signal.Signals
+    server: Server, pdl_run: Runner, number: signal.Signals, method: str
 ) -> None:
     server.on("/held", Pause(BOUND))
-    process = pdl_run.start(server.url("/held"), "--progress", "none")
+    args = ("-j", "1", "--progress", "none", "--start-method", method)
+    process = pdl_run.start(server.url("/held"), *args)
     server.wait_for("/held")
     for pid in sorted(pdl_run.alive(), reverse=True):  # the main process last
         os.kill(pid, number)

@@ -74,6 +74,9 @@ def prepare(settings: PoolSettings) -> None:
     if settings.method() == "forkserver":
         multiprocessing.set_forkserver_preload([*PRELOAD, THROUGH_REQUESTS])
         _start_server()
+    elif settings.method() == "spawn":
+        with _importing_nothing_from_here():
+            _start_tracker()
 
 
 def wanted(arguments: Sequence[str]) -> list[str]:
@@ -102,10 +105,14 @@ def _beginning(argument: str) -> bytes:
 
 def _start_server() -> None:
     with _importing_nothing_from_here():
-        with _uninterrupted(signal.SIGHUP):  # the tracker leaves that one held back, and lives
-            resource_tracker.ensure_running()  # first, because it unblocks SIGINT
+        _start_tracker()  # first, because it unblocks SIGINT
         with _uninterrupted():
             forkserver.ensure_running()
+
+
+def _start_tracker() -> None:
+    with _uninterrupted(signal.SIGHUP):  # it leaves that one held back, and outlives it
+        resource_tracker.ensure_running()
 
 
 @contextlib.contextmanager
