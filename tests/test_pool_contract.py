@@ -21,7 +21,7 @@ import pytest
 from lanes import Careless, Crowded, Obedient, Stillborn, Unbuildable, success, task
 from pdl.errors import MachineError
 from pdl.model import Answer, Fail, FailureKind, Success, Version
-from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
+from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned, links
 from pdl.pool.inline import InlinePool
 from pdl.pool.links import ForkWorker, Link, Nursery
 from pdl.pool.outbox import Outbox
@@ -601,10 +601,11 @@ print(forked.start([]))
 
 
 @pytest.mark.parametrize("loss", [EOFError, ConnectionRefusedError, ConnectionResetError])
+@pytest.mark.parametrize("times", [1, 3])
 def test_a_fork_server_that_is_lost_is_asked_again(
-    loss: type[Exception], monkeypatch: pytest.MonkeyPatch
+    loss: type[Exception], times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = [loss()]
+    losses = [loss() for _ in range(times)]
     connect = forkserver.connect_to_new_process
 
     def lose(fds: Sequence[int]) -> tuple[int, int]:
@@ -616,6 +617,19 @@ def test_a_fork_server_that_is_lost_is_asked_again(
     with processes("forkserver", workers=1) as pool:
         assert drive(pool, [task(0, "ok")]) == {0: [success(0)]}
     assert losses == []
+
+
+def test_a_fork_server_that_is_lost_for_good_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(_fds: Sequence[int]) -> tuple[int, int]:
+        raise EOFError
+
+    monkeypatch.setattr(forkserver, "connect_to_new_process", lose)
+    monkeypatch.setattr(links, "SERVERS_LOST", 2)
+    with (
+        processes("forkserver", workers=1) as pool,
+        pytest.raises(MachineError, match="the fork server dies again and again"),
+    ):
+        drive(pool, [task(0, "ok")])
 
 
 # --- the storm ---

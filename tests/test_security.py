@@ -521,7 +521,6 @@ if __name__ == "__main__":
         (command, method)
         for command in ("script", "module", "program")
         for method in ("forkserver", "spawn", "fork")
-        if (command, method) != ("program", "spawn")
     ],
 )
 def test_a_download_is_never_imported(

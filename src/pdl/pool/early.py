@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pdl import proxies
 from pdl.pool import forked, handles
+from pdl.pool.safepath import importing_nothing_from_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,9 +37,6 @@ THROUGH_REQUESTS = "pdl.transport.requests_"
 
 LOOKED_AT = 16 * 1024
 """Bytes of a list that are taken for its like."""
-
-SAFE_PATH = "PYTHONSAFEPATH"
-"""Variable with which Python imports nothing from the current directory, from 3.11 on."""
 
 _NO_RUN = ("-h", "--help", "--version", "--dry-run", "--engine", "--start-method", "--check")
 _VARIABLES = ("PDL_ENGINE", "PDL_DRY_RUN", "PDL_CHECK", "PDL_START_METHOD")
@@ -71,12 +69,13 @@ def prepare(settings: PoolSettings) -> None:
     if settings.engine != "process":
         return
     handles.ensure(*settings.split())
-    if settings.method() == "forkserver":
+    method = settings.method()
+    if method == "spawn":
+        with importing_nothing_from_here(), _elsewhere():
+            _start_tracker()
+    if method == "forkserver":
         multiprocessing.set_forkserver_preload([*PRELOAD, THROUGH_REQUESTS])
         _start_server()
-    elif settings.method() == "spawn":
-        with _importing_nothing_from_here():
-            _start_tracker()
 
 
 def wanted(arguments: Sequence[str]) -> list[str]:
@@ -103,16 +102,16 @@ def _beginning(argument: str) -> bytes:
     return found
 
 
+def _start_tracker() -> None:
+    with _uninterrupted(signal.SIGHUP):  # it leaves that one held back, and lives
+        resource_tracker.ensure_running()
+
+
 def _start_server() -> None:
-    with _importing_nothing_from_here():
+    with importing_nothing_from_here(), _elsewhere():
         _start_tracker()  # first, because it unblocks SIGINT
         with _uninterrupted():
             forkserver.ensure_running()
-
-
-def _start_tracker() -> None:
-    with _uninterrupted(signal.SIGHUP):  # it leaves that one held back, and outlives it
-        resource_tracker.ensure_running()
 
 
 @contextlib.contextmanager
@@ -132,25 +131,15 @@ def _uninterrupted(*more: signal.Signals) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _importing_nothing_from_here() -> Iterator[None]:
-    """Let a Python started within not look for modules in the current directory.
-
-    It does so by itself with ``-c``, before anything else; and that may be the directory of the
-    downloads, one of which may be called ``json.py``.
-    """
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
-    here = None
+def _elsewhere() -> Iterator[None]:
+    """Be in another directory, for a Python that cannot be told; its workers come back."""
+    if sys.version_info >= (3, 11):
+        yield
+        return
+    here = os.open(".", os.O_RDONLY)
     try:
-        if sys.version_info < (3, 11):  # which does not know the variable; the workers come back
-            here = os.open(".", os.O_RDONLY)
-            os.chdir("/")
+        os.chdir("/")
         yield
     finally:
-        if here is not None:
-            os.fchdir(here)
-            os.close(here)
-        if before is None:
-            del os.environ[SAFE_PATH]
-        else:
-            os.environ[SAFE_PATH] = before
+        os.fchdir(here)
+        os.close(here)

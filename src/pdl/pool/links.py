@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdl.pool.outbox import Inbox, Outbox
 from pdl.pool.outcomes import OutcomeQueue
+from pdl.pool.safepath import importing_nothing_from_here
 from pdl.pool.worker import WorkerEnd
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ class Nursery:
 
     `start` runs in the main thread for the first workers and in the Pool's own thread for those
     that replace dead ones; `births` hands the new links over.
+
+    Attributes:
+        ended: always readable: the sentinel of a process that never was.
     """
 
     def __init__(self, ctx: context.BaseContext, slots: int) -> None:
@@ -119,6 +123,8 @@ class Nursery:
         self.wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_writer, False)
         os.set_blocking(self.wake_reader, False)
+        self.ended, writer = os.pipe()
+        os.close(writer)
 
     def start(self, process: LinkedProcess) -> bool:
         """Start the process with a new link; False if the system would not."""
@@ -184,8 +190,11 @@ class Nursery:
         """Close what is left, when no thread of the Pool is left to use it."""
         for link in self.links:
             link.outcomes.close()
-        os.close(self._wake_writer)
-        os.close(self.wake_reader)
+        self._close_own()
+
+    def _close_own(self) -> None:
+        for descriptor in (self._wake_writer, self.wake_reader, self.ended):
+            os.close(descriptor)
 
     def admit(self) -> None:
         """Take over the links of new workers."""
@@ -198,8 +207,7 @@ class Nursery:
             for end in (link.tasks, link.outcomes):
                 with contextlib.suppress(OSError):  # the fork came in the middle of its closing
                     end.close()
-        os.close(self._wake_writer)
-        os.close(self.wake_reader)
+        self._close_own()
 
     def close(self) -> None:
         """Let no more workers be born; close the links, which makes every worker exit."""
@@ -271,9 +279,9 @@ class LinkedProcess:
 
     @property
     def sentinel(self) -> int:
-        """As Process; absent if it never started."""
-        if self._unborn:
-            raise AttributeError("never started")
+        """As Process; of one that never started, the Pool's thread sees at once that it ended."""
+        if self._unborn and self.nursery is not None:
+            return self.nursery.ended
         return super().sentinel  # type: ignore[misc,no-any-return]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -290,6 +298,11 @@ class ForkServerWorker(LinkedProcess, context.ForkServerProcess):
 
 class SpawnWorker(LinkedProcess, context.SpawnProcess):
     """A worker started as a new interpreter."""
+
+    def start_now(self) -> None:
+        """Start for real."""
+        with importing_nothing_from_here():
+            super().start_now()
 
 
 WORKERS: dict[str, type[LinkedProcess]] = {
