@@ -105,9 +105,6 @@ class Nursery:
 
     `start` runs in the main thread for the first workers and in the Pool's own thread for those
     that replace dead ones; `births` hands the new links over.
-
-    Attributes:
-        ended: always readable: the sentinel of a process that never was.
     """
 
     def __init__(self, ctx: context.BaseContext, slots: int) -> None:
@@ -123,7 +120,7 @@ class Nursery:
         self.wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_writer, False)
         os.set_blocking(self.wake_reader, False)
-        self.ended, writer = os.pipe()
+        self._ended, writer = os.pipe()
         os.close(writer)
 
     def start(self, process: LinkedProcess) -> bool:
@@ -165,6 +162,14 @@ class Nursery:
         if self._servers_lost > SERVERS_LOST:
             self.failure = ChildProcessError(errno.ECHILD, "the fork server dies again and again")
 
+    def ended(self) -> int | None:
+        """A new descriptor that is always readable, as of a process that has ended, or None."""
+        with contextlib.suppress(
+            OSError
+        ):  # too many are open, which may be why there is no process
+            return os.dup(self._ended)
+        return None
+
     def _slot(self) -> int:
         """A free slot: a dead worker's is free once the main thread has buried it.
 
@@ -193,7 +198,7 @@ class Nursery:
         self._close_own()
 
     def _close_own(self) -> None:
-        for descriptor in (self._wake_writer, self.wake_reader, self.ended):
+        for descriptor in (self._wake_writer, self.wake_reader, self._ended):
             os.close(descriptor)
 
     def admit(self) -> None:
@@ -229,11 +234,14 @@ class LinkedProcess:
     nursery: Nursery | None = None
     reading: threading.Lock
     _unborn = False
+    _ended: int | None = None
 
     def start(self) -> None:
         """Start with a link, see `Nursery.start`."""
         assert self.nursery is not None
         self._unborn = not self.nursery.start(self)
+        if self._unborn:
+            self._ended = self.nursery.ended()
 
     def start_now(self) -> None:
         """Start for real."""
@@ -259,6 +267,9 @@ class LinkedProcess:
     def join(self, timeout: float | None = None) -> None:
         """As Process; nothing to wait for if it never started; killed if it outlives the pool."""
         if self._unborn:
+            ended, self._ended = self._ended, None
+            if ended is not None:
+                os.close(ended)
             return
         if timeout is None and self.nursery is not None and self.nursery.closing.is_set():
             connection.wait([self.sentinel], EXIT_GRACE)
@@ -279,9 +290,14 @@ class LinkedProcess:
 
     @property
     def sentinel(self) -> int:
-        """As Process; of one that never started, the Pool's thread sees at once that it ended."""
-        if self._unborn and self.nursery is not None:
-            return self.nursery.ended
+        """As Process; of one that never started, one that tells the Pool's thread to look at it.
+
+        One of its own: the Pool waits for all of them together, and for none twice.
+        """
+        if self._unborn:
+            if self._ended is None:
+                raise AttributeError("never started")
+            return self._ended
         return super().sentinel  # type: ignore[misc,no-any-return]
 
     def __getstate__(self) -> dict[str, Any]:
