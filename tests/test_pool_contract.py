@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import queue
@@ -147,6 +148,9 @@ def drive(pool: Pool, tasks: Sequence[Task], again: bool = True) -> dict[int, li
 def processes(
     method: StartMethod, workers: int = 2, lanes: int = 1, factory: LaneFactory | None = None
 ) -> Iterator[ProcessPool]:
+    # multiprocessing's pools are circles; what earlier ones left is to go here, and not while the
+    # resource tracker is written to, which minds that in Python 3.12 and 3.13
+    gc.collect()
     pool = ProcessPool(factory or Obedient(), workers, lanes, method)
     try:
         yield pool
