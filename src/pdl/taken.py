@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import mmap
 import unicodedata
-from array import array
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pdl.model import SafePath
@@ -192,7 +192,7 @@ class Table:
     """
 
     def __init__(self, *, small: bool = False) -> None:
-        self._typecode = "B" if small else "Q"
+        self._typecode: Literal["B", "Q"] = "B" if small else "Q"
         self._few: dict[int, int] | None = {}
 
     def _slot(self, key: int) -> int:
@@ -248,8 +248,8 @@ class Table:
 
     def _fill(self, capacity: int, entries: Iterable[tuple[int, int]]) -> None:
         """Set the entries, no two of which have the same key, in new arrays of that length."""
-        keys = array("Q", [0]) * capacity
-        values = array(self._typecode, [0]) * capacity
+        keys = _zeros("Q", capacity)
+        values = _zeros(self._typecode, capacity)
         mask = capacity - 1
         count = 0
         for key, value in entries:
@@ -262,3 +262,13 @@ class Table:
                 count += 1
         self._keys, self._values, self._mask = keys, values, mask
         self._room = capacity * 2 // 3 - count
+
+
+def _zeros(typecode: Literal["B", "Q"], count: int) -> memoryview[int]:
+    """So many numbers, in memory that goes back to the system as soon as it is needed no more.
+
+    What an array leaves behind when it has grown, the allocator would keep.
+    """
+    size = count * (8 if typecode == "Q" else 1)
+    found = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return memoryview(found).cast(typecode)
