@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import platform
 import queue
 import random
 import signal
@@ -41,6 +42,8 @@ METHODS: tuple[StartMethod, ...] = get_args(StartMethod)
 BOUND = 20.0
 HOUR = 3600.0
 PIPE_BUF = 4096
+HEAP = 64 << 20
+"""Bytes that glibc reserves for a thread's heap."""
 
 
 @pytest.fixture(autouse=True)
@@ -323,6 +326,32 @@ def test_a_worker_that_gets_no_more_threads_goes_on_with_its_lanes(tmp_path: Pat
             over += ids_of(event)
         assert sorted(over) == list(range(8))
         assert worker_pids(pool) == [pid]
+
+
+def heaps(pid: int) -> int:
+    """How many heaps glibc has made in the process beside its first; each is reserved in full."""
+    found = 0
+    start = end = 0
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        place, kept, *_, inode = line.split()[:5]
+        first, last = (int(each, 16) for each in place.split("-"))
+        if inode == "0" and kept == "---p" and first == end:
+            found += start % HEAP == 0 and last - start == HEAP
+        start, end = first, last
+    return found
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has one heap")
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])  # a fork has those of its parent
+def test_the_lanes_of_a_worker_share_one_heap(method: StartMethod, tmp_path: Path) -> None:
+    released = tmp_path / "go"
+    with processes(method, workers=1, lanes=4) as pool:
+        await_room(pool, 4)
+        pool.submit([task(number, f"hold {released}") for number in range(4)])
+        [pid] = {held_pid(released, number) for number in range(4)}
+        assert heaps(pid) == 0
+        released.touch()
+        assert len(ids_of(next_event(pool))) > 0
 
 
 @pytest.mark.parametrize("when", ["begin", "ready"])

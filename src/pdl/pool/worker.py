@@ -31,7 +31,7 @@ import threading
 import time
 from collections import deque
 from multiprocessing import current_process
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.errors import MachineError
 from pdl.pool import handles
@@ -41,9 +41,15 @@ from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
 from pdl.pool.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Concatenate, ParamSpec, TypeVar
+
     from pdl.model import Answer, Task
-    from pdl.pool import Lane, LaneFactory, QuickLane
+    from pdl.pool import Lane, LaneFactory, Meter, QuickLane
     from pdl.pool.outbox import Inbox
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 FLUSH_SECONDS = 0.02
 """Answers travel together unless the first of them has waited this long."""
@@ -60,6 +66,9 @@ file system takes its time, threads are better."""
 SLOW_WEIGHT = 0.1
 SLOW_REST = 1.0
 """Seconds for which everything is called once the turns were slow."""
+
+_ARENA_MAX = -8
+"""glibc's parameter for `mallopt`: how many heaps there may be."""
 
 RECALL = None
 """What the main process sends to get back the tasks that no lane has begun."""
@@ -81,6 +90,9 @@ class Seat:
     """A lane's place in the loop.
 
     Attributes:
+        begin: the lane's `pdl.pool.QuickLane.begin`, None if it has none; None too when it raised:
+            the lane, which is called then, meets the same.
+        ready: likewise its `ready`; ``call`` when it raised.
         watched: the descriptor that is waited for on the quick way; -1 when it is not there.
         since: when it went there.
     """
@@ -88,7 +100,8 @@ class Seat:
     def __init__(self, meter: CellMeter) -> None:
         self.meter = meter
         self.lane: Lane | None = None
-        self.quick: QuickLane | None = None
+        self.begin: Callable[[Task, Meter], int | None] | None = None
+        self.ready: Callable[[], Answer | str] | None = None
         self.task: Task | None = None
         self.watched = -1
         self.since = 0.0
@@ -97,7 +110,10 @@ class Seat:
     def furnish(self, factory: LaneFactory) -> None:
         """Build the lane, when it is needed for the first time."""
         lane = factory()
-        self.quick = getattr(lane, "quick", None)
+        quick: QuickLane | None = getattr(lane, "quick", None)
+        if quick is not None:
+            self.begin = _else(lambda *_: None, quick.begin)
+            self.ready = _else(lambda _: "call", quick.ready)
         self.lane = guarded(lane)
 
 
@@ -192,11 +208,8 @@ class Loop:
         seat.task = task
         seat.meter.begin(task.id)
         descriptor = None
-        if seat.quick is not None and self._now >= self._rest_until:
-            try:
-                descriptor = seat.quick.begin(task, seat.meter)
-            except Exception:  # noqa: BLE001 - as in `guarded`: the lane meets the same
-                descriptor = None
+        if seat.begin is not None and self._now >= self._rest_until:
+            descriptor = seat.begin(task, seat.meter)
         if descriptor is None:
             self._call(seat)
             return
@@ -208,11 +221,8 @@ class Loop:
             seat.watched = descriptor
 
     def _ready(self, seat: Seat) -> None:
-        assert seat.quick is not None
-        try:
-            found = seat.quick.ready()
-        except Exception:  # noqa: BLE001 - as in `guarded`: the lane meets the same
-            found = "call"
+        assert seat.ready is not None
+        found = seat.ready()
         if not isinstance(found, str):
             self._answered(seat, found)
         elif found == "call":
@@ -293,6 +303,7 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         signal.signal(number, signal.SIG_IGN)
     name_process("pdl-worker")
     gc.freeze()  # a collection would write to all that is shared with the fork server
+    _share_one_heap()
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
     with contextlib.suppress(MachineError):  # the main process has looked whether they are allowed
         handles.ensure(1, lanes)
@@ -305,13 +316,36 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         os._exit(code)  # lanes are threads that may be deep in a read; their parts are sound
 
 
-def guarded(lane: Lane) -> Lane:
-    """The lane, with whatever it raises made an ``internal`` failure: the worker's boundary."""
+def _share_one_heap() -> None:
+    """Let the lanes' threads allocate from one heap: they take turns with Python's lock anyway.
 
-    def run(task: Task, meter: Any) -> Answer:  # noqa: ANN401 - a Meter, passed through
+    glibc gives each thread a heap of its own, which keeps a megabyte for as long as the thread
+    lives.
+    """
+    import ctypes  # noqa: PLC0415 - it takes milliseconds where the fork server has not done it
+
+    with contextlib.suppress(AttributeError, OSError):  # another C library, which has one heap
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def guarded(lane: Lane) -> Lane:
+    """The lane, with whatever it raises made an ``internal`` failure."""
+
+    def failed(exc: Exception, task: Task, _meter: Meter) -> Answer:
+        return internal(task.id, f"{type(exc).__name__}: {exc}")
+
+    return _else(failed, lane)
+
+
+def _else(
+    otherwise: Callable[Concatenate[Exception, P], R], call: Callable[P, R]
+) -> Callable[P, R]:
+    """The call, with something else for whatever it raises: the worker's boundary."""
+
+    def run(*given: P.args, **named: P.kwargs) -> R:
         try:
-            return lane(task, meter)
+            return call(*given, **named)
         except Exception as exc:  # noqa: BLE001 - one of the two agreed places
-            return internal(task.id, f"{type(exc).__name__}: {exc}")
+            return otherwise(exc, *given, **named)
 
     return run
