@@ -9,12 +9,12 @@ import queue
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pdl.api import Outputs
-from pdl.engine import TICK, Engine, Parts, Stop
+from pdl.engine import LINES, TICK, Engine, Parts, Stop
 from pdl.errors import ListError, MachineError
 from pdl.model import (
     Answer,
@@ -43,6 +43,8 @@ from pdl.sources.feed import Feed, open_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pdl.model import BadLine
 
 Script = Callable[[Task, int], PoolEvent | None]
 """What happens to a task when it is submitted for the n-th time, from 1; None: nothing, ever."""
@@ -691,8 +693,30 @@ def test_more_lines_wake_the_loop(tmp_path: object) -> None:
     assert watched == [(read,)]
 
 
+def test_no_lane_waits_while_the_list_is_read(tmp_path: object) -> None:
+    """What is ready goes out first, and not much is read at a time."""
+    bench = Bench(tmp_path, urls(3000), ScriptedPool(always, 100))
+    feed, schedule = bench.parts.feed, bench.parts.schedule
+    limits: list[int] = []
+
+    class Watched:
+        def __getattr__(self, name: str) -> object:
+            return getattr(feed, name)
+
+        def take(self, limit: int) -> Sequence[Item | BadLine]:
+            assert not (schedule.backlog() and bench.pool.room())
+            limits.append(limit)
+            return feed.take(limit)
+
+    watched: Any = Watched()
+    bench.engine = Engine(bench.parts._replace(feed=watched), StopSettings(), bench.stop)
+    assert bench.run().succeeded == 3000
+    assert max(limits) == LINES
+
+
 def test_what_is_under_way_is_shown(tmp_path: object) -> None:
-    bench = Bench(tmp_path, urls(3), ScriptedPool(lambda *_: None, 1), StopSettings(deadline=0.05))
+    patience = StopSettings(deadline=2 * TICK)
+    bench = Bench(tmp_path, urls(3), ScriptedPool(lambda *_: None, 1), patience)
     bench.run()
     assert Transfer("1", 5, 10) in bench.sink.transfers
     assert set(bench.sink.totals) == {3}

@@ -16,7 +16,7 @@ import time
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
@@ -288,6 +288,63 @@ def test_tasks_behind_a_slow_one_come_back_untouched(tmp_path: Path) -> None:
         assert not list(tmp_path.glob("fast*")), "a lane has begun one of them"
         slow.touch()
         assert ids_of(next_event(pool)) == [0]
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the time that links go by."""
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(links, "time", clock)
+    return lambda now: setattr(clock, "now", now)
+
+
+def idle_link() -> Link:
+    unused: Any = None
+    return Link(unused, unused, unused, 0, heard=0.0)
+
+
+def answer_all(link: Link) -> None:
+    link.answered([success(number) for number in link.held])
+
+
+def test_a_worker_that_is_fast_is_soon_given_tasks_ahead(at: Callable[[float], None]) -> None:
+    link = idle_link()
+    assert link.window(4) == 4
+    at(5.0)  # it took its time to come up, which says nothing
+    link.given([task(0, "ok")])
+    at(5.0 + 2**-10)
+    answer_all(link)
+    assert link.window(4) == 4 + 30  # of 1,024 a second, in 0.03 s
+
+
+def test_time_without_tasks_makes_no_worker_slow(at: Callable[[float], None]) -> None:
+    link = idle_link()
+    for start in (0.0, 60.0):
+        at(start)
+        link.given([task(number, "ok") for number in range(10)])
+        at(start + 2**-7)
+        answer_all(link)
+        assert link.window(4) == 4 + 38  # of 1,280 a second
+
+
+def test_a_worker_that_gets_slow_is_given_less_ahead(at: Callable[[float], None]) -> None:
+    link = idle_link()
+    at(0.0)
+    link.given([task(number, "ok") for number in range(1000)])
+    windows = []
+    for number in range(1000):
+        at((number + 1) * 2**-10 if number < 500 else 0.5 + (number - 499) * 0.1)
+        link.answered([success(number)])
+        windows.append(link.window(4))
+    assert windows[499] == 4 + 30
+    assert windows[509] == 4
 
 
 def test_a_worker_with_nothing_to_give_back_is_given_tasks_ahead_again(tmp_path: Path) -> None:

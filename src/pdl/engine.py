@@ -48,8 +48,11 @@ LOOKAHEAD = 1024
 """Jobs read from the list before they can run; the list is read no further."""
 FAR_LOOKAHEAD = 16 * LOOKAHEAD
 """The same while hosts that are asked to wait have all of them, and lanes are free."""
-CHUNK = 512
-"""Lines read in one turn of the loop, so that a list of files that are there stops nothing."""
+LINES = 64
+"""Read in one turn of the loop: what takes about a millisecond, in which no worker runs out of
+work."""
+EVENTS = 16
+"""Taken in one turn, for the same reason; each may be some dozen answers."""
 STOP_GRACE = 1.0
 """Seconds that attempts under way are given to end when the run is stopped."""
 REST_SECONDS = 0.3
@@ -165,8 +168,10 @@ class Engine:
         try:
             while not self._over() and not self._stopping():
                 busy = self._drain()
+                # first: a worker that has nothing to do waits for nothing else than this
+                busy = self._dispatch() or busy
                 busy = self._admit() or busy
-                if not self._dispatch() and not busy:
+                if not busy:
                     self._parts.pool.wait(self._patience(), self._wake_on())
                 self._tick()
         except MachineError as exc:
@@ -210,7 +215,7 @@ class Engine:
         room = self._reach() - self._parts.schedule.backlog()
         if self._parts.feed.exhausted or room <= 0:
             return False
-        entries = self._read(min(CHUNK, room))
+        entries = self._read(min(LINES, room))
         for entry in entries:
             self._plan(entry)
         return bool(entries)
@@ -257,7 +262,7 @@ class Engine:
 
     def _drain(self) -> bool:
         busy = False
-        for _ in range(CHUNK):
+        for _ in range(EVENTS):
             try:
                 event = self._parts.pool.get_nowait()
             except queue.Empty:
@@ -427,7 +432,7 @@ class Engine:
         feed = self._parts.feed
         deadline = time.monotonic() + REST_SECONDS
         while not feed.exhausted and time.monotonic() < deadline:
-            entries = self._read(CHUNK)
+            entries = self._read(LINES)
             if not entries and feed.fileno() is not None:
                 break  # whoever writes the list has not finished; nobody waits for that
             for entry in entries:

@@ -25,7 +25,7 @@ from pdl.pool.worker import WorkerEnd
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdl.model import Answer
+    from pdl.model import Answer, Task
 
 EXIT_GRACE = 1.0
 """Seconds a worker is given to exit by itself before it is killed."""
@@ -55,8 +55,9 @@ class Link:
         process: the worker.
         slot: which cells of the shared array are its lanes'.
         held: ids of the tasks it was given and has not answered.
-        heard: `time.monotonic` of its last answer.
-        pace: answers a second, smoothed.
+        heard: `time.monotonic` of its last answer, or of when it was given something to do.
+        began: of the latter.
+        pace: answers a second while it has something to do, smoothed.
         recalled: it was asked for its waiting tasks and has not given them back yet.
         proven: one of its lanes has come up.
         beat: of the worker, when it was last looked at.
@@ -69,6 +70,7 @@ class Link:
     slot: int
     held: dict[int, None] = field(default_factory=dict)
     heard: float = field(default_factory=time.monotonic)
+    began: float = 0.0
     pace: float = 0.0
     recalled: bool = False
     proven: bool = False
@@ -79,11 +81,18 @@ class Link:
         """Readable when the worker has said something or died."""
         return self.outcomes.fileno()
 
+    def given(self, tasks: Sequence[Task]) -> None:
+        """Note that it has been given these."""
+        if not self.held:
+            self.heard = self.began = time.monotonic()
+        self.held.update(dict.fromkeys(task.id for task in tasks))
+
     def answered(self, answers: Sequence[Answer]) -> None:
         """Note the answers, and how fast they come."""
         now = time.monotonic()
         elapsed = max(now - self.heard, 1e-6)
-        weight = min(1.0, elapsed / PACE_SECONDS)
+        # the mean as long as there is little to go by, so that it is known soon
+        weight = elapsed / max(elapsed, min(now - self.began, PACE_SECONDS))
         self.pace += weight * (len(answers) / elapsed - self.pace)
         self.heard = now
         for answer in answers:

@@ -128,7 +128,7 @@ class ProcessPool:
             fullness[least] = held[least] + more
         for link, its in zip(links, given, strict=True):
             if its:
-                link.held.update(dict.fromkeys(task.id for task in its))
+                link.given(its)
                 self._send(link, its)
 
     def _send(self, link: Link, message: list[Task] | None) -> None:
