@@ -49,7 +49,9 @@ def test_a_bundle_that_vanishes_is_needed_no_more(tmp_path: Path, authority: Aut
     with Server(tls=authority.good()) as one, Server(tls=authority.good()) as other:
         transport = KeepaliveTransport(HttpSettings(cacert=str(bundle)))
         for server in (one, other):
-            transport.open(Request(server.on("/f", File(b"f")), ())).close()
+            response = transport.open(Request(server.on("/f", File(b"f")), ()))
+            assert response.status == 200
+            response.close()
             bundle.unlink(missing_ok=True)
         transport.close()
 

@@ -52,6 +52,8 @@ __all__ = [
 
 _NOT_FOUND = Reply(404, (("Content-Type", "text/plain"),), b"no such path in this test\n")
 _MAX_CONNECTIONS = 2_000
+_MAX_SCRIPTS = 2_000
+"""Beyond them the oldest begins anew if its path is asked for again; they have large bodies."""
 
 
 class Server:
@@ -234,6 +236,8 @@ class Server:
             wire.path = seen.path
             self._changed.notify_all()
             if seen.path not in self._scripts and self._fallback:
+                if len(self._scripts) >= _MAX_SCRIPTS:
+                    del self._scripts[next(iter(self._scripts))]
                 self._scripts[seen.path] = list(self._fallback(seen.path) or ())
             script = self._scripts.get(seen.path) or [_NOT_FOUND]
             return script.pop(0) if len(script) > 1 else script[0]
