@@ -114,9 +114,78 @@ class CarelessLane:
             pass
         return success(self._task.id, message="quick")
 
+    def finish(self) -> Answer:
+        """Never asked for."""
+        raise AssertionError
+
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Do what the task says."""
         return obey(task, meter)
+
+
+class Ahead:
+    """Builds lanes whose quick way has all of an answer at once, and tell what came when.
+
+    Args:
+        fails: how `finish` does not give the answer of the first task: ``no``, ``none``, ``raise``,
+            or ``die``, by which the worker is killed. With ``call`` it does, and the second task's
+            answer does not come.
+    """
+
+    def __init__(self, fails: str) -> None:
+        self._fails = fails
+
+    def __call__(self) -> Lane:
+        """Build a lane."""
+        return AheadLane(self._fails)
+
+
+class AheadLane:
+    """Answers with all that it was told to do until then."""
+
+    def __init__(self, fails: str) -> None:
+        self._fails = fails
+        self._reader, writer = os.pipe()
+        os.write(writer, b".")
+        self._story: list[str] = []
+        self._task: Task | None = None
+        self._whole: Task | None = None
+        self.quick = self
+
+    def begin(self, task: Task, meter: Meter) -> int | None:  # noqa: ARG002 - the protocol's shape
+        """Begin what is plain."""
+        if not task.plain:
+            return None
+        self._story.append(f"begin {task.id}")
+        self._task = task
+        return self._reader
+
+    def ready(self) -> str:
+        """All has come, or not."""
+        assert self._whole is None
+        assert self._task is not None
+        if self._fails == "call" and self._task.id == 1:
+            return "call"
+        self._whole = self._task
+        return "whole"
+
+    def finish(self) -> Answer | None:
+        """Give the answer, or not if it is the first task's."""
+        task, self._whole = self._whole, None
+        assert task is not None
+        self._story.append(f"finish {task.id}")
+        if task.id == 0 and self._fails == "raise":
+            raise ValueError("the quick way's own trouble")
+        if task.id == 0 and self._fails == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if task.id == 0 and self._fails == "none":
+            return None
+        return success(task.id, message=", ".join(self._story))
+
+    def __call__(self, task: Task, meter: Meter) -> Answer:  # noqa: ARG002 - the protocol's shape
+        """Answer."""
+        self._story.append(f"call {task.id}")
+        return success(task.id, message=", ".join(self._story))
 
 
 class Stillborn:

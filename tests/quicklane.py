@@ -62,6 +62,8 @@ class QuickLane:
             answer = quick.ready()
             if answer == "call":
                 break
+            if answer == "whole":
+                return quick.finish()
             if answer != "more":
                 return answer
         return None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from lanes import Careless, Crowded, Obedient, Stillborn, Unbuildable, success, task
+from lanes import Ahead, Careless, Crowded, Obedient, Stillborn, Unbuildable, success, task
 from pdl.errors import MachineError
 from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned, links
@@ -419,6 +419,52 @@ def test_what_the_quick_way_raises_is_left_to_the_lane(when: str) -> None:
         answers = drive(pool, [task(number, "ok") for number in range(1, 20)])
         assert answers == {number: [success(number)] for number in range(1, 20)}
         assert worker_pids(pool) == [pid]
+
+
+def stories(fails: str, count: int) -> dict[int, list[str]]:
+    """What the only lane did until it had the answers to so many tasks that came together."""
+    with processes("fork", workers=1, lanes=1, factory=Ahead(fails)) as pool:
+        await_room(pool)
+        link = pool._nursery.links[0]
+        link.pace = 1e6  # so that it is given all at once
+        pool.submit([task(number, "ok")._replace(plain=True) for number in range(count)])
+        told: dict[int, list[str]] = {}
+        while len(told) < count:
+            event = next_event(pool)
+            assert isinstance(event, Answered)
+            told.update({answer.id: answer.message.split(", ") for answer in event.answers})
+        return told
+
+
+def test_the_next_task_is_begun_before_the_last_is_finished() -> None:
+    assert stories("no", 3) == {
+        0: ["begin 0", "begin 1", "finish 0"],
+        1: ["begin 0", "begin 1", "finish 0", "begin 2", "finish 1"],
+        2: ["begin 0", "begin 1", "finish 0", "begin 2", "finish 1", "finish 2"],
+    }
+
+
+@pytest.mark.parametrize("fails", ["none", "raise"])
+def test_what_cannot_be_finished_is_left_to_the_lane(fails: str) -> None:
+    assert stories(fails, 1) == {0: ["begin 0", "finish 0", "call 0"]}
+    told = stories(fails, 3)
+    assert told[0] == ["begin 0", "begin 1", "finish 0", "finish 1", "call 0"]
+    assert told[2][-2:] == ["begin 2", "finish 2"]
+
+
+def test_a_task_begun_ahead_is_left_to_the_lane_like_any_other() -> None:
+    assert stories("call", 2)[1] == ["begin 0", "begin 1", "finish 0", "call 1"]
+
+
+def test_the_cell_names_the_task_that_is_not_finished() -> None:
+    """If its worker dies then, it is that task which was under way."""
+    with processes("fork", workers=1, lanes=1, factory=Ahead("die")) as pool:
+        await_room(pool)
+        pool._nursery.links[0].pace = 1e6
+        pool.submit([task(number, "ok")._replace(plain=True) for number in range(3)])
+        event = next_event(pool)
+        assert isinstance(event, Died)
+        assert (event.current, event.waiting) == ((0,), (1, 2))
 
 
 def test_a_quick_way_that_does_not_end_is_left_to_the_lane() -> None:

@@ -6,10 +6,11 @@ Theory of operation
 A worker has many lanes and one loop. For a task with nothing special about it whose origin has a
 kept connection, the loop asks (`Quick.begin`), goes on with other lanes, and comes back when there
 is something to read (`Quick.ready`). If all of the answer comes and is the plain case, the file is
-placed in one go. Whatever else is met, a redirect, a length that nobody said, a failing disk, a
-server that takes its time, is no matter of this module: the lane is called in a thread of its own
-and `pdl.fetch` goes on with what has been received so far (`Quick.hand_over`), so that there is one
-place that decides what such an answer means.
+placed in one go (`Quick.finish`), for which the loop may take its time until it reads on: the next
+task may be begun before. Whatever else is met, a redirect, a length that nobody said, a failing
+disk, a server that takes its time, is no matter of this module: the lane is called in a thread of
+its own and `pdl.fetch` goes on with what has been received so far (`Quick.hand_over`), so that
+there is one place that decides what such an answer means.
 
 The connection of the last request stays at hand for the next; it goes back to the transport when
 another origin is to be asked, or the lane is called.
@@ -21,7 +22,7 @@ any rule of its own.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pdl.content import unlike
 from pdl.declared import NAMES, declared
@@ -50,6 +51,25 @@ TAILS_KEPT = 256
 """Origins whose request fields are remembered."""
 
 _NO_REFUSAL = STATUSES | {OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE}
+
+
+class _Whole(NamedTuple):
+    """A file that has come and is to be placed.
+
+    Attributes:
+        data: its bytes, in the lane's buffer.
+        modified: as `pdl.partfile.place` takes it.
+        proven: for the answer, as is `remark`.
+        started: `time.monotonic` of its request.
+    """
+
+    task: Task
+    data: memoryview
+    modified: float | None
+    proven: str | None
+    remark: str
+    meter: Meter
+    started: float
 
 
 class Quick:
@@ -89,6 +109,7 @@ class Quick:
         self._fields: dict[str, str] = {}
         self._body = 0
         self._failed: OSError | None = None
+        self._whole: _Whole | None = None
 
     def begin(self, task: Task, meter: Meter) -> int | None:
         """See `pdl.pool.QuickLane.begin`."""
@@ -121,7 +142,7 @@ class Quick:
         self._tails[origin] = found = tail(origin, request_headers(self._http, url, url, ()))
         return found
 
-    def ready(self) -> Answer | Literal["more", "call"]:
+    def ready(self) -> Answer | Literal["more", "whole", "call"]:
         """See `pdl.pool.QuickLane.ready`."""
         task, kept, have = self._task, self._kept, self._have
         assert task is not None
@@ -162,7 +183,8 @@ class Quick:
         self._task = None
         return fail._replace(final_url=task.url, seconds=time.monotonic() - self._started)
 
-    def _take(self, task: Task) -> Answer | Literal["call"]:
+    def _take(self, task: Task) -> Literal["whole", "call"]:
+        """Whether all is as it should be: then `finish` places it."""
         files, fields, size = self._files, self._fields, self._end - self._body
         if (task.size is not None and task.size != size) or not files.takes(size):
             return "call"
@@ -174,16 +196,30 @@ class Quick:
             return "call"
         modified = http_seconds(fields.get("last-modified")) if files.mtime else None
         proven, remark = None, ""
-        try:
-            if check is not None:
+        if check is not None:
+            try:
                 check.update(data)
                 proven, remark = check.finish(), check.remark
-            place(files.directory, task.part, task.path, data, modified)
-        except (Mismatch, OSError, InTheWay):
-            return "call"
-        self._task = None
-        self._meter.whole(size)
-        seconds = time.monotonic() - self._started
+            except Mismatch:
+                return "call"
+        self._whole = _Whole(task, data, modified, proven, remark, self._meter, self._started)
+        return "whole"
+
+    def finish(self) -> Success | None:
+        """See `pdl.pool.QuickLane.finish`."""
+        whole = self._whole
+        assert whole is not None
+        task, data, modified, proven, remark, meter, started = whole
+        self._whole = None
+        try:
+            place(self._files.directory, task.part, task.path, data, modified)
+        except (OSError, InTheWay):
+            return None
+        if self._task is task:  # none has been begun since
+            self._task = None
+        size = len(data)
+        meter.whole(size)
+        seconds = time.monotonic() - started
         return Success("success", task.id, OK, task.url, size, size, 0, seconds, proven, remark)
 
     def _rest(self) -> None:

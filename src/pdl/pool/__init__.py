@@ -85,8 +85,15 @@ class QuickLane(Protocol):
             A descriptor that is readable when there is something to do.
         """
 
-    def ready(self) -> Answer | Literal["more", "call"]:
-        """Go on: the answer, or wait for more, or call the lane."""
+    def ready(self) -> Answer | Literal["more", "whole", "call"]:
+        """Go on: the answer, or wait for more, or call the lane.
+
+        With ``whole`` all has come, and `finish` gives the answer. The next task may be begun
+        before that, so that its server is at work meanwhile.
+        """
+
+    def finish(self) -> Answer | None:
+        """Do what is left when all has come; None if the lane is to be called."""
 
 
 LaneFactory = Callable[[], Lane]

@@ -7,7 +7,7 @@ A worker never prints, never retries and never waits out a back-off. Its main th
 waits for whatever comes first: tasks from the main process, an answer to read for one of its lanes,
 or word from a thread. Each lane has a `Seat`::
 
-              begin                      ready
+              begin                      ready, finish
     IDLE ──────────────▶ QUICK ──────────────────────▶ IDLE or the next task
       │                    │ not the plain case, or half a second without an answer
       │ not plain          ▼
@@ -15,6 +15,10 @@ or word from a thread. Each lane has a `Seat`::
 
 What goes the quick way costs no change of threads, and that is most of what a small file costs. A
 lane without a quick way is always called. Tasks that wait for a seat can be called back.
+
+In a turn of the loop all that can be received is, and what comes next on each lane is asked for,
+before any file is placed: the server answers meanwhile, and it and this process wake each other
+less often. Until its file is placed, the lane's cell names the earlier task.
 
 The main process holds the other end of the task pipe: when that ends, the worker does, whatever
 its lanes are doing.
@@ -93,6 +97,7 @@ class Seat:
         begin: the lane's `pdl.pool.QuickLane.begin`, None if it has none; None too when it raised:
             the lane, which is called then, meets the same.
         ready: likewise its `ready`; ``call`` when it raised.
+        finish: likewise its `finish`.
         watched: the descriptor that is waited for on the quick way; -1 when it is not there.
         since: when it went there.
     """
@@ -102,6 +107,7 @@ class Seat:
         self.lane: Lane | None = None
         self.begin: Callable[[Task, Meter], int | None] | None = None
         self.ready: Callable[[], Answer | str] | None = None
+        self.finish: Callable[[], Answer | None] | None = None
         self.task: Task | None = None
         self.watched = -1
         self.since = 0.0
@@ -114,6 +120,7 @@ class Seat:
         if quick is not None:
             self.begin = _else(lambda *_: None, quick.begin)
             self.ready = _else(lambda _: "call", quick.ready)
+            self.finish = _else(lambda _: None, quick.finish)
         self.lane = guarded(lane)
 
 
@@ -131,6 +138,7 @@ class Loop:
         self._oldest = 0.0
         self._watch = Watch(many=True)
         self._quick: dict[int, Seat] = {}
+        self._whole: list[tuple[Seat, Task | None, int | None]] = []
         self._furnished = 0
         self._called: deque[tuple[Seat, Answer]] = deque()
         self._wake_reader, self._wake_writer = os.pipe()
@@ -163,6 +171,8 @@ class Loop:
                     self._receive()
                 else:
                     self._collect()
+            if self._whole:
+                self._finish()
             if found:
                 self._mind_turns(len(found))
             if self._answers:
@@ -182,10 +192,13 @@ class Loop:
         while self._inbox and self._idle and (self._idle[-1].lane or self._furnish(self._idle[-1])):
             self._begin(self._idle.pop(), self._inbox.popleft())
 
-    def _answered(self, seat: Seat, answer: Answer) -> None:
+    def _note(self, answer: Answer) -> None:
         if not self._answers:
             self._oldest = self._now
         self._answers.append(answer)
+
+    def _answered(self, seat: Seat, answer: Answer) -> None:
+        self._note(answer)
         if self._inbox:
             self._begin(seat, self._inbox.popleft())
         else:
@@ -212,7 +225,10 @@ class Loop:
             descriptor = seat.begin(task, seat.meter)
         if descriptor is None:
             self._call(seat)
-            return
+        else:
+            self._await(seat, descriptor)
+
+    def _await(self, seat: Seat, descriptor: int) -> None:
         seat.since = self._now
         if descriptor != seat.watched:
             self._unwatch(seat)
@@ -223,10 +239,38 @@ class Loop:
     def _ready(self, seat: Seat) -> None:
         assert seat.ready is not None
         found = seat.ready()
-        if not isinstance(found, str):
+        if found == "whole":
+            self._ask_ahead(seat)
+        elif not isinstance(found, str):
             self._answered(seat, found)
         elif found == "call":
             self._call(seat)
+
+    def _ask_ahead(self, seat: Seat) -> None:
+        """Begin the next task before the file of the last is placed."""
+        descriptor = None
+        if seat.begin is not None and self._inbox and self._now >= self._rest_until:
+            descriptor = seat.begin(self._inbox[0], seat.meter)
+        task = None if descriptor is None else self._inbox.popleft()
+        self._whole.append((seat, task, descriptor))
+
+    def _finish(self) -> None:
+        """Place what has come."""
+        for seat, task, descriptor in self._whole:
+            assert seat.finish is not None
+            assert seat.task is not None
+            answer = seat.finish()
+            if task is None or descriptor is None:
+                self._call(seat) if answer is None else self._answered(seat, answer)
+                continue
+            if answer is None:  # its connection is the next task's: it is done all over
+                self._inbox.appendleft(seat.task._replace(plain=False))
+            else:
+                self._note(answer)
+            seat.task = task
+            seat.meter.begin(task.id)
+            self._await(seat, descriptor)
+        self._whole.clear()
 
     def _mind_turns(self, count: int) -> None:
         """Note how long the turns since `_now` took; call for a while if that is long."""
