@@ -290,6 +290,19 @@ def test_tasks_behind_a_slow_one_come_back_untouched(tmp_path: Path) -> None:
         assert ids_of(next_event(pool)) == [0]
 
 
+def test_what_waits_is_not_begun_once_the_pool_is_to_stop(tmp_path: Path) -> None:
+    with processes("fork", workers=1, lanes=1) as pool:
+        await_room(pool)
+        under_way, waiting = tmp_path / "under_way", tmp_path / "waiting"
+        pool.submit([task(0, f"hold {under_way}"), *(task(n, f"hold {waiting}") for n in (1, 2))])
+        held_pid(under_way, 0)
+        pool.stop()
+        events = [next_event(pool), next_event(pool)]
+        assert Returned((1, 2)) in events
+        assert [each.answers[0].id for each in events if isinstance(each, Answered)] == [0]
+        assert not list(tmp_path.glob("waiting*")), "a lane has begun one of them"
+
+
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Sets the time that links go by."""

@@ -36,7 +36,7 @@ class Died(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """Event: tasks that come back untouched, because the worker they waited in is busy."""
+    """Event: tasks that come back untouched: the worker they waited in is busy, or is to stop."""
 
     ids: tuple[int, ...]
 
@@ -127,7 +127,7 @@ class Pool(Protocol):
         """Bytes that came over the wire so far; never goes back."""
 
     def stop(self) -> None:
-        """Tell every lane to end its attempt; what they answer still comes as events."""
+        """Tell every lane to end its attempt and begin no other; all that still comes as events."""
 
     def close(self) -> None:
         """End every worker, at once, and return when none is left."""

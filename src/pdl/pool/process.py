@@ -170,10 +170,14 @@ class ProcessPool:
         """Call back what waits in a worker whose lanes are all busy with something slow."""
         late = time.monotonic() - RECALL_SECONDS
         for link in self._nursery.links:
-            if len(link.held) > self._lanes and link.heard < late and not link.recalled:
-                link.recalled = True
-                link.pace = 0.0
-                self._send(link, RECALL)
+            if link.heard < late:
+                self._call_back(link)
+
+    def _call_back(self, link: Link) -> None:
+        if len(link.held) > self._lanes and not link.recalled:
+            link.recalled = True
+            link.pace = 0.0
+            self._send(link, RECALL)
 
     def _end_silent(self) -> None:
         """Kill a worker that has stopped running: what it holds would never be answered."""
@@ -239,6 +243,8 @@ class ProcessPool:
 
     def stop(self) -> None:
         """See `pdl.pool.Pool.stop`."""
+        for link in self._nursery.links:  # first, or lanes that end begin what waits for them
+            self._call_back(link)
         self._stop.value = 1
 
     def close(self) -> None:
