@@ -379,7 +379,20 @@ def test_the_deadline_ends_a_read() -> None:
         reader = SocketReader(mine, deadline=time.monotonic() + 0.05)
         with pytest.raises(TransportError) as caught:
             reader.head()
-        assert caught.value.kind in {FailureKind.STALLED, FailureKind.TIMEOUT}
+        # although it ends between two bytes, for which the socket says that none came in time
+        assert caught.value.kind is FailureKind.STALLED
+        assert "--max-time" in str(caught.value)
+
+
+def test_a_silence_that_is_too_long_ends_before_the_deadline() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        mine.settimeout(0.02)
+        with pytest.raises(TransportError) as caught:
+            SocketReader(mine, deadline=time.monotonic() + 1000).receive_into(
+                memoryview(bytearray(1))
+            )
+        assert caught.value.kind is FailureKind.TIMEOUT
 
 
 def test_a_deadline_that_has_passed_reads_nothing() -> None:

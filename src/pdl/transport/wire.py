@@ -59,6 +59,10 @@ def truncated(message: str) -> TransportError:
     return TransportError(FailureKind.TRUNCATED, message, transient=True)
 
 
+def _late() -> TransportError:
+    return TransportError(FailureKind.STALLED, "took longer than --max-time allows", transient=True)
+
+
 class Head(NamedTuple):
     """A final response's status line and fields.
 
@@ -333,12 +337,17 @@ class SocketReader:
             return
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise TransportError(
-                FailureKind.STALLED, "took longer than --max-time allows", transient=True
-            )
+            raise _late()
         timeout = self._sock.gettimeout()
         if timeout is None or timeout > left:
             self._sock.settimeout(left)
+
+    def _failure(self, exc: OSError) -> TransportError:
+        """What a failed read means: `_patience` has it end at the deadline, if that is sooner."""
+        timed_out = isinstance(exc, (TimeoutError, BlockingIOError))
+        if timed_out and self.deadline is not None and time.monotonic() >= self.deadline:
+            return _late()
+        return translated(exc)
 
     def receive_into(self, view: memoryview) -> int:
         """Fill some of `view`; 0 at the end of the connection.
@@ -359,7 +368,7 @@ class SocketReader:
             self.cut = True
             return 0
         except OSError as exc:
-            raise translated(exc) from exc
+            raise self._failure(exc) from exc
 
     def splice_into(self, pipe: int, most: int) -> int | None:
         """As `receive_into`, into a pipe, past this process; None if that cannot be done now.
@@ -375,7 +384,7 @@ class SocketReader:
             if exc.errno in REFUSALS:
                 self._bare = False
                 return None
-            raise translated(exc) from exc
+            raise self._failure(exc) from exc
 
     def more(self) -> bool:
         """Receive some more into the buffer; False at the end of the connection."""
@@ -386,7 +395,7 @@ class SocketReader:
         except ssl.SSLEOFError:
             data = b""
         except OSError as exc:
-            raise translated(exc) from exc
+            raise self._failure(exc) from exc
         self._buffer += data
         return bool(data)
 
