@@ -469,3 +469,9 @@ def test_a_lock_makes_a_job_of_what_is_there(tmp_path: Path) -> None:
     assert job.task.pin == Pin(f"sha256:{SHA}", 0, f"{tmp_path}/x.lock:1")
     assert planner.plan(Item("list", 2, "http://h/x")) is None
     assert [item.line for item in job.followers] == [2]
+
+
+def test_a_dry_run_refuses_the_settings_that_a_run_refuses(pdl_run: Runner) -> None:
+    run = pdl_run("http://h/a", "--dry-run", "--locked")
+    assert (run.code, run.out) == (2, "")
+    assert "--locked needs a lock file" in run.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from pdl.options import Allowance, Header, ProxyUrl, Seconds, Size, Statuses
 from pdl.settings import (
     FileSettings,
     HttpSettings,
+    PoolSettings,
     RetrySettings,
     Settings,
     StopSettings,
@@ -187,3 +189,42 @@ def test_what_is_no_proxy(url: str) -> None:
 def test_proxies(url: str) -> None:
     assert ProxyUrl().convert(url, None, None) == url
     check(Settings(http=HttpSettings(proxy=url)))
+
+
+def test_what_is_no_proxy_is_said() -> None:
+    with pytest.raises(UsageError) as raised:
+        check(Settings(http=HttpSettings(proxy="socks5://h:1")))
+    assert str(raised.value) == "the proxy's URL is neither http nor https"
+
+
+# --- numbers and words, which the command line sees to itself ---
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (Settings(pool=PoolSettings(jobs=0)), "jobs: 0 is less than 1"),
+        (Settings(pool=PoolSettings(processes=0)), "processes: 0 is less than 1"),
+        (Settings(stop=StopSettings(per_host=0)), "per_host: 0 is less than 1"),
+        (Settings(stop=StopSettings(max_failures=0)), "max_failures: 0 is less than 1"),
+        (Settings(retry=RetrySettings(retries=-1)), "retries: -1 is less than 0"),
+        (Settings(http=HttpSettings(max_redirects=-1)), "max_redirects: -1 is less than 0"),
+        (
+            Settings(pool=PoolSettings(engine="ray")),  # type: ignore[arg-type]
+            "engine: 'ray' is none of process, inline",
+        ),
+        (
+            Settings(pool=PoolSettings(start_method="vfork")),  # type: ignore[arg-type]
+            "start_method: 'vfork' is none of fork, forkserver, spawn",
+        ),
+        (
+            Settings(files=FileSettings(if_exists="ask")),  # type: ignore[arg-type]
+            "if_exists: 'ask' is none of skip, update, overwrite, fail",
+        ),
+        (Settings(files=FileSettings(directory="")), "the output directory's name is empty"),
+        (Settings(http=HttpSettings(key="key.pem")), "--key needs a certificate"),
+    ],
+)
+def test_settings_that_cannot_be(settings: Settings, said: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(said)}"):
+        check(settings)

@@ -15,6 +15,7 @@ from pdl.model import Item, Outcome
 from pdl.partfile import STATE_DIRECTORY
 from pdl.plan import Planner
 from pdl.schedule import Job
+from pdl.settings import check
 from pdl.sources.feed import open_sources
 from pdl.sources.sumsfile import gather
 from pdl.state import Glimpse
@@ -39,6 +40,7 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
         UsageError: a setting is wrong.
         ListError: so is the lock file.
     """
+    check(settings)
     path = settings.lock.path
     pins = None if path is None else Lock(path, settings.lock, warn)
     versions = Glimpse(Path(settings.files.directory, STATE_DIRECTORY))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from pdl._version import __version__
 from pdl.errors import UsageError
@@ -56,7 +56,8 @@ class HttpSettings:
         headers: sent with every request to a listed origin, never to another.
         user_agent: the User-Agent header's value.
         proxy: URL of a proxy for everything; None takes the environment's.
-        cacert: PEM file of trusted certificates; None takes certifi's.
+        cacert: PEM file of trusted certificates; None takes REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE
+            of the environment, else certifi's.
         cert: PEM file of the client's certificate.
         key: PEM file of its key, where it is not in `cert`.
         insecure: accept any certificate.
@@ -250,9 +251,28 @@ def check(settings: Settings) -> None:
     """See to it that the run can do what its settings say.
 
     Raises:
-        UsageError: a time is out of range, the proxy is no URL, a type is none, or there is no
-            lock to be locked.
+        UsageError: a time or a number is out of range, a word is not one of its choices, there is
+            no directory, the proxy is no URL, a key has no certificate, a type is none, or there
+            is no lock to be locked.
     """
+    _check_times(settings)
+    _check_numbers(settings)
+    _check_words(settings)
+    http = settings.http
+    if not settings.files.directory:
+        raise UsageError("the output directory's name is empty", "the current directory is .")
+    if settings.lock.locked and settings.lock.path is None:
+        raise UsageError("--locked needs a lock file", "name it with --lock FILE")
+    if http.key and not http.cert:
+        raise UsageError("--key needs a certificate", "name it with --cert FILE")
+    for text in settings.files.expect_types:
+        if fault := type_fault(text):
+            raise UsageError(f"expect_types: {text!r} {fault}")
+    if http.proxy and (fault := proxy_fault(http.proxy)):
+        raise UsageError(f"the proxy's URL {fault}")
+
+
+def _check_times(settings: Settings) -> None:
     http, retry = settings.http, settings.retry
     times = {
         "connect_timeout": (http.connect_timeout, False),
@@ -265,13 +285,34 @@ def check(settings: Settings) -> None:
     for name, (value, zero) in times.items():
         if value is not None and (fault := time_fault(value, zero=zero)):
             raise UsageError(f"{name}: {value!r} {fault}")
-    if settings.lock.locked and settings.lock.path is None:
-        raise UsageError("--locked needs a lock file", "name it with --lock FILE")
-    for text in settings.files.expect_types:
-        if fault := type_fault(text):
-            raise UsageError(f"expect_types: {text!r} {fault}")
-    if http.proxy and (fault := proxy_fault(http.proxy)):
-        raise UsageError(f"the proxy's URL {fault}")
+
+
+def _check_numbers(settings: Settings) -> None:
+    pool, stop = settings.pool, settings.stop
+    numbers = {
+        "jobs": (pool.jobs, 1),
+        "processes": (pool.processes, 1),
+        "max_failures": (stop.max_failures, 1),
+        "per_host": (stop.per_host, 1),
+        "retries": (settings.retry.retries, 0),
+        "max_redirects": (settings.http.max_redirects, 0),
+    }
+    for name, (value, least) in numbers.items():
+        if value is not None and value < least:
+            raise UsageError(f"{name}: {value!r} is less than {least}")
+
+
+def _check_words(settings: Settings) -> None:
+    words = {
+        "format": (settings.input.format, ListFormat),
+        "if_exists": (settings.files.if_exists, IfExists),
+        "on_collision": (settings.naming.on_collision, OnCollision),
+        "engine": (settings.pool.engine, EngineKind),
+        "start_method": (settings.pool.method(), StartMethod),
+    }
+    for name, (value, choices) in words.items():
+        if value not in get_args(choices):
+            raise UsageError(f"{name}: {value!r} is none of {', '.join(get_args(choices))}")
 
 
 def time_fault(seconds: float, *, zero: bool) -> str:
@@ -291,8 +332,11 @@ def type_fault(text: str) -> str:
 
 def proxy_fault(url: str) -> str:
     """Why this can be no proxy, empty if it can; shows no part of it that may be secret."""
+    scheme, found, _ = url.partition("://")
+    if found and scheme.lower() not in {"http", "https"}:
+        return "is neither http nor https"
     try:
-        parse(url if "://" in url else f"http://{url}")  # host:port alone is http
+        parse(url if found else f"http://{url}")  # host:port alone is http
     except InvalidUrl as error:
         return str(error)
     return ""
