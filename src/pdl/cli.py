@@ -133,7 +133,7 @@ COUNT = click.IntRange(min=1)
     type=SECONDS,
     default=120.0,
     metavar="S",
-    help="Longest wait, also if the server asks for more.  [120]",
+    help="Longest wait; a server that asks for more is given up.  [120]",
 )
 @again(
     "--retry-status",

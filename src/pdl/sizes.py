@@ -49,7 +49,9 @@ class Sizes:
             AttemptFailed: they are.
         """
         if self._most is not None and size > self._most:
-            raise AttemptFailed(FailureKind.SIZE, f"larger than --max-size ({size} bytes)")
+            raise AttemptFailed(
+                FailureKind.SIZE, f"{size} bytes are more than --max-size allows ({self._most})"
+            )
         wanted = self.wanted
         if wanted is not None and (size > wanted or self.announced not in {None, wanted}):
             raise AttemptFailed(FailureKind.SIZE, size_fault(self._task, size))
@@ -70,4 +72,6 @@ class Sizes:
 
     def _check_least(self, size: int) -> None:
         if self._least is not None and size < self._least:
-            raise AttemptFailed(FailureKind.SIZE, f"smaller than --min-size ({size} bytes)")
+            raise AttemptFailed(
+                FailureKind.SIZE, f"{size} bytes are fewer than --min-size allows ({self._least})"
+            )

@@ -38,7 +38,8 @@ THROUGH_REQUESTS = "pdl.transport.requests_"
 LOOKED_AT = 16 * 1024
 """Bytes of a list that are taken for its like."""
 
-_NO_RUN = ("-h", "--help", "--version", "--dry-run", "--engine", "--start-method", "--check")
+_NO_RUN = frozenset({"-h", "--help", "--version", "--dry-run", "--check"})
+_OTHER_RUN = ("--engine", "--start-method")
 _VARIABLES = ("PDL_ENGINE", "PDL_DRY_RUN", "PDL_CHECK", "PDL_START_METHOD")
 
 
@@ -48,7 +49,7 @@ def guess(arguments: Sequence[str]) -> None:
     Before the arguments are understood: that takes as long as the server needs to come up. One
     that is not wanted in the end does no harm.
     """
-    unlikely = any(argument.startswith(_NO_RUN) for argument in arguments)
+    unlikely = any(each in _NO_RUN or each.startswith(_OTHER_RUN) for each in arguments)
     if arguments and not unlikely and not any(name in os.environ for name in _VARIABLES):
         with contextlib.suppress(OSError):  # met again when it is wanted, and then told
             modules = wanted(arguments)

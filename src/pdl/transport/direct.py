@@ -14,7 +14,7 @@ from pdl.pace import head_seconds
 from pdl.transport import TransportError
 from pdl.transport.dial import dial
 from pdl.transport.kept import Kept
-from pdl.transport.message import names_host
+from pdl.transport.message import overrides_ours
 from pdl.transport.translate import translated
 from pdl.transport.wire import SocketReader
 from pdl.urls import parse
@@ -43,7 +43,7 @@ class Direct:
         return (
             not self._proxied
             and request.url.startswith("http://")
-            and not names_host(request.headers)
+            and not overrides_ours(request.headers)
         )
 
     def connect(self, request: Request) -> Kept:

@@ -19,7 +19,7 @@ from pdl.model import FailureKind
 from pdl.transport import TransportError
 from pdl.transport.direct import Direct
 from pdl.transport.kept import KeptResponse
-from pdl.transport.message import message, names_host, split
+from pdl.transport.message import message, overrides_ours, split
 
 if TYPE_CHECKING:
     from pdl.settings import HttpSettings
@@ -41,7 +41,7 @@ class KeepaliveTransport:
         self._requests: RequestsTransport | None = None
         self._kept: dict[str, Kept] = {}
         self._asked: tuple[Kept, bytes] | None = None
-        self._never = names_host(settings.headers)
+        self._never = overrides_ours(settings.headers)
 
     def ask(self, origin: str, data: bytes) -> Kept | None:
         """Write a request to a connection kept for the origin, without waiting.
@@ -76,7 +76,7 @@ class KeepaliveTransport:
                 kept.wait_again(request.deadline)
                 return self._answer(kept, request)
             kept.close()
-        found = None if names_host(request.headers) else self._kept.pop(origin, None)
+        found = None if overrides_ours(request.headers) else self._kept.pop(origin, None)
         if found is None:
             return self._first(request)
         if not found.quiet():
@@ -117,7 +117,7 @@ class KeepaliveTransport:
 
         if self._requests is None:
             self._requests = RequestsTransport(self._settings)
-        if self._requests.proxied(request.url) or names_host(request.headers):
+        if self._requests.proxied(request.url) or overrides_ours(request.headers):
             return self._requests.open(request)
         response = self._requests.open(request, FirstResponse)
         assert isinstance(response, FirstResponse)

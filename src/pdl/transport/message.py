@@ -30,6 +30,6 @@ def tail(origin: str, headers: Headers) -> str:
     return f" HTTP/1.1\r\nHost: {host.removesuffix('.')}{colon}{port}\r\n{fields}\r\n"
 
 
-def names_host(headers: Headers) -> bool:
+def overrides_ours(headers: Headers) -> bool:
     """Whether a field of the user's own stands in the way of ours."""
     return any(name.lower() in _OURS for name, _ in headers)
