@@ -360,6 +360,30 @@ def test_a_worker_that_gets_slow_is_given_less_ahead(at: Callable[[float], None]
     assert windows[509] == 4
 
 
+def test_tasks_wait_for_nothing_slow_though_answers_come(at: Callable[[float], None]) -> None:
+    """Else the last of a list would be one worker's, and the others would have nothing to do."""
+    link = idle_link()
+    at(0.0)
+    link.given([task(number, "ok") for number in range(90)])
+    found = []
+    for number in range(87):
+        at((number + 1) * 2**-4)
+        link.answered([success(number)])
+        found.append(link.late(4))
+    assert found == [False] + [True] * 84 + [False] * 2  # in the end, no task is without a lane
+
+
+def test_a_worker_that_is_given_more_and_more_but_says_nothing_is_late(
+    at: Callable[[float], None],
+) -> None:
+    link = idle_link()
+    for number in range(8):
+        at(number * 2**-4)
+        link.given([task(number, "ok")])
+    assert not link.late(8)
+    assert link.late(4)
+
+
 def test_a_worker_with_nothing_to_give_back_is_given_tasks_ahead_again(tmp_path: Path) -> None:
     with processes("fork", workers=1, lanes=2) as pool:
         await_room(pool, 2)

@@ -40,6 +40,9 @@ while messages travel; nothing when files are slow."""
 AHEAD_MOST = 96
 """Tasks a worker is given beyond one a lane; those of a usual size all fit in the task pipe."""
 
+RECALL_SECONDS = 0.1
+"""Tasks that wait in a worker which has answered nothing, or been given nothing, for so long are
+called back; they were to wait a third of it."""
 
 SERVERS_LOST = 20
 """Fork servers in a row that may die while they start a worker."""
@@ -57,6 +60,7 @@ class Link:
         held: ids of the tasks it was given and has not answered.
         heard: `time.monotonic` of its last answer, or of when it was given something to do.
         began: of the latter.
+        fed: of when it was last given anything.
         pace: answers a second while it has something to do, smoothed.
         recalled: it was asked for its waiting tasks and has not given them back yet.
         proven: one of its lanes has come up.
@@ -71,6 +75,7 @@ class Link:
     held: dict[int, None] = field(default_factory=dict)
     heard: float = field(default_factory=time.monotonic)
     began: float = 0.0
+    fed: float = 0.0
     pace: float = 0.0
     recalled: bool = False
     proven: bool = False
@@ -83,8 +88,9 @@ class Link:
 
     def given(self, tasks: Sequence[Task]) -> None:
         """Note that it has been given these."""
+        self.fed = time.monotonic()
         if not self.held:
-            self.heard = self.began = time.monotonic()
+            self.heard = self.began = self.fed
         self.held.update(dict.fromkeys(task.id for task in tasks))
 
     def answered(self, answers: Sequence[Answer]) -> None:
@@ -102,6 +108,14 @@ class Link:
         """How many tasks it should hold: one a lane, and what it does in a blink besides."""
         ahead = 0 if self.recalled else min(AHEAD_MOST, int(self.pace * AHEAD_SECONDS))
         return lanes + ahead
+
+    def late(self, lanes: int) -> bool:
+        """Whether what waits in it takes longer than it should when it was given.
+
+        It says nothing, or it answers so slowly that it has been given nothing more.
+        """
+        since = min(self.heard, self.fed)
+        return len(self.held) > lanes and time.monotonic() - since > RECALL_SECONDS
 
     def close(self) -> None:
         """Close both pipes; the worker exits when it sees it."""

@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from pdl.pool.outbox import Outbox
     from pdl.settings import StartMethod
 
-RECALL_SECONDS = 0.1
-"""Tasks waiting in a worker that has answered nothing for so long are called back."""
-
 BEAT_SECONDS = 1.0
 """Between two looks at whether the workers run; they show it fifty times as often."""
 
@@ -168,9 +165,8 @@ class ProcessPool:
 
     def _recall(self) -> None:
         """Call back what waits in a worker whose lanes are all busy with something slow."""
-        late = time.monotonic() - RECALL_SECONDS
         for link in self._nursery.links:
-            if link.heard < late:
+            if link.late(self._lanes):
                 self._call_back(link)
 
     def _call_back(self, link: Link) -> None:
