@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdl.api import Outputs
-from pdl.engine import LINES, TICK, Engine, Parts, Stop
+from pdl.engine import EVENTS, LINES, TICK, Engine, Parts, Stop
 from pdl.errors import ListError, MachineError
 from pdl.model import (
     Answer,
@@ -712,6 +712,29 @@ def test_no_lane_waits_while_the_list_is_read(tmp_path: object) -> None:
     bench.engine = Engine(bench.parts._replace(feed=watched), StopSettings(), bench.stop)
     assert bench.run().succeeded == 3000
     assert max(limits) == LINES
+
+
+def test_no_lane_waits_while_all_that_was_answered_is_taken(tmp_path: object) -> None:
+    """However much there is of it, what became free is given work in between."""
+
+    class Watched(ScriptedPool):
+        taken = most = 0
+
+        def submit(self, tasks: Sequence[Task]) -> None:
+            self.taken = 0
+            super().submit(tasks)
+
+        def get_nowait(self) -> PoolEvent:
+            event = super().get_nowait()
+            self.taken += 1
+            if bench.parts.schedule.backlog():
+                self.most = max(self.most, self.taken)
+            return event
+
+    pool = Watched(always, LINES)
+    bench = Bench(tmp_path, urls(1000), pool)
+    assert bench.run().succeeded == 1000
+    assert pool.most == EVENTS < LINES
 
 
 def test_what_is_under_way_is_shown(tmp_path: object) -> None:
