@@ -33,13 +33,14 @@ def fetched(directory: Path, tasks: list[Task]) -> list[Answer]:
     factory = Fetching(HttpSettings(), FileSettings(directory=str(directory)))
     with processes("fork", workers=1, lanes=1, factory=factory) as pool:
         await_room(pool)
-        pool._nursery.links[0].pace = 1e6
+        pool._nursery.links[0].recalled = True  # nothing is called back, however long it takes
         pool.submit(tasks)
         answers: dict[int, Answer] = {}
         while len(answers) < len(tasks):
             event = next_event(pool)
             assert isinstance(event, Answered)
             answers.update({answer.id: answer for answer in event.answers})
+        assert pool.received() >= sum(answer.received for answer in answers.values())
         return [answers[task.id] for task in tasks]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from pdl import proxies
 from pdl.model import FailureKind
+from pdl.pace import head_seconds
 from pdl.pool.early import PRELOAD, THROUGH_REQUESTS, wanted
 from pdl.settings import HttpSettings
 from pdl.transport import Request, Transport, TransportError
@@ -65,6 +67,15 @@ def test_both_ask_with_the_same_bytes(server: Server, target: str) -> None:
         theirs.version,
         theirs.headers,
     )
+
+
+def test_a_head_has_to_end_in_time(server: Server) -> None:
+    """`pdl.pace.head_seconds` says when; what follows of it, `tests/test_fetch.py` has."""
+    settings = replace(HTTP, min_speed=100.0)
+    url = server.on("/f.bin", File(BODY))
+    kept = Direct(settings).connect(Request(url, FIELDS))
+    assert kept.reader.head_seconds == head_seconds(settings.timeout, 100.0) < math.inf
+    kept.close()
 
 
 def test_a_name_that_ends_with_the_roots_dot_is_asked_for_without(server: Server) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdl.api import Outputs
-from pdl.engine import EVENTS, LINES, TICK, Engine, Parts, Stop
+from pdl.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts, Stop
 from pdl.errors import ListError, MachineError
 from pdl.model import (
     Answer,
@@ -691,6 +691,24 @@ def test_more_lines_wake_the_loop(tmp_path: object) -> None:
         assert bench.run().succeeded == 1
     os.close(read)
     assert watched == [(read,)]
+
+
+def test_a_host_that_is_asked_to_wait_keeps_the_others_lines_from_nobody(tmp_path: object) -> None:
+    """However many lines of it come first: the list is read on, where lanes are free."""
+    ends = threading.Event()
+
+    def script(task: Task, _: int) -> PoolEvent:
+        if "//busy/" in task.url:
+            return answered(failure(task)._replace(retry_after=50.0))
+        ends.set()
+        return answered(success(task))
+
+    lines = [f"http://busy/{number}" for number in range(2 * LOOKAHEAD)]
+    limits = StopSettings(deadline=20.0)
+    bench = Bench(tmp_path, [*lines, "http://free/1"], ScriptedPool(script), limits)
+    bench.pool.on_wait = lambda: setattr(bench.stop, "asked", ends.is_set())
+    summary = bench.run()
+    assert (summary.succeeded, summary.failed) == (1, 0)
 
 
 def test_no_lane_waits_while_the_list_is_read(tmp_path: object) -> None:

@@ -462,8 +462,7 @@ def stories(fails: str, count: int) -> dict[int, list[str]]:
     """What the only lane did until it had the answers to so many tasks that came together."""
     with processes("fork", workers=1, lanes=1, factory=Ahead(fails)) as pool:
         await_room(pool)
-        link = pool._nursery.links[0]
-        link.pace = 1e6  # so that it is given all at once
+        pool._nursery.links[0].recalled = True  # nothing is called back, however long it takes
         pool.submit([task(number, "ok")._replace(plain=True) for number in range(count)])
         told: dict[int, list[str]] = {}
         while len(told) < count:
@@ -497,7 +496,7 @@ def test_the_cell_names_the_task_that_is_not_finished() -> None:
     """If its worker dies then, it is that task which was under way."""
     with processes("fork", workers=1, lanes=1, factory=Ahead("die")) as pool:
         await_room(pool)
-        pool._nursery.links[0].pace = 1e6
+        pool._nursery.links[0].recalled = True
         pool.submit([task(number, "ok")._replace(plain=True) for number in range(3)])
         event = next_event(pool)
         assert isinstance(event, Died)
