@@ -294,7 +294,7 @@ def test_check_and_lock_files_know_them_too(
     ("path", "why"),
     [
         ("/gone", "http-404: the server answered 404 Not Found"),
-        ("/large", "size: larger than"),
+        ("/large", f"larger than {sumsfile.MAX_BYTES} bytes\n"),
         ("/page", "there is no digest in it"),
     ],
 )

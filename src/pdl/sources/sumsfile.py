@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin
 
 from pdl.errors import ListError
-from pdl.model import BadLine, Item
+from pdl.model import BadLine, FailureKind, Item
 from pdl.settings import FileSettings, Settings, StopSettings
 from pdl.sources import Pause
 from pdl.sources.checksums import Listed, digests, relative_url
@@ -120,10 +120,16 @@ def fetch(urls: Sequence[str], directory: str, settings: Settings, download: Dow
     if report.machine_error is not None:
         raise report.machine_error
     for row in report.failures:
+        too_large = row.kind == FailureKind.SIZE.value  # by no option of the user's
+        why = _too_large() if too_large else f"{row.kind}: {row.message}"
         raise ListError(
-            f"--checksums {row.url}: {row.kind}: {row.message}",
+            f"--checksums {row.url}: {why}",
             "nothing was downloaded, for nothing could have been checked",
         )
+
+
+def _too_large() -> str:
+    return f"larger than {MAX_BYTES} bytes"
 
 
 def read(sums: Sums, path: str, name: str, base: str | None, warn: Callable[[str], None]) -> None:
@@ -186,7 +192,7 @@ def _bytes_of(path: str, shown: str) -> Iterator[Line]:
                     continue
                 total += len(piece)
                 if total > MAX_BYTES:
-                    raise ListError(f"--checksums {shown}: larger than {MAX_BYTES} bytes", _HINT)
+                    raise ListError(f"--checksums {shown}: {_too_large()}", _HINT)
                 yield piece
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
