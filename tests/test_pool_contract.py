@@ -492,6 +492,11 @@ def test_a_task_begun_ahead_is_left_to_the_lane_like_any_other() -> None:
     assert stories("call", 2)[1] == ["begin 0", "begin 1", "finish 0", "call 1"]
 
 
+def test_a_connection_that_is_closed_is_waited_for_no_more() -> None:
+    """Its number may be another's at once."""
+    assert stories("reopen", 2)[1] == ["begin 0", "begin 1", "finish 0", "begin 1", "finish 1"]
+
+
 def test_the_cell_names_the_task_that_is_not_finished() -> None:
     """If its worker dies then, it is that task which was under way."""
     with processes("fork", workers=1, lanes=1, factory=Ahead("die")) as pool:

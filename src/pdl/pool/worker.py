@@ -248,10 +248,13 @@ class Loop:
 
     def _ask_ahead(self, seat: Seat) -> None:
         """Begin the next task before the file of the last is placed."""
-        descriptor = None
+        task = descriptor = None
         if seat.begin is not None and self._inbox and self._now >= self._rest_until:
             descriptor = seat.begin(self._inbox[0], seat.meter)
-        task = None if descriptor is None else self._inbox.popleft()
+            if descriptor is None:
+                self._unwatch(seat)  # now: its connection may be closed, its number another's soon
+            else:
+                task = self._inbox.popleft()
         self._whole.append((seat, task, descriptor))
 
     def _finish(self) -> None:
