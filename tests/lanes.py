@@ -123,6 +123,10 @@ class CarelessLane:
         return obey(task, meter)
 
 
+THIRD = threading.Event()
+"""Set in the worker when an `AheadLane` has finished the third task."""
+
+
 class Ahead:
     """Builds lanes whose quick way has all of an answer at once, and tell what came when.
 
@@ -130,7 +134,8 @@ class Ahead:
         fails: how `finish` does not give the answer of the first task: ``no``, ``none``, ``raise``,
             or ``die``, by which the worker is killed. With ``call`` it does, and the second task's
             answer does not come; with ``reopen`` that one needs another connection, which gets the
-            number of the first.
+            number of the first. With ``stuck`` it is not given before the third is finished; the
+            second is answered at once.
     """
 
     def __init__(self, fails: str) -> None:
@@ -166,12 +171,14 @@ class AheadLane:
         self._task = task
         return self._reader
 
-    def ready(self) -> str:
+    def ready(self) -> Answer | str:
         """All has come, or not."""
         assert self._whole is None
         assert self._task is not None
         if self._fails == "call" and self._task.id == 1:
             return "call"
+        if self._fails == "stuck" and self._task.id == 1:
+            return success(1)
         self._whole = self._task
         return "whole"
 
@@ -184,13 +191,17 @@ class AheadLane:
             raise ValueError("the quick way's own trouble")
         if task.id == 0 and self._fails == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        if task.id == 0 and self._fails == "none":
+        if task.id == 0 and self._fails in {"none", "stuck"}:
             return None
+        if task.id == 2:
+            THIRD.set()
         return success(task.id, message=", ".join(self._story))
 
     def __call__(self, task: Task, meter: Meter) -> Answer:  # noqa: ARG002 - the protocol's shape
         """Answer."""
         self._story.append(f"call {task.id}")
+        if self._fails == "stuck" and task.id == 0 and not THIRD.wait(20):
+            raise TimeoutError
         return success(task.id, message=", ".join(self._story))
 
 

@@ -229,7 +229,7 @@ class Quick:
             self._kept = None
 
     def hand_over(self) -> float | None:
-        """Let the long way go on with the request under way.
+        """Let the long way go on with the request under way; it drops another task's.
 
         Returns:
             `time.monotonic` of its start; None if there is none.

@@ -93,7 +93,11 @@ class QuickLane(Protocol):
         """
 
     def finish(self) -> Answer | None:
-        """Do what is left when all has come; None if the lane is to be called."""
+        """Do what is left when all has come.
+
+        Returns:
+            None if the lane is to be called; a task that was begun since is then begun anew.
+        """
 
 
 LaneFactory = Callable[[], Lane]

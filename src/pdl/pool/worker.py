@@ -189,6 +189,9 @@ class Loop:
             self._inbox.clear()
             return
         self._inbox.extend(tasks)
+        self._fill_seats()
+
+    def _fill_seats(self) -> None:
         while self._inbox and self._idle and (self._idle[-1].lane or self._furnish(self._idle[-1])):
             self._begin(self._idle.pop(), self._inbox.popleft())
 
@@ -207,11 +210,8 @@ class Loop:
 
     def _flush(self) -> None:
         answers = self._answers
-        if (
-            not self._inbox
-            or len(answers) >= FLUSH_COUNT
-            or self._now - self._oldest >= FLUSH_SECONDS
-        ):
+        late = self._now - self._oldest >= FLUSH_SECONDS
+        if late or not self._inbox or len(answers) >= FLUSH_COUNT:
             self._answers = []
             self._end.outcomes.put_answers(answers)
 
@@ -261,18 +261,19 @@ class Loop:
         """Place what has come."""
         for seat, task, descriptor in self._whole:
             assert seat.finish is not None
-            assert seat.task is not None
             answer = seat.finish()
-            if task is None or descriptor is None:
-                self._call(seat) if answer is None else self._answered(seat, answer)
-                continue
-            if answer is None:  # its connection is the next task's: it is done all over
-                self._inbox.appendleft(seat.task._replace(plain=False))
+            if answer is None:
+                self._call(seat)
+                if task is not None:  # it has lost its connection, and is not to wait for the call
+                    self._inbox.appendleft(task)
+                    self._fill_seats()
+            elif task is None or descriptor is None:
+                self._answered(seat, answer)
             else:
                 self._note(answer)
-            seat.task = task
-            seat.meter.begin(task.id)
-            self._await(seat, descriptor)
+                seat.task = task
+                seat.meter.begin(task.id)
+                self._await(seat, descriptor)
         self._whole.clear()
 
     def _mind_turns(self, count: int) -> None:
