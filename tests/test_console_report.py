@@ -54,6 +54,24 @@ def report(*results: Result, summary: Summary | None = None, **options: object) 
             Summary(failed=9, left=1),
             "pdl: stopped early: 0 succeeded, 9 failed, 1 left, 0 B in 0.0 s",
         ),
+        (
+            Summary(1, failed=9, left=1, limit="max_failures"),
+            (
+                "pdl: stopped early, the limit of failures is reached: "
+                "1 succeeded, 9 failed, 1 left, 0 B in 0.0 s"
+            ),
+        ),
+        (
+            Summary(failed=9, unread=True, limit="deadline"),
+            (
+                "pdl: stopped early, the deadline is reached: "
+                "0 succeeded, 9 failed, 0 or more left, 0 B in 0.0 s"
+            ),
+        ),
+        (
+            Summary(failed=9, limit="max_failures"),
+            "pdl: 0 succeeded, 9 failed, 0 B in 0.0 s",
+        ),
     ],
 )
 def test_the_summary_line(summary: Summary, line: str) -> None:

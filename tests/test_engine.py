@@ -499,6 +499,7 @@ def test_fail_fast(tmp_path: object) -> None:
     bench = Bench(tmp_path, urls(2000), ScriptedPool(script, 1), StopSettings(max_failures=1))
     summary = bench.run()
     assert summary.failed == 1
+    assert summary.limit == "max_failures"
     assert summary.left == 2000 - summary.failed - summary.succeeded > 1900
     words = Counter(bench.sink.outcomes().values())
     assert words == {"tls": 1, "cancelled": summary.left, "success": summary.succeeded}
@@ -510,6 +511,7 @@ def test_the_deadline(tmp_path: object) -> None:
     bench = Bench(tmp_path, urls(5), ScriptedPool(lambda *_: None), StopSettings(deadline=0.01))
     summary = bench.run()
     assert summary.left == 5
+    assert summary.limit == "deadline"
     assert set(bench.sink.outcomes().values()) == {"cancelled"}
     assert all(each.transient for each in bench.sink.results)
 

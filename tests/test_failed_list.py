@@ -37,11 +37,11 @@ def stop(text: str) -> None:
     pytest.fail(text)
 
 
-def written(path: Path, *entries: tuple[Result, Item | None], **summary: bool) -> str:
+def written(path: Path, *entries: tuple[Result, Item | None], unread: bool = False) -> str:
     failed = FailedList(str(path), stop)
     for result, item in entries:
         failed.record(result, item)
-    failed.finish(Summary()._replace(**summary))
+    failed.finish(Summary(unread=unread))
     return path.read_text()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import random
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pdl import results
 from pdl.errors import ListError, MachineError
@@ -154,6 +154,7 @@ class Engine:
         self._every = parts.sink.every
         self._unseen = 0
         self._total: int | None = None
+        self._limit: Literal["max_failures", "deadline"] | None = None
 
     def run(self) -> Summary:
         """Drive the run until every line has its outcome, or it is stopped."""
@@ -191,10 +192,10 @@ class Engine:
     def _stopping(self) -> bool:
         limits, failed = self._limits, self._counts[Outcome.FAIL]
         if limits.max_failures is not None and failed >= limits.max_failures:
-            return True
-        if limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
-            return True
-        return self._stop.asked or self._machine is not None
+            self._limit = "max_failures"
+        elif limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
+            self._limit = "deadline"
+        return bool(self._limit) or self._stop.asked or self._machine is not None
 
     def _patience(self) -> float:
         due = self._parts.schedule.next_due()
@@ -455,6 +456,7 @@ class Engine:
             seconds=time.monotonic() - self._began,
             stopped_by=self._stop.signal,
             unread=unread,
+            limit=self._limit,
         )
 
     # --- the display ---

@@ -319,6 +319,7 @@ class Summary(NamedTuple):
         seconds: wall-clock time of the run.
         stopped_by: signal number that ended the run early, or None.
         unread: the run stopped before the end of the list was seen.
+        limit: of `pdl.settings.StopSettings`, that which ended the run early, or None.
     """
 
     succeeded: int = 0
@@ -330,6 +331,7 @@ class Summary(NamedTuple):
     seconds: float = 0.0
     stopped_by: int | None = None
     unread: bool = False
+    limit: Literal["max_failures", "deadline"] | None = None
 
 
 class Transfer(NamedTuple):

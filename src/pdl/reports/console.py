@@ -41,6 +41,13 @@ _REASONS = {
     "http-429": "the server wants fewer requests: try later, or with fewer jobs",
 }
 
+_LIMITS = {
+    None: "",
+    "max_failures": ", the limit of failures is reached",
+    "deadline": ", the deadline is reached",
+}
+"""Of a run: what made it stop."""
+
 
 @dataclass
 class _Group:
@@ -128,7 +135,8 @@ def summary_line(summary: Summary) -> str:
 def ending(summary: Summary) -> str:
     """How the run ended, to begin its summary with; empty for one that came to its end."""
     if summary.stopped_by is None:
-        return "stopped early: " if summary.left or summary.unread else ""
+        early = summary.left or summary.unread
+        return f"stopped early{_LIMITS[summary.limit]}: " if early else ""
     try:
         name = signal.Signals(summary.stopped_by).name
     except ValueError:
