@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pdl import proxies
 from pdl.pool import forked, handles
+from pdl.pool.hold import uninterrupted
 from pdl.pool.safepath import importing_nothing_from_here
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def guess(arguments: Sequence[str]) -> None:
             modules = wanted(arguments)
             multiprocessing.set_forkserver_preload(modules)
             # a signal may end this process; by then its temporary directory is to be known
-            with _uninterrupted(signal.SIGTERM, signal.SIGHUP):
+            with uninterrupted(signal.SIGTERM, signal.SIGHUP):
                 started = forked.start(modules)
             if not started:
                 _start_server()
@@ -104,31 +105,15 @@ def _beginning(argument: str) -> bytes:
 
 
 def _start_tracker() -> None:
-    with _uninterrupted(signal.SIGHUP):  # it leaves that one held back, and lives
+    with uninterrupted(signal.SIGHUP):  # it leaves that one held back, and lives
         resource_tracker.ensure_running()
 
 
 def _start_server() -> None:
     with importing_nothing_from_here(), _elsewhere():
         _start_tracker()  # first, because it unblocks SIGINT
-        with _uninterrupted():
+        with uninterrupted():
             forkserver.ensure_running()
-
-
-@contextlib.contextmanager
-def _uninterrupted(*more: signal.Signals) -> Iterator[None]:
-    """Keep Ctrl-C from what is started within: it reaches the fork server too.
-
-    That ignores it only once it has imported.
-
-    Args:
-        more: signals to hold back as well; what is started unblocks them itself.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *more})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, context
 from typing import TYPE_CHECKING, Any
 
+from pdl.pool.hold import uninterrupted
 from pdl.pool.outbox import Inbox, Outbox
 from pdl.pool.outcomes import OutcomeQueue
 from pdl.pool.safepath import importing_nothing_from_here
@@ -340,7 +341,7 @@ class SpawnWorker(LinkedProcess, context.SpawnProcess):
 
     def start_now(self) -> None:
         """Start for real."""
-        with importing_nothing_from_here():
+        with importing_nothing_from_here(), uninterrupted():
             super().start_now()
 
 
