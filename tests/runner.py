@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PDL = (sys.executable, "-m", "pdl")
 _MARK = "TESTED_RUN"
@@ -29,6 +29,19 @@ class Run(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def until(true: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    """Wait until `true` gives something true, where there is no event to wait for.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        threading.Event().wait(0.005)
 
 
 def base_environment(home: Path) -> dict[str, str]:

@@ -10,19 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-import pdl
-from runner import Run, Runner
+from runner import Run, Runner, until
 from servers.misbehave import File, Pause, Reply, Server, Then
 from servers.row import pattern
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FIELDS = {
     *("source", "line", "url", "final_url", "path", "outcome", "kind", "transient", "status"),
@@ -35,14 +29,6 @@ BOUND = 20.0
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 engines = pytest.mark.parametrize("engine", ["process", "inline"])
-
-
-def until(true: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + BOUND
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        threading.Event().wait(0.01)
 
 
 def listed(pdl_run: Runner, *urls: str, name: str = "urls.txt") -> Path:
@@ -616,34 +602,6 @@ def test_a_signal_to_all_of_its_processes_is_no_traceback(
         os.kill(pid, number)
     run = pdl_run.finish(process)
     assert (run.code, "racker" in run.err) == (128 + number, False), run.err
-
-
-WAITS_AT_ITS_START = """
-import os, pathlib, sys, time
-if "--multiprocessing-fork" in sys.orig_argv:
-    here = pathlib.Path(__file__).parent
-    (here / str(os.getpid())).touch()
-    until = time.monotonic() + 20
-    while not (here / "go").exists() and time.monotonic() < until:
-        time.sleep(0.01)
-"""
-
-
-def test_ctrl_c_while_the_interpreter_of_a_worker_starts_is_no_traceback(
-    server: Server, pdl_run: Runner, tmp_path: Path
-) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    (place / "sitecustomize.py").write_text(WAITS_AT_ITS_START)
-    path = f"{place}{os.pathsep}{Path(pdl.__file__).parents[1]}"
-    process = pdl_run.start(server.url("/a"), "--start-method", "spawn", env={"PYTHONPATH": path})
-    until(lambda: len(list(place.glob("[0-9]*"))) >= 2, "two workers")
-    for worker in place.glob("[0-9]*"):
-        os.kill(int(worker.name), signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    (place / "go").touch()
-    run = pdl_run.finish(process)
-    assert (run.code, "Traceback" in run.err) == (130, False), run.err
 
 
 def test_nothing_is_left_at_exit(server: Server, pdl_run: Runner, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import re
 import signal
 import tracemalloc
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,12 @@ from hypothesis import strategies as st
 
 from pdl.model import Outcome, Result, Summary
 from pdl.reports.console import SHOWN, ConsoleReport, summary_line
+from pdl.reports.target import StreamSink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdl.reports.target import Sink
 
 NOT_AGAIN = "permanent, trying again will not help by itself"
 OK = Result("urls.txt", 1, "http://h/a", None, "a", Outcome.SUCCESS, attempts=1)
@@ -24,9 +31,23 @@ def failure(number: int, kind: str = "http-404", **more: object) -> Result:
     return fail._replace(**more)  # type: ignore[arg-type]
 
 
-def report(*results: Result, summary: Summary | None = None, **options: object) -> list[str]:
+class Written(StreamSink):
+    """A report in a file."""
+
+    def __init__(self, name: str, *, placed: bool = True) -> None:
+        super().__init__(None, pytest.fail)
+        self.name = name
+        self.placed = placed
+
+
+def report(
+    *results: Result,
+    summary: Summary | None = None,
+    quiet: bool = False,
+    lists: Sequence[Sink] = (),
+) -> list[str]:
     stream = io.StringIO()
-    console = ConsoleReport(stream, **options)  # type: ignore[arg-type]
+    console = ConsoleReport(stream, quiet=quiet, lists=lists)
     for result in results:
         console.record(result, None)
     failed = sum(result.outcome is Outcome.FAIL for result in results)
@@ -110,10 +131,14 @@ def test_a_kind_with_both_sorts_says_how_many() -> None:
     ("lists", "where"),
     [
         ((), "  ... and 5 more; --failed FILE lists them all"),
-        (("bad.txt", "r.jsonl"), "  ... and 5 more; all are in bad.txt"),
+        ((Written("bad.txt"), Written("r.jsonl")), "  ... and 5 more; all are in bad.txt"),
+        (
+            (Written("lost.txt", placed=False), Written("bad.txt"), Written("r.jsonl")),
+            "  ... and 5 more; all are in bad.txt",
+        ),
     ],
 )
-def test_past_twenty_of_a_kind_the_rest_is_counted(lists: tuple[str, ...], where: str) -> None:
+def test_past_twenty_of_a_kind_the_rest_is_counted(lists: tuple[Sink, ...], where: str) -> None:
     lines = report(*(failure(n) for n in range(1, SHOWN + 6)), lists=lists)
     assert where in lines
     assert sum(line.startswith("  http") for line in lines) == SHOWN
@@ -150,7 +175,9 @@ def test_memory_does_not_grow_with_the_failures() -> None:
 
 @given(st.text(), st.text(), st.text())
 def test_no_control_character_gets_through(url: str, message: str, source: str) -> None:
-    lines = "\n".join(report(failure(1, url=url, message=message, source=source), lists=(url,)))
+    lines = "\n".join(
+        report(failure(1, url=url, message=message, source=source), lists=(Written(url),))
+    )
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", lines)
     assert lines.count("\n") == 6
 

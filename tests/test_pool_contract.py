@@ -30,7 +30,7 @@ from pdl.pool.outbox import Outbox
 from pdl.pool.outcomes import MESSAGE_LIMIT, OutcomeQueue, message_of, unsendable
 from pdl.pool.process import START_DEATHS, ProcessPool
 from pdl.settings import StartMethod
-from runner import base_environment, marked
+from runner import base_environment, marked, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,19 +65,6 @@ def dead(pid: int) -> bool:
     except OSError:
         return True
     return state == "Z"
-
-
-def until(true: Callable[[], object], what: str, seconds: float = BOUND) -> None:
-    """Wait until `true` gives something true.
-
-    Raises:
-        TimeoutError: it does not.
-    """
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        threading.Event().wait(0.005)
 
 
 def next_event(pool: Pool, seconds: float = BOUND) -> PoolEvent:

@@ -15,6 +15,7 @@ from lanes import digest_of, large_task, success, task
 from pdl.pool import Answered, Died
 from pdl.pool import process as process_module
 from pdl.pool.outbox import Outbox
+from runner import until
 from test_pool_contract import (
     BOUND,
     METHODS,
@@ -24,7 +25,6 @@ from test_pool_contract import (
     ids_of,
     next_event,
     processes,
-    until,
     worker_pids,
 )
 

@@ -19,7 +19,7 @@ from pdl.ondisk import BUFFER, examine
 from pdl.partfile import STATE_DIRECTORY
 from pdl.plan import Planner
 from pdl.render import count_text, duration_text, size_text
-from pdl.reports.console import closing_lines, ending
+from pdl.reports.console import closing_lines, ending, placed
 from pdl.retry import RetryPolicy
 from pdl.schedule import Schedule
 from pdl.served import Before, ServerNames
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pdl.api import Outputs
     from pdl.model import Answer, Task
     from pdl.pool import Lane, Meter
+    from pdl.reports.target import Sink
     from pdl.settings import Settings
     from pdl.sources.feed import Feed
 
@@ -117,10 +118,11 @@ class CheckReport:
         say: prints a line there.
         quiet: print nothing when all is well.
         verbose: print a line for every file.
-        lists: names of the files in which every failure stands.
+        lists: in which every failure stands; looked at when all of them are finished.
     """
 
     every = True
+    sink = None
 
     def __init__(
         self,
@@ -129,7 +131,7 @@ class CheckReport:
         *,
         quiet: bool = False,
         verbose: int = 0,
-        lists: Sequence[str] = (),
+        lists: Sequence[Sink] = (),
     ) -> None:
         self._out = Out(stream)
         self._say = say
@@ -160,7 +162,7 @@ class CheckReport:
             return
         hints = {_HINTS[kind]: None for kind in self._wrong if kind in _HINTS}
         lines = [self._sum(summary), *(f"  {hint}" for hint in hints)]
-        lines += closing_lines(summary, self._lists if self._wrong else ())
+        lines += closing_lines(summary, placed(self._lists) if self._wrong else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
     def _sum(self, summary: Summary) -> str:

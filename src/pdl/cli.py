@@ -229,6 +229,7 @@ COUNT = click.IntRange(min=1)
 @click.version_option(__version__, prog_name="pdl")
 def command(**given: Any) -> None:  # noqa: ANN401 - click's
     """Download every URL of the SOURCEs: list files, - for standard input, or http(s) URLs."""
+    _look_where_we_are()
     given["lock"] = given["lock"] or None
     given["if_exists"] = if_exists(click.get_current_context())
     if given["check"] and given["dry_run"]:
@@ -236,6 +237,16 @@ def command(**given: Any) -> None:  # noqa: ANN401 - click's
     if given["dry_run"]:
         raise SystemExit(_dry_run(given))
     raise SystemExit(_run(given))
+
+
+def _look_where_we_are() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib may not be imported yet
+    except FileNotFoundError:
+        raise MachineError(
+            "the current directory does not exist any more",
+            "change to one that does (cd), and run the command there",
+        ) from None
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
@@ -311,23 +322,23 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     from pdl.reports.rows import check_distinct, open_report  # noqa: PLC0415
     from pdl.sources.feed import open_sources  # noqa: PLC0415
 
-    lists = [*filter(None, (given["failed"],)), *given["reports"]]
-    display, console = _shown(given, [each for each in lists if each != "-"])
+    display = _display(given)
     _unwind_on_signals()
     if settings.http.insecure:
         display.notice(
             "certificates are not checked (--insecure): anyone may have sent these files"
         )
     feed = open_sources(given["sources"], STDIN, display.notice, settings=settings.input)
-    made = [*lists, *filter(None, (given["lock"],))]
+    made = [*given["reports"], *filter(None, (given["failed"], given["lock"]))]
     check_distinct(made)
     read = [*given["sources"], *given["checksums"]]
     own = own_paths([*made, *read], settings.files.directory)
     settings = replace(settings, naming=replace(settings.naming, reserved=own))
-    reporters: list[Any] = [open_report(path, display.notice) for path in given["reports"]]
+    reporters: list[Any] = []
     if given["failed"]:
         reporters.append(FailedList(given["failed"], display.notice, given["sources"]))
-    outputs = Outputs([*reporters, console], display)
+    reporters += [open_report(path, display.notice) for path in given["reports"]]
+    outputs = Outputs([*reporters, _console(given, display, reporters)], display)
     try:
         if given["check"]:
             from pdl.audit import check  # noqa: PLC0415
@@ -337,26 +348,33 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
             report = run(settings, feed, outputs, given["wait_lock"])
     finally:
         feed.close()
-    return exit_code(report, given)
+    lost = display.lost or any(reporter.sink.lost for reporter in reporters)
+    return exit_code(report, given, lost=lost)
 
 
-def _shown(given: dict[str, Any], lists: Sequence[str]) -> tuple[Display, Reporter]:
-    """What people see of the run: while it lasts, and at its end."""
+def _display(given: dict[str, Any]) -> Display:
+    """What people see of the run while it lasts."""
     from pdl.progress import make_display  # noqa: PLC0415
 
-    mode, quiet, verbose = given["progress"], given["quiet"], given["verbose"]
+    mode, verbose = given["progress"], given["verbose"]
+    if given["check"]:  # its report has a line for each failure itself
+        verbose = 0
+        if mode == "plain" or (mode == "auto" and not Out(sys.stderr).is_terminal()):
+            mode = "none"
+    return make_display(mode, sys.stderr, quiet=given["quiet"], verbose=verbose)
+
+
+def _console(given: dict[str, Any], display: Display, reporters: Sequence[Reporter]) -> Reporter:
+    """What people see of it at its end."""
+    lists = [reporter.sink for reporter in reporters if reporter.sink is not None]
+    quiet, verbose = given["quiet"], given["verbose"]
     if given["check"]:
         from pdl.audit import CheckReport  # noqa: PLC0415
 
-        if mode == "plain" or (mode == "auto" and not Out(sys.stderr).is_terminal()):
-            mode = "none"  # the report has a line for each failure itself
-        display = make_display(mode, sys.stderr, quiet=quiet, verbose=0)
-        report = CheckReport(sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists)
-        return display, report
+        return CheckReport(sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists)
     from pdl.reports.console import ConsoleReport  # noqa: PLC0415
 
-    display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
-    return display, ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
+    return ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
 
 
 def own_paths(files: Sequence[str], directory: str) -> tuple[str, ...]:
@@ -378,8 +396,8 @@ def _unwind_on_signals() -> None:
             signal.signal(number, unwind)
 
 
-def exit_code(report: Report, given: dict[str, Any]) -> int:
-    """What the shell is told."""
+def exit_code(report: Report, given: dict[str, Any], *, lost: bool = False) -> int:
+    """What the shell is told; `lost` is that a report could not be written, as a warning said."""
     summary = report.summary
     error = report.machine_error or report.list_error
     if error is not None:
@@ -387,6 +405,8 @@ def exit_code(report: Report, given: dict[str, Any]) -> int:
         return error.exit_code
     if summary.stopped_by is not None:
         return 128 + summary.stopped_by
+    if lost:
+        return ExitCode.MACHINE
     if summary.left or summary.unread or summary.failed > _allowed(summary, given):
         return ExitCode.SOME_FAILED
     if given["error_on_no_transfer"] and not summary.succeeded:
@@ -433,6 +453,9 @@ def main() -> None:
         complain_text(f"this machine cannot go on: {exc.strerror or exc} ({exc.filename or 'pdl'})")
         if os.environ.get("PDL_DEBUG"):
             raise
+        code = int(ExitCode.MACHINE)
+    except MemoryError:
+        complain_text("this machine cannot go on: out of memory")
         code = int(ExitCode.MACHINE)
     except Exception as exc:
         complain_text(

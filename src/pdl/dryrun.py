@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.audit import recall
-from pdl.errors import ExitCode
+from pdl.errors import ExitCode, UsageError
 from pdl.locked import Lock
 from pdl.model import Item, Outcome
 from pdl.partfile import STATE_DIRECTORY
@@ -41,6 +41,8 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
         ListError: so is the lock file.
     """
     check(settings)
+    if sys.stdout is None:  # closed before Python started
+        raise UsageError("standard output is closed, and --dry-run prints on it")
     path = settings.lock.path
     pins = None if path is None else Lock(path, settings.lock, warn)
     versions = Glimpse(Path(settings.files.directory, STATE_DIRECTORY))

@@ -8,6 +8,7 @@ the business of `pdl.taken`.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import string
 import unicodedata
@@ -51,8 +52,9 @@ class SafeName(str):
     """One path component that is safe in any directory; made only by its constructors.
 
     It is not empty, at most `MAX_NAME` bytes in UTF-8 and NFC; it has no slash or backslash, no
-    control or bidi character, no blank at either end; it is not made of dots only and not
-    `STATE_DIRECTORY`. It does not pickle: a `pdl.model.SafePath` is what crosses processes.
+    control or bidi character, no blank at either end, nothing that the file system's encoding
+    lacks; it is not made of dots only and not `STATE_DIRECTORY`. It does not pickle: a
+    `pdl.model.SafePath` is what crosses processes.
     """
 
     __slots__ = ()
@@ -85,7 +87,7 @@ class SafeName(str):
             name = name.replace(".", "%2E")
         elif _JOINERS.sub("", name).casefold() == STATE_DIRECTORY:
             name = f"%2E{name.lstrip('.')}" if name[0] == "." else quote(name)
-        return str.__new__(cls, _cut(name))
+        return str.__new__(cls, _cut(_expressed(name)))
 
     @property
     def stem(self) -> str:
@@ -248,6 +250,26 @@ def suffixed(name: str, suffix: str) -> str:
     stem, ext = split_name(name)
     room = MAX_NAME - len(suffix.encode()) - len(ext)
     return stem.encode()[:room].decode("utf-8", "ignore") + suffix + ext
+
+
+def _expressed(name: str) -> str:
+    """The name, with what the file system's encoding lacks percent-encoded.
+
+    That is UTF-8 nearly everywhere, which lacks nothing.
+    """
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return "".join(char if _expressible(char) else quote(char) for char in name)
+    return name
+
+
+def _expressible(char: str) -> bool:
+    try:
+        os.fsencode(char)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _cut(name: str) -> str:

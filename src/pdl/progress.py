@@ -25,6 +25,7 @@ from pdl.render import (
     shorten,
     size_text,
 )
+from pdl.reports.target import StreamSink
 from pdl.terminal import Out
 from pdl.urls import printable
 
@@ -50,6 +51,10 @@ class Display(Protocol):
     """
 
     every: bool
+
+    @property
+    def lost(self) -> bool:
+        """Whether what a program is to read could not be written."""
 
     def passed(self, count: int) -> None:
         """So many files were fetched that are not recorded."""
@@ -91,7 +96,7 @@ def make_display(
     """
     out = Out(stream)
     if mode == "json":
-        return JsonDisplay(Out(sys.stdout), out)
+        return JsonDisplay(sys.stdout, out)
     if quiet or mode == "none":
         return SilentDisplay(out)
     if mode == "bar" or (mode == "auto" and out.is_terminal()):
@@ -106,6 +111,11 @@ class SilentDisplay:
 
     def __init__(self, out: Out) -> None:
         self._out = out
+
+    @property
+    def lost(self) -> bool:
+        """Nobody waits for it."""
+        return False
 
     def passed(self, count: int) -> None:
         """Not shown."""
@@ -132,11 +142,16 @@ class JsonDisplay(SilentDisplay):
 
     every = True
 
-    def __init__(self, objects: Out, notices: Out) -> None:
+    def __init__(self, objects: TextIO | None, notices: Out) -> None:
         super().__init__(notices)
-        self._objects = objects
+        self._objects = StreamSink(objects, self.notice)
         self._tally = Tally()
         self._next = -math.inf
+
+    @property
+    def lost(self) -> bool:
+        """See `Display.lost`."""
+        return self._objects.lost
 
     def record(self, result: Result) -> None:
         """``"event": "done"`` with the fields of a report row."""

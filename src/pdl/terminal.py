@@ -17,10 +17,12 @@ class Out:
 
     Attributes:
         broken: a write has failed; everything since was dropped.
+        error: why, if there ever was a stream.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self.broken = stream is None
+        self.error: OSError | ValueError | None = None
         self._stream: TextIO = stream if stream is not None else io.StringIO()
         self._fd = _descriptor(self._stream)
         self._encoding = getattr(self._stream, "encoding", None) or "utf-8"
@@ -33,8 +35,8 @@ class Out:
             self._send(self.encodable(text))
         except BlockingIOError:
             return  # a terminal somebody made non-blocking is full: this text is lost, not the rest
-        except (OSError, ValueError):
-            self.broken = True
+        except (OSError, ValueError) as error:
+            self.broken, self.error = True, error
 
     def encodable(self, text: str) -> str:
         """`text` with everything escaped that the stream's encoding cannot express."""

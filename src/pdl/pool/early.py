@@ -12,8 +12,9 @@ from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
 
 from pdl import proxies
-from pdl.pool import forked, handles
+from pdl.pool import forked, handles, tempdir
 from pdl.pool.hold import uninterrupted
+from pdl.pool.refused import starting
 from pdl.pool.safepath import importing_nothing_from_here
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def guess(arguments: Sequence[str]) -> None:
     unlikely = any(each in _NO_RUN or each.startswith(_OTHER_RUN) for each in arguments)
     if arguments and not unlikely and not any(name in os.environ for name in _VARIABLES):
         with contextlib.suppress(OSError):  # met again when it is wanted, and then told
+            tempdir.fit()
             modules = wanted(arguments)
             multiprocessing.set_forkserver_preload(modules)
             # a signal may end this process; by then its temporary directory is to be known
@@ -66,18 +68,19 @@ def prepare(settings: PoolSettings) -> None:
     """Get ready what `settings` ask for, as far as it takes time; it can be called again.
 
     Raises:
-        MachineError: too few file handles are allowed.
+        MachineError: too few file handles are allowed, or the system would not.
     """
     if settings.engine != "process":
         return
     handles.ensure(*settings.split())
     method = settings.method()
-    if method == "spawn":
-        with importing_nothing_from_here(), _elsewhere():
-            _start_tracker()
-    if method == "forkserver":
-        multiprocessing.set_forkserver_preload([*PRELOAD, THROUGH_REQUESTS])
-        _start_server()
+    with starting():
+        if method == "spawn":
+            with importing_nothing_from_here(), _elsewhere():
+                _start_tracker()
+        if method == "forkserver":
+            multiprocessing.set_forkserver_preload([*PRELOAD, THROUGH_REQUESTS])
+            _start_server()
 
 
 def wanted(arguments: Sequence[str]) -> list[str]:
@@ -110,9 +113,10 @@ def _start_tracker() -> None:
 
 
 def _start_server() -> None:
+    tempdir.fit()
     with importing_nothing_from_here(), _elsewhere():
         _start_tracker()  # first, because it unblocks SIGINT
-        with uninterrupted():
+        with uninterrupted(signal.SIGTERM, signal.SIGHUP):  # as `pdl.pool.forked` has it
             forkserver.ensure_running()
 
 

@@ -13,6 +13,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 from multiprocessing import connection, forkserver, resource_tracker, util
 from typing import TYPE_CHECKING, Any
@@ -76,15 +77,24 @@ def _start_server(server: Any, preload: Sequence[str]) -> None:  # noqa: ANN401 
         if pid == 0:
             os.close(alive_writer)
             here = listener.detach()
-            _be(
-                "pdl-forkserver",
-                signal.SIG_DFL,
-                lambda: forkserver.main(here, alive_reader, list(preload)),
-            )
+            _be("pdl-forkserver", lambda: _serve(here, alive_reader, list(preload), address))
         os.close(alive_reader)
     server._forkserver_address = address  # noqa: SLF001 - see above
     server._forkserver_alive_fd = alive_writer  # noqa: SLF001
     server._forkserver_pid = pid  # noqa: SLF001
+
+
+def _serve(listener: int, alive: int, preload: list[str], address: str) -> None:
+    """Be the fork server, until the main process is no more."""
+    # what goes wrong in a worker before it is one is told by the main process, as a death
+    sys.excepthook = lambda *_: None
+    try:
+        forkserver.main(listener, alive, preload)
+    except SystemExit:
+        with contextlib.suppress(OSError):  # left by a main process that was killed
+            os.unlink(address)  # noqa: PTH108 - strings, as multiprocessing has it
+            os.rmdir(os.path.dirname(address))  # noqa: PTH106, PTH120
+        raise
 
 
 def _start_tracker(tracker: Any, without: int) -> None:  # noqa: ANN401 - see above
@@ -99,8 +109,7 @@ def _start_tracker(tracker: Any, without: int) -> None:  # noqa: ANN401 - see ab
     if pid == 0:
         os.close(writer)
         os.close(without)
-        # it is to outlive what a terminal sends to all
-        _be("pdl-tracker", signal.SIG_IGN, lambda: resource_tracker.main(reader))
+        _be("pdl-tracker", lambda: resource_tracker.main(reader))
     os.close(reader)
     tracker._fd = writer  # noqa: SLF001 - see above
     tracker._pid = pid  # noqa: SLF001
@@ -112,13 +121,16 @@ def name_process(name: str) -> None:
         comm.write(name)
 
 
-def _be(name: str, on_signals: signal.Handlers, task: Callable[[], object]) -> None:
-    """Be a process of its own for the task, as a new interpreter would; never returns."""
+def _be(name: str, task: Callable[[], object]) -> None:
+    """Be a process of its own for the task, as a new interpreter would; never returns.
+
+    What a terminal or a service manager sends to all processes of a run is the main process's to
+    mind: it may let downloads end that this one is needed for. This one ends when that does.
+    """
     try:
         name_process(name)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, on_signals)
+            signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
         task()
     finally:

@@ -17,7 +17,7 @@ def uninterrupted(*more: signal.Signals) -> Iterator[None]:
     It inherits that SIGINT is held back, and has no need of it.
 
     Args:
-        more: signals to hold back as well; what is started unblocks them itself.
+        more: signals to hold back as well.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *more})
     try:

@@ -141,6 +141,7 @@ class Nursery:
         self.failure: OSError | None = None
         self._servers_lost = 0
         self.closing = threading.Event()
+        self.abandoned = False
         self.wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_writer, False)
         os.set_blocking(self.wake_reader, False)
@@ -245,6 +246,21 @@ class Nursery:
         for link in self.links:
             link.tasks.close()
 
+    def see_off(self) -> None:
+        """Wait for the workers to exit; kill those that do not within `EXIT_GRACE` seconds."""
+        deadline = time.monotonic() + EXIT_GRACE
+        for link in self.links:
+            link.process.join(max(0.0, deadline - time.monotonic()))
+            if link.process.is_alive():
+                link.process.kill()
+                link.process.join(EXIT_GRACE)
+
+    def abandon(self) -> None:
+        """Be rid of the workers of a Pool that could not be made, and of the thread it may have."""
+        self.abandoned = True
+        self.close()
+        self.see_off()
+
 
 class LinkedProcess:
     """Mixed into a start method's Process class: it is born with a link.
@@ -289,13 +305,16 @@ class LinkedProcess:
         super().run()  # type: ignore[misc]
 
     def join(self, timeout: float | None = None) -> None:
-        """As Process; nothing to wait for if it never started; killed if it outlives the pool."""
+        """As Process; nothing to wait for if it never started.
+
+        It is killed if it needs longer than `EXIT_GRACE`, where others would wait without a limit.
+        """
         if self._unborn:
             ended, self._ended = self._ended, None
             if ended is not None:
                 os.close(ended)
             return
-        if timeout is None and self.nursery is not None and self.nursery.closing.is_set():
+        if timeout is None:
             connection.wait([self.sentinel], EXIT_GRACE)
             if self.is_alive():
                 self.kill()
@@ -363,7 +382,13 @@ class LinkingContext:
         self.nursery = nursery
 
     def Process(self, *args: Any, **kwargs: Any) -> LinkedProcess:  # noqa: ANN401, N802 - a context's own shape
-        """A process of the pool."""
+        """A process of the pool.
+
+        Raises:
+            SystemExit: the Pool could not be made; so the thread that it has left ends in silence.
+        """
+        if self.nursery.abandoned:
+            raise SystemExit
         process = self._worker(*args, **kwargs)
         process.nursery = self.nursery
         process.reading = threading.Lock()

@@ -41,6 +41,7 @@ from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
 from pdl.pool.links import AHEAD_MOST, EXIT_GRACE, WORKERS, Link, LinkingContext, Nursery
 from pdl.pool.meters import CELL_WORDS, Shared
 from pdl.pool.outcomes import HELLO
+from pdl.pool.refused import cannot_start, starting
 from pdl.pool.watch import Watch
 from pdl.pool.worker import RECALL, serve
 
@@ -84,11 +85,12 @@ class ProcessPool:
         base = multiprocessing.get_context(start_method)
         slots = 2 * processes  # a dead worker's cells are not given away before they were read
         self._lanes = lanes
-        self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
-        self._beats = base.Array("Q", slots, lock=False)
-        self._stop = base.Value("b", 0, lock=False)
+        with starting():
+            self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
+            self._beats = base.Array("Q", slots, lock=False)
+            self._stop = base.Value("b", 0, lock=False)
+            self._nursery = Nursery(base, slots)
         self._start_deaths_left = self._start_deaths = START_DEATHS * processes
-        self._nursery = Nursery(base, slots)
         self._looked = time.monotonic()
         self._ready: deque[Link] = deque()
         self._watch = Watch(many=False)
@@ -98,11 +100,12 @@ class ProcessPool:
         self._closed = False
         shared = Shared(self._cells, self._beats, self._stop)
         ctx = LinkingContext(base, WORKERS[start_method], self._nursery)
-        try:
-            self._pool = Pool(processes, serve, (factory, lanes, shared), context=ctx)
-        except OSError as exc:
-            self._nursery.close()
-            raise _cannot_start(exc) from exc
+        with starting():
+            try:
+                self._pool = Pool(processes, serve, (factory, lanes, shared), context=ctx)
+            except BaseException:  # it may have started some of what it needs
+                self._nursery.abandon()
+                raise
 
     def room(self) -> int:
         """See `pdl.pool.Pool.room`."""
@@ -153,7 +156,7 @@ class ProcessPool:
             elif (event := self._settle(link, message)) is not None:
                 return event
         if not self._nursery.links and self._nursery.failure is not None:
-            raise _cannot_start(self._nursery.failure)
+            raise cannot_start(self._nursery.failure)
         raise queue.Empty
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
@@ -250,11 +253,7 @@ class ProcessPool:
         self._closed = True
         self._pool.close()
         self._nursery.close()
-        deadline = time.monotonic() + EXIT_GRACE
-        for link in self._nursery.links:
-            link.process.join(max(0.0, deadline - time.monotonic()))
-            if link.process.is_alive():
-                link.process.kill()
+        self._nursery.see_off()
         self._pool.join()
         self._nursery.forget()
 
@@ -302,10 +301,3 @@ def _ending(exitcode: int | None) -> str:
         with contextlib.suppress(ValueError):
             return f"killed by {signal.Signals(-exitcode).name}"
     return f"exited with code {exitcode}"
-
-
-def _cannot_start(exc: OSError) -> MachineError:
-    return MachineError(
-        f"cannot start worker processes: {exc.strerror or exc}",
-        "lower --jobs or --processes, or raise the limits (ulimit -n, ulimit -u)",
-    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pdl.model import Item, Result, Summary
+    from pdl.reports.target import Sink
 
 
 class Reporter(Protocol):
@@ -16,6 +17,10 @@ class Reporter(Protocol):
     """
 
     every: bool
+
+    @property
+    def sink(self) -> Sink | None:
+        """Where it is written; None is where people look."""
 
     def record(self, result: Result, item: Item | None) -> None:
         """Take one result; `item` is what the list said, None for a bad line."""

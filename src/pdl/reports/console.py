@@ -14,6 +14,8 @@ from pdl.urls import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pdl.reports.target import Sink
+
 SHOWN = 20
 """Failures of one kind that are shown one by one."""
 
@@ -70,13 +72,15 @@ class ConsoleReport:
     Args:
         stream: where people look; None shows nothing.
         quiet: print nothing when all went well.
-        lists: names of the files in which every failure stands, the failure list first.
+        lists: in which every failure stands, the failure list first; looked at when all of them
+            are finished.
     """
 
     every = False
+    sink = None
 
     def __init__(
-        self, stream: TextIO | None, *, quiet: bool = False, lists: Sequence[str] = ()
+        self, stream: TextIO | None, *, quiet: bool = False, lists: Sequence[Sink] = ()
     ) -> None:
         self._out = Out(stream)
         self._quiet = quiet
@@ -94,25 +98,13 @@ class ConsoleReport:
         stopped = summary.left or summary.unread or summary.stopped_by is not None
         if self._quiet and not self._groups and not stopped:
             return
+        lists = placed(self._lists)
         lines = [summary_line(summary)]
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
-            lines += ["", *self._group_lines(kind, group)]
-        lines += closing_lines(summary, self._lists if self._groups else ())
+            lines += ["", *_group_lines(kind, group, lists)]
+        lines += closing_lines(summary, lists if self._groups else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
-
-    def _group_lines(self, kind: str, group: _Group) -> list[str]:
-        reason = f", {_REASONS[kind]}" if kind in _REASONS else ""
-        lines = [f"{kind}: {count_text(group.count, 'failure')}{reason} ({_again(group)})"]
-        for result in group.shown:
-            lines += _failure_lines(result)
-        hidden = group.count - len(group.shown)
-        if hidden:
-            where = (
-                f"all are in {self._lists[0]}" if self._lists else "--failed FILE lists them all"
-            )
-            lines.append(f"  ... and {hidden} more; {where}")
-        return lines
 
 
 def summary_line(summary: Summary) -> str:
@@ -142,6 +134,23 @@ def ending(summary: Summary) -> str:
     except ValueError:
         name = f"signal {summary.stopped_by}"
     return f"interrupted by {name}: "
+
+
+def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
+    reason = f", {_REASONS[kind]}" if kind in _REASONS else ""
+    lines = [f"{kind}: {count_text(group.count, 'failure')}{reason} ({_again(group)})"]
+    for result in group.shown:
+        lines += _failure_lines(result)
+    hidden = group.count - len(group.shown)
+    if hidden:
+        where = f"all are in {lists[0]}" if lists else "--failed FILE lists them all"
+        lines.append(f"  ... and {hidden} more; {where}")
+    return lines
+
+
+def placed(lists: Sequence[Sink]) -> list[str]:
+    """The names of those that were written."""
+    return [each.name for each in lists if each.placed]
 
 
 def _again(group: _Group) -> str:

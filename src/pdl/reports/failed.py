@@ -44,27 +44,27 @@ class FailedList:
         self._warn = warn
         self._sources = set(sources)
         self._count = 0
-        self._sink = FileSink(path, warn, mode=_OWNER_ONLY)
-        self._sink.write("# What failed, as a list: give this file to pdl to try just these.\n")
+        self.sink = FileSink(path, warn, mode=_OWNER_ONLY)
+        self.sink.write("# What failed, as a list: give this file to pdl to try just these.\n")
 
     def record(self, result: Result, item: Item | None) -> None:
         """Write the entry if it failed."""
         self._sources.add(result.source)
         if result.outcome is Outcome.FAIL:
             self._count += 1
-            self._sink.write(entry_text(result, item))
+            self.sink.write(entry_text(result, item))
 
     def finish(self, summary: Summary) -> None:
         """Put the list in place, unless it would replace the only copy of lines not yet read."""
         if summary.unread and any(map(self._is_target, self._sources)):
-            self._sink.discard()
+            self.sink.discard()
             self._warn(f"{self._path} is the list itself and was not read to its end; it is kept")
             return
         if summary.unread:
-            self._sink.write("\n# The run was stopped before it had read its whole list.\n")
+            self.sink.write("\n# The run was stopped before it had read its whole list.\n")
         elif not self._count:
-            self._sink.write("# Nothing did.\n")
-        self._sink.commit()
+            self.sink.write("# Nothing did.\n")
+        self.sink.commit()
 
     def _is_target(self, source: str) -> bool:
         try:

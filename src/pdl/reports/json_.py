@@ -21,16 +21,16 @@ class JsonReport:
     every = True
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self.sink = sink
         self._before = "\n"
         sink.write('{"schema":1,"items":[')
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
         """Write the item."""
-        self._sink.write(self._before + json_text(result._asdict()))
+        self.sink.write(self._before + json_text(result._asdict()))
         self._before = ",\n"
 
     def finish(self, summary: Summary) -> None:
         """Write the summary and let the file have its name."""
-        self._sink.write(f'\n],"summary":{json_text(summary._asdict())}}}\n')
-        self._sink.commit()
+        self.sink.write(f'\n],"summary":{json_text(summary._asdict())}}}\n')
+        self.sink.commit()

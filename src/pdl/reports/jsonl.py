@@ -20,12 +20,12 @@ class JsonLinesReport:
     every = True
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self.sink = sink
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
         """Write the row."""
-        self._sink.write(json_line(result._asdict()) + "\n")
+        self.sink.write(json_line(result._asdict()) + "\n")
 
     def finish(self, summary: Summary) -> None:  # noqa: ARG002
         """Let the file have its name."""
-        self._sink.commit()
+        self.sink.commit()

@@ -33,7 +33,19 @@ def warn_on_stderr(text: str) -> None:
 
 
 class Sink(Protocol):
-    """Takes a report's text; what goes wrong after its construction is one warning."""
+    """Takes a report's text; what goes wrong after its construction is one warning.
+
+    Attributes:
+        name: of the file, as it was given; empty where there is none.
+        placed: the report is whole, and where its name says.
+    """
+
+    name: str
+    placed: bool
+
+    @property
+    def lost(self) -> bool:
+        """Whether it could not be written, though somebody wants it."""
 
     def write(self, text: str) -> None:
         """Append `text`, in UTF-8."""
@@ -46,18 +58,29 @@ class Sink(Protocol):
 
 
 class StreamSink:
-    """Writes through to a stream, such as standard output."""
+    """Writes through to standard output, or another stream of text."""
+
+    name = ""
+    placed = False
 
     def __init__(self, stream: TextIO | None, warn: Warn) -> None:
         self._out = Out(stream)
         self._warn = warn
+        self._warned = False
+
+    @property
+    def lost(self) -> bool:
+        """See `Sink.lost`; a reader that has gone away wants no more."""
+        return self._out.broken and not isinstance(self._out.error, BrokenPipeError)
 
     def write(self, text: str) -> None:
         """Append `text`; the first failure is a warning, the rest is dropped."""
-        before = self._out.broken
         self._out.write(text)
-        if self._out.broken and not before:
-            self._warn("the report cannot be written to its stream; the rest of it is lost")
+        if self._out.broken and not self._warned:
+            self._warned = True
+            error = self._out.error
+            reason = "it is closed" if error is None else _reason(error)
+            self._warn(f"cannot write standard output: {reason}; the rest is lost")
 
     def commit(self) -> None:
         """Nothing is left to do."""
@@ -83,6 +106,9 @@ class FileSink:
     def __init__(
         self, path: str, warn: Warn, *, mode: int | None = None, keep: bool = False
     ) -> None:
+        self.name = path
+        self.placed = False
+        self.lost = False
         self._path = Path(path)
         self._warn = warn
         self._debris = _Debris(keep=keep)
@@ -113,6 +139,7 @@ class FileSink:
             self._file.close()
             if self._debris.partial is not None:
                 self._debris.partial.replace(self._path)
+            self.placed = True
         except OSError as error:
             self._fail(error)
         self._crash.detach()
@@ -140,6 +167,7 @@ class FileSink:
 
     def _fail(self, error: OSError) -> None:
         self.discard()
+        self.lost = True
         self._warn(f"cannot write {self._path}: {_reason(error)}; it was not updated")
 
 
