@@ -42,12 +42,13 @@ from pdl.settings import (
 from pdl.terminal import Out
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pdl.api import Report
     from pdl.model import Summary
     from pdl.progress import Display
     from pdl.reports import Reporter
+    from pdl.reports.target import Sink
 
 reading = grouped("Input")
 where = grouped("Where to")
@@ -322,7 +323,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     from pdl.reports.rows import check_distinct, open_report  # noqa: PLC0415
     from pdl.sources.feed import open_sources  # noqa: PLC0415
 
-    display = _display(given)
+    display, console = _shown(given)
     _unwind_on_signals()
     if settings.http.insecure:
         display.notice(
@@ -338,7 +339,8 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     if given["failed"]:
         reporters.append(FailedList(given["failed"], display.notice, given["sources"]))
     reporters += [open_report(path, display.notice) for path in given["reports"]]
-    outputs = Outputs([*reporters, _console(given, display, reporters)], display)
+    sinks = [reporter.sink for reporter in reporters]
+    outputs = Outputs([*reporters, console(sinks)], display)
     try:
         if given["check"]:
             from pdl.audit import check  # noqa: PLC0415
@@ -348,33 +350,28 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
             report = run(settings, feed, outputs, given["wait_lock"])
     finally:
         feed.close()
-    lost = display.lost or any(reporter.sink.lost for reporter in reporters)
+    lost = display.lost or any(sink.lost for sink in sinks)
     return exit_code(report, given, lost=lost)
 
 
-def _display(given: dict[str, Any]) -> Display:
-    """What people see of the run while it lasts."""
+def _shown(given: dict[str, Any]) -> tuple[Display, Callable[[Sequence[Sink]], Reporter]]:
+    """What people see of the run while it lasts, and what makes that of its end."""
     from pdl.progress import make_display  # noqa: PLC0415
 
-    mode, verbose = given["progress"], given["verbose"]
-    if given["check"]:  # its report has a line for each failure itself
-        verbose = 0
-        if mode == "plain" or (mode == "auto" and not Out(sys.stderr).is_terminal()):
-            mode = "none"
-    return make_display(mode, sys.stderr, quiet=given["quiet"], verbose=verbose)
-
-
-def _console(given: dict[str, Any], display: Display, reporters: Sequence[Reporter]) -> Reporter:
-    """What people see of it at its end."""
-    lists = [reporter.sink for reporter in reporters if reporter.sink is not None]
-    quiet, verbose = given["quiet"], given["verbose"]
+    mode, quiet, verbose = given["progress"], given["quiet"], given["verbose"]
     if given["check"]:
         from pdl.audit import CheckReport  # noqa: PLC0415
 
-        return CheckReport(sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists)
+        if mode == "plain" or (mode == "auto" and not Out(sys.stderr).is_terminal()):
+            mode = "none"  # the report has a line for each failure itself
+        display = make_display(mode, sys.stderr, quiet=quiet, verbose=0)
+        return display, lambda lists: CheckReport(
+            sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists
+        )
     from pdl.reports.console import ConsoleReport  # noqa: PLC0415
 
-    return ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
+    display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
+    return display, lambda lists: ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
 
 
 def own_paths(files: Sequence[str], directory: str) -> tuple[str, ...]:
