@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,6 +68,13 @@ def marked(mark: str) -> list[int]:
             if needle in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
     return found
+
+
+def has(pid: int, mask: str, number: signal.Signals) -> bool:
+    """Whether a signal is in one of a process's masks (``SigIgn``, ``SigBlk``, ``SigCgt``)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.findall(rf"^{mask}:\t(\w+)", status, re.MULTILINE)
+    return bool(int(found[0], 16) >> (number - 1) & 1)
 
 
 def describe(pid: int) -> str:

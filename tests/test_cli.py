@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import Run, Runner, until
+from runner import Run, Runner, has, until
 from servers.misbehave import File, Pause, Reply, Server, Then
 from servers.row import pattern
 
@@ -270,15 +270,6 @@ def test_a_signal_keeps_the_part_and_the_same_command_goes_on(
     assert re.fullmatch(r"bytes=[1-9]\d{4,}-", seen.header("Range") or "")
     assert seen.header("If-Range") == '"big"'
     assert there(tmp_path / "out") == {"big.bin": BIG}
-
-
-def mask_of(pid: int, name: str) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.findall(rf"^{name}:\t(\w+)", status, re.MULTILINE)[0], 16)
-
-
-def has(pid: int, name: str, number: signal.Signals) -> bool:
-    return bool(mask_of(pid, name) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize(

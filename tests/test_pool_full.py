@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lanes import digest_of, large_task, success, task
+from pdl.errors import MachineError
 from pdl.pool import Answered, Died
 from pdl.pool import process as process_module
 from pdl.pool.outbox import Outbox
@@ -172,3 +173,27 @@ def test_waiting_for_other_descriptors_goes_on_sending() -> None:
         wait_until(lambda: not pool._unsent, "all to be sent", pool, reader)
     os.close(reader)
     os.close(writer)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nobody_waits_without_a_limit_for_a_worker_that_does_not_go_on(method: StartMethod) -> None:
+    with processes(method, workers=1) as pool:
+        stopped(pool)
+        [link] = pool._nursery.links
+        link.process.join()  # as multiprocessing does at the end of a program, after SIGTERM
+        assert link.process.exitcode is not None
+
+
+def test_a_worker_for_which_there_is_no_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with processes("fork", workers=1) as pool:
+        await_room(pool)
+
+        def refuse() -> int:
+            raise MemoryError
+
+        monkeypatch.setattr(os, "fork", refuse)
+        [pid] = worker_pids(pool)
+        os.kill(pid, signal.SIGKILL)
+        assert isinstance(next_event(pool), Died)
+        with pytest.raises(MachineError, match="cannot start worker processes: out of memory"):
+            next_event(pool)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import array
 import errno
+import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+import termios
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 import pdl
+from pdl import cli
+from pdl.errors import MachineError
 from pdl.pool.refused import cannot_start, starting
-from runner import PDL, Runner, until
+from runner import PDL, Runner, base_environment, describe, has, until
 from servers.misbehave import Pause, Reply, Server
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 BOUND = 20.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="finds its processes in /proc")
 
@@ -40,6 +52,22 @@ def there(directory: Path) -> dict[str, bytes]:
 
 
 # --- starting ---
+
+
+def script(tmp_path: Path, code: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that uses pdl."""
+    path = tmp_path / "program.py"
+    path.write_text(code)
+    return subprocess.run(
+        [sys.executable, path, *args],
+        cwd=tmp_path,
+        env=base_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
 
 FEW_THREADS = """
 import os, threading
@@ -67,13 +95,68 @@ def test_a_main_process_that_may_have_no_threads_says_so_and_ends(
     assert "ulimit" in run.err
 
 
+AGAIN_AND_AGAIN = """
+import gc, multiprocessing, os, sys, threading, time
+import pdl
+left, start = 0, threading.Thread.start
+def counted(self):
+    global left
+    left -= 1
+    if left < 0:
+        raise RuntimeError("can't start new thread")
+    start(self)
+if __name__ == "__main__":
+    settings = pdl.Settings(pool=pdl.PoolSettings(start_method=sys.argv[1]))
+    before = None
+    for _ in range(3):
+        left, threading.Thread.start = int(sys.argv[2]), counted
+        try:
+            pdl.download(["http://127.0.0.1:9/"], "out", settings=settings)
+        except pdl.MachineError as exc:
+            assert "new thread" in str(exc), exc
+        threading.Thread.start = start
+        gc.collect()
+        end = time.monotonic() + 20
+        while threading.active_count() > 1 and time.monotonic() < end:
+            time.sleep(0.01)
+        gc.collect()
+        children = len(multiprocessing.active_children())
+        now = (threading.active_count(), children, len(os.listdir("/dev/fd")))
+        assert before in (None, now), (before, now)
+        before = now
+    print(before[:2])
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("left", range(3))
+def test_a_program_that_tries_again_and_again_loses_nothing_by_it(
+    tmp_path: Path, left: int, method: str
+) -> None:
+    run = script(tmp_path, AGAIN_AND_AGAIN, method, str(left))
+    assert run.stdout == "(1, 0)\n", run.stderr
+
+
+def refuse(*_: object, **__: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("needed", ["multiprocessing.forkserver.ensure_running", "os.pipe"])
+def test_what_cannot_be_had_at_the_start_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needed: str
+) -> None:
+    monkeypatch.setattr(needed, refuse)
+    with pytest.raises(MachineError, match="cannot start worker processes: No space left"):
+        pdl.download(["http://127.0.0.1:9/"], str(tmp_path / "out"))
+
+
 @pytest.mark.parametrize(
     ("exc", "message", "hint"),
     [
         (OSError(errno.EAGAIN, "Again"), "Again", "ulimit"),
         (FileNotFoundError(errno.ENOENT, "No", "/dev/shm"), "No: /dev/shm", "--engine inline"),
         (OSError(errno.ENOSPC, "Full"), "Full", "/dev/shm"),
-        (OSError("AF_UNIX path too long"), "AF_UNIX path too long", "ulimit"),
+        (OSError("AF_UNIX path too long"), "AF_UNIX path too long", "TMPDIR"),
         (MemoryError(), "out of memory", "ulimit"),
         (RuntimeError("can't start new thread"), "can't start new thread", "ulimit"),
     ],
@@ -118,15 +201,33 @@ def test_ctrl_c_while_the_interpreter_of_a_worker_starts_is_no_traceback(
     assert (run.code, "Traceback" in run.err) == (130, False), run.err
 
 
+def test_memory_that_is_short_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse_memory(**_: object) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "command", refuse_memory)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 3
+    assert capsys.readouterr().err == "pdl: this machine cannot go on: out of memory\n"
+
+
 # --- directories ---
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A directory with a name short enough for a socket in it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        yield Path(name)
 
 
 @LINUX
 def test_a_main_process_that_is_killed_leaves_no_directory_behind(
-    server: Server, pdl_run: Runner, tmp_path: Path
+    server: Server, pdl_run: Runner, temporary: Path
 ) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
     server.on("/held", Pause(BOUND))
     process = pdl_run.start(server.url("/held"), env={"TMPDIR": str(temporary)})
     server.wait_for("/held")
@@ -149,14 +250,22 @@ def test_a_long_tmpdir_is_no_hindrance(
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("option", ["--quiet", "--check", "--dry-run"])
+LEAVE = ("sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *PDL)
+
+
+@pytest.fixture
+def gone(tmp_path: Path) -> Path:
+    """A directory that will be gone."""
+    directory = tmp_path / "gone"
+    directory.mkdir()
+    return directory
+
+
+@pytest.mark.parametrize("args", [("--quiet",), ("--check",), ("-d", "/tmp")])
 def test_a_current_directory_that_is_gone_is_told(
-    server: Server, tmp_path: Path, option: str
+    server: Server, tmp_path: Path, gone: Path, args: tuple[str, ...]
 ) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    leave = ("sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh")
-    run = Runner(gone, tmp_path, (*leave, *PDL))(server.url("/a"), "-d", tmp_path, option)
+    run = Runner(gone, tmp_path, LEAVE)(server.url("/a"), *args)
     assert run.code == 3
     assert run.err == (
         "pdl: the current directory does not exist any more\n"
@@ -164,31 +273,88 @@ def test_a_current_directory_that_is_gone_is_told(
     )
 
 
+@pytest.mark.parametrize("args", [("--engine", "inline"), ("--start-method", "fork")])
+def test_a_current_directory_that_nobody_needs_may_be_gone(
+    server: Server, tmp_path: Path, gone: Path, args: tuple[str, ...]
+) -> None:
+    url = server.on("/a", Reply(200, (), b"a"))
+    run = Runner(gone, tmp_path, LEAVE)(url, "-d", tmp_path / "out", *args)
+    assert (run.code, there(tmp_path / "out")) == (0, {"a": b"a"}), run.err
+
+
 # --- signals ---
 
 
 @LINUX
-def test_what_a_service_manager_sends_to_all_ends_no_helper_before_its_main_process(
+def test_what_a_service_manager_sends_to_all_is_the_main_processs_alone(
     server: Server, pdl_run: Runner
 ) -> None:
     server.on("/held", Pause(BOUND))
-    process = pdl_run.start(server.url("/held"))
+    process = pdl_run.start(server.url("/held"), "--processes", "1")
     server.wait_for("/held")
     helpers = [pid for pid in pdl_run.alive() if pid != process.pid]
-    names = sorted(Path(f"/proc/{pid}/comm").read_text().strip() for pid in helpers)
-    assert names == ["pdl-forkserver", "pdl-tracker", "pdl-worker", "pdl-worker"]
+    assert len(helpers) == 3  # the fork server, the tracker, the worker
     for pid in helpers:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            os.kill(pid, number)
+        assert all(has(pid, "SigIgn", number) for number in ENDING), describe(pid)
     process.kill()
     pdl_run.finish(process)
     until(lambda: pdl_run.alive() == [], "the end of all of its processes")
+
+
+OTHERS = """
+import multiprocessing, sys, time
+import pdl
+if __name__ == "__main__":
+    assert pdl.download([sys.argv[1]], "out", jobs=2).ok
+    process = multiprocessing.get_context("forkserver").Process(target=time.sleep, args=(60,))
+    process.start()
+    process.terminate()
+    process.join(20)
+    print(process.exitcode)
+"""
+
+
+def test_another_process_of_the_fork_server_can_be_terminated(
+    server: Server, tmp_path: Path
+) -> None:
+    run = script(tmp_path, OTHERS, server.on("/a", Reply(200, (), b"a")))
+    assert run.stdout == f"{-signal.SIGTERM}\n", run.stderr
 
 
 # --- output ---
 
 FULL = Path("/dev/full")
 full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+
+
+def waiting(pipe: int) -> int:
+    """Bytes in it that nobody has read."""
+    found = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, found)
+    return found[0]
+
+
+@LINUX
+@pytest.mark.parametrize("args", [("--progress", "json"), ("--report", "-")])
+def test_a_reader_that_takes_its_time_gets_every_row(
+    server: Server, tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    urls = [server.url(f"/{'x' * 400}/{number}") for number in range(300)]
+    (tmp_path / "urls.txt").write_text("\n".join(urls))
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)  # takes three rows
+    os.set_blocking(writer, False)  # as a parent or another on the same terminal may do
+    command = [*PDL, "urls.txt", "-q", "--retries", "0", *args]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=base_environment(tmp_path), stdout=writer,
+        stderr=subprocess.DEVNULL,
+    ) as process, os.fdopen(reader, "rb") as rows:  # fmt: skip
+        os.close(writer)
+        until(lambda: waiting(reader) > 2000, "the first rows")
+        lines = rows.read().decode().splitlines()
+        assert process.wait(BOUND) == 1
+    done = [json.loads(line) for line in lines]
+    assert sum("outcome" in row for row in done) == len(urls)
 
 
 def redirected(where: str, tmp_path: Path) -> Runner:
@@ -208,14 +374,28 @@ def test_machine_output_that_is_lost_is_told_and_no_success(
     assert there(tmp_path / "out") == {"a": b"a"}
 
 
-def test_a_reader_that_has_gone_away_is_no_failure(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("report", ["-", "rows.jsonl"])
+def test_a_reader_that_has_gone_away_is_no_failure(
+    server: Server, tmp_path: Path, report: str
+) -> None:
     url = server.on("/a", Reply(200, (), b"a"))
+    if report != "-":
+        (tmp_path / report).symlink_to("/dev/fd/1")
     reader, writer = os.pipe()
-    os.close(reader)
-    command = [*PDL, url, "-d", "out", "--report", "-"]
-    done = subprocess.run(command, cwd=tmp_path, stdout=writer, check=False)
-    os.close(writer)
-    assert done.returncode == 0
+    command = [*PDL, url, "-d", "out", "-q", "--report", report]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=base_environment(tmp_path), stdout=writer, stderr=subprocess.PIPE
+    ) as process:
+        os.close(writer)
+        os.close(reader)
+        assert process.communicate(timeout=BOUND)[1] == b""
+    assert process.returncode == 0
+
+
+def test_an_empty_list_is_no_reason_to_be_silent_about_lost_output(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    run = redirected(">&-", tmp_path)("empty.txt", "-q", "--report", "-")
+    assert (run.code, run.err.count("cannot write standard output: ")) == (3, 1)
 
 
 def test_a_plan_that_nobody_can_see_is_told(server: Server, tmp_path: Path) -> None:

@@ -230,7 +230,6 @@ COUNT = click.IntRange(min=1)
 @click.version_option(__version__, prog_name="pdl")
 def command(**given: Any) -> None:  # noqa: ANN401 - click's
     """Download every URL of the SOURCEs: list files, - for standard input, or http(s) URLs."""
-    _look_where_we_are()
     given["lock"] = given["lock"] or None
     given["if_exists"] = if_exists(click.get_current_context())
     if given["check"] and given["dry_run"]:
@@ -238,16 +237,6 @@ def command(**given: Any) -> None:  # noqa: ANN401 - click's
     if given["dry_run"]:
         raise SystemExit(_dry_run(given))
     raise SystemExit(_run(given))
-
-
-def _look_where_we_are() -> None:
-    try:
-        os.getcwd()  # noqa: PTH109 - pathlib may not be imported yet
-    except FileNotFoundError:
-        raise MachineError(
-            "the current directory does not exist any more",
-            "change to one that does (cd), and run the command there",
-        ) from None
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
@@ -316,7 +305,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     from pdl.pool import early  # noqa: PLC0415
 
     settings = settings_of(given)
-    early.prepare(settings.pool)
+    early.prepare(settings.pool, alone=True)
 
     from pdl.api import Outputs, run  # noqa: PLC0415
     from pdl.reports.failed import FailedList  # noqa: PLC0415
@@ -447,7 +436,10 @@ def main() -> None:
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     except OSError as exc:
-        complain_text(f"this machine cannot go on: {exc.strerror or exc} ({exc.filename or 'pdl'})")
+        from pdl.pool.refused import nowhere  # noqa: PLC0415 - for this alone
+
+        what = f"this machine cannot go on: {exc.strerror or exc} ({exc.filename or 'pdl'})"
+        complain_text(str(nowhere() or what))
         if os.environ.get("PDL_DEBUG"):
             raise
         code = int(ExitCode.MACHINE)

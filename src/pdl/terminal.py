@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import shutil
 from typing import TextIO
 
@@ -18,9 +19,14 @@ class Out:
     Attributes:
         broken: a write has failed; everything since was dropped.
         error: why, if there ever was a stream.
+
+    Args:
+        patient: wait for a stream that takes no more just now, as one does that blocks; else what
+            it does not take is lost.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, *, patient: bool = False) -> None:
+        self._patient = patient
         self.broken = stream is None
         self.error: OSError | ValueError | None = None
         self._stream: TextIO = stream if stream is not None else io.StringIO()
@@ -69,7 +75,14 @@ class Out:
         self._stream.flush()
         rest = memoryview(text.encode(self._encoding, "backslashreplace"))
         while rest:
-            rest = rest[os.write(self._fd, rest) :]
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:
+                if not self._patient:
+                    raise
+                writable = select.poll()
+                writable.register(self._fd, select.POLLOUT)
+                writable.poll()
 
 
 def _descriptor(stream: TextIO) -> int | None:

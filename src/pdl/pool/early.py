@@ -61,11 +61,15 @@ def guess(arguments: Sequence[str]) -> None:
             with uninterrupted(signal.SIGTERM, signal.SIGHUP):
                 started = forked.start(modules)
             if not started:
-                _start_server()
+                _start_server(alone=True)
 
 
-def prepare(settings: PoolSettings) -> None:
+def prepare(settings: PoolSettings, *, alone: bool = False) -> None:
     """Get ready what `settings` ask for, as far as it takes time; it can be called again.
+
+    Args:
+        settings: of the pool.
+        alone: this process has no other use for multiprocessing, whose fork server is one for all.
 
     Raises:
         MachineError: too few file handles are allowed, or the system would not.
@@ -75,12 +79,14 @@ def prepare(settings: PoolSettings) -> None:
     handles.ensure(*settings.split())
     method = settings.method()
     with starting():
+        if method != "fork":
+            os.getcwd()  # noqa: PTH109 - those that are started are told, and have to find it
         if method == "spawn":
             with importing_nothing_from_here(), _elsewhere():
                 _start_tracker()
         if method == "forkserver":
             multiprocessing.set_forkserver_preload([*PRELOAD, THROUGH_REQUESTS])
-            _start_server()
+            _start_server(alone=alone)
 
 
 def wanted(arguments: Sequence[str]) -> list[str]:
@@ -112,11 +118,13 @@ def _start_tracker() -> None:
         resource_tracker.ensure_running()
 
 
-def _start_server() -> None:
+def _start_server(*, alone: bool) -> None:
     tempdir.fit()
+    # all that it ever starts inherits what is held back, another's processes too
+    signals = uninterrupted(signal.SIGTERM, signal.SIGHUP) if alone else contextlib.nullcontext()
     with importing_nothing_from_here(), _elsewhere():
         _start_tracker()  # first, because it unblocks SIGINT
-        with uninterrupted(signal.SIGTERM, signal.SIGHUP):  # as `pdl.pool.forked` has it
+        with signals:
             forkserver.ensure_running()
 
 

@@ -138,7 +138,7 @@ class Nursery:
             self.slots.put(slot)
         self.births: deque[Link] = deque()
         self.links: list[Link] = []
-        self.failure: OSError | None = None
+        self.failure: OSError | MemoryError | None = None
         self._servers_lost = 0
         self.closing = threading.Event()
         self.abandoned = False
@@ -159,7 +159,7 @@ class Nursery:
             process.start_now()
         except queue.Empty:
             return False
-        except (OSError, EOFError) as exc:
+        except (OSError, EOFError, MemoryError) as exc:
             self._not_started(exc)
             self.slots.put(slot)
             self.wake()
@@ -175,7 +175,7 @@ class Nursery:
         self.wake()
         return True
 
-    def _not_started(self, exc: OSError | EOFError) -> None:
+    def _not_started(self, exc: OSError | EOFError | MemoryError) -> None:
         """A fork server that was killed just now is started anew next time; anything else is told.
 
         It is refused a connection, or loses one, or leaves an end of file.
@@ -256,7 +256,7 @@ class Nursery:
                 link.process.join(EXIT_GRACE)
 
     def abandon(self) -> None:
-        """Be rid of the workers of a Pool that could not be made, and of the thread it may have."""
+        """Be rid of the workers of a Pool that could not be made; it gets no more."""
         self.abandoned = True
         self.close()
         self.see_off()
@@ -385,7 +385,7 @@ class LinkingContext:
         """A process of the pool.
 
         Raises:
-            SystemExit: the Pool could not be made; so the thread that it has left ends in silence.
+            SystemExit: the Pool could not be made; so the thread that it has ends in silence.
         """
         if self.nursery.abandoned:
             raise SystemExit

@@ -46,7 +46,8 @@ from pdl.pool.watch import Watch
 from pdl.pool.worker import RECALL, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import threading
+    from collections.abc import Callable, Sequence
 
     from pdl.model import Answer, Task
     from pdl.pool.outbox import Outbox
@@ -60,6 +61,37 @@ SILENT_SECONDS = 30.0
 
 START_DEATHS = 6
 """Workers in a row, for each process of the pool, that may die before one says it is there."""
+
+
+class WholePool(Pool):
+    """A Pool that leaves no process and no thread behind if it cannot be made.
+
+    Args:
+        processes: how many.
+        initializer: as a Pool's.
+        given: to the initializer.
+        ctx: makes them.
+    """
+
+    def __init__(
+        self,
+        processes: int,
+        initializer: Callable[..., object],
+        given: tuple[object, ...],
+        ctx: LinkingContext,
+    ) -> None:
+        try:
+            super().__init__(processes, initializer, given, context=ctx)
+        except BaseException:
+            ctx.nursery.abandon()
+            handler: threading.Thread | None = getattr(self, "_worker_handler", None)
+            if handler is not None and handler.is_alive():
+                handler.join(EXIT_GRACE)
+            tasks: queue.SimpleQueue[None] | None = getattr(self, "_taskqueue", None)
+            if tasks is not None:
+                tasks.put(None)  # ends the thread that waits for them
+            ctx.nursery.forget()
+            raise
 
 
 class ProcessPool:
@@ -90,10 +122,10 @@ class ProcessPool:
             self._beats = base.Array("Q", slots, lock=False)
             self._stop = base.Value("b", 0, lock=False)
             self._nursery = Nursery(base, slots)
+            self._watch = Watch(many=False)
         self._start_deaths_left = self._start_deaths = START_DEATHS * processes
         self._looked = time.monotonic()
         self._ready: deque[Link] = deque()
-        self._watch = Watch(many=False)
         self._watch.add(self._nursery.wake_reader)
         self._watched: dict[int, Link] = {}
         self._unsent: dict[int, Outbox] = {}
@@ -101,11 +133,7 @@ class ProcessPool:
         shared = Shared(self._cells, self._beats, self._stop)
         ctx = LinkingContext(base, WORKERS[start_method], self._nursery)
         with starting():
-            try:
-                self._pool = Pool(processes, serve, (factory, lanes, shared), context=ctx)
-            except BaseException:  # it may have started some of what it needs
-                self._nursery.abandon()
-                raise
+            self._pool = WholePool(processes, serve, (factory, lanes, shared), ctx)
 
     def room(self) -> int:
         """See `pdl.pool.Pool.room`."""

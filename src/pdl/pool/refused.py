@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
@@ -21,6 +22,8 @@ _HINTS = dict.fromkeys(
 )
 _NO_THREAD = "start new thread"
 """In what Python says then, as a mere RuntimeError."""
+_NO_SOCKET = "AF_UNIX path too long"
+"""Likewise, as an OSError without a number."""
 
 
 @contextlib.contextmanager
@@ -43,9 +46,23 @@ def starting() -> Iterator[None]:
 def cannot_start(exc: OSError | MemoryError | RuntimeError) -> MachineError:
     """The error, with what to do about it."""
     number = exc.errno if isinstance(exc, OSError) else None
+    if number == errno.ENOENT and (gone := nowhere()) is not None:
+        return gone
     reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
     where = f": {exc.filename}" if isinstance(exc, OSError) and exc.filename else ""
-    return MachineError(
-        f"cannot start worker processes: {reason or 'out of memory'}{where}",
-        _LIMITS if number is None else _HINTS.get(number, _LIMITS),
-    )
+    hint = _LIMITS if number is None else _HINTS.get(number, _LIMITS)
+    if reason == _NO_SOCKET:
+        hint = "set TMPDIR to a directory with a shorter name"
+    return MachineError(f"cannot start worker processes: {reason or 'out of memory'}{where}", hint)
+
+
+def nowhere() -> MachineError | None:
+    """The error of a current directory that does not exist any more; None if it does."""
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib may not be imported yet
+    except FileNotFoundError:
+        return MachineError(
+            "the current directory does not exist any more",
+            "change to one that does (cd), and run the command there",
+        )
+    return None

@@ -7,8 +7,8 @@ import os
 import tempfile
 from multiprocessing import util
 
-ROOM = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
-"""Bytes that a directory's name may have for a socket below it: Linux takes paths of 107."""
+ROOM = 103 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
+"""Bytes that a directory's name may have for a socket below it: macOS takes paths of 103."""
 
 OTHERS = "/tmp", "/var/tmp"  # noqa: S108 - a directory is made there, as tempfile does it
 

@@ -64,9 +64,10 @@ class StreamSink:
     placed = False
 
     def __init__(self, stream: TextIO | None, warn: Warn) -> None:
-        self._out = Out(stream)
+        self._out = Out(stream, patient=True)
         self._warn = warn
-        self._warned = False
+        if stream is None:
+            self._warn("cannot write standard output: it is closed; what was to go there is lost")
 
     @property
     def lost(self) -> bool:
@@ -75,12 +76,12 @@ class StreamSink:
 
     def write(self, text: str) -> None:
         """Append `text`; the first failure is a warning, the rest is dropped."""
+        before = self._out.broken
         self._out.write(text)
-        if self._out.broken and not self._warned:
-            self._warned = True
-            error = self._out.error
-            reason = "it is closed" if error is None else _reason(error)
-            self._warn(f"cannot write standard output: {reason}; the rest is lost")
+        if self.lost and not before and self._out.error is not None:
+            self._warn(
+                f"cannot write standard output: {_reason(self._out.error)}; the rest is lost"
+            )
 
     def commit(self) -> None:
         """Nothing is left to do."""
@@ -167,8 +168,11 @@ class FileSink:
 
     def _fail(self, error: OSError) -> None:
         self.discard()
+        if isinstance(error, BrokenPipeError):  # nobody reads it any more, nor wants to
+            return
         self.lost = True
-        self._warn(f"cannot write {self._path}: {_reason(error)}; it was not updated")
+        what = "the rest is lost" if self._debris.partial is None else "it was not updated"
+        self._warn(f"cannot write {self._path}: {_reason(error)}; {what}")
 
 
 class _Debris:
