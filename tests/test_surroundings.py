@@ -141,7 +141,14 @@ def refuse(*_: object, **__: object) -> NoReturn:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("needed", ["multiprocessing.forkserver.ensure_running", "os.pipe"])
+@pytest.mark.parametrize(
+    "needed",
+    [
+        "multiprocessing.forkserver.ensure_running",
+        "multiprocessing.context.BaseContext.Array",
+        "pdl.pool.process.Watch",
+    ],
+)
 def test_what_cannot_be_had_at_the_start_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needed: str
 ) -> None:
