@@ -35,7 +35,7 @@ class Written(StreamSink):
     """A report in a file."""
 
     def __init__(self, name: str, *, placed: bool = True) -> None:
-        super().__init__(None, pytest.fail)
+        super().__init__(io.StringIO(), pytest.fail)
         self.name = name
         self.placed = placed
 
