@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdl.api import Outputs
-from pdl.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts, Stop
+from pdl.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts
 from pdl.errors import ListError, MachineError
 from pdl.model import (
     Answer,
@@ -40,6 +40,7 @@ from pdl.retry import MAX_DEATHS, RetryPolicy
 from pdl.schedule import Schedule
 from pdl.settings import FileSettings, NamingSettings, RetrySettings, StopSettings
 from pdl.sources.feed import Feed, open_sources
+from pdl.stop import Stop
 
 if TYPE_CHECKING:
     from pathlib import Path

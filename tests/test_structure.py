@@ -33,6 +33,8 @@ EXTRA: dict[str, int] = {
     "placing": 3,
     "sizes": 2,
     "machine": 1,
+    "stop": 1,
+    "exits": 5,
     "space": 1,
     "pace": 1,
     "proxies": 1,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pdl.engine import Engine, Parts, Stop
+from pdl.engine import Engine, Parts
 from pdl.errors import ListError, MachineError, UsageError
 from pdl.lanes import lanes
 from pdl.model import FailureKind, Outcome, Result, Retrying, Summary
@@ -22,6 +21,7 @@ from pdl.settings import Settings, check
 from pdl.sources.feed import Feed
 from pdl.sources.sumsfile import gather
 from pdl.state import Memory
+from pdl.stop import Stop
 from pdl.urls import printable
 from pdl.workspace import Workspace
 
@@ -321,9 +321,3 @@ def download(
     outputs.keep_failures = True
     with contextlib.closing(Feed.of(items)) as feed:
         return run(wanted, feed, outputs)
-
-
-def warn_on_stderr(text: str) -> None:
-    """Say it on standard error, if that can be written."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"pdl: {text}\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.api import Report, make_pool, open_lock, signals
-from pdl.engine import Engine, Parts, Stop
+from pdl.engine import Engine, Parts
 from pdl.model import FailureKind, Item, Outcome, Pin, Result, SafePath, Summary
 from pdl.ondisk import BUFFER, examine
 from pdl.partfile import STATE_DIRECTORY
@@ -26,6 +26,7 @@ from pdl.served import Before, ServerNames
 from pdl.settings import check as check_settings
 from pdl.sources.sumsfile import gather
 from pdl.state import given_of, pairings_of
+from pdl.stop import Stop
 from pdl.terminal import Out
 from pdl.urls import printable
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pdl.pool import Pool, PoolEvent
     from pdl.retry import Decision, RetryPolicy
     from pdl.settings import StopSettings
+    from pdl.stop import Stop
 
 TICK = 0.1
 """Seconds between two looks at the display, and the longest the loop sleeps."""
@@ -109,24 +110,6 @@ class Parts(NamedTuple):
     policy: RetryPolicy
     pool: Pool
     sink: Sink
-
-
-class Stop:
-    """Says that the run is to end early, and why. Set from a signal handler.
-
-    Attributes:
-        signal: the signal's number, or None.
-        asked: whether the run is to stop.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self.asked = False
-
-    def by_signal(self, number: int) -> None:
-        """Stop because of a signal."""
-        self.signal = number
-        self.asked = True
 
 
 class Engine:
