@@ -11,7 +11,7 @@ import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from benchmarks.cases import DELAY, Case
 from benchmarks.measure import Taken
@@ -61,8 +61,13 @@ class Arena:
         self._order = order
         self._commands: dict[str, Command] = {}
 
-    def run(self, tool: Tool) -> Taken:
-        """Run a tool once; exit code `WRONG` if it is content and its files are not right."""
+    def run(self, tool: Tool, what: Literal["time", "memory"] = "time") -> Taken:
+        """Run a tool once; exit code `WRONG` if it is content and its files are not right.
+
+        Args:
+            tool: is run.
+            what: is measured; see `benchmarks.measure`.
+        """
         if tool.name not in self._commands:
             work = self._root / tool.name.replace(" ", "")
             work.mkdir()
@@ -70,14 +75,14 @@ class Arena:
         if not self.case.there:
             shutil.rmtree(self._order.out, ignore_errors=True)
             self._order.out.mkdir()
-        taken = self._measure(self._commands[tool.name])
+        taken = self._measure(self._commands[tool.name], what)
         if tool.downloads and not taken.code and not self._whole():
             taken = taken._replace(code=WRONG)
         return taken
 
-    def _measure(self, command: Command) -> Taken:
+    def _measure(self, command: Command, what: str) -> Taken:
         result = self._root / "taken.json"
-        words = [str(HERE / "measure.py"), str(result), command.stdin, *command.argv]
+        words = [str(HERE / "measure.py"), what, str(result), command.stdin, *command.argv]
         subprocess.run(
             [sys.executable, *words],
             cwd=self._order.out,

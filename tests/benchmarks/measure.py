@@ -1,8 +1,9 @@
 """Runs one command and tells what it took, with every process that descends from it.
 
-A program of its own: ``python measure.py RESULT STDIN COMMAND...`` writes a `Taken` as JSON to
-RESULT. It adopts what the command orphans (PR_SET_CHILD_SUBREAPER), so that no helper's CPU time
-is lost. Linux alone can tell all this.
+A program of its own: ``python measure.py WHAT RESULT STDIN COMMAND...`` writes a `Taken` as JSON to
+RESULT. WHAT is ``memory`` or ``time``: looking at the memory takes the cores that the command runs
+on, and more so if it is of many processes. It adopts what the command orphans
+(PR_SET_CHILD_SUBREAPER), so that no helper's CPU time is lost. Linux alone can tell all this.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Taken(NamedTuple):
     Attributes:
         seconds: from its start to its end.
         cpu: seconds of all its processes, user and system.
-        memory: the most bytes (PSS) all its processes held together, as sampled.
+        memory: the most bytes (PSS) all its processes held together, as sampled; or 0.
         code: what it exited with; negative is a signal.
     """
 
@@ -66,16 +67,17 @@ def memory_of(pids: list[int]) -> int:
     return total
 
 
-def watch(process: subprocess.Popen[bytes]) -> int:
-    """Look at the memory until the process ends; the most there was."""
+def watch(process: subprocess.Popen[bytes], *, memory: bool) -> int:
+    """Wait until the process ends; the most memory there was, if that is to be looked at."""
     most = 0
     me = os.getpid()
     ended = os.pidfd_open(process.pid)
     end = time.monotonic() + LIMIT
-    pause = EVERY / 4  # a short command is seen at least once
+    pause = EVERY / 4 if memory else LIMIT  # a short command is seen at least once
     while not select.select([ended], [], [], pause)[0]:
-        most = max(most, memory_of([pid for pid in descendants(me) if pid != me]))
-        pause = EVERY
+        if memory:
+            most = max(most, memory_of([pid for pid in descendants(me) if pid != me]))
+            pause = EVERY
         if time.monotonic() > end:
             os.killpg(process.pid, signal.SIGKILL)
     os.close(ended)
@@ -95,7 +97,7 @@ def reap(pid: int) -> tuple[float, int]:
             code = os.waitstatus_to_exitcode(status)
 
 
-def measure(stdin: str, command: list[str]) -> Taken:
+def measure(stdin: str, command: list[str], *, memory: bool) -> Taken:
     """Run the command to its end."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with open(stdin, "rb") as given:  # noqa: PTH123 - /dev/null or a list
@@ -107,17 +109,17 @@ def measure(stdin: str, command: list[str]) -> Taken:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        memory = watch(process)
+        most = watch(process, memory=memory)
         seconds = time.monotonic() - began
     cpu, code = reap(process.pid)
     process.returncode = code  # it has been waited for
-    return Taken(seconds, cpu, memory, code)
+    return Taken(seconds, cpu, most, code)
 
 
 def main() -> None:
     """See the module's docstring."""
-    result, stdin, *command = sys.argv[1:]
-    Path(result).write_text(json.dumps(measure(stdin, command)))
+    what, result, stdin, *command = sys.argv[1:]
+    Path(result).write_text(json.dumps(measure(stdin, command, memory=what == "memory")))
 
 
 if __name__ == "__main__":

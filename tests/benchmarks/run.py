@@ -1,8 +1,9 @@
 """Compares pdl with the downloaders that are installed: ``python tests/benchmarks/run.py``.
 
 Builds files in memory, serves them on loopback, runs every tool in turn, round after round, and
-prints medians of seconds, CPU seconds and memory (PSS of all processes together), and the ratios
-of pdl's seconds to each tool's, taken within a round: a machine's speed drifts, ratios hold.
+prints medians of seconds and CPU seconds, the memory of one more run (PSS of all processes
+together), and the ratios of pdl's seconds to each tool's, taken within a round: a machine's speed
+drifts, ratios hold.
 Exits with 1 if pdl failed somewhere or got a file wrong; slowness is no failure.
 """
 
@@ -41,13 +42,16 @@ def chosen() -> tuple[list[Case], int]:
 
 
 def compare(case: Case, rounds: int) -> dict[str, list[Taken]]:
-    """Run every tool that is installed, in turn, so often."""
+    """Run every tool that is installed, in turn, so often, and once before for its memory."""
     tools = [tool for tool in case.tools if tool.installed()]
     taken: dict[str, list[Taken]] = {tool.name: [] for tool in tools}
     with entered(case) as arena:
+        watched = {tool.name: arena.run(tool, "memory") for tool in tools}
         for _ in range(rounds):
             for tool in tools:
-                taken[tool.name].append(arena.run(tool))
+                first, run = watched[tool.name], arena.run(tool)
+                run = run._replace(memory=first.memory, code=first.code or run.code)
+                taken[tool.name].append(run)
     return taken
 
 

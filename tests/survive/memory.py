@@ -48,8 +48,8 @@ def peak(urls: list[str], place: Path) -> int:
     place.mkdir()
     words = ["-m", "pdl", *urls, "-d", str(place / "out"), "-q", "-j", str(len(urls))]
     limits = ["--retries", "0", "--max-time", "10"]
-    command = [sys.executable, str(MEASURE), str(place / "taken"), "/dev/null", sys.executable]
-    subprocess.run([*command, *words, *limits], check=True, timeout=120)
+    measure = [sys.executable, str(MEASURE), "memory", str(place / "taken"), "/dev/null"]
+    subprocess.run([*measure, sys.executable, *words, *limits], check=True, timeout=120)
     return int(json.loads((place / "taken").read_text())[2])
 
 
