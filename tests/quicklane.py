@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,7 @@ class QuickLane:
     """
 
     def __init__(self, http: HttpSettings, files: FileSettings) -> None:
-        lane = Fetching.__call__(Fetching(http, replace(files, if_exists="skip")))
+        lane = Fetching.__call__(Fetching(http, files._replace(if_exists="skip")))
         self.lane: Fetcher = lane  # type: ignore[assignment]
         self._directory = files.directory
         self._warm: set[str] = set()

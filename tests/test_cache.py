@@ -10,7 +10,6 @@ import shutil
 import signal
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +92,7 @@ class Jobs:
             if isinstance(event, Result):
                 self.results.append(event)
 
-        settings = replace(self.settings, files=FileSettings(**files))
+        settings = self.settings._replace(files=FileSettings(**files))
         self.report = download(items, str(self.out), settings=settings, on_event=note)
         return Counter(str(row.kind or row.outcome) for row in self.results)
 
@@ -149,7 +148,7 @@ def test_what_is_pinned_is_asked_for_once(
     server: Server, jobs: Jobs, known: dict[str, Any], engine: EngineKind
 ) -> None:
     item = Item("list", 1, server.on("/x.bin", File(BODY)), **known)
-    jobs.settings = replace(jobs.settings, pool=PoolSettings(engine=engine))
+    jobs.settings = jobs.settings._replace(pool=PoolSettings(engine=engine))
     assert jobs.run(item) == {"success": 1}
     assert jobs.results[0].message == ""
     for _ in range(2):
@@ -267,7 +266,7 @@ def test_what_is_no_file_for_the_list_is_none_from_the_cache(
 def test_what_may_not_be_asked_is_not_taken(server: Server, jobs: Jobs) -> None:
     item = pinned(server.on("/x.bin", File(BODY)))
     jobs.run(item)
-    jobs.settings = replace(jobs.settings, http=HttpSettings(https_only=True))
+    jobs.settings = jobs.settings._replace(http=HttpSettings(https_only=True))
     assert jobs.run(item) == {"policy": 1}
 
 
@@ -302,7 +301,7 @@ def test_what_is_not_pinned_is_asked_about_once(
     engine: EngineKind,
 ) -> None:
     url = server.on("/x.bin", File(BODY, etag=etag, last_modified=modified))
-    jobs.settings = replace(jobs.settings, pool=PoolSettings(engine=engine))
+    jobs.settings = jobs.settings._replace(pool=PoolSettings(engine=engine))
     jobs.run(url)
     for _ in range(2):
         assert jobs.run(url) == {"success": 1}
@@ -395,7 +394,7 @@ def test_what_was_asked_for_as_somebody_is_not_kept_by_its_url(
         http = {"cert": str(mine.cert), "key": str(mine.key)}
     plain = server.on("/x.bin", File(BODY, etag=ETAG))
     item = Item("list", 1, plain.replace("//", f"//{userinfo}"), headers=own)
-    with_fields = replace(jobs.settings, http=HttpSettings(**http))
+    with_fields = jobs.settings._replace(http=HttpSettings(**http))
     jobs.settings, nobody = with_fields, jobs.settings
     jobs.run(item)
     jobs.settings = nobody
@@ -670,7 +669,7 @@ def test_what_was_not_used_for_longest_goes_first(server: Server, jobs: Jobs) ->
     bodies = [bytes([n]) * 4096 for n in range(6)]
     items = [pinned(server.on(f"/{n}", File(body)), body) for n, body in enumerate(bodies)]
     room = 5 * 8192  # one block each, and one for what is known of it
-    jobs.settings = replace(jobs.settings, cache=CacheSettings(str(jobs.cache), room))
+    jobs.settings = jobs.settings._replace(cache=CacheSettings(str(jobs.cache), room))
     jobs.run(*items[:5])
     assert len(jobs.files()) == 5
     for age, body in enumerate(bodies[:5]):
@@ -684,13 +683,13 @@ def test_what_was_not_used_for_longest_goes_first(server: Server, jobs: Jobs) ->
 
 def test_a_file_larger_than_the_cache_is_not_kept(server: Server, jobs: Jobs) -> None:
     small, large = server.on("/s", File(b"x")), server.on("/x.bin", File(BODY))
-    jobs.settings = replace(jobs.settings, cache=CacheSettings(str(jobs.cache), 50_000))
+    jobs.settings = jobs.settings._replace(cache=CacheSettings(str(jobs.cache), 50_000))
     assert jobs.run(pinned(small, b"x"), pinned(large)) == {"success": 2}
     assert jobs.files() == [jobs.entry(b"x")]
-    jobs.settings = replace(jobs.settings, cache=CacheSettings(str(jobs.cache), 0))
+    jobs.settings = jobs.settings._replace(cache=CacheSettings(str(jobs.cache), 0))
     jobs.run(pinned(large))
     assert len(jobs.files()) == 2
-    jobs.settings = replace(jobs.settings, cache=CacheSettings(str(jobs.cache), 50_000))
+    jobs.settings = jobs.settings._replace(cache=CacheSettings(str(jobs.cache), 50_000))
     jobs.run(pinned(small, b"x"))
     assert jobs.files() == [jobs.entry(b"x")]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +27,7 @@ QUICK = Settings(
     retry=RetrySettings(retries=0),
     pool=PoolSettings(engine="inline"),
 )
-PUBLIC = replace(QUICK, http=replace(QUICK.http, public_only=True))
+PUBLIC = QUICK._replace(http=QUICK.http._replace(public_only=True))
 
 
 @pytest.fixture
@@ -171,7 +170,7 @@ def test_public_only_holds_when_the_name_changes(
 
 
 def test_public_only_refuses_a_proxy(server: Server, tmp_path: Path) -> None:
-    settings = replace(PUBLIC, http=replace(PUBLIC.http, proxy=server.base))
+    settings = PUBLIC._replace(http=PUBLIC.http._replace(proxy=server.base))
     (row,) = outcome(["http://8.8.8.8/a"], tmp_path, settings)
     assert row.kind == "policy"
     assert server.connections == 0

@@ -6,7 +6,6 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,7 +70,7 @@ def test_both_ask_with_the_same_bytes(server: Server, target: str) -> None:
 
 def test_a_head_has_to_end_in_time(server: Server) -> None:
     """`pdl.pace.head_seconds` says when; what follows of it, `tests/test_fetch.py` has."""
-    settings = replace(HTTP, min_speed=100.0)
+    settings = HTTP._replace(min_speed=100.0)
     url = server.on("/f.bin", File(BODY))
     kept = Direct(settings).connect(Request(url, FIELDS))
     assert kept.reader.head_seconds == head_seconds(settings.timeout, 100.0) < math.inf
@@ -133,7 +132,7 @@ def test_a_proxy_is_asked_each_time(
     if how == "environment":
         monkeypatch.setenv("http_proxy", server.base)
     transport = KeepaliveTransport(
-        HTTP if how == "environment" else replace(HTTP, proxy=server.base)
+        HTTP if how == "environment" else HTTP._replace(proxy=server.base)
     )
     urls = [f"http://{name}.invalid/f.bin" for name in ("one", "one", "two", "one")]
     for url in urls:

@@ -10,7 +10,6 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -177,11 +176,11 @@ def faulty() -> Iterator[Server]:
 
 def settings_for(fault: Fault) -> Settings:
     if fault.name in DRIPS:
-        files = replace(SETTINGS.files, max_time=0.3)
-        return replace(SETTINGS, files=files, retry=replace(SETTINGS.retry, retries=0))
+        files = SETTINGS.files._replace(max_time=0.3)
+        return SETTINGS._replace(files=files, retry=SETTINGS.retry._replace(retries=0))
     if fault.name in SLOW:
-        http = replace(SETTINGS.http, timeout=0.2)
-        return replace(SETTINGS, http=http, retry=replace(SETTINGS.retry, retries=1))
+        http = SETTINGS.http._replace(timeout=0.2)
+        return SETTINGS._replace(http=http, retry=SETTINGS.retry._replace(retries=1))
     return SETTINGS
 
 
@@ -295,7 +294,7 @@ def test_a_failure_leaves_the_old_file(
     lanes: LaneMaker,
 ) -> None:
     (tmp_path / name_of(fault)).write_bytes(OLD)
-    settings = replace(settings_for(fault), retry=RetrySettings(retries=0))
+    settings = settings_for(fault)._replace(retry=RetrySettings(retries=0))
     report = download([faulty.url(path_for(fault))], str(tmp_path), settings=settings)
     assert report.summary.failed == 1
     assert (tmp_path / name_of(fault)).read_bytes() == OLD
@@ -505,7 +504,7 @@ def test_a_kept_connection_that_ends_costs_no_attempt(
     paths = [path_for(FAULTS[name], run=str(n)) for n in range(3)]
     events: list[Result | Retrying] = []
     urls = [faulty.url(path) for path in paths]
-    settings = replace(SETTINGS, naming=replace(SETTINGS.naming, tree=True))
+    settings = SETTINGS._replace(naming=SETTINGS.naming._replace(tree=True))
     assert download(urls, str(tmp_path), jobs=1, settings=settings, on_event=events.append).ok
     assert [event.attempts for event in events if isinstance(event, Result)] == [1, 1, 1]
     assert not [event for event in events if isinstance(event, Retrying)]

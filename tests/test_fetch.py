@@ -10,7 +10,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -209,7 +208,7 @@ def test_a_refused_answer_that_stalls_is_left_soon(
     stall = Then(Raw(head(404, (("Content-Length", "100"),)) + b"abc"), Pause(LONG))
     url = server.on("/a.bin", stall)
     # the whole attempt has less time than --timeout: only the drain's own limit ends it before
-    lane = warmed(lane_of(make, replace(HTTP, timeout=LONG)), server, warm)
+    lane = warmed(lane_of(make, HTTP._replace(timeout=LONG)), server, warm)
     answer = attempt(lane, url)
     assert answer.word == "fail"
     assert (answer.kind, answer.status) == (FailureKind.HTTP, 404)
@@ -244,7 +243,7 @@ def test_a_head_that_trickles_is_given_up(
 ) -> None:
     if least:
         monkeypatch.setattr(pace, "WINDOW", 0.5)
-    http = replace(HTTP, timeout=LONG if least else 0.5, min_speed=least)
+    http = HTTP._replace(timeout=LONG if least else 0.5, min_speed=least)
     url = server.on("/a.bin", Raw(head(200, (("X-Pad", "x" * 5000),)), rate=20))
     answer = attempt(warmed(lane_of(make, http), server, warm), url)
     assert answer.word == "fail"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,7 +82,7 @@ def test_what_follows_a_body_is_never_the_next_answer(
     server = any_server
     junk = server.on("/junk.bin", Raw(head(200, (length(body),)) + body + FORGED))
     honest = server.on("/next.bin", File(NEXT))
-    asker = Asker(lanes, tmp_path, replace(HTTP, cacert=str(authority.pem)))
+    asker = Asker(lanes, tmp_path, HTTP._replace(cacert=str(authority.pem)))
     for _ in range(2):
         for url, expected in ((junk, body), (honest, NEXT)):
             answer, found = asker.ask(url)
@@ -137,7 +136,7 @@ def test_a_users_own_host_is_the_only_one(
         server.on(WARM, File(NEXT))
         there = elsewhere.on("/there.bin", File(BODY))
         away = server.on("/away.bin", Reply(302, (("Location", there), ("Content-Length", "0"))))
-        asker = Asker(lanes, tmp_path, replace(HTTP, headers=(field,)))
+        asker = Asker(lanes, tmp_path, HTTP._replace(headers=(field,)))
         for url in (away, there, there):
             answer, found = asker.ask(url)
             assert (answer.word, found) == ("success", BODY)
@@ -185,7 +184,7 @@ def test_an_answer_is_for_just_that_request(
 def test_what_has_not_come_yet_is_no_failure(any_server: Server, authority: Authority) -> None:
     gate = threading.Event()
     url = any_server.on("/late.bin", Then(Pause(30, gate), File(NEXT)))
-    transport = KeepaliveTransport(replace(HTTP, cacert=str(authority.pem)))
+    transport = KeepaliveTransport(HTTP._replace(cacert=str(authority.pem)))
     assert read(transport, Request(any_server.url(WARM), ())) == NEXT
     data = message(any_server.base, "/late.bin", ())
     kept = transport.ask(any_server.base, data)
@@ -201,7 +200,7 @@ def test_what_has_not_come_yet_is_no_failure(any_server: Server, authority: Auth
 def test_no_more_connections_are_kept_than_there_may_be() -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(Server()) for _ in range(4)]
-        transport = KeepaliveTransport(replace(HTTP, hosts_kept=2))
+        transport = KeepaliveTransport(HTTP._replace(hosts_kept=2))
         for each in (*servers, servers[3], servers[2]):
             assert read(transport, Request(each.on("/f", File(NEXT)), ())) == NEXT
         servers[0].wait_until(lambda: not servers[0].open)

@@ -307,7 +307,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 def idle_link() -> Link:
     unused: Any = None
-    return Link(unused, unused, unused, 0, heard=0.0)
+    return Link(unused, unused, unused, 0)
 
 
 def answer_all(link: Link) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +52,7 @@ def test_statuses_that_are_final(status: int) -> None:
 
 
 def test_the_statuses_are_a_setting() -> None:
-    policy = RetryPolicy(replace(BASE, statuses=frozenset({404})))
+    policy = RetryPolicy(BASE._replace(statuses=frozenset({404})))
     assert policy.transient(http(404))
     assert not policy.transient(http(503))
 
@@ -71,7 +70,7 @@ def test_so_many_retries_and_no_more(attempts: int, again: bool) -> None:
 
 
 def test_no_retries() -> None:
-    policy = RetryPolicy(replace(BASE, retries=0))
+    policy = RetryPolicy(BASE._replace(retries=0))
     assert policy.decide(RESET, 1, 0.5) == Decision(None)
 
 

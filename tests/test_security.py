@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +182,7 @@ def test_a_redirect_takes_no_secret_to_another_origin(
     server.on("/a.bin", Reply(status, to_there))
     server.on("/back.bin", File(BODY))
     url = server.url("/a.bin").replace("//", f"//user:{CANARY}@")
-    settings = replace(QUICK, http=replace(QUICK.http, headers=(("X-Api-Key", CANARY),)))
+    settings = QUICK._replace(http=QUICK.http._replace(headers=(("X-Api-Key", CANARY),)))
     assert row_of(Item("-", 0, url, headers=FIELDS), tmp_path, settings).kind is None
     (first,) = server.requests("/a.bin")
     assert all(first.header(name) == value for name, value in FIELDS)
@@ -201,7 +200,7 @@ def test_a_redirect_to_another_scheme_takes_no_secret(
     server.on("/plain.bin", File(BODY))
     with Server(tls=authority.good()) as safe:
         url = safe.on("/a.bin", *redirect_to(server.url("/plain.bin")))
-        settings = replace(QUICK, http=replace(QUICK.http, cacert=str(authority.pem)))
+        settings = QUICK._replace(http=QUICK.http._replace(cacert=str(authority.pem)))
         assert row_of(Item("-", 0, url, headers=FIELDS), tmp_path, settings).kind is None
         assert safe.requests("/a.bin")[0].header("X-Own") == CANARY
     (seen,) = server.requests("/plain.bin")
@@ -255,7 +254,7 @@ def test_a_line_break_in_a_field_forges_nothing(
     rows = rows_of([good + "?1", Item("-", 0, good + "?2", headers=(field,))], tmp_path)
     assert sorted(str(row.kind) for row in rows) == ["None", "invalid-url"]
     assert [seen.target for seen in server.requests()] == ["/a.bin?1"]
-    settings = replace(QUICK, http=replace(QUICK.http, headers=(field,)))
+    settings = QUICK._replace(http=QUICK.http._replace(headers=(field,)))
     with pytest.raises(UsageError):
         rows_of([good], tmp_path, settings)
 
@@ -263,7 +262,7 @@ def test_a_line_break_in_a_field_forges_nothing(
 def test_a_field_in_any_script_goes_out_as_utf8(server: Server, tmp_path: Path) -> None:
     url = server.on("/a.bin", File(BODY))
     items = [Item("-", 0, f"{url}?{n}", headers=(("X-Own", "\u00e9\u65e5"),)) for n in range(2)]
-    settings = replace(QUICK, http=replace(QUICK.http, user_agent="\u00e9\u65e5"))
+    settings = QUICK._replace(http=QUICK.http._replace(user_agent="\u00e9\u65e5"))
     assert [row.kind for row in rows_of(list(items), tmp_path, settings)] == [None, None]
     for name in ("X-Own", "User-Agent"):
         sent = [(seen.header(name) or "").encode("latin-1") for seen in server.requests()]
@@ -275,7 +274,7 @@ def test_max_redirects_counts_hops(hops: int, server: Server, tmp_path: Path) ->
     server.on("/2.bin", File(BODY))
     server.on("/1.bin", *redirect_to("/2.bin"))
     server.on("/0.bin", *redirect_to("/1.bin"))
-    settings = replace(QUICK, http=replace(QUICK.http, max_redirects=hops - 1))
+    settings = QUICK._replace(http=QUICK.http._replace(max_redirects=hops - 1))
     row = row_of(server.url("/0.bin"), tmp_path, settings)
     assert row.kind == ("redirect" if hops == 2 else None)
     assert len(server.requests()) == hops
@@ -285,7 +284,7 @@ def test_https_only_asks_nothing_in_the_clear(
     server: Server, authority: Authority, tmp_path: Path
 ) -> None:
     url = server.on("/a.bin", File(BODY))
-    settings = replace(QUICK, http=replace(QUICK.http, https_only=True, cacert=str(authority.pem)))
+    settings = QUICK._replace(http=QUICK.http._replace(https_only=True, cacert=str(authority.pem)))
     assert row_of(url, tmp_path, settings).kind == "policy"
     with Server(tls=authority.good()) as safe:
         safe.on("/b.bin", *redirect_to(url))
@@ -337,7 +336,7 @@ def test_a_link_at_the_name_is_replaced_and_not_followed(server: Server, tmp_pat
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "a.bin").symlink_to(outside)
-    settings = replace(QUICK, files=FileSettings(if_exists="overwrite"))
+    settings = QUICK._replace(files=FileSettings(if_exists="overwrite"))
     assert row_of(server.on("/a.bin", File(BODY)), inside, settings).kind is None
     assert outside.read_text() == "mine"
     assert not (inside / "a.bin").is_symlink()
@@ -349,7 +348,7 @@ def test_a_replaced_file_keeps_its_permissions(mode: int, server: Server, tmp_pa
     old = tmp_path / "a.bin"
     old.write_bytes(b"old")
     old.chmod(mode)
-    settings = replace(QUICK, files=FileSettings(if_exists="overwrite"))
+    settings = QUICK._replace(files=FileSettings(if_exists="overwrite"))
     assert row_of(server.on("/a.bin", File(BODY)), tmp_path, settings).kind is None
     assert old.read_bytes() == BODY
     assert stat.S_IMODE(old.stat().st_mode) == mode
@@ -378,7 +377,7 @@ def test_a_body_without_a_length_ends_at_the_limit(
     url = server.on("/a.bin", endless(chunked=chunked))
     files = FileSettings(max_size=100_000 if limit == "max-size" else None)
     item = Item("-", 0, url, size=100_000 if limit == "listed" else None)
-    row = row_of(item, tmp_path, replace(QUICK, files=files))
+    row = row_of(item, tmp_path, QUICK._replace(files=files))
     assert row.kind == "size"
     assert row.attempts == 1
     assert row.bytes < 2 << 20
@@ -389,9 +388,9 @@ def test_max_size_takes_nothing_of_a_body_that_says_its_size(
     server: Server, tmp_path: Path
 ) -> None:
     url = server.on("/a.bin", File(BODY))
-    row = row_of(url, tmp_path, replace(QUICK, files=FileSettings(max_size=len(BODY) - 1)))
+    row = row_of(url, tmp_path, QUICK._replace(files=FileSettings(max_size=len(BODY) - 1)))
     assert (row.kind, row.bytes) == ("size", 0)
-    exact = replace(QUICK, files=FileSettings(max_size=len(BODY)))
+    exact = QUICK._replace(files=FileSettings(max_size=len(BODY)))
     assert row_of(url, tmp_path, exact).kind is None
 
 
@@ -400,7 +399,7 @@ def test_min_speed_gives_up_what_trickles(
 ) -> None:
     monkeypatch.setattr(pace, "WINDOW", 0.2)
     url = server.on("/a.bin", File(BODY, throttle=1_000))
-    settings = replace(QUICK, http=replace(QUICK.http, min_speed=50_000))
+    settings = QUICK._replace(http=QUICK.http._replace(min_speed=50_000))
     row = row_of(url, tmp_path, settings)
     assert (row.kind, row.attempts) == ("stalled", 2)
     assert row_of(server.on("/b.bin", File(BODY)), tmp_path, settings).kind is None
@@ -410,7 +409,7 @@ def test_min_speed_gives_up_what_trickles(
 
 
 def tls_settings(authority: Authority, **more: Any) -> Settings:  # noqa: ANN401
-    return replace(QUICK, http=replace(QUICK.http, cacert=str(authority.pem), **more))
+    return QUICK._replace(http=QUICK.http._replace(cacert=str(authority.pem), **more))
 
 
 def test_a_trusted_authority_is_enough(authority: Authority, tmp_path: Path) -> None:

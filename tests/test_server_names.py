@@ -77,13 +77,13 @@ class Copy:
     ) -> list[tuple[str, str | None]]:
         """Outcome or failure's word, and path, of each line."""
         self.results = []
-        files = replace(self.settings.files, if_exists=if_exists)
+        files = self.settings.files._replace(if_exists=if_exists)
 
         def note(event: Event) -> None:
             if isinstance(event, Result):
                 self.results.append(event)
 
-        settings = replace(self.settings, files=files)
+        settings = self.settings._replace(files=files)
         lines: Any = items[0] if len(items) == 1 and isinstance(items[0], Iterator) else items
         self.report = download(lines, str(self.where), settings=settings, on_event=note)
         return [(str(row.kind or row.outcome), row.path) for row in self.results]
@@ -108,7 +108,7 @@ def copy(tmp_path: Path) -> Copy:
 def test_a_file_is_called_what_its_server_calls_it(
     server: Server, copy: Copy, engine: EngineKind
 ) -> None:
-    copy.settings = replace(BASE, pool=PoolSettings(engine=engine))
+    copy.settings = BASE._replace(pool=PoolSettings(engine=engine))
     first = server.on("/1/get", called("a.bin"))
     second = server.on("/2/get", called("../../b.bin", OTHER))
     plain = server.on("/3/get", File(BODY))
@@ -143,7 +143,7 @@ def test_the_list_and_the_directory_rule(server: Server, copy: Copy) -> None:
     items = [Item("", 1, first, out="own"), Item("", 2, second, directory="d/e")]
     assert copy.run(*items) == [("success", "own"), ("success", "d/e/b.bin")]
     assert copy.run(*items) == [("skipped", "own"), ("skipped", "d/e/b.bin")]
-    copy.settings = replace(BASE, naming=replace(NAMED, tree=True))
+    copy.settings = BASE._replace(naming=NAMED._replace(tree=True))
     host = parse(first).netloc.replace(":", "_")
     assert copy.run(first) == [("success", f"{host}/1/a.bin")]
 
@@ -178,7 +178,7 @@ def test_what_the_server_names_is_what_its_content_is_held_against(
 
 @BOTH
 def test_the_same_name_at_the_same_moment(server: Server, copy: Copy, engine: EngineKind) -> None:
-    copy.settings = replace(BASE, pool=PoolSettings(jobs=8, engine=engine))
+    copy.settings = BASE._replace(pool=PoolSettings(jobs=8, engine=engine))
     meet = threading.Barrier(8 if engine == "process" else 1)
 
     def together(exchange: Exchange) -> None:
@@ -218,7 +218,7 @@ def test_a_taken_name_can_be_a_failure(server: Server, copy: Copy, where: str) -
     (copy.where / "a.bin").write_bytes(b"precious")
     url = server.on("/get", called("a.bin"))
     if where == "naming":
-        copy.settings = replace(BASE, naming=replace(NAMED, on_collision="fail"))
+        copy.settings = BASE._replace(naming=NAMED._replace(on_collision="fail"))
     rows = copy.run(url, if_exists="fail" if where == "files" else "skip")
     assert rows == [("exists", "get")]
     assert copy.files() == {"a.bin": b"precious"}
@@ -229,7 +229,7 @@ def test_a_taken_name_can_be_a_failure(server: Server, copy: Copy, where: str) -
 def test_a_name_that_is_taken_while_its_file_comes(
     server: Server, copy: Copy, on_collision: Literal["hash", "fail"]
 ) -> None:
-    copy.settings = replace(BASE, naming=replace(NAMED, on_collision=on_collision))
+    copy.settings = BASE._replace(naming=NAMED._replace(on_collision=on_collision))
     fields = (length(BODY), ("Content-Disposition", "attachment; filename=a.bin"))
     whole = head(200, fields) + BODY
     begun, taken = threading.Event(), threading.Event()
@@ -262,7 +262,7 @@ def test_a_name_that_is_taken_while_its_file_comes(
 def test_urls_that_want_one_name_are_no_collision_as_long_as_servers_are_asked(
     server: Server, copy: Copy
 ) -> None:
-    copy.settings = replace(BASE, naming=replace(NAMED, on_collision="fail"))
+    copy.settings = BASE._replace(naming=NAMED._replace(on_collision="fail"))
     urls = [server.on(f"/{n}/get", called(f"{n}.bin")) for n in "12"]
     assert copy.run(*urls) == [("success", "1.bin"), ("success", "2.bin")]
 
@@ -287,7 +287,7 @@ def test_what_the_list_and_what_a_server_names_are_kept_apart(
         found = copy.run(*[pair[each] for each in again])
         assert found == [("skipped", rows[each][1]) for each in again]
     # without the option the name is still the other URL's
-    copy.settings = replace(BASE, naming=NamingSettings())
+    copy.settings = BASE._replace(naming=NamingSettings())
     assert copy.run(by_list) == [("skipped", rows["list"][1])]
 
 
@@ -446,7 +446,7 @@ def test_an_update_keeps_the_name(server: Server, copy: Copy) -> None:
 
 
 def test_times_and_modes_are_as_ever(server: Server, copy: Copy) -> None:
-    copy.settings = replace(BASE, files=FileSettings(fsync=True))
+    copy.settings = BASE._replace(files=FileSettings(fsync=True))
     file = replace(called("a.bin"), last_modified=DATE)
     assert copy.run(server.on("/get", file)) == [("success", "a.bin")]
     found = (copy.where / "a.bin").stat()
@@ -481,12 +481,12 @@ def test_a_lock_has_the_name_and_rules_over_the_server(
 ) -> None:
     url = server.on("/get", called("a.bin"))
     lock = LockSettings(str(tmp_path / "urls.lock"))
-    copy.settings = replace(BASE, lock=lock)
+    copy.settings = BASE._replace(lock=lock)
     assert copy.run(url) == [("success", "a.bin")]
     assert json.loads((tmp_path / "urls.lock").read_text())["out"] == "a.bin"
     server.on("/get", called("b.bin"))
     fresh = Copy(tmp_path / "fresh")
-    fresh.settings = replace(BASE, lock=replace(lock, locked=True))
+    fresh.settings = BASE._replace(lock=lock._replace(locked=True))
     assert fresh.run(url) == [("success", "a.bin")]
     assert fresh.run(url) == [("unchanged", "a.bin")]
     assert fresh.files() == {"a.bin": BODY}
@@ -499,7 +499,7 @@ def test_a_file_from_the_cache_has_its_name(
     cache = CacheSettings(str(tmp_path / "cache"))
     url = server.on("/get", called(".a.bin"))
     digest = None if known == "url" else f"sha256:{hashlib.sha256(BODY).hexdigest()}"
-    copy.settings = replace(BASE, cache=cache)
+    copy.settings = BASE._replace(cache=cache)
     first = server.on("/x", File(BODY)) if known == "only the digest" else url
     copy.run(Item("", 1, first, checksum=digest))
     fresh = Copy(tmp_path / "fresh")
@@ -519,7 +519,7 @@ def test_a_file_from_the_cache_has_its_name(
 def test_what_was_placed_from_the_cache_before_a_kill_is_found_again(
     server: Server, copy: Copy, tmp_path: Path
 ) -> None:
-    copy.settings = replace(BASE, cache=CacheSettings(str(tmp_path / "cache")))
+    copy.settings = BASE._replace(cache=CacheSettings(str(tmp_path / "cache")))
     url = server.on("/get", called("a.bin"))
     part = next(iter(_part_of(server, copy, Item("", 1, url))))
     (copy.where / ".pdl/state.sqlite").unlink()

@@ -12,7 +12,6 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -130,7 +129,7 @@ def place_of(server: Server, tmp_path: Path) -> Iterator[PlaceOf]:
     ) -> Place:
         directory = tmp_path / f"{len(made)}"
         (directory / ".pdl").mkdir(parents=True)
-        settings = replace(files or FileSettings(), directory=str(directory))
+        settings = (files or FileSettings())._replace(directory=str(directory))
         lane = Fetcher(WAYS[name].make(http), http, settings)
         lane.mover = Counting(WAYS[name].least)
         made.append(Place(lane, directory))
@@ -257,7 +256,7 @@ def came(place: Place, url: str, name: str) -> Came:
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_what_is_moved_ends_as_what_is_read(row: Row, server: Server, place_of: PlaceOf) -> None:
     outcomes = {}
-    http = replace(HTTP, timeout=0.5 if "timeout" in row.words else 5.0)
+    http = HTTP._replace(timeout=0.5 if "timeout" in row.words else 5.0)
     for way in WAYS:
         place = place_of(way, http)
         url = server.on("/file.bin", *row.script)
@@ -303,7 +302,7 @@ def test_a_slow_server_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pace, "WINDOW", 0.1)
-    place = place_of(way, replace(HTTP, min_speed=100_000_000))
+    place = place_of(way, HTTP._replace(min_speed=100_000_000))
     answer = place.ask(server.on("/file.bin", Raw(promise() + BODY, rate=2e6)))
     assert answer.word == "fail"
     assert (answer.kind, answer.message) == (FailureKind.STALLED, "slower than --min-speed")
@@ -372,7 +371,7 @@ def test_a_form_is_looked_at_and_the_rest_is_moved(server: Server, place_of: Pla
 
 def test_what_is_encrypted_is_read(tmp_path: Path, authority: Authority) -> None:
     (tmp_path / ".pdl").mkdir()
-    http = replace(HTTP, cacert=str(authority.pem))
+    http = HTTP._replace(cacert=str(authority.pem))
     lane = Fetcher(KeepaliveTransport(http), http, FileSettings(directory=str(tmp_path)))
     place = Place(lane, tmp_path)
     lane.mover = Counting()
@@ -463,7 +462,7 @@ def test_a_lane_has_a_pipe_where_there_are_handles_for_it(
 
 def test_a_lane_that_may_have_no_pipe_reads(server: Server, tmp_path: Path) -> None:
     (tmp_path / ".pdl").mkdir()
-    http, before = replace(HTTP, pipe=False), pipe_ends()
+    http, before = HTTP._replace(pipe=False), pipe_ends()
     lane = Fetcher(KeepaliveTransport(http), http, FileSettings(directory=str(tmp_path)))
     place = Place(lane, tmp_path)
     assert place.ask(server.on("/file.bin", HONEST)).word == "success"

@@ -9,7 +9,6 @@ import sqlite3
 import threading
 from collections import Counter
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,7 +104,7 @@ def test_an_unchanged_file_is_asked_about_once_and_left_alone(
     engine: EngineKind,
 ) -> None:
     url = server.on("/x.bin", File(BODY, etag=etag, last_modified=modified))
-    copy.settings = replace(UPDATE, pool=PoolSettings(engine=engine))
+    copy.settings = UPDATE._replace(pool=PoolSettings(engine=engine))
     assert copy.update(url) == {"success": 1}
     placed = (copy.where / "x.bin").stat()
     for _ in range(2):
@@ -357,7 +356,7 @@ def test_a_server_that_only_ever_says_304_fails(server: Server, copy: Copy) -> N
     assert (copy.where / "x.bin").read_bytes() == BODY
 
 
-@pytest.mark.parametrize("settings", [UPDATE, replace(UPDATE, files=FileSettings())])
+@pytest.mark.parametrize("settings", [UPDATE, UPDATE._replace(files=FileSettings())])
 def test_a_304_that_names_another_version_is_asked_again(
     server: Server, copy: Copy, settings: Settings
 ) -> None:
@@ -637,7 +636,7 @@ def test_a_dry_run_knows_what_was_found_of_the_files(
 
 def test_a_plain_run_remembers_nothing(server: Server, copy: Copy) -> None:
     url = server.on("/x.bin", File(BODY, etag=ETAG))
-    copy.settings = replace(UPDATE, files=FileSettings())
+    copy.settings = UPDATE._replace(files=FileSettings())
     assert copy.update(url) == {"success": 1}
     assert not (copy.where / ".pdl").exists()
     assert copy.results[0].outcome is Outcome.SUCCESS

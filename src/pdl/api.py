@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.engine import Engine, Parts
 from pdl.errors import ListError, MachineError, UsageError
@@ -19,7 +18,6 @@ from pdl.schedule import Schedule
 from pdl.served import ServerNames
 from pdl.settings import Settings, check
 from pdl.sources.feed import Feed
-from pdl.sources.sumsfile import gather
 from pdl.state import Memory
 from pdl.stop import Stop
 from pdl.urls import printable
@@ -33,14 +31,14 @@ if TYPE_CHECKING:
     from pdl.pool import LaneFactory, Pool
     from pdl.progress import Display
     from pdl.reports import Reporter
+    from pdl.sums import Sums
     from pdl.taken import Found
 
 Event = Result | Retrying
 """What an event callback is given: a line's outcome, or an attempt that is to be made again."""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What came of a run.
 
     Attributes:
@@ -51,7 +49,7 @@ class Report:
     """
 
     summary: Summary
-    failures: list[Result] = field(default_factory=list)
+    failures: list[Result]
     machine_error: MachineError | None = None
     list_error: ListError | None = None
 
@@ -195,6 +193,19 @@ def _check(settings: Settings) -> None:
         raise UsageError(str(exc)) from exc
 
 
+def _digests(settings: Settings, warn: Callable[[str], None]) -> Sums | None:
+    """Of the checksum files that the settings name; None if they name none.
+
+    Raises:
+        ListError, MachineError: as `pdl.sources.sumsfile.gather`.
+    """
+    if not settings.input.checksums:
+        return None
+    from pdl.sources.sumsfile import gather  # noqa: PLC0415 - only where there are any
+
+    return gather(settings, warn, download)
+
+
 def _planner(settings: Settings, found: Found, memory: Memory, lock: Lock | None) -> Planner:
     """The planner of a run, which knows what earlier runs left."""
     planner = Planner(settings.files, settings.naming, memory.keep, lock, found, memory)
@@ -215,7 +226,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         ListError: the lock file is none, or a checksum file cannot be had.
     """
     _check(settings)
-    sums = gather(settings, outputs.warn, download)
+    sums = _digests(settings, outputs.warn)
     lock = open_lock(settings, outputs)
     workspace = Workspace(settings.files.directory, wait_lock)
     memory = outputs.memory = Memory(workspace.state, outputs.warn)
@@ -276,9 +287,9 @@ def _saved(lock: Lock, report: Report, *, whole: bool) -> Report:
     try:
         lock.save(whole=whole)
     except MachineError as exc:
-        return replace(report, machine_error=report.machine_error or exc)
+        return report._replace(machine_error=report.machine_error or exc)
     except ListError as exc:
-        return replace(report, list_error=report.list_error or exc)
+        return report._replace(list_error=report.list_error or exc)
     return report
 
 
@@ -312,10 +323,8 @@ def download(
         ListError: a checksum file cannot be had.
     """
     base = settings or Settings()
-    wanted = replace(
-        base,
-        files=replace(base.files, directory=dir),
-        pool=replace(base.pool, jobs=jobs),
+    wanted = base._replace(
+        files=base.files._replace(directory=dir), pool=base.pool._replace(jobs=jobs)
     )
     outputs = Outputs(on_event=on_event)
     outputs.keep_failures = True

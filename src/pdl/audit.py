@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,11 +94,11 @@ class _NoLock:
         return None
 
 
-@dataclass(frozen=True)
 class Looking:
     """Builds lanes that only look; see `pdl.pool.LaneFactory`."""
 
-    directory: str
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
 
     def __call__(self) -> Lane:
         """Build a lane."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import binascii
 import functools
 import hashlib
-import re
 import zlib
 from typing import Any
 
-_FORM = re.compile(r"\s*([A-Za-z0-9_-]+)\s*[:=]\s*([0-9A-Fa-f]+|[A-Za-z0-9+/_-]+={0,2})\s*")
-_HEX = re.compile("[0-9A-Fa-f]+")
-_INTEGRITY = re.compile(r"([A-Za-z0-9]+)-([A-Za-z0-9+/_-]+={0,2})(?:\?[\x21-\x7e]*)?")
+from pdl.patterns import later
+
+_FORM = later(r"\s*([A-Za-z0-9_-]+)\s*[:=]\s*([0-9A-Fa-f]+|[A-Za-z0-9+/_-]+={0,2})\s*")
+_HEX = later("[0-9A-Fa-f]+")
+_INTEGRITY = later(r"([A-Za-z0-9]+)-([A-Za-z0-9+/_-]+={0,2})(?:\?[\x21-\x7e]*)?")
 _SHORT = {"sha256", "sha512", "sha1", "sha224", "sha384", "md5"}
 _STANDARD = str.maketrans("-_", "+/")  # from base64's alphabet for URLs (RFC 4648 section 5)
 CRC32 = "crc32"

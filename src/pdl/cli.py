@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -322,7 +321,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     check_distinct(made)
     read = [*given["sources"], *given["checksums"]]
     own = own_paths([*made, *read], settings.files.directory)
-    settings = replace(settings, naming=replace(settings.naming, reserved=own))
+    settings = settings._replace(naming=settings.naming._replace(reserved=own))
     reporters: list[Any] = []
     if given["failed"]:
         reporters.append(FailedList(given["failed"], display.notice, given["sources"]))

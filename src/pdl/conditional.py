@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import time
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.model import Version
 from pdl.naming import url_key
+from pdl.patterns import later
 from pdl.resume import http_seconds
 from pdl.verify import wanted_size
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 256
 """Characters of a validator that is kept; an answer has to fit into one message."""
 
-_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_TAG = later(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _NANO = 1_000_000_000
 _NOT_WITH = {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "range"}
 """Fields of the user's own that decide what an answer means."""

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
+from pdl.patterns import later
 from pdl.verdict import AttemptFailed
 
 if TYPE_CHECKING:
@@ -30,23 +31,23 @@ _FORMS = (
     "docx|xlsx|pptx|od[tsp]|mp[34]|m4[av]|mov|avi|mkv|webm|wav|flac|ogg|opus|ttf|otf|woff2?|"
     "parquet|npz|npy|h5|onnx|safetensors|gguf|so|wasm|crate|gem"
 )
-_NO_PAGE = re.compile(rf"\.({_FORMS}|bin|img)$", re.IGNORECASE)
+_NO_PAGE = later(rf"\.({_FORMS}|bin|img)$", re.IGNORECASE)
 """Names whose content is never an HTML page."""
-_OWN_START = re.compile(rf"\.({_FORMS})$", re.IGNORECASE)
+_OWN_START = later(rf"\.({_FORMS})$", re.IGNORECASE)
 """Names whose content never begins as a text does; ``.bin`` and ``.img`` may be any bytes."""
-_PACKED_PAGE = re.compile(r"\.x?html?\.[a-z0-9]+$", re.IGNORECASE)
+_PACKED_PAGE = later(r"\.x?html?\.[a-z0-9]+$", re.IGNORECASE)
 """Names of packed pages: servers give them the type of what is in them."""
 
 _SUSPECT = b"<{[ \t\n\f\r\xef"
 """How what `_document` finds can begin; nearly all files are past it with one look."""
-_PAGE = re.compile(
+_PAGE = later(
     rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<!--|(?:<\?xml[^>]*>[ \t\n\f\r]*)?"
     rb"<(?:!doctype[ \t\n\f\r]+html|html|head|body|title|script)\b)",
     re.IGNORECASE,
 )
-_ERROR = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<\?xml[^>]*>[ \t\n\f\r]*)?<Error\b")
+_ERROR = later(rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<\?xml[^>]*>[ \t\n\f\r]*)?<Error\b")
 """How object stores say no, in XML."""
-_JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*[{\[]")
+_JSON = later(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*[{\[]")
 
 _OPAQUE = {
     "application/octet-stream",

@@ -11,10 +11,10 @@ A field that is malformed, unknown or of something else counts as absent: nothin
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.checksum import CRC32, decoded, strength
+from pdl.patterns import later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +34,7 @@ _ALGORITHMS = {  # of the fields' registries, what hashlib has too
     "sha-1": "sha1",
     "md5": "md5",
 }
-_MEMBER = re.compile(  # of a dictionary (RFC 8941 section 3.2), if it is a byte sequence
+_MEMBER = later(  # of a dictionary (RFC 8941 section 3.2), if it is a byte sequence
     r"(?:^|,)[ \t]*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*={0,2}):(?:;[^,\"]*)?(?=[ \t]*(?:,|$))"
 )
 

@@ -6,7 +6,6 @@ No clock and no output: time is passed in, in seconds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from pdl.model import FailureKind, Outcome, Result, Transfer
 
@@ -84,12 +83,12 @@ class Tally:
         return max(self.total - self.done, 0) / self._files.rate
 
 
-@dataclass
 class _Slot:
     """A line below the bar. It stays with its file; `since` is when that got it."""
 
-    transfer: Transfer
-    since: float
+    def __init__(self, transfer: Transfer, since: float) -> None:
+        self.transfer = transfer
+        self.since = since
 
 
 class Slots:

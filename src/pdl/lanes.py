@@ -5,7 +5,6 @@ The main process only hands it on; what a lane is made of is imported where one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
     from pdl.settings import CacheSettings, FileSettings, HttpSettings, Settings
 
 
-@dataclass(frozen=True)
 class Fetching:
     """Builds lanes that ask for every file; see `pdl.pool.LaneFactory`."""
 
-    http: HttpSettings
-    files: FileSettings
+    def __init__(self, http: HttpSettings, files: FileSettings) -> None:
+        self.http = http
+        self.files = files
 
     def __call__(self) -> Lane:
         """Build a lane."""
@@ -34,13 +33,13 @@ class Fetching:
         return lane
 
 
-@dataclass(frozen=True)
 class CachedFetching:
     """Builds lanes with a cache."""
 
-    http: HttpSettings
-    files: FileSettings
-    cache: CacheSettings
+    def __init__(self, http: HttpSettings, files: FileSettings, cache: CacheSettings) -> None:
+        self.http = http
+        self.files = files
+        self.cache = cache
 
     def __call__(self) -> Lane:
         """Build a lane."""
@@ -62,7 +61,7 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
 
         early.prepare(settings.pool)
         hosts, pipe = handles.share(settings.pool.split()[1])
-        http = replace(http, hosts_kept=hosts, pipe=pipe)
+        http = http._replace(hosts_kept=hosts, pipe=pipe)
     if settings.cache.path is not None:
         from pdl.cache.store import prepare  # noqa: PLC0415 - only where it is used
 
@@ -75,4 +74,4 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
 def _files(settings: Settings) -> FileSettings:
     """What workers are told: also what no server may name a file, if servers name any."""
     reserved = settings.naming.reserved if settings.naming.server_names else ()
-    return replace(settings.files, reserved=reserved)
+    return settings.files._replace(reserved=reserved)

@@ -6,7 +6,6 @@ nothing is held against has no record, and there are at most `MOST_HOSTS` record
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ LONGEST_WAIT = 600.0
 MOST_HOSTS = 1024
 
 
-@dataclass
 class _Record:
     """What is held against a host.
 
@@ -31,10 +29,11 @@ class _Record:
         paused_until: it has asked for a rest until then.
     """
 
-    failures: int = 0
-    next_try: float = 0.0
-    wait: float = FIRST_WAIT
-    paused_until: float = 0.0
+    def __init__(self, paused_until: float = 0.0) -> None:
+        self.failures = 0
+        self.next_try = 0.0
+        self.wait = FIRST_WAIT
+        self.paused_until = paused_until
 
     def down(self) -> bool:
         return self.failures >= PATIENCE
@@ -82,7 +81,7 @@ class Ledger:
         if record is None:
             return
         if record.paused_until > now:
-            self._records[host] = _Record(paused_until=record.paused_until)
+            self._records[host] = _Record(record.paused_until)
         else:
             del self._records[host]
 

@@ -8,7 +8,6 @@ validator of one server says nothing of another's file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.ledger import Ledger
@@ -73,7 +72,6 @@ class Mirror(NamedTuple):
     plain: bool
 
 
-@dataclass(eq=False)
 class Mirrors:
     """The URLs of an item on its way to its outcome.
 
@@ -87,13 +85,14 @@ class Mirrors:
         words: what is told of each that failed, by place.
     """
 
-    usable: tuple[Mirror, ...]
-    current: Mirror
-    pending: list[Mirror]
-    rounds: int = 1
-    delays: dict[int, float] = field(default_factory=dict)
-    fails: dict[int, Fail] = field(default_factory=dict)
-    words: dict[int, str] = field(default_factory=dict)
+    def __init__(self, usable: tuple[Mirror, ...], words: dict[int, str]) -> None:
+        self.usable = usable
+        self.current = usable[0]
+        self.pending = list(usable)
+        self.rounds = 1
+        self.delays: dict[int, float] = {}
+        self.fails: dict[int, Fail] = {}
+        self.words = words
 
     def next_round(self) -> None:
         """Begin another round, of those that may be asked again."""
@@ -127,7 +126,7 @@ def mirrors_of(item: Item, url: Url, path: SafePath) -> Mirrors | None:
     found = tuple(usable.values())
     if len(found) == 1 and not words:
         return None
-    return Mirrors(found, first, list(found), words=words)
+    return Mirrors(found, words)
 
 
 def _mirror(place: int, text: str, url: Url, path: SafePath, headers: Headers) -> Mirror:

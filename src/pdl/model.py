@@ -4,8 +4,6 @@ Everything here is an immutable value made of plain data, so that it crosses a p
 without surprises. Nothing here does any work.
 """
 
-from __future__ import annotations
-
 import enum
 from typing import Literal, NamedTuple, NewType
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import string
 import unicodedata
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
 from pdl.errors import UsageError
 from pdl.model import Item, SafePath
+from pdl.patterns import later
 from pdl.urls import DEFAULT_PORTS, UNPRINTABLE, Url, printable
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ FIELDS = ("name", "stem", "ext", "host", "path", "n", "hash")
 
 _EMPTY = "index.html"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}")
-_UNSAFE = re.compile(rf"[/\\{UNPRINTABLE}]")
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")
-_EXTENSION = re.compile(r"(?<=.)(?:\.tar)?\.[A-Za-z0-9_+-]{1,16}\Z", re.IGNORECASE | re.DOTALL)
-_JOINERS = re.compile("[\u200c\u200d]")
+_UNSAFE = later(rf"[/\\{UNPRINTABLE}]")
+_NOT_UTF8 = later("[\udc80-\udcff]")
+_EXTENSION = later(r"(?<=.)(?:\.tar)?\.[A-Za-z0-9_+-]{1,16}\Z", re.IGNORECASE | re.DOTALL)
+_JOINERS = later("[\u200c\u200d]")
 
 
 class UnsafeName(ValueError):
@@ -147,6 +147,8 @@ class _Template:
     """A name with fields, as ``{host}/{n:04}-{name}``."""
 
     def __init__(self, text: str) -> None:
+        import string  # noqa: PLC0415 - a millisecond that few runs need spend
+
         try:
             self._pieces = list(string.Formatter().parse(text))
         except ValueError as error:

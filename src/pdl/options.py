@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdl.errors import UsageError
+from pdl.patterns import later
 from pdl.settings import proxy_fault, time_fault, type_fault
 from pdl.urls import InvalidUrl, mask, parse
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 else:
     Kind = click.ParamType  # older versions of click cannot be subscripted
 
-_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
+_SIZE = later(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD = later(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class GroupedOption(click.Option):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import stat
 from pathlib import Path
@@ -93,6 +92,8 @@ class Part:
 
     def _read_note(self) -> tuple[Validator, int | None, int | None] | None:
         """The validator, the whole size, and how many bytes to believe (None: all)."""
+        import json  # noqa: PLC0415 - small files have no note
+
         try:
             note = json.loads(Path(self._note).read_text(encoding="utf-8"))
             validator = Validator(note["etag"], note["modified"], note["coding"])
@@ -178,6 +179,8 @@ class Part:
             self._synced = self.size
         elif self._noted:
             return
+        import json  # noqa: PLC0415 - small files have no note
+
         text = json.dumps(
             {
                 "etag": validator.etag,

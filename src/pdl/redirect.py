@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urljoin
 
+from pdl.patterns import later
 from pdl.urls import InvalidUrl, Url, mask, parse
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses that name another place for a GET (RFC 9110 section 15.4)."""
 
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_NO_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_NAME = later(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NO_VALUE = later(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class BadRedirect(Exception):
@@ -93,6 +92,8 @@ def _sendable(value: str) -> str:
 
 def _basic(userinfo: str) -> str:
     """The Authorization value for a URL's userinfo (RFC 7617)."""
+    from base64 import b64encode  # noqa: PLC0415 - for this alone
+
     user, _, password = userinfo.partition(":")
     raw = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
     return f"Basic {b64encode(raw).decode('ascii')}"

@@ -5,7 +5,6 @@ Pure functions; what decides where the text goes is elsewhere.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -96,6 +95,8 @@ def pad(text: str, width: int) -> str:
 
 def json_text(fields: Mapping[str, object]) -> str:
     """`fields` as a JSON object of printable ASCII, without a line break."""
+    import json  # noqa: PLC0415 - for people nothing is written in it
+
     text = json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
     # json leaves DEL alone; it can only stand inside a string, where the escape means the same
     return text.replace("\x7f", "\\u007f")

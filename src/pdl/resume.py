@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from pdl.patterns import later
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,7 +23,7 @@ NOT_MODIFIED = 304
 RANGE_NOT_SATISFIABLE = 416
 OK = 200
 
-_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
+_ETAG = later(r'"[\x21\x23-\x7e\x80-\xff]*"')
 UTC = timezone.utc
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _MONTH = {name: at for at, name in enumerate(_MONTHS.split("|"), 1)}
@@ -29,7 +31,7 @@ _FIXDATE = re.compile(
     rf"(?a)[A-Z][a-z]{{2}}, (\d\d) ({_MONTHS}) ([1-9]\d{{3}}) (\d\d):(\d\d):(\d\d) GMT"
 )
 """The form of a date that servers are to send; taken apart here, in half the library's time."""
-_CONTENT_RANGE = re.compile(r"(?ai)bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
+_CONTENT_RANGE = later(r"(?ai)bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
 
 
 class Validator(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pdl.model import Fail, FailureKind
@@ -34,15 +33,14 @@ class Decision(NamedTuple):
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """Which failures are worth another attempt, and when.
 
     Attributes:
         settings: see `RetrySettings`.
     """
 
-    settings: RetrySettings = field(default_factory=RetrySettings)
+    settings: RetrySettings = RetrySettings()
 
     def decide(self, fail: Fail, attempts: int, chance: float) -> Decision:
         """Decide after a failed attempt.

@@ -26,7 +26,6 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pdl.retry import Deaths
@@ -37,8 +36,9 @@ if TYPE_CHECKING:
     from pdl.mirrors import Mirrors
     from pdl.model import Item, SafePath, Task
 
+_NO_DEATHS = Deaths()
 
-@dataclass(eq=False)
+
 class Job:
     """One item on its way to its outcome.
 
@@ -57,18 +57,19 @@ class Job:
         wanted: where the file would go if its server named it not; None where that is the task's.
     """
 
-    task: Task
-    item: Item
-    host: str
-    key: int
-    attempts: int = 0
-    deaths: Deaths = Deaths()  # noqa: RUF009 - immutable
-    received: int = 0
-    began: float | None = None
-    started: float | None = None
-    followers: list[Item] = field(default_factory=list)
-    mirrors: Mirrors | None = None
-    wanted: SafePath | None = None
+    def __init__(self, task: Task, item: Item, host: str, key: int) -> None:
+        self.task = task
+        self.item = item
+        self.host = host
+        self.key = key
+        self.attempts = 0
+        self.deaths = _NO_DEATHS
+        self.received = 0
+        self.began: float | None = None
+        self.started: float | None = None
+        self.followers: list[Item] = []
+        self.mirrors: Mirrors | None = None
+        self.wanted: SafePath | None = None
 
 
 class Schedule:

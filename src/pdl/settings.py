@@ -1,15 +1,12 @@
 """What a run is told: frozen, nested, each part for the one component that needs it."""
 
-from __future__ import annotations
-
 import os
-import re
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from pdl._version import __version__
 from pdl.errors import UsageError
-from pdl.model import Headers  # noqa: TC001 - dataclass fields are resolved at run time
+from pdl.model import Headers
+from pdl.patterns import later
 from pdl.urls import InvalidUrl, parse
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -22,7 +19,7 @@ MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
 _WORD = r"[!#$%&'+.^_`|~0-9A-Za-z-]+"
-_MEDIA_RANGE = re.compile(rf"\*/\*|{_WORD}/(\*|{_WORD})")
+_MEDIA_RANGE = later(rf"\*/\*|{_WORD}/(\*|{_WORD})")
 """RFC 9110 section 12.5.1, without parameters."""
 
 IfExists = Literal["skip", "update", "overwrite", "fail"]
@@ -33,8 +30,7 @@ EngineKind = Literal["process", "inline"]
 StartMethod = Literal["fork", "forkserver", "spawn"]
 
 
-@dataclass(frozen=True)
-class InputSettings:
+class InputSettings(NamedTuple):
     """How lists are read; the feed's.
 
     Attributes:
@@ -48,8 +44,7 @@ class InputSettings:
     checksums: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class HttpSettings:
+class HttpSettings(NamedTuple):
     """How requests are made; the transport's.
 
     Attributes:
@@ -88,8 +83,7 @@ class HttpSettings:
     pipe: bool = True
 
 
-@dataclass(frozen=True)
-class RetrySettings:
+class RetrySettings(NamedTuple):
     """When an attempt is made again; the retry policy's.
 
     Attributes:
@@ -105,8 +99,7 @@ class RetrySettings:
     statuses: frozenset[int] = RETRY_STATUSES
 
 
-@dataclass(frozen=True)
-class FileSettings:
+class FileSettings(NamedTuple):
     """Where files go and how they are finished; the worker's.
 
     Attributes:
@@ -140,8 +133,7 @@ class FileSettings:
         )
 
 
-@dataclass(frozen=True)
-class NamingSettings:
+class NamingSettings(NamedTuple):
     """How names are chosen; the planner's.
 
     Attributes:
@@ -160,8 +152,7 @@ class NamingSettings:
     server_names: bool = False
 
 
-@dataclass(frozen=True)
-class PoolSettings:
+class PoolSettings(NamedTuple):
     """How the work is spread; the pool's.
 
     Attributes:
@@ -191,8 +182,7 @@ class PoolSettings:
         return processes, -(-self.jobs // processes)
 
 
-@dataclass(frozen=True)
-class LockSettings:
+class LockSettings(NamedTuple):
     """What is proven by a lock file; the lock's.
 
     Attributes:
@@ -204,8 +194,7 @@ class LockSettings:
     locked: bool = False
 
 
-@dataclass(frozen=True)
-class CacheSettings:
+class CacheSettings(NamedTuple):
     """Where files are kept for other runs; the cache's.
 
     Attributes:
@@ -217,8 +206,7 @@ class CacheSettings:
     size: int = 10 * 1024**3
 
 
-@dataclass(frozen=True)
-class StopSettings:
+class StopSettings(NamedTuple):
     """When the run gives up as a whole; the engine's.
 
     Attributes:
@@ -232,19 +220,18 @@ class StopSettings:
     per_host: int | None = None
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything a run is told."""
 
-    input: InputSettings = field(default_factory=InputSettings)
-    http: HttpSettings = field(default_factory=HttpSettings)
-    retry: RetrySettings = field(default_factory=RetrySettings)
-    files: FileSettings = field(default_factory=FileSettings)
-    naming: NamingSettings = field(default_factory=NamingSettings)
-    pool: PoolSettings = field(default_factory=PoolSettings)
-    stop: StopSettings = field(default_factory=StopSettings)
-    lock: LockSettings = field(default_factory=LockSettings)
-    cache: CacheSettings = field(default_factory=CacheSettings)
+    input: InputSettings = InputSettings()
+    http: HttpSettings = HttpSettings()
+    retry: RetrySettings = RetrySettings()
+    files: FileSettings = FileSettings()
+    naming: NamingSettings = NamingSettings()
+    pool: PoolSettings = PoolSettings()
+    stop: StopSettings = StopSettings()
+    lock: LockSettings = LockSettings()
+    cache: CacheSettings = CacheSettings()
 
 
 def check(settings: Settings) -> None:

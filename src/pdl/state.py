@@ -6,12 +6,13 @@ lost: one that cannot be read is put aside, and the run goes on.
 The main process alone writes it, in batches that are each one transaction: a process that is
 killed, or a power cut, loses the last batch and nothing else. A file that is newer than the version
 that is written of it does not fit it, and then the version is not believed.
+
+SQLite is imported where there is a database, or is to be: most runs have none.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from pdl.naming import stored_path
 from pdl.taken import Pairing
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -79,6 +81,13 @@ def given_of(state: Path, warn: Callable[[str], None]) -> dict[tuple[int, SafePa
     return {place: path for place, path in rows if path is not None}
 
 
+def unusable() -> tuple[type[Exception], ...]:
+    """What a database raises that cannot be used; to be asked once something is raised."""
+    import sqlite3  # noqa: PLC0415 - see the module
+
+    return (sqlite3.Error, OSError, ValueError, TypeError)
+
+
 _T = TypeVar("_T")
 
 
@@ -89,10 +98,12 @@ def _glance(
     try:
         if not path.exists():
             return []
+        import sqlite3  # noqa: PLC0415 - see the module
+
         where = f"file:{quote(str(path.absolute()))}?mode=ro"
         with contextlib.closing(sqlite3.connect(where, uri=True)) as database:
             return [made(*row) for row in database.execute(query).fetchall()]
-    except (OSError, sqlite3.Error, ValueError, TypeError) as exc:
+    except unusable() as exc:
         if "no such table" not in str(exc):
             warn(f"{path} cannot be read ({exc}); names may be others than those of the runs")
         return []
@@ -107,10 +118,14 @@ class Glimpse:
 
     def __init__(self, state: Path) -> None:
         self._database: sqlite3.Connection | None = None
-        with contextlib.suppress(OSError, sqlite3.Error):
+        try:
             if (state / FILE).exists():
+                import sqlite3  # noqa: PLC0415 - see the module
+
                 where = f"file:{quote(str((state / FILE).absolute()))}?mode=ro"
                 self._database = sqlite3.connect(where, uri=True, isolation_level=None)
+        except unusable():
+            pass
 
     def version_of(self, path: SafePath) -> Version | None:
         """What is kept of the file; nothing, once the database could not be read."""
@@ -118,7 +133,7 @@ class Glimpse:
             if self._database is not None:
                 for row in self._database.execute(_VERSION, (path,)).fetchall():
                     return _version(row)
-        except (sqlite3.Error, ValueError, TypeError):
+        except unusable():
             self.close()
         return None
 
@@ -154,7 +169,7 @@ class Memory:
         """The names that earlier runs have kept."""
         try:
             return [_pairing(*row) for row in self._rows(_NAMES)]
-        except (sqlite3.Error, OSError, ValueError, TypeError) as exc:
+        except unusable() as exc:
             self._unreadable(exc)
             return []
 
@@ -170,7 +185,7 @@ class Memory:
         try:
             for row in self._rows(_VERSION, path):
                 return _version(row)
-        except (sqlite3.Error, OSError, ValueError, TypeError) as exc:
+        except unusable() as exc:
             self._unreadable(exc)
         return None
 
@@ -186,7 +201,7 @@ class Memory:
         try:
             for (path,) in self._rows(_GIVEN, f"{key:x}", wanted):
                 return stored_path(path)
-        except (sqlite3.Error, OSError, ValueError, TypeError) as exc:
+        except unusable() as exc:
             self._unreadable(exc)
         return None
 
@@ -227,7 +242,7 @@ class Memory:
                 database.executemany(_KEEP_GIVEN, given)
                 database.execute("COMMIT")
                 database.execute(_BEGIN)
-        except (sqlite3.Error, OSError) as exc:
+        except unusable() as exc:
             self._unwritable(exc)
 
     def close(self) -> None:
@@ -244,6 +259,8 @@ class Memory:
     def _open(self) -> sqlite3.Connection | None:
         """The open database, made if it is not there; None once it has been given up."""
         if self._database is None and not self._given_up:
+            import sqlite3  # noqa: PLC0415 - see the module
+
             for path in (self._path, *self._beside()):
                 if path.is_symlink():  # a database is made through it, wherever it leads
                     path.unlink()
@@ -259,7 +276,7 @@ class Memory:
     def _disconnect(self) -> None:
         database, self._database = self._database, None
         if database is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*unusable()):
                 database.close()
 
     def _unreadable(self, exc: Exception) -> None:
@@ -276,6 +293,8 @@ class Memory:
             self._given_up = True
 
     def _unwritable(self, exc: Exception) -> None:
+        import sqlite3  # noqa: PLC0415 - see the module
+
         if isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError):
             self._unreadable(exc)
             return

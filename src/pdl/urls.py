@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from pdl.patterns import later
+
 MAX_LENGTH = 8000
 """Characters a URL may have; servers and proxies refuse longer ones (RFC 9110 section 4.1)."""
 
@@ -41,12 +43,12 @@ _ORIGIN = re.compile(rf"(https?)://({_HOST})(?::([0-9]{{1,5}}))?")
 _TARGET = re.compile(
     rf"(/{_run_of(_PCHAR + '/')})(?:\?({_run_of(_PCHAR + '/?')}))?(?:#({_run_of(_PCHAR + '/?')}))?"
 )
-_SHAPE = re.compile(  # RFC 3986 appendix B
+_SHAPE = later(  # RFC 3986 appendix B
     r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
 )
-_HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
-_HOST_ONLY = re.compile(_HOST)
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_HOST_PORT = later(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
+_HOST_ONLY = later(_HOST)
+_FORBIDDEN = later(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class InvalidUrl(ValueError):
@@ -255,22 +257,22 @@ def _without_dots(path: str) -> str:
 
 # --- Showing -------------------------------------------------------------------------------
 
-_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
-_TELLING = re.compile("[@=#]")
-_ESCAPES = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
-_USERINFO = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*)([^/?#]*)@")
-_CUT_USERINFO = re.compile(  # a password with a raw / ? or #: no port follows the colon
+_UNPRINTABLE = later(f"[{UNPRINTABLE}]")
+_TELLING = later("[@=#]")
+_ESCAPES = later(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
+_USERINFO = later(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*)([^/?#]*)@")
+_CUT_USERINFO = later(  # a password with a raw / ? or #: no port follows the colon
     r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]+)(?!\[)([^/?#@:]*:)(?![0-9]*(?:[/?#]|$)).*@", re.DOTALL
 )
-_INNER_USERINFO = re.compile(r"(//[^/?#&@:\s]*:)[^/?#&@\s]*@")
-_SECRET_NAME = re.compile(
+_INNER_USERINFO = later(r"(//[^/?#&@:\s]*:)[^/?#&@\s]*@")
+_SECRET_NAME = later(
     r"token|secret|passw|passphrase|signature|credential|api[-_.]?key|access[-_.]?(?:key|id)"
     r"|key[-_.]?pair[-_.]?id|authorization|session[-_.]?id|jwt"
     r"|(?<![a-z0-9])(?:sig|key|auth|oauth|pwd|pass|pw|policy|hmac|hdnea|hdnts|session|sid)"
     r"(?![a-z0-9])",
     re.IGNORECASE,
 )
-_SECRET_FRAGMENT = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+/!.~-]{16,}")
+_SECRET_FRAGMENT = later(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+/!.~-]{16,}")
 
 
 def printable(text: str) -> str:

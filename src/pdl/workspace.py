@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import stat
 import time
 import weakref
-from datetime import datetime, timezone
 from pathlib import Path
 
 from pdl.errors import LockedError, MachineError
@@ -75,9 +73,9 @@ class Workspace:
         self._fd = fd
         let_go = weakref.WeakMethod(self._let_go_in_child)
         os.register_at_fork(after_in_child=lambda: (method := let_go()) and method())
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
         os.ftruncate(fd, 0)
-        os.write(fd, json.dumps({"pid": os.getpid(), "started": now}).encode())
+        os.write(fd, f'{{"pid": {os.getpid()}, "started": "{now}"}}'.encode())
         return True
 
     def _let_go_in_child(self) -> None:
@@ -106,6 +104,8 @@ class Workspace:
         return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
     def _held(self) -> LockedError:
+        import json  # noqa: PLC0415 - for this alone
+
         try:
             holder = json.loads((self.state / LOCK).read_text())
             who = f"pid {int(holder['pid'])}, started {str(holder['started'])[:40]}"

@@ -10,7 +10,6 @@ import re
 import secrets
 import stat
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.cache.copying import copy
@@ -91,7 +90,7 @@ def prepare(settings: CacheSettings, warn: Callable[[str], None]) -> CacheSettin
     except OSError as exc:
         warn(f"the cache {settings.path} cannot be used ({exc.strerror or exc}); going on without")
         return None
-    return replace(settings, path=path)
+    return settings._replace(path=path)
 
 
 def _try_out(home: str) -> None:

@@ -13,7 +13,6 @@ import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from multiprocessing import connection, context
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,6 @@ SERVERS_LOST = 20
 """Fork servers in a row that may die while they start a worker."""
 
 
-@dataclass(eq=False)
 class Link:
     """The main process's side of one worker.
 
@@ -69,19 +67,22 @@ class Link:
         silent: seconds for which it has not changed, as far as this process itself was running.
     """
 
-    tasks: Outbox
-    outcomes: OutcomeQueue
-    process: LinkedProcess
-    slot: int
-    held: dict[int, None] = field(default_factory=dict)
-    heard: float = field(default_factory=time.monotonic)
-    began: float = 0.0
-    fed: float = 0.0
-    pace: float = 0.0
-    recalled: bool = False
-    proven: bool = False
-    beat: int = 0
-    silent: float = 0.0
+    def __init__(
+        self, tasks: Outbox, outcomes: OutcomeQueue, process: LinkedProcess, slot: int
+    ) -> None:
+        self.tasks = tasks
+        self.outcomes = outcomes
+        self.process = process
+        self.slot = slot
+        self.held: dict[int, None] = {}
+        self.heard = time.monotonic()
+        self.began = 0.0
+        self.fed = 0.0
+        self.pace = 0.0
+        self.recalled = False
+        self.proven = False
+        self.beat = 0
+        self.silent = 0.0
 
     def fileno(self) -> int:
         """Readable when the worker has said something or died."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from pdl.model import FailureKind, Item, Outcome, Result, Summary
@@ -51,13 +50,13 @@ _LIMITS = {
 """Of a run: what made it stop."""
 
 
-@dataclass
 class _Group:
     """The failures of one kind: all counted, the first few kept."""
 
-    count: int = 0
-    transient: int = 0
-    shown: list[Result] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.count = 0
+        self.transient = 0
+        self.shown: list[Result] = []
 
     def add(self, result: Result) -> None:
         self.count += 1

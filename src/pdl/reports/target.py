@@ -8,7 +8,6 @@ after a ``kill -9`` the partial file holds all rows but perhaps the last.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import sys
 import weakref
@@ -195,7 +194,7 @@ class _Debris:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
         while True:
-            partial = self.partial = path.with_name(f"{stem}.{secrets.token_hex(4)}.partial")
+            partial = self.partial = path.with_name(f"{stem}.{os.urandom(4).hex()}.partial")
             try:
                 file = self.file = os.fdopen(os.open(partial, flags, mode), "wb")
             except FileExistsError:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from pdl.checksum import parse_checksum, strength
 from pdl.model import Item
+from pdl.patterns import later
 from pdl.sources import Pause
 from pdl.sources.lines import MAX_LINE
 from pdl.sources.options import check_urls, resolve
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
     from pdl.model import BadLine
     from pdl.sources import Entry, Line
 
-_GNU = re.compile(r"(\\?)([0-9a-fA-F]+)(?: [ *]|[ \t]+)(.+)", re.DOTALL)
-_BSD = re.compile(r"(\\?)([A-Za-z][\w/-]*) ?\((.+)\) ?= ?([0-9a-fA-F]+)", re.DOTALL)
-_IN_NAME = re.compile(r"(?:^|[./_-])(md5|sha3-?\d{3}|sha-?\d{1,3}|b2|blake2[bs]?)(?![a-z0-9])")
+_GNU = later(r"(\\?)([0-9a-fA-F]+)(?: [ *]|[ \t]+)(.+)", re.DOTALL)
+_BSD = later(r"(\\?)([A-Za-z][\w/-]*) ?\((.+)\) ?= ?([0-9a-fA-F]+)", re.DOTALL)
+_IN_NAME = later(r"(?:^|[./_-])(md5|sha3-?\d{3}|sha-?\d{1,3}|b2|blake2[bs]?)(?![a-z0-9])")
 _BY_LENGTH = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}  # those of GNU's coreutils
-_URL = re.compile("https?://", re.IGNORECASE)
+_URL = later("https?://", re.IGNORECASE)
 _ARMOR = "-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 _END = "-----END PGP SIGNATURE-----"

@@ -11,6 +11,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, TypeVar
 
+from pdl.patterns import later
 from pdl.sources import Line, Pause
 from pdl.sources.lines import MAX_LINE, split_lines
 from pdl.sources.streams import TEXT, Counting
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
-_PACKED = re.compile(r"\.(?:gz|bz2|xz)$", re.IGNORECASE)
+_PACKED = later(r"\.(?:gz|bz2|xz)$", re.IGNORECASE)
 _NAMES = {
-    "csv": re.compile(r"\.csv$", re.IGNORECASE),
-    "tsv": re.compile(r"\.(?:tsv|tab)$", re.IGNORECASE),
-    "jsonl": re.compile(r"\.(?:jsonl|ndjson)$", re.IGNORECASE),
-    "metalink": re.compile(r"\.(?:metalink4?|meta4)$", re.IGNORECASE),
-    "checksums": re.compile(
+    "csv": later(r"\.csv$", re.IGNORECASE),
+    "tsv": later(r"\.(?:tsv|tab)$", re.IGNORECASE),
+    "jsonl": later(r"\.(?:jsonl|ndjson)$", re.IGNORECASE),
+    "metalink": later(r"\.(?:metalink4?|meta4)$", re.IGNORECASE),
+    "checksums": later(
         r"(?:^|[./_-])(?:(?:md5|sha-?\d+|sha3-?\d+|b2|blake2[bs]?)-?sums?|checksums?"
         r"|md5|sha1|sha224|sha256|sha384|sha512)(?:\.(?:txt|asc))?$",
         re.IGNORECASE,
     ),
 }
 _BLANK = b" \t\r\f\v\xef\xbb\xbf"
-_XML = re.compile(rb"<(?:\?xml|!--|(?:\w+:)?metalink)[\s>?!-]?")
-_DIGEST_LINE = re.compile(
+_XML = later(rb"<(?:\?xml|!--|(?:\w+:)?metalink)[\s>?!-]?")
+_DIGEST_LINE = later(
     rb"\\?[0-9a-fA-F]{32,128}[ \t]"
     rb"|\\?[A-Za-z][A-Za-z0-9/_-]{1,15} ?\(.+\) ?= ?[0-9a-fA-F]{32,128}$"
     rb"|-----BEGIN PGP SIGNED MESSAGE-----"
@@ -47,7 +48,7 @@ _DIGEST_LINE = re.compile(
 _COUNTED = {
     "csv": TEXT._replace(without=1),
     "tsv": TEXT._replace(without=1),
-    "metalink": Counting(re.compile(rb"<(?:\w+:)?file\s")),
+    "metalink": Counting(later(rb"<(?:\w+:)?file\s")),
 }
 
 

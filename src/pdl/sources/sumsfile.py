@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 
 from pdl.errors import ListError
 from pdl.model import BadLine, FailureKind, Item
+from pdl.patterns import later
 from pdl.settings import FileSettings, Settings, StopSettings
 from pdl.sources import Pause
 from pdl.sources.checksums import Listed, digests, relative_url
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 1024 * 1024
 """Of a checksum file, unpacked: some 700,000 entries."""
 _JOBS = 4
-_URL = re.compile("https?://", re.IGNORECASE)
-_PLAIN = re.compile("[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_URL = later("https?://", re.IGNORECASE)
+_PLAIN = later("[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 """Names that are relative URLs as they stand."""
 _HINT = "what sha256sum and its like write is understood, in GNU's style and in BSD's"
 

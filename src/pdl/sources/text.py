@@ -18,6 +18,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from pdl.model import BadLine, Item
+from pdl.patterns import later
 from pdl.sources import Entry, Line, Pause
 from pdl.sources.lines import MAX_LINE
 from pdl.sources.options import check_urls, resolve, with_option
@@ -31,7 +32,7 @@ MAX_SHOWN = 200
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANKS = " \t\r\f\v\xa0\ufeff"  # the last is the BOM, also that of a list joined to another
-_OPTION = re.compile(r"[ \t]+([a-z][a-z0-9-]{0,40})=(.*)", re.DOTALL)
+_OPTION = later(r"[ \t]+([a-z][a-z0-9-]{0,40})=(.*)", re.DOTALL)
 _MAX_WARNINGS = 20
 
 
