@@ -73,6 +73,9 @@ def test_what_others_do_at_exit_is_done(server: Server, scripted: Scripted, code
     assert (run.code, run.out) == (code, "theirs\n"), run.err
 
 
+MODULES = ["pdl.pool.early", "pdl.cli", "pdl.settings", "pdl.api", "pdl.reports.console"]
+
+
 def interrupted_at(scripted: Scripted, tmp_path: Path, number: int, hook: str, url: str) -> Run:
     """A run that sends itself a signal from the hook, which has its ``interrupt``."""
     temporary = tmp_path / "temporary"
@@ -86,7 +89,7 @@ def interrupted_at(scripted: Scripted, tmp_path: Path, number: int, hook: str, u
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("module", ["pdl.pool.early", "pdl.cli", "pdl.settings", "pdl.api"])
+@pytest.mark.parametrize("module", MODULES)
 def test_a_signal_during_the_imports_leaves_nothing(
     server: Server, scripted: Scripted, tmp_path: Path, number: int, module: str
 ) -> None:
@@ -107,7 +110,7 @@ def test_a_signal_while_a_class_is_made_is_no_internal_error(
         "def hook(frame, event, _):\n"
         "    if event == 'call' and frame.f_code.co_name == '__set_name__':\n"
         "        owner = frame.f_locals.get('owner')\n"
-        "        if getattr(owner, '__module__', '') == 'pdl.reports.console':\n"
+        "        if getattr(owner, '__module__', '') == 'ipaddress':\n"
         "            sys.setprofile(None)\n"
         "            interrupt()\n"
         "sys.setprofile(hook)"

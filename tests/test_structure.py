@@ -43,6 +43,7 @@ EXTRA: dict[str, int] = {
     "beside": 1,
     "mirrors": 2,
     "ledger": 2,
+    "patterns": 0,
 }
 """Small helpers of a layer."""
 
@@ -186,6 +187,10 @@ def loaded(code: str) -> set[str]:
         ("sys.argv[1:] = ['--help']; import pdl.cli; pdl.cli.main()", {"requests", "tqdm"}),
         ("import pdl.api, pdl.engine, pdl.fetch, pdl.sources.feed", {"requests", "tqdm", "click"}),
         ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.api"}),
+        (
+            "import pdl.api, pdl.fetch, pdl.quick, pdl.progress, pdl.pool.process, pdl.reports.rows",
+            {"sqlite3", "json", "string", "secrets", "pdl.sources.sumsfile", "pdl.lockfile"},
+        ),
     ],
 )
 def test_what_is_not_needed_is_not_imported(code: str, never: set[str]) -> None:
