@@ -188,7 +188,7 @@ def loaded(code: str) -> set[str]:
         ("import pdl.api, pdl.engine, pdl.fetch, pdl.sources.feed", {"requests", "tqdm", "click"}),
         ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.api"}),
         (
-            "import pdl.api, pdl.fetch, pdl.quick, pdl.progress, pdl.pool.process, pdl.reports.rows",
+            "import pdl.api, pdl.fetch, pdl.quick, pdl.progress, pdl.pool.process",
             {"sqlite3", "json", "string", "secrets", "pdl.sources.sumsfile", "pdl.lockfile"},
         ),
     ],
