@@ -81,7 +81,7 @@ def given_of(state: Path, warn: Callable[[str], None]) -> dict[tuple[int, SafePa
     return {place: path for place, path in rows if path is not None}
 
 
-def unusable() -> tuple[type[Exception], ...]:
+def _unusable() -> tuple[type[Exception], ...]:
     """What a database raises that cannot be used; to be asked once something is raised."""
     import sqlite3  # noqa: PLC0415 - see the module
 
@@ -103,7 +103,7 @@ def _glance(
         where = f"file:{quote(str(path.absolute()))}?mode=ro"
         with contextlib.closing(sqlite3.connect(where, uri=True)) as database:
             return [made(*row) for row in database.execute(query).fetchall()]
-    except unusable() as exc:
+    except _unusable() as exc:
         if "no such table" not in str(exc):
             warn(f"{path} cannot be read ({exc}); names may be others than those of the runs")
         return []
@@ -124,7 +124,7 @@ class Glimpse:
 
                 where = f"file:{quote(str((state / FILE).absolute()))}?mode=ro"
                 self._database = sqlite3.connect(where, uri=True, isolation_level=None)
-        except unusable():
+        except _unusable():
             pass
 
     def version_of(self, path: SafePath) -> Version | None:
@@ -133,7 +133,7 @@ class Glimpse:
             if self._database is not None:
                 for row in self._database.execute(_VERSION, (path,)).fetchall():
                     return _version(row)
-        except unusable():
+        except _unusable():
             self.close()
         return None
 
@@ -169,7 +169,7 @@ class Memory:
         """The names that earlier runs have kept."""
         try:
             return [_pairing(*row) for row in self._rows(_NAMES)]
-        except unusable() as exc:
+        except _unusable() as exc:
             self._unreadable(exc)
             return []
 
@@ -185,7 +185,7 @@ class Memory:
         try:
             for row in self._rows(_VERSION, path):
                 return _version(row)
-        except unusable() as exc:
+        except _unusable() as exc:
             self._unreadable(exc)
         return None
 
@@ -201,7 +201,7 @@ class Memory:
         try:
             for (path,) in self._rows(_GIVEN, f"{key:x}", wanted):
                 return stored_path(path)
-        except unusable() as exc:
+        except _unusable() as exc:
             self._unreadable(exc)
         return None
 
@@ -242,7 +242,7 @@ class Memory:
                 database.executemany(_KEEP_GIVEN, given)
                 database.execute("COMMIT")
                 database.execute(_BEGIN)
-        except unusable() as exc:
+        except _unusable() as exc:
             self._unwritable(exc)
 
     def close(self) -> None:
@@ -276,7 +276,7 @@ class Memory:
     def _disconnect(self) -> None:
         database, self._database = self._database, None
         if database is not None:
-            with contextlib.suppress(*unusable()):
+            with contextlib.suppress(*_unusable()):
                 database.close()
 
     def _unreadable(self, exc: Exception) -> None:
