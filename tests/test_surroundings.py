@@ -69,6 +69,38 @@ def script(tmp_path: Path, code: str, *args: str) -> subprocess.CompletedProcess
     )
 
 
+TELLS_OF_GARBAGE = """
+import gc, os, pathlib, sys
+leave, disable, freeze, seen, turns = os._exit, gc.disable, gc.freeze, [], []
+gc.callbacks.append(lambda phase, _: turns.append(phase))
+def disabled():
+    seen.append(len(turns))
+    disable()
+def frozen():
+    seen.append(len(turns))
+    freeze()
+def left(code):
+    name = pathlib.Path("/proc/self/comm").read_text().strip()
+    who = name if name.startswith("pdl-") else f"main {seen[1] - seen[0]}"
+    (pathlib.Path(__file__).parent / f"{os.getpid()}.told").write_text(f"{who} {gc.isenabled()}")
+    leave(code)
+gc.disable, gc.freeze, os._exit = disabled, frozen, left
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("how", [[], ["--start-method", "fork"], ["--start-method", "spawn"]])
+def test_garbage_is_looked_for_once_the_start_is_over(
+    how: list[str], server: Server, pdl_run: Runner, place: Path
+) -> None:
+    env = with_site(place, TELLS_OF_GARBAGE)
+    run = pdl_run(server.on("/a", Reply(200, (), b"a")), *how, env=env)
+    assert run.code == 0, run.err
+    told = {each.read_text() for each in place.glob("*.told")}
+    helpers = {"pdl-forkserver False", "pdl-tracker False"}  # make none; not with all methods
+    assert told - helpers == {"main 0 True", "pdl-worker True"}
+
+
 FEW_THREADS = """
 import os, threading
 left, born, start = {left}, os.getpid(), threading.Thread.start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -311,6 +312,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     from pdl.sources.feed import open_sources  # noqa: PLC0415
 
     display, console = _shown(given)
+    _collect_again()
     _unwind_on_signals()
     if settings.http.insecure:
         display.notice(
@@ -380,9 +382,16 @@ def _unwind_on_signals() -> None:
             signal.signal(number, unwind)
 
 
+def _collect_again() -> None:
+    """Look for garbage from here on, but not among what was imported: that stays."""
+    gc.freeze()
+    gc.enable()
+
+
 def _dry_run(given: dict[str, Any]) -> int:
     from pdl.dryrun import print_plan  # noqa: PLC0415
 
+    _collect_again()
     return print_plan(given["sources"], settings_of(given), complain_text)
 
 

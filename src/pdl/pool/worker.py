@@ -351,6 +351,7 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         signal.signal(number, signal.SIG_IGN)
     name_process("pdl-worker")
     gc.freeze()  # a collection would write to all that is shared with the fork server
+    gc.enable()  # the main process may not have looked for garbage when it started that
     _share_one_heap()
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
     with contextlib.suppress(MachineError):  # the main process has looked whether they are allowed
