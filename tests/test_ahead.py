@@ -8,7 +8,7 @@ import pytest
 
 from pdl.lanes import Fetching
 from pdl.model import Answer, Fail, FailureKind, SafePath, Success, Task
-from pdl.partfile import STATE_DIRECTORY
+from pdl.naming import STATE_DIRECTORY
 from pdl.pool import Answered
 from pdl.settings import FileSettings, HttpSettings
 from servers.misbehave import File, Server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import re
 
@@ -37,3 +38,7 @@ def test_what_is_wrong_with_a_pattern_shows_when_it_is_used() -> None:
     broken = later("(")
     with pytest.raises(re.error):
         broken.search("")
+
+
+def test_a_pattern_can_be_copied_before_it_is_used() -> None:
+    assert copy.copy(later("a")).match("a") is not None

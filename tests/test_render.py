@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdl.jsontext import json_line
 from pdl.render import (
     cells,
     clock_text,
     count_text,
     duration_text,
-    json_line,
     pad,
     shorten,
     size_text,

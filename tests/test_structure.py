@@ -44,6 +44,7 @@ EXTRA: dict[str, int] = {
     "mirrors": 2,
     "ledger": 2,
     "patterns": 0,
+    "jsontext": 1,
 }
 """Small helpers of a layer."""
 
@@ -189,12 +190,18 @@ def loaded(code: str) -> set[str]:
         ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.api"}),
         (
             "import pdl.api, pdl.fetch, pdl.quick, pdl.progress, pdl.pool.process",
-            {"sqlite3", "json", "string", "secrets", "pdl.sources.sumsfile", "pdl.lockfile"},
+            {"sqlite3", "string", "secrets", "pdl.sources.sumsfile", "pdl.lockfile"},
         ),
+        ("import pdl.api, pdl.progress, pdl.pool.process", {"json", "pdl.partfile"}),
     ],
 )
 def test_what_is_not_needed_is_not_imported(code: str, never: set[str]) -> None:
     assert loaded(code) & never == set()
+
+
+@pytest.mark.parametrize("module", ["pdl.reports.json_", "pdl.reports.jsonl", "pdl.partfile"])
+def test_what_is_needed_when_nothing_can_be_opened_any_more_is_at_hand(module: str) -> None:
+    assert "json" in loaded(f"import {module}")
 
 
 def test_the_check_would_notice() -> None:

@@ -398,6 +398,22 @@ def test_a_reader_that_takes_its_time_gets_every_row(
     assert sum("outcome" in row for row in done) == len(urls)
 
 
+NO_SQLITE = "import sys; sys.modules['_sqlite3'] = None"
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_without_sqlite_nothing_is_remembered_and_that_is_told(
+    server: Server, pdl_run: Runner, place: Path, tmp_path: Path, there: bool
+) -> None:
+    url = server.on("/a", Reply(200, (("ETag", '"1"'),), b"a"))
+    if there:
+        assert pdl_run(url, "-N").code == 0
+    run = pdl_run(url, "-N", "--report", "-", env=with_site(place, NO_SQLITE))
+    assert (run.code, run.err.count("state.sqlite")) == (0, 1), run.err
+    assert run.out.count("\n") == 1
+    assert not [*tmp_path.rglob("*.broken")]
+
+
 def redirected(where: str, tmp_path: Path) -> Runner:
     """Runs pdl with its streams redirected by the shell."""
     return Runner(tmp_path, tmp_path, ("sh", "-c", f'exec "$@" {where}', "sh", *PDL))

@@ -84,7 +84,7 @@ def _leave_at_once() -> list[int]:
 
 
 def _collect_nothing() -> None:
-    """Look for no garbage while modules are imported, which takes a tenth of the start.
+    """Look for no garbage while modules are imported, which takes a twentieth of the start.
 
     `pdl.cli` looks for it from then on, and so does each worker.
     """

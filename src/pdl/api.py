@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +39,12 @@ Event = Result | Retrying
 """What an event callback is given: a line's outcome, or an attempt that is to be made again."""
 
 
+_LATER = ("email.utils", "idna", "json", "sqlite3")
+"""Modules that a run imports when it first needs them."""
+_LATER_INLINE = ("base64", "concurrent.futures", "ctypes", "pdl.transport.requests_")
+"""The same of what workers do; they mind that themselves."""
+
+
 class Report(NamedTuple):
     """What came of a run.
 
@@ -49,7 +56,7 @@ class Report(NamedTuple):
     """
 
     summary: Summary
-    failures: list[Result]
+    failures: Sequence[Result] = ()
     machine_error: MachineError | None = None
     list_error: ListError | None = None
 
@@ -227,10 +234,14 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
     """
     _check(settings)
     sums = _digests(settings, outputs.warn)
-    lock = open_lock(settings, outputs)
-    workspace = Workspace(settings.files.directory, wait_lock)
-    memory = outputs.memory = Memory(workspace.state, outputs.warn)
-    try:
+    with contextlib.ExitStack() as ending:
+        lock = open_lock(settings, outputs)
+        if lock is not None:
+            ending.callback(lock.close)
+        workspace = Workspace(settings.files.directory, wait_lock)
+        ending.callback(workspace.close)
+        memory = outputs.memory = Memory(workspace.state, outputs.warn)
+        ending.callback(memory.close)
         planner = _planner(settings, workspace.found(), memory, lock)
         planner.sums = sums
         stop = Stop()
@@ -254,11 +265,6 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             outputs.finish(summary)
             report = Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
             return report if lock is None else _saved(lock, report, whole=whole)
-    finally:
-        memory.close()
-        workspace.close()
-        if lock is not None:
-            lock.close()
 
 
 def _server_names(settings: Settings, memory: Memory, found: Found) -> ServerNames:
@@ -291,6 +297,13 @@ def _saved(lock: Lock, report: Report, *, whole: bool) -> Report:
     except ListError as exc:
         return report._replace(list_error=report.list_error or exc)
     return report
+
+
+def _import_early(*, inline: bool) -> None:
+    """Import what may be needed when downloads lie where a program finds its modules."""
+    for name in (*_LATER, *(_LATER_INLINE if inline else ())):
+        with contextlib.suppress(ImportError):  # there is no SQLite: told where it is wanted
+            importlib.import_module(name)
 
 
 def download(
@@ -326,6 +339,7 @@ def download(
     wanted = base._replace(
         files=base.files._replace(directory=dir), pool=base.pool._replace(jobs=jobs)
     )
+    _import_early(inline=wanted.pool.engine == "inline")
     outputs = Outputs(on_event=on_event)
     outputs.keep_failures = True
     with contextlib.closing(Feed.of(items)) as feed:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from pdl.api import Report, make_pool, open_lock, signals
 from pdl.engine import Engine, Parts
 from pdl.model import FailureKind, Item, Outcome, Pin, Result, SafePath, Summary
+from pdl.naming import STATE_DIRECTORY
 from pdl.ondisk import BUFFER, examine
-from pdl.partfile import STATE_DIRECTORY
 from pdl.plan import Planner
 from pdl.render import count_text, duration_text, size_text
 from pdl.reports.console import closing_lines, ending, placed

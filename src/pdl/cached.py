@@ -20,7 +20,7 @@ from pdl.declared import declared
 from pdl.disposition import server_name
 from pdl.fetch import Attempt, Fetcher, StartAgain
 from pdl.model import Pin, Success, Version
-from pdl.partfile import STATE_DIRECTORY
+from pdl.naming import STATE_DIRECTORY
 from pdl.resume import http_seconds
 from pdl.urls import InvalidUrl, Url, parse
 from pdl.verify import ALGORITHM, check_of

@@ -12,7 +12,7 @@ from pdl.audit import recall
 from pdl.errors import ExitCode, UsageError
 from pdl.locked import Lock
 from pdl.model import Item, Outcome
-from pdl.partfile import STATE_DIRECTORY
+from pdl.naming import STATE_DIRECTORY
 from pdl.plan import Planner
 from pdl.schedule import Job
 from pdl.settings import check

@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdl.naming import STATE_DIRECTORY
 from pdl.resume import Known, Validator
 from pdl.space import LEAST, Reservation, check_room
 from pdl.splice import splice
@@ -23,7 +25,6 @@ from pdl.splice import splice
 if TYPE_CHECKING:
     from pdl.model import SafePath
 
-STATE_DIRECTORY = ".pdl"
 SYNC_EVERY = 256 * 1024 * 1024
 """Bytes after which a part is flushed to the disk, so that a power cut costs no more."""
 
@@ -92,8 +93,6 @@ class Part:
 
     def _read_note(self) -> tuple[Validator, int | None, int | None] | None:
         """The validator, the whole size, and how many bytes to believe (None: all)."""
-        import json  # noqa: PLC0415 - small files have no note
-
         try:
             note = json.loads(Path(self._note).read_text(encoding="utf-8"))
             validator = Validator(note["etag"], note["modified"], note["coding"])
@@ -179,8 +178,6 @@ class Part:
             self._synced = self.size
         elif self._noted:
             return
-        import json  # noqa: PLC0415 - small files have no note
-
         text = json.dumps(
             {
                 "etag": validator.etag,

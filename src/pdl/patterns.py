@@ -30,6 +30,8 @@ class Later:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a pattern has
         """Find a method of the pattern; this is called once for each."""
+        if name.startswith("_"):  # asked by copy and pickle, of which a pattern has its own
+            raise AttributeError(name)
         text, flags = self._given
         found = getattr(re.compile(text, flags), name)
         setattr(self, name, found)

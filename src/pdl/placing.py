@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from pdl.disposition import safe_name, server_name
 from pdl.model import SafePath, Success
-from pdl.naming import renamed
+from pdl.naming import STATE_DIRECTORY, renamed
 from pdl.ondisk import examine
-from pdl.partfile import STATE_DIRECTORY, InTheWay
+from pdl.partfile import InTheWay
 from pdl.resume import PARTIAL_CONTENT
 from pdl.taken import folded, variants
 

@@ -20,7 +20,6 @@ from pdl.render import (
     clock_text,
     count_text,
     duration_text,
-    json_line,
     pad,
     shorten,
     size_text,
@@ -143,8 +142,11 @@ class JsonDisplay(SilentDisplay):
     every = True
 
     def __init__(self, objects: TextIO | None, notices: Out) -> None:
+        from pdl.jsontext import json_line  # noqa: PLC0415 - for people nothing is written so
+
         super().__init__(notices)
         self._objects = StreamSink(objects, self.notice)
+        self._line = json_line
         self._tally = Tally()
         self._next = -math.inf
 
@@ -181,7 +183,7 @@ class JsonDisplay(SilentDisplay):
         )
 
     def _emit(self, event: str, **fields: object) -> None:
-        self._objects.write(json_line({"event": event, **fields}) + "\n")
+        self._objects.write(self._line({"event": event, **fields}) + "\n")
 
 
 class PlainDisplay(SilentDisplay):

@@ -1,4 +1,4 @@
-"""How values are written out: sizes and times for people, text fitted to a width, a JSON line.
+"""How values are written out for people: sizes and times, text fitted to a width.
 
 Pure functions; what decides where the text goes is elsewhere.
 """
@@ -6,10 +6,6 @@ Pure functions; what decides where the text goes is elsewhere.
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -91,17 +87,3 @@ def _head(text: str, width: int) -> str:
 def pad(text: str, width: int) -> str:
     """`text` with blanks behind it up to `width` columns."""
     return text + " " * (width - cells(text))
-
-
-def json_text(fields: Mapping[str, object]) -> str:
-    """`fields` as a JSON object of printable ASCII, without a line break."""
-    import json  # noqa: PLC0415 - for people nothing is written in it
-
-    text = json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
-    # json leaves DEL alone; it can only stand inside a string, where the escape means the same
-    return text.replace("\x7f", "\\u007f")
-
-
-def json_line(fields: Mapping[str, object]) -> str:
-    """The same with ``"schema": 1`` in front: a row or an event for machines."""
-    return json_text({"schema": 1, **fields})

@@ -13,6 +13,7 @@ SQLite is imported where there is a database, or is to be: most runs have none.
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -82,10 +83,22 @@ def given_of(state: Path, warn: Callable[[str], None]) -> dict[tuple[int, SafePa
 
 
 def _unusable() -> tuple[type[Exception], ...]:
-    """What a database raises that cannot be used; to be asked once something is raised."""
-    import sqlite3  # noqa: PLC0415 - see the module
+    """What a database raises that cannot be used; to be asked once something is raised.
 
-    return (sqlite3.Error, OSError, ValueError, TypeError)
+    That may be the import: there is no SQLite, or no file can be opened any more.
+    """
+    return (*_out_of_reach(), ValueError, TypeError)
+
+
+def _out_of_reach() -> tuple[type[Exception], ...]:
+    """The same for one whose rows are not looked at."""
+    return (*_errors("Error"), ImportError, OSError)
+
+
+def _errors(name: str) -> tuple[type[Exception], ...]:
+    """SQLite's exception of that name; none if it has not been imported, and raised nothing."""
+    library = sys.modules.get("sqlite3")
+    return () if library is None else (getattr(library, name),)
 
 
 _T = TypeVar("_T")
@@ -242,7 +255,7 @@ class Memory:
                 database.executemany(_KEEP_GIVEN, given)
                 database.execute("COMMIT")
                 database.execute(_BEGIN)
-        except _unusable() as exc:
+        except _out_of_reach() as exc:
             self._unwritable(exc)
 
     def close(self) -> None:
@@ -276,7 +289,7 @@ class Memory:
     def _disconnect(self) -> None:
         database, self._database = self._database, None
         if database is not None:
-            with contextlib.suppress(*_unusable()):
+            with contextlib.suppress(*_out_of_reach()):
                 database.close()
 
     def _unreadable(self, exc: Exception) -> None:
@@ -286,6 +299,10 @@ class Memory:
             self._given_up = True
             self._warn(f"{self._path} is in use by another program; nothing is remembered")
             return
+        if isinstance(exc, (ImportError, OSError)):
+            self._given_up = True
+            self._warn(f"{self._path} cannot be used ({exc}); nothing is remembered")
+            return
         self._warn(f"{self._path} cannot be read ({exc}); starting a new one")
         try:
             self._path.replace(self._path.with_suffix(".broken"))
@@ -293,9 +310,8 @@ class Memory:
             self._given_up = True
 
     def _unwritable(self, exc: Exception) -> None:
-        import sqlite3  # noqa: PLC0415 - see the module
-
-        if isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError):
+        broken = isinstance(exc, _errors("DatabaseError"))
+        if broken and not isinstance(exc, _errors("OperationalError")):
             self._unreadable(exc)
             return
         self._disconnect()

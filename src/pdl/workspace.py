@@ -12,7 +12,7 @@ import weakref
 from pathlib import Path
 
 from pdl.errors import LockedError, MachineError
-from pdl.partfile import STATE_DIRECTORY
+from pdl.naming import STATE_DIRECTORY
 from pdl.taken import Found
 
 LOCK = "lock"

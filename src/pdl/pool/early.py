@@ -31,10 +31,8 @@ PRELOAD = (
     "pdl.fetch",
     "pdl.quick",
     "pdl.transport.keepalive",
-    "json",
 )
-"""What every worker needs, or may need at a time when nothing can be opened any more, imported once
-in the fork server; by name, as it is not for here."""
+"""What every worker needs, imported once in the fork server; by name, as it is not for here."""
 
 THROUGH_REQUESTS = "pdl.transport.requests_"
 """What most workers need: all but those that ask nothing but plain http."""

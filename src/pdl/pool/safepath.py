@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,3 +30,16 @@ def importing_nothing_from_here() -> Iterator[None]:
             os.environ.pop(SAFE_PATH, None)
         else:
             os.environ[SAFE_PATH] = before
+
+
+def forget_here() -> None:
+    """Let this process, a worker, look for modules neither here nor beside the program it is of.
+
+    From the first download on there may be anything; only pdl itself, and what was installed with
+    it, is still found there.
+    """
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    with contextlib.suppress(OSError):  # there is no current directory any more
+        home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))  # noqa: PTH120
+        here = {os.getcwd(), os.path.realpath(os.path.dirname(program or ""))} - {home}  # noqa: PTH109, PTH120
+        sys.path[:] = [place for place in sys.path if os.path.realpath(place) not in here]

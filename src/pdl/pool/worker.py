@@ -42,6 +42,7 @@ from pdl.pool import handles
 from pdl.pool.forked import name_process
 from pdl.pool.meters import CellMeter, Shared
 from pdl.pool.outcomes import HELLO, OutcomeQueue, internal
+from pdl.pool.safepath import forget_here
 from pdl.pool.watch import Watch
 
 if TYPE_CHECKING:
@@ -350,6 +351,7 @@ def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
         # A terminal sends these to the whole group; the main process decides what they mean.
         signal.signal(number, signal.SIG_IGN)
     name_process("pdl-worker")
+    forget_here()
     gc.freeze()  # a collection would write to all that is shared with the fork server
     gc.enable()  # the main process may not have looked for garbage when it started that
     _share_one_heap()

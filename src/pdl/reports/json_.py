@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdl.render import json_text
+from pdl.jsontext import json_text
 
 if TYPE_CHECKING:
     from pdl.model import Item, Result, Summary

@@ -44,7 +44,7 @@ class Downloaded(Protocol):
         """The run in numbers."""
 
     @property
-    def failures(self) -> list[Result]:
+    def failures(self) -> Sequence[Result]:
         """A row for each file that failed."""
 
     @property

@@ -1,0 +1,81 @@
+"""The imports of pdl find no download, whatever lies next to the program that uses it."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner import base_environment
+from servers.behaviours import Close, Raw, Reply, Then, WhenRange, head
+from servers.misbehave import Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LARGE = bytes(range(256)) * (16 << 10)
+OTHERS = ("brotli", "certifi", "charset_normalizer", "idna", "requests", "tqdm", "urllib3")
+AHEAD = 2100
+NAMES = sorted({*sys.stdlib_module_names, *OTHERS})
+"""What the downloads are called: modules that pdl or what it uses might import."""
+
+PROGRAM = """
+import pdl, sys
+if __name__ == "__main__":
+    base, names, digest, how = sys.argv[1:]
+    urls = [f"{base}/{name}.py" for name in names.split()]
+    urls += [f"{base}/cut", f"{base}/secure", f"{base.replace('//', '//me:secret@')}/mine"]
+    urls += [pdl.Item("", 0, f"{base}/large", checksum=f"sha256:{digest}")]
+    # so many that what follows is read when the modules are there
+    urls += [f"{base}/again?{number}" for number in range(AHEAD)]
+    urls += ["http://b\u00fccher.invalid/x", f"{base.replace('127.0.0.1', 'localhost')}/again"]
+    pool = pdl.PoolSettings(**dict([how.split("=")]))
+    files = pdl.FileSettings(if_exists="update")
+    retry = pdl.RetrySettings(retries=1, wait=0.01)
+    settings = pdl.Settings(pool=pool, files=files, retry=retry)
+    report = pdl.download(urls, ".", jobs=1, settings=settings)
+    print(report.summary.succeeded, report.summary.failed)
+""".replace("AHEAD", str(AHEAD))
+
+
+def serve(server: Server, marked: Path) -> None:
+    """Serve modules that leave a mark, and what makes pdl import late."""
+    evil = f"open({str(marked)!r}, 'a').write(__name__ + ' ')\n".encode()
+    for name in NAMES:
+        server.on(f"/{name}.py", Reply(200, (), evil))
+    half, size = len(LARGE) // 2, len(LARGE)
+    first = head(200, (("ETag", '"1"'), ("Content-Length", str(size)))) + LARGE[:half]
+    rest = (("ETag", '"1"'), ("Content-Range", f"bytes {half}-{size - 1}/{size}"))
+    server.on("/cut", WhenRange(Reply(206, rest, LARGE[half:]), Then(Raw(first), Close())))
+    server.on("/large", Reply(200, (), LARGE))
+    server.on("/secure", Reply(302, (("Location", "https://127.0.0.1:1/x"),)))
+    server.on("/mine", Reply(200, (), b"mine"))
+
+
+@pytest.mark.parametrize(
+    "how", ["start_method=fork", "start_method=forkserver", "start_method=spawn", "engine=inline"]
+)
+def test_no_download_is_taken_for_a_module(how: str, tmp_path: Path) -> None:
+    here, marked = tmp_path / "here", tmp_path / "marked"
+    here.mkdir()
+    (here / "program.py").write_text(PROGRAM)
+    digest = hashlib.sha256(LARGE).hexdigest()
+    with Server(fallback=lambda _: (Reply(200, (("ETag", '"1"'),), b"again"),)) as server:
+        serve(server, marked)
+        run = subprocess.run(
+            [sys.executable, "program.py", server.base, " ".join(NAMES), digest, how],
+            cwd=here,
+            env=base_environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        cut = server.requests("/cut")
+    assert not marked.exists(), marked.read_text()
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == f"{len(NAMES) + AHEAD + 4} 2\n"
+    assert cut[-1].header("Range") is not None
