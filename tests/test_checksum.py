@@ -92,6 +92,15 @@ def test_what_is_no_checksum(text: str, reason: str) -> None:
         parse_checksum(text)
 
 
+@given(st.permutations(["sha256", "sha384", "sha512"]), st.binary(max_size=9))
+@example(["sha256", "sha512"], b"without either of + and /")
+def test_the_strongest_of_several_counts_whatever_their_digits(
+    names: list[str], data: bytes
+) -> None:
+    text = " ".join(f"{name}-{base64_of(name, data)}" for name in names)
+    assert parse_checksum(text) == f"sha512:{hashlib.sha512(data).hexdigest()}"
+
+
 @given(
     st.text(max_size=90)
     | st.sampled_from(sorted(hashlib.algorithms_available)).map("{}:00".format)

@@ -6,9 +6,12 @@ import binascii
 import functools
 import hashlib
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdl.patterns import later
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _FORM = later(r"\s*([A-Za-z0-9_-]+)\s*[:=]\s*([0-9A-Fa-f]+|[A-Za-z0-9+/_-]+={0,2})\s*")
 _HEX = later("[0-9A-Fa-f]+")
@@ -33,9 +36,12 @@ def parse_checksum(text: str) -> str:
     Raises:
         BadChecksum: unknown algorithm, or not as many digits as it gives.
     """
+    integrity = [_INTEGRITY.fullmatch(word) for word in text.split()]
+    if integrity and None not in integrity:  # first: its padding may look like ``name=digits``
+        return _parse_integrity(text, [each.groups() for each in integrity if each])
     match = _FORM.fullmatch(text)
     if match is None:
-        return _parse_integrity(text)
+        raise BadChecksum(f"{text[:80]!r} is not of the form algorithm:hex")
     name, digits = _plain_name(match[1]), match[2]
     size = _digest_size(name)
     if not _HEX.fullmatch(digits):
@@ -48,12 +54,9 @@ def parse_checksum(text: str) -> str:
     return f"{name}:{digits.lower()}"
 
 
-def _parse_integrity(text: str) -> str:
+def _parse_integrity(text: str, words: Sequence[Sequence[str]]) -> str:
     """Integrity metadata (W3C Subresource Integrity): unknown algorithms in it are ignored."""
-    matches = [_INTEGRITY.fullmatch(word) for word in text.split()]
-    if not matches or None in matches:
-        raise BadChecksum(f"{text[:80]!r} is not of the form algorithm:hex")
-    known = [(each[1].lower(), each[2]) for each in matches if each and each[1].lower() in _SHORT]
+    known = [(name.lower(), digits) for name, digits in words if name.lower() in _SHORT]
     if not known:
         raise BadChecksum(f"{text[:80]!r} has no digest algorithm that is known")
     best = max((name for name, _ in known), key=strength)
