@@ -124,6 +124,29 @@ def test_a_proxy_of_the_environment_is_asked(
     assert server.requests()[0].target == "http://origin.invalid/f.bin"
 
 
+@pytest.mark.parametrize(
+    ("proxy", "message"),
+    [
+        ("http://me:secret@no.such.name.invalid:3128", "no.such.name.invalid:3128: Name or"),
+        ("no.such.name.invalid", "the proxy no.such.name.invalid: Name or service not known"),
+        ("http://127.0.0.1:9", "the proxy http://127.0.0.1:9: Connection refused"),
+        ("https://127.0.0.1:9", "the proxy https://127.0.0.1:9: Connection refused"),
+        ("socks5://127.0.0.1:9", "the proxy socks5://127.0.0.1:9 is neither http nor https"),
+        ("foo:bar", "the proxy foo:bar "),
+    ],
+)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/f.bin", "https://127.0.0.1:1/f.bin"])
+def test_a_proxy_that_cannot_be_asked_is_named(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, message: str, url: str
+) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(TransportError) as caught:
+        read(KeepaliveTransport(HTTP), url)
+    assert caught.value.kind is FailureKind.CONNECT
+    assert message in caught.value.message
+    assert "secret" not in caught.value.message
+
+
 @pytest.mark.parametrize("how", ["setting", "environment"])
 def test_a_proxy_is_asked_each_time(
     server: Server, monkeypatch: pytest.MonkeyPatch, how: str

@@ -25,7 +25,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from pdl.model import FailureKind
 from pdl.pace import head_seconds
-from pdl.transport import Request, Response, TransportError
+from pdl.transport import Request, Response, TransportError, proxied
 from pdl.transport.body import Body
 from pdl.transport.dial import dial
 from pdl.transport.kept import Kept, unread
@@ -317,15 +317,11 @@ class RequestsTransport:
         prepared.method = "GET"
         prepared.url = request.url
         prepared.headers = CaseInsensitiveDict(request.headers)
-        settings, proxied = self._settings, self.proxied(request.url)
-        if settings.public_only and proxied:
-            raise TransportError(
-                FailureKind.POLICY,
-                "--public-only cannot see where a proxy connects to",
-                transient=False,
-            )
+        settings, proxy = self._settings, self._proxy_of(request.url)
+        if proxy is not None:
+            proxied.check(proxy, public_only=settings.public_only)
         self._adapter.deadline = request.deadline
-        self._adapter.trust = None if proxied else self._trust  # a proxy's own TLS is requests'
+        self._adapter.trust = self._trust if proxy is None else None  # a proxy's TLS is requests'
         try:
             return self._adapter.send(
                 prepared,
@@ -335,19 +331,26 @@ class RequestsTransport:
                 cert=self._cert,
                 proxies=self._proxies_for(request.url),
             )
-        except TransportError:
-            raise
         except (
+            TransportError,
             requests.RequestException,
             urllib3.exceptions.HTTPError,
             OSError,
             ValueError,
         ) as exc:
-            raise translated(exc) from exc
+            error = translated(exc)
+            if proxy is not None:
+                error = proxied.blamed(proxy, error)
+            if error is exc:
+                raise
+            raise error from exc
 
     def proxied(self, url: str) -> bool:
         """Whether requests to the URL go through a proxy."""
-        return select_proxy(url, self._proxies_for(url)) is not None
+        return self._proxy_of(url) is not None
+
+    def _proxy_of(self, url: str) -> str | None:
+        return select_proxy(url, self._proxies_for(url))
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._settings.proxy:

@@ -118,7 +118,7 @@ def _url(exc: BaseException) -> TransportError | None:
 
 def _proxy(exc: BaseException) -> TransportError | None:
     if isinstance(exc, OSError) and str(exc).startswith("Tunnel connection failed"):
-        return TransportError(FailureKind.CONNECT, f"the proxy says: {exc}", transient=True)
+        return TransportError(FailureKind.CONNECT, str(exc), transient=True)
     return None
 
 
