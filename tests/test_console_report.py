@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Summary
+from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.reports.console import SHOWN, ConsoleReport, summary_line
 from pdl.reports.target import StreamSink
 
@@ -104,7 +104,10 @@ def test_a_failure_says_where_why_how_often_and_whether_again() -> None:
     assert report(OK, failure(7), flaky, failure(9)) == [
         "pdl: 1 succeeded, 3 failed, 0 B in 0.0 s",
         "",
-        "timeout: 1 failure (transient, trying again may help)",
+        (
+            "timeout: 1 failure, the server was silent; --timeout allows more "
+            "(transient, trying again may help)"
+        ),
         "  http://h/8",
         "      no byte for 60 s (4 attempts, urls.txt:8)",
         "",
@@ -188,3 +191,17 @@ def test_a_stream_that_is_gone_is_no_matter(capfd: pytest.CaptureFixture[str]) -
     ConsoleReport(stream).finish(Summary())
     ConsoleReport(None).finish(Summary())
     assert capfd.readouterr() == ("", "")
+
+
+ELSEWHERE = {"http", "missing", "cancelled"}
+"""Kinds that a report shows otherwise: by status, by ``--check``, and as left."""
+
+
+@pytest.mark.parametrize("kind", sorted({kind.value for kind in FailureKind} - ELSEWHERE))
+def test_every_kind_says_what_it_means_or_what_to_do(kind: str) -> None:
+    assert report(failure(1, kind))[2].startswith(f"{kind}: 1 failure, ")
+
+
+def test_a_server_in_trouble_is_told() -> None:
+    assert "the server is in trouble" in report(failure(1, "http-503"))[2]
+    assert "1 failure (" in report(failure(1, "http-418"))[2]

@@ -21,15 +21,19 @@ SHOWN = 20
 _REASONS = {
     "invalid-url": "correct the line in the list",
     "dns": "check the host's name",
-    "tls": "the server's certificate or TLS set-up is refused",
+    "connect": "check the port, the proxy and the network",
+    "tls": "certificate or TLS set-up is refused; --cacert takes an authority of your own",
+    "timeout": "the server was silent; --timeout allows more",
+    "stalled": "the server was too slow for --timeout, --max-time or --min-speed",
+    "reset": "the server closed the connection; fewer jobs may help",
     "truncated": "the server keeps closing the connection too early",
     "protocol": "the server's answer breaks the rules of HTTP",
     "redirect": "the redirects lead nowhere pdl may go",
     "checksum": "the bytes are not those that were promised",
     "size": "the file has not the size that was asked for",
-    "content": "the server sent something else in place of the file; is a login needed?",
+    "content": "the server sent something else than was expected; is a login needed?",
     "name": "give the file another name with out= in the list",
-    "exists": "a file of that name is there already",
+    "exists": "something is in the way of that name",
     "policy": "the options given forbid it",
     "disk": "make room or give permission on this machine first",
     "worker-died": "the process that downloaded it was killed; is memory short?",
@@ -136,7 +140,7 @@ def ending(summary: Summary) -> str:
 
 
 def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
-    reason = f", {_REASONS[kind]}" if kind in _REASONS else ""
+    reason = f", {_REASONS[kind]}" if kind in _REASONS else _of_status(kind)
     lines = [f"{kind}: {count_text(group.count, 'failure')}{reason} ({_again(group)})"]
     for result in group.shown:
         lines += _failure_lines(result)
@@ -145,6 +149,11 @@ def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
         where = f"all are in {lists[0]}" if lists else "--failed FILE lists them all"
         lines.append(f"  ... and {hidden} more; {where}")
     return lines
+
+
+def _of_status(kind: str) -> str:
+    """What a status says that has no reason of its own."""
+    return ", the server is in trouble or overloaded" if kind.startswith("http-5") else ""
 
 
 def placed(lists: Sequence[Sink]) -> list[str]:
