@@ -61,6 +61,30 @@ def test_a_tally_knows_the_time_to_go_only_with_a_total_and_a_rate() -> None:
     assert tally.remaining is None
 
 
+def test_what_is_under_way_is_not_done_before_its_bytes_are_here() -> None:
+    tally = Tally()
+    tally.update(0, 3, 0.0)
+    tally.record(result())
+    large, other = Transfer("large", 1000, 9000), Transfer("other", 0, 1000)
+    tally.update(1000, 3, 1.0, [large])
+    assert tally.remaining == pytest.approx(8.0)  # by the files so far it would be 2
+    tally.record(result())
+    tally.update(2000, 3, 2.0, [large._replace(received=2000)])
+    assert tally.remaining == pytest.approx(7.0)  # the last one: its bytes alone count
+    tally.update(3000, 3, 3.0, [large, other._replace(size=None)])
+    assert tally.remaining == pytest.approx(1.5, abs=0.2)  # a size is not known
+
+
+def test_the_time_of_a_single_file_is_that_of_its_bytes() -> None:
+    tally = Tally()
+    tally.update(0, 1, 0.0, [Transfer("one", 0, None)])
+    assert tally.remaining is None
+    tally.update(1000, 1, 1.0, [Transfer("one", 1000, 5000)])
+    assert tally.remaining == pytest.approx(4.0)
+    tally.update(1000, 2, 1.0, [Transfer("one", 1000, 5000)])
+    assert tally.remaining is None  # of the other one nothing is known
+
+
 def test_only_large_or_slow_transfers_get_a_line() -> None:
     slots = Slots()
     live = [

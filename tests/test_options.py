@@ -172,6 +172,14 @@ def test_times() -> None:
     check(Settings(retry=RetrySettings(wait=0, max_wait=0)))
 
 
+@pytest.mark.parametrize("option", ["--lock", "--failed", "--cache"])
+@pytest.mark.parametrize(("value", "fault"), [("", "is empty"), ("-", "to a file")])
+def test_what_is_written_has_a_name(option: str, value: str, fault: str) -> None:
+    with pytest.raises(click.BadParameter, match=fault):
+        command.make_context("pdl", ["urls.txt", option, value])
+    assert command.make_context("pdl", ["urls.txt", option, "./-"]).params[option[2:]] == "./-"
+
+
 @pytest.mark.parametrize(
     "url",
     ["http://", "http://u:hunter2@h:99999", "http://u:hunter2@", "u:hunter2@h:x", "socks5://h:1"],

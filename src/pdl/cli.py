@@ -20,6 +20,7 @@ from pdl.options import (
     GroupedCommand,
     Header,
     MediaRange,
+    Place,
     ProxyUrl,
     Seconds,
     Size,
@@ -156,12 +157,18 @@ COUNT = click.IntRange(min=1)
 )
 @proving(
     "--lock",
+    type=Place(),
     metavar="FILE",
     help="Hold every file against this lock file; it is written, and grows, by the run.",
 )
 @proving("--locked", is_flag=True, help="What is not in the lock file is a failure.")
 @proving("--check", is_flag=True, help="Only look at the files that are there; ask no server.")
-@proving("--cache", metavar="DIR", help="Keep files here for other runs, and take them from here.")
+@proving(
+    "--cache",
+    type=Place(),
+    metavar="DIR",
+    help="Keep files here for other runs, and take them from here.",
+)
 @proving("--cache-size", type=Size(), default="10G", help="What it may take; 0 is no bound.  [10G]")
 @counts("--no-content-check", is_flag=True, help="Take an HTML page for an archive or image.")
 @counts(
@@ -207,7 +214,9 @@ COUNT = click.IntRange(min=1)
     metavar="FILE",
     help="One row for each line; .jsonl or .json.  [repeatable]",
 )
-@seeing("--failed", metavar="FILE", help="Write what failed as a list that pdl can run.")
+@seeing(
+    "--failed", type=Place(), metavar="FILE", help="Write what failed as a list that pdl can run."
+)
 @running(
     "--engine",
     type=click.Choice(["process", "inline"]),

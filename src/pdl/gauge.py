@@ -6,11 +6,17 @@ No clock and no output: time is passed in, in seconds.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind, Outcome, Result, Transfer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _SHORTEST = 0.001
 """Seconds; a rate over less is noise."""
+_NEVER = 1e-9
+"""Files a second: nothing in an age."""
 _LINES = 3
 _LARGE = 1 << 20
 _SLOW = 1.0
@@ -54,6 +60,7 @@ class Tally:
         self.failed = 0
         self.received = 0
         self.total: int | None = None
+        self._live: Sequence[Transfer] = ()
         self._bytes = Smoothed(3.0)
         self._files = Smoothed(20.0)
 
@@ -64,9 +71,12 @@ class Tally:
         self.done += 1
         self.failed += result.outcome is Outcome.FAIL
 
-    def update(self, received: int, total: int | None, now: float) -> None:
-        """Take the counters of a tick."""
+    def update(
+        self, received: int, total: int | None, now: float, live: Sequence[Transfer] = ()
+    ) -> None:
+        """Take the counters of a tick, and the transfers under way."""
         self.received, self.total = received, total
+        self._live = live
         self._bytes.update(received, now)
         self._files.update(self.done, now)
 
@@ -77,10 +87,25 @@ class Tally:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds to go, or None when that cannot be told."""
-        if not self.total or self._files.rate < 1e-9:  # noqa: PLR2004 - nothing in an age
+        """Seconds to go, or None when that cannot be told.
+
+        At the pace of the files so far; but no less than what is under way takes for its bytes.
+        """
+        if not self.total:
             return None
-        return max(self.total - self.done, 0) / self._files.rate
+        left, by_bytes = max(self.total - self.done, 0), self._for_bytes()
+        if by_bytes is not None and left <= len(self._live):
+            return by_bytes  # nothing else is to come
+        if self._files.rate < _NEVER:
+            return None
+        return max(left / self._files.rate, by_bytes or 0.0)
+
+    def _for_bytes(self) -> float | None:
+        """Seconds for the bytes of what is under way; None where sizes or speed are not known."""
+        sizes = [each.size for each in self._live]
+        if not sizes or None in sizes or self.speed < 1:
+            return None
+        return sum(max((each.size or 0) - each.received, 0) for each in self._live) / self.speed
 
 
 class _Slot:

@@ -191,7 +191,7 @@ def _listed(text: str) -> list[SafeName]:
     if text.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", text):
         raise UnsafeName(f"{printable(text)!r} is an absolute path")
     if ".." in (part.strip() for part in re.split(r"[/\\]", text)):
-        raise UnsafeName(f"{printable(text)!r} leaves the output directory")
+        raise UnsafeName(f"{printable(text)!r} has '..', which may leave the output directory")
     return [SafeName.component(part) for part in text.split("/") if part.strip() not in {"", "."}]
 
 

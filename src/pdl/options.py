@@ -199,6 +199,20 @@ class FileOrUrl(Kind):
         return str(value)
 
 
+class Place(Kind):
+    """The name of a file or directory: neither empty, as from a variable without a value, nor -."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click."""
+        if not value:
+            self.fail("it is empty", param, ctx)
+        if value == "-":
+            self.fail("it is written as a whole, to a file; ./- is one", param, ctx)
+        return str(value)
+
+
 class ProxyUrl(Kind):
     """An http or https URL of a proxy; its password is never shown."""
 

@@ -167,7 +167,7 @@ class JsonDisplay(SilentDisplay):
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
         """``"event": "progress"`` once a second; `speed` in bytes per second."""
         tally = self._tally
-        tally.update(received, total, now)
+        tally.update(received, total, now, live)
         if now < self._next:
             return
         self._next = now + _JSON_EVERY
@@ -213,7 +213,7 @@ class PlainDisplay(SilentDisplay):
 
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
         """A line every half minute."""
-        self._tally.update(received, total, now)
+        self._tally.update(received, total, now, live)
         if self._next is None:
             self._next = now + _PLAIN_EVERY
         if now >= self._next:
@@ -253,7 +253,7 @@ class BarDisplay(SilentDisplay):
 
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
         """Draw the frame anew, if anything in it has changed."""
-        self._tally.update(received, total, now)
+        self._tally.update(received, total, now, live)
         if self._start is None:
             self._start = now
         self._elapsed = now - self._start

@@ -186,7 +186,8 @@ def _scheme(found: str | None) -> str:
         # What stands before the colon may as well be a user's name or a secret.
         known = re.fullmatch("[a-z][a-z0-9+.-]{0,15}", scheme)
         shown = f", not {scheme}" if known else ""
-        raise InvalidUrl(f"only http and https can be downloaded{shown}")
+        begin = "" if known else "; the URL must begin with http:// or https://"
+        raise InvalidUrl(f"only http and https can be downloaded{shown}{begin}")
     return scheme
 
 
