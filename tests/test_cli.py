@@ -341,14 +341,16 @@ def test_a_killed_fork_server_is_started_anew(server: Server, pdl_run: Runner) -
     assert pdl_run.leftovers() == []
 
 
-def test_a_second_signal_ends_it_now(server: Server, pdl_run: Runner) -> None:
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn", None])
+def test_a_second_signal_ends_it_now(server: Server, pdl_run: Runner, method: str | None) -> None:
     server.on("/held", Pause(BOUND))
-    process = pdl_run.start(server.url("/held"))
+    process = pdl_run.start(server.url("/held"), *(("--start-method", method) if method else ()))
     server.wait_for("/held")
     while process.poll() is None:  # as a person does who has lost patience
         process.send_signal(signal.SIGINT)
         threading.Event().wait(0.05)
-    assert pdl_run.finish(process).code in {-signal.SIGINT, 130}
+    run = pdl_run.finish(process)
+    assert (run.code in {-signal.SIGINT, 130}, "leaked" in run.err) == (True, False), run.err
     assert pdl_run.leftovers() == []
 
 

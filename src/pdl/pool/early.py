@@ -15,7 +15,7 @@ from pdl import proxies
 from pdl.pool import forked, handles, tempdir
 from pdl.pool.hold import uninterrupted
 from pdl.pool.refused import starting
-from pdl.pool.safepath import importing_nothing_from_here
+from pdl.pool.safepath import importing_nothing_from_here, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,7 +114,8 @@ def _beginning(argument: str) -> bytes:
 
 
 def _start_tracker() -> None:
-    with uninterrupted(signal.SIGHUP):  # it leaves that one held back, and lives
+    quiet = variable("PYTHONWARNINGS", f"ignore:{forked.TRACKER_SAYS}")
+    with quiet, uninterrupted(signal.SIGHUP):  # it leaves that one held back, and lives
         resource_tracker.ensure_running()
 
 

@@ -15,11 +15,15 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from multiprocessing import connection, forkserver, resource_tracker, util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+TRACKER_SAYS = "resource_tracker"
+"""What the tracker's warnings begin with."""
 
 _SERVER_STATE = ("_forkserver_address", "_forkserver_alive_fd", "_forkserver_pid")
 _TRACKER_STATE = ("_fd", "_pid")
@@ -109,10 +113,16 @@ def _start_tracker(tracker: Any, without: int) -> None:  # noqa: ANN401 - see ab
     if pid == 0:
         os.close(writer)
         os.close(without)
-        _be("pdl-tracker", lambda: resource_tracker.main(reader))
+        _be("pdl-tracker", lambda: _track(reader))
     os.close(reader)
     tracker._fd = writer  # noqa: SLF001 - see above
     tracker._pid = pid  # noqa: SLF001
+
+
+def _track(reader: int) -> None:
+    """Be the tracker: what a killed main process left is removed, of which nobody need be told."""
+    warnings.filterwarnings("ignore", TRACKER_SAYS)
+    resource_tracker.main(reader)
 
 
 def name_process(name: str) -> None:

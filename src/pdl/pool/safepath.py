@@ -14,22 +14,27 @@ SAFE_PATH = "PYTHONSAFEPATH"
 """Variable with which Python imports nothing from the current directory, from 3.11 on."""
 
 
-@contextlib.contextmanager
-def importing_nothing_from_here() -> Iterator[None]:
+def importing_nothing_from_here() -> contextlib.AbstractContextManager[None]:
     """Let a Python started within not look for modules in the current directory.
 
     It does so by itself with ``-c``, before anything else; and that may be the directory of the
     downloads, one of which may be called ``json.py``.
     """
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
+    return variable(SAFE_PATH, "1")
+
+
+@contextlib.contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Let what is started within have this variable in its environment."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            os.environ.pop(SAFE_PATH, None)
+            os.environ.pop(name, None)
         else:
-            os.environ[SAFE_PATH] = before
+            os.environ[name] = before
 
 
 def forget_here() -> None:
