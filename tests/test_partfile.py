@@ -434,7 +434,7 @@ def test_no_parent_is_a_link(place: Path, blocked: str) -> None:
     (place / blocked).parent.mkdir(exist_ok=True)
     (place / blocked).symlink_to(place / "outside")
     part = begin(place, b"new")
-    with pytest.raises(InTheWay, match=f"{blocked} is not a directory"):
+    with pytest.raises(InTheWay, match=f"{blocked} is a link, which is not followed"):
         part.finish(SafePath("a/b/c"), None, fsync=False)
     part.leave(keep=False)
     assert list((place / "outside").iterdir()) == []

@@ -347,8 +347,10 @@ def make_parents(directory: str, path: SafePath) -> None:
         try:
             os.mkdir(here)  # noqa: PTH102 - strings, for speed
         except FileExistsError:
-            if not stat.S_ISDIR(os.lstat(here).st_mode):
-                raise InTheWay(f"{here} is not a directory") from None
+            mode = os.lstat(here).st_mode
+            if not stat.S_ISDIR(mode):
+                what = "a link, which is not followed" if stat.S_ISLNK(mode) else "not a directory"
+                raise InTheWay(f"{here} is {what}") from None
 
 
 def _link(part: str, final: str) -> bool:
