@@ -173,7 +173,7 @@ def test_times() -> None:
 
 
 @pytest.mark.parametrize("option", ["--lock", "--failed", "--cache"])
-@pytest.mark.parametrize(("value", "fault"), [("", "is empty"), ("-", "to a file")])
+@pytest.mark.parametrize(("value", "fault"), [("", "is empty"), ("-", "standard output")])
 def test_what_is_written_has_a_name(option: str, value: str, fault: str) -> None:
     with pytest.raises(click.BadParameter, match=fault):
         command.make_context("pdl", ["urls.txt", option, value])

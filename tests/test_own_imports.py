@@ -79,3 +79,74 @@ def test_no_download_is_taken_for_a_module(how: str, tmp_path: Path) -> None:
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == f"{len(NAMES) + AHEAD + 4} 2\n"
     assert cut[-1].header("Range") is not None
+
+
+SMALL = """
+import pdl, sys
+{line}
+if __name__ == "__main__":
+    pool = pdl.PoolSettings(start_method=sys.argv[2])
+    settings = pdl.Settings(pool=pool, retry=pdl.RetrySettings(retries=0))
+    report = pdl.download([sys.argv[1], "https://127.0.0.1:1/x"], ".", settings=settings)
+    print(report.summary.succeeded, [each.kind for each in report.failures])
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        (["-m", "cProfile", "-o", "profile"], ""),  # a main module of Python's own
+        ([], "sys.path.append(None)"),
+        ([], "sys.path.append(b'/')"),
+    ],
+)
+def test_what_workers_need_is_found(
+    method: str, how: list[str], line: str, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(SMALL.format(line=line))
+    run = subprocess.run(
+        [sys.executable, *how, "program.py", server.on("/a", Reply(200, (), b"a")), method],
+        cwd=tmp_path,
+        env=base_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (run.stdout, run.stderr) == ("1 ['connect']\n", "")
+
+
+def path_after(code: str, here: Path) -> list[str]:
+    """What a program's `sys.path` is after the code, and what a worker of it does."""
+    script = "import sys\nfrom pdl.pool.safepath import forget_here\n"
+    script += f"{code}\nforget_here()\nprint(*sys.path, sep='\\n')"
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=here,
+        env=base_environment(here),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return run.stdout.splitlines()
+
+
+def test_a_place_is_forgotten_if_nothing_in_it_is_needed(tmp_path: Path) -> None:
+    path = path_after("sys.path.insert(1, '.')", tmp_path)
+    assert path
+    assert not {"", ".", str(tmp_path)} & {*path}
+
+
+@pytest.mark.parametrize("name", ["requests", "concurrent"])
+def test_a_place_with_what_is_needed_comes_last(name: str, tmp_path: Path) -> None:
+    hidden = "from importlib.machinery import PathFinder as P; find = P.find_spec\n"
+    hidden += f"P.find_spec = lambda n, p: find(n, p) if n != {name!r} or '.' in p else None\n"
+    assert path_after(f"{hidden}sys.path.insert(0, '.')", tmp_path)[-1] in {"", "."}
+
+
+def test_without_a_current_directory_nothing_breaks(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    assert path_after("import os; os.rmdir(os.getcwd())", gone)

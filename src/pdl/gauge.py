@@ -93,18 +93,18 @@ class Tally:
         """
         if not self.total:
             return None
-        left, by_bytes = max(self.total - self.done, 0), self._for_bytes()
-        if by_bytes is not None and left <= len(self._live):
-            return by_bytes  # nothing else is to come
+        left = max(self.total - self.done, 0)
+        sizes = [each.size for each in self._live]
+        if sizes and None not in sizes and left <= len(sizes) and self.speed >= 1:
+            return self._for_bytes()  # nothing else is to come
         if self._files.rate < _NEVER:
             return None
-        return max(left / self._files.rate, by_bytes or 0.0)
+        return max(left / self._files.rate, self._for_bytes())
 
-    def _for_bytes(self) -> float | None:
-        """Seconds for the bytes of what is under way; None where sizes or speed are not known."""
-        sizes = [each.size for each in self._live]
-        if not sizes or None in sizes or self.speed < 1:
-            return None
+    def _for_bytes(self) -> float:
+        """Seconds for those bytes under way of which the number is known; 0 without a speed."""
+        if self.speed < 1:
+            return 0.0
         return sum(max((each.size or 0) - each.received, 0) for each in self._live) / self.speed
 
 

@@ -200,7 +200,7 @@ class FileOrUrl(Kind):
 
 
 class Place(Kind):
-    """The name of a file or directory: neither empty, as from a variable without a value, nor -."""
+    """The name of a file or directory to be written: neither empty nor ``-``."""
 
     name = "file"
 
@@ -209,7 +209,7 @@ class Place(Kind):
         if not value:
             self.fail("it is empty", param, ctx)
         if value == "-":
-            self.fail("it is written as a whole, to a file; ./- is one", param, ctx)
+            self.fail("nothing of it goes to standard output; give a name, ./- is one", param, ctx)
         return str(value)
 
 

@@ -83,7 +83,7 @@ def prepare(settings: PoolSettings, *, alone: bool = False) -> None:
             os.getcwd()  # noqa: PTH109 - those that are started are told, and have to find it
         if method == "spawn":
             with importing_nothing_from_here(), _elsewhere():
-                _start_tracker()
+                _start_tracker(quiet=alone)
         if method == "forkserver":
             multiprocessing.set_forkserver_preload([*PRELOAD, THROUGH_REQUESTS])
             _start_server(alone=alone)
@@ -113,9 +113,11 @@ def _beginning(argument: str) -> bytes:
     return found
 
 
-def _start_tracker() -> None:
-    quiet = variable("PYTHONWARNINGS", f"ignore:{forked.TRACKER_SAYS}")
-    with quiet, uninterrupted(signal.SIGHUP):  # it leaves that one held back, and lives
+def _start_tracker(*, quiet: bool) -> None:
+    """Start it; `quiet` if all that it may warn of is ours, which a forced end has left."""
+    silence = variable("PYTHONWARNINGS", f"ignore:{forked.TRACKER_SAYS}")
+    # it leaves that signal held back, and lives
+    with silence if quiet else contextlib.nullcontext(), uninterrupted(signal.SIGHUP):
         resource_tracker.ensure_running()
 
 
@@ -124,7 +126,7 @@ def _start_server(*, alone: bool) -> None:
     # all that it ever starts inherits what is held back, another's processes too
     signals = uninterrupted(signal.SIGTERM, signal.SIGHUP) if alone else contextlib.nullcontext()
     with importing_nothing_from_here(), _elsewhere():
-        _start_tracker()  # first, because it unblocks SIGINT
+        _start_tracker(quiet=alone)  # first, because it unblocks SIGINT
         with signals:
             forkserver.ensure_running()
 

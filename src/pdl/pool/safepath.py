@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """Variable with which Python imports nothing from the current directory, from 3.11 on."""
+
+NEEDED = ("concurrent", "email", "requests", "urllib3", "idna", "certifi")
+"""Modules that a worker may import late: some of Python's own, and what pdl depends on."""
 
 
 def importing_nothing_from_here() -> contextlib.AbstractContextManager[None]:
@@ -40,11 +44,20 @@ def variable(name: str, value: str) -> Iterator[None]:
 def forget_here() -> None:
     """Let this process, a worker, look for modules neither here nor beside the program it is of.
 
-    From the first download on there may be anything; only pdl itself, and what was installed with
-    it, is still found there.
+    From the first download on there may be anything. Where some of `NEEDED` lie there, too, they
+    are still found: what is elsewhere comes first.
     """
-    program = getattr(sys.modules.get("__main__"), "__file__", None)
-    with contextlib.suppress(OSError):  # there is no current directory any more
-        home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))  # noqa: PTH120
-        here = {os.getcwd(), os.path.realpath(os.path.dirname(program or ""))} - {home}  # noqa: PTH109, PTH120
-        sys.path[:] = [place for place in sys.path if os.path.realpath(place) not in here]
+    program = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    here = {_real(""), _real(os.path.dirname(program))}  # noqa: PTH120 - as sys.path has it
+    known = [place for place in sys.path if not isinstance(place, str) or _real(place) not in here]
+    if not all(PathFinder.find_spec(name, known) for name in NEEDED):
+        known += [place for place in sys.path if place not in known]
+    sys.path[:] = known
+
+
+def _real(place: str) -> str:
+    """The directory without links; itself where there is none."""
+    try:
+        return os.path.realpath(place)
+    except (OSError, ValueError):  # the current directory is gone
+        return place

@@ -319,7 +319,7 @@ class RequestsTransport:
         prepared.headers = CaseInsensitiveDict(request.headers)
         settings, proxy = self._settings, self._proxy_of(request.url)
         if proxy is not None:
-            proxied.check(proxy, public_only=settings.public_only)
+            proxy = proxied.usable(proxy, public_only=settings.public_only)
         self._adapter.deadline = request.deadline
         self._adapter.trust = self._trust if proxy is None else None  # a proxy's TLS is requests'
         try:
@@ -329,7 +329,7 @@ class RequestsTransport:
                 timeout=(settings.connect_timeout, settings.timeout),
                 verify=self._verify,
                 cert=self._cert,
-                proxies=self._proxies_for(request.url),
+                proxies={} if proxy is None else {"all": proxy},
             )
         except (
             TransportError,

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from pdl.model import FailureKind
+from pdl.patterns import later
 from pdl.transport import TransportError
 
 _MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
@@ -20,6 +21,9 @@ _UNREACHABLE = {
     errno.EHOSTDOWN,
     errno.ENETDOWN,
 }
+
+_REFUSED = later(r": 4(?!08|29)[0-9]{2}\b")
+"""In what a proxy answered: a status that asking again will not change."""
 
 Rule = Callable[[BaseException], TransportError | None]
 
@@ -118,7 +122,8 @@ def _url(exc: BaseException) -> TransportError | None:
 
 def _proxy(exc: BaseException) -> TransportError | None:
     if isinstance(exc, OSError) and str(exc).startswith("Tunnel connection failed"):
-        return TransportError(FailureKind.CONNECT, str(exc), transient=True)
+        refused = _REFUSED.search(str(exc)) is not None
+        return TransportError(FailureKind.CONNECT, str(exc), transient=not refused)
     return None
 
 
