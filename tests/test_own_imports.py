@@ -98,7 +98,6 @@ if __name__ == "__main__":
     [
         (["-m", "cProfile", "-o", "profile"], ""),  # a main module of Python's own
         ([], "sys.path.append(None)"),
-        ([], "sys.path.append(b'/')"),
     ],
 )
 def test_what_workers_need_is_found(
