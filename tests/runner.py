@@ -59,6 +59,26 @@ def base_environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
 
 
+def run_program(
+    directory: Path, code: str, *args: str, python: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that uses pdl, as ``program.py`` in the directory, which is the current one.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end.
+    """
+    (directory / "program.py").write_text(code)
+    return subprocess.run(
+        [sys.executable, *python, "program.py", *args],
+        cwd=directory,
+        env=base_environment(directory),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
 def marked(mark: str) -> list[int]:
     """The pids whose environment carries the mark, zombies left out; Linux alone can tell."""
     needle = f"{_MARK}={mark}".encode()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from runner import base_environment
+from runner import run_program
 from servers.behaviours import Close, Raw, Reply, Then, WhenRange, head
 from servers.misbehave import Server
 
@@ -61,19 +60,10 @@ def serve(server: Server, marked: Path) -> None:
 def test_no_download_is_taken_for_a_module(how: str, tmp_path: Path) -> None:
     here, marked = tmp_path / "here", tmp_path / "marked"
     here.mkdir()
-    (here / "program.py").write_text(PROGRAM)
     digest = hashlib.sha256(LARGE).hexdigest()
     with Server(fallback=lambda _: (Reply(200, (("ETag", '"1"'),), b"again"),)) as server:
         serve(server, marked)
-        run = subprocess.run(
-            [sys.executable, "program.py", server.base, " ".join(NAMES), digest, how],
-            cwd=here,
-            env=base_environment(tmp_path),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        run = run_program(here, PROGRAM, server.base, " ".join(NAMES), digest, how)
         cut = server.requests("/cut")
     assert not marked.exists(), marked.read_text()
     assert (run.returncode, run.stderr) == (0, "")
@@ -103,16 +93,8 @@ if __name__ == "__main__":
 def test_what_workers_need_is_found(
     method: str, how: list[str], line: str, server: Server, tmp_path: Path
 ) -> None:
-    (tmp_path / "program.py").write_text(SMALL.format(line=line))
-    run = subprocess.run(
-        [sys.executable, *how, "program.py", server.on("/a", Reply(200, (), b"a")), method],
-        cwd=tmp_path,
-        env=base_environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    url = server.on("/a", Reply(200, (), b"a"))
+    run = run_program(tmp_path, SMALL.format(line=line), url, method, python=how)
     assert (run.stdout, run.stderr) == ("1 ['connect']\n", "")
 
 
@@ -120,15 +102,8 @@ def path_after(code: str, here: Path) -> list[str]:
     """What a program's `sys.path` is after the code, and what a worker of it does."""
     script = "import sys\nfrom pdl.pool.safepath import forget_here\n"
     script += f"{code}\nforget_here()\nprint(*sys.path, sep='\\n')"
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=here,
-        env=base_environment(here),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    run = run_program(here, script)
+    assert (run.returncode, run.stderr) == (0, "")
     return run.stdout.splitlines()
 
 
@@ -142,10 +117,11 @@ def test_a_place_is_forgotten_if_nothing_in_it_is_needed(tmp_path: Path) -> None
 def test_a_place_with_what_is_needed_comes_last(name: str, tmp_path: Path) -> None:
     hidden = "from importlib.machinery import PathFinder as P; find = P.find_spec\n"
     hidden += f"P.find_spec = lambda n, p: find(n, p) if n != {name!r} or '.' in p else None\n"
-    assert path_after(f"{hidden}sys.path.insert(0, '.')", tmp_path)[-1] in {"", "."}
+    path = path_after(f"{hidden}sys.path.insert(0, '.')", tmp_path)
+    assert path[-2:] == [".", str(tmp_path)]
 
 
 def test_without_a_current_directory_nothing_breaks(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    assert path_after("import os; os.rmdir(os.getcwd())", gone)
+    assert path_after("import os, shutil; shutil.rmtree(os.getcwd())", gone)

@@ -21,7 +21,7 @@ import pdl
 from pdl import cli
 from pdl.errors import MachineError
 from pdl.pool.refused import cannot_start, starting
-from runner import PDL, Runner, base_environment, describe, has, until
+from runner import PDL, Runner, base_environment, describe, has, run_program, until
 from servers.misbehave import Pause, Reply, Server
 
 if TYPE_CHECKING:
@@ -52,21 +52,6 @@ def there(directory: Path) -> dict[str, bytes]:
 
 
 # --- starting ---
-
-
-def script(tmp_path: Path, code: str, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that uses pdl."""
-    path = tmp_path / "program.py"
-    path.write_text(code)
-    return subprocess.run(
-        [sys.executable, path, *args],
-        cwd=tmp_path,
-        env=base_environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 TELLS_OF_GARBAGE = """
@@ -167,7 +152,7 @@ if __name__ == "__main__":
 def test_a_program_that_tries_again_and_again_loses_nothing_by_it(
     tmp_path: Path, left: int, method: str
 ) -> None:
-    run = script(tmp_path, AGAIN_AND_AGAIN, method, str(left))
+    run = run_program(tmp_path, AGAIN_AND_AGAIN, method, str(left))
     assert run.stdout == "(1, 0)\n", run.stderr
 
 
@@ -358,7 +343,7 @@ if __name__ == "__main__":
 def test_another_process_of_the_fork_server_can_be_terminated(
     server: Server, tmp_path: Path
 ) -> None:
-    run = script(tmp_path, OTHERS, server.on("/a", Reply(200, (), b"a")))
+    run = run_program(tmp_path, OTHERS, server.on("/a", Reply(200, (), b"a")))
     assert run.stdout == f"{-signal.SIGTERM}\n", run.stderr
 
 
