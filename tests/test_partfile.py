@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl import partfile
+from pdl import note, partfile
 from pdl.model import SafePath
-from pdl.partfile import InTheWay, Part, boot_id, make_parents
+from pdl.note import boot_id
+from pdl.partfile import InTheWay, Part, make_parents
 from pdl.resume import Known, Validator
 
 NAME = f"{'ab' * 16}.part"
@@ -133,17 +134,23 @@ def test_a_disk_that_refuses_a_link_is_a_failure(
     part.leave(keep=False)
 
 
-def test_what_the_server_called_it_is_in_the_note(place: Path) -> None:
-    part = begin(place, b"0123456789")
-    part.called = "\u4f60 a.bin"
+def test_what_the_first_answer_told_is_in_the_note(place: Path) -> None:
+    told = (("content-type", "text/csv"), ("content-disposition", "filename=\u4f60 a.bin"))
+    part = part_of(place)
+    part.start()
+    part.versioned(STRONG, 100, told)
+    part.write(memoryview(b"0123456789"))
     part.leave(keep=True)
-    found = part_of(place)
-    assert found.known() == Known(10, STRONG, 100)
-    assert found.called == "\u4f60 a.bin"
-    edit_note(place, called=7)
-    found = part_of(place)
-    assert found.known() == Known(10, STRONG, 100)
-    assert found.called is None
+    assert part_of(place).known() == Known(10, STRONG, 100, told)
+    edit_note(place, told={})
+    assert part_of(place).known() == Known(10, STRONG, 100)
+
+
+@pytest.mark.parametrize("told", [7, "x", ["x"], {"content-type": 7}, {"content-type": ["x"]}])
+def test_a_note_that_tells_nonsense_is_none(place: Path, told: object) -> None:
+    left(place, b"0123456789")
+    edit_note(place, told=told)
+    assert part_of(place).known() is None
 
 
 # --- going on ---
@@ -265,7 +272,7 @@ def test_this_boot_has_a_name_or_none() -> None:
 
 
 def test_no_name_for_the_boot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(partfile, "_BOOT_ID", tmp_path / "none")
+    monkeypatch.setattr(note, "_BOOT_ID", tmp_path / "none")
     assert boot_id() == ""
 
 

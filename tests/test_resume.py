@@ -18,6 +18,7 @@ from pdl.resume import (
     Step,
     Validator,
     http_seconds,
+    names_a_range,
     parse_content_range,
     same_version,
     step,
@@ -219,10 +220,47 @@ CODED = Known(10, Validator('"1"', None, "gzip"), 100)
 @pytest.mark.parametrize(
     ("known", "answered", "expected"),
     [
-        # section 15.3.1: a 200 has the whole representation
+        # section 15.3.1: a 200 has the whole representation ...
         (None, answer(200, length=100), Step.WRITE),
+        (None, answer(200), Step.WRITE),
         (PART, answer(200, length=100), Step.WRITE),
-        (PART, answer(200, "bytes 10-99/100", 90, '"1"'), Step.WRITE),
+        (PART, answer(200, length=100, etag='"1"'), Step.WRITE),
+        (PART, answer(200, "bytes 0-99/100", 100, '"1"'), Step.WRITE),
+        (PART, answer(200, "bytes */100", 100, '"1"'), Step.WRITE),
+        (DATED, answer(200, length=100, modified=T0), Step.WRITE),
+        # ... of another version, however long that is ...
+        (PART, answer(200, length=30, etag='"2"'), Step.WRITE),
+        (PART, answer(200, length=90, etag='"2"'), Step.WRITE),
+        (PART, answer(200, etag='"2"'), Step.WRITE),
+        (OPEN, answer(200, etag='"2"'), Step.WRITE),
+        (PART, answer(200, "bytes 0-29/30", 30, '"2"'), Step.WRITE),
+        (DATED, answer(200, length=30, modified=T1), Step.WRITE),
+        (TOLD, answer(200, length=30, modified=T1), Step.WRITE),
+        # ... unless it says that it is a rest, or may be one: to nothing that is no answer, ...
+        (None, answer(200, "bytes 10-99/100", 90), Step.REFUSE),
+        (None, Answered(200, None, 90, None, None, None, "multipart/byteranges"), Step.WRITE),
+        # ... and to a range one that does not help
+        (PART, answer(200, "bytes 10-99/100", 90, '"1"'), Step.AGAIN),
+        (PART, answer(200, "bytes 10-99/100", 90, '"2"'), Step.AGAIN),
+        (PART, answer(200, "bytes 10-109/110", 100, '"2"'), Step.AGAIN),
+        (PART, answer(200, "bytes 10-99/*", 90, '"2"'), Step.AGAIN),
+        (PART, answer(200, "items 10-99/100", 90, '"2"'), Step.AGAIN),
+        (PART, answer(200, "nonsense", 90, '"2"'), Step.AGAIN),
+        (PART, answer(200, "bytes */100", 90, '"1"'), Step.AGAIN),
+        (PART, answer(200, length=90, etag='"1"'), Step.AGAIN),
+        (PART, answer(200, length=110, etag='"1"'), Step.AGAIN),
+        (PART, answer(200, etag='"1"'), Step.AGAIN),
+        (PART, answer(200, length=90), Step.AGAIN),
+        (PART, answer(200), Step.AGAIN),
+        (PART, answer(200, length=90, modified=T1), Step.AGAIN),
+        (OPEN, answer(200, length=100, etag='"1"'), Step.AGAIN),
+        (OPEN, answer(200, etag='"1"'), Step.AGAIN),
+        (DATED, answer(200, length=90, modified=T0), Step.AGAIN),
+        (DATED, answer(200, length=90, etag='"1"'), Step.AGAIN),
+        (DATED, answer(200, length=90, etag='"1"', modified=T0), Step.AGAIN),
+        (TOLD, answer(200, length=90, etag='"1"', modified=T1), Step.AGAIN),
+        (TOLD, answer(200, length=90, modified=T0), Step.AGAIN),
+        (PART, Answered(200, None, 100, '"1"', None, None, "multipart/byteranges"), Step.AGAIN),
         # section 15.3.7: a 206 answers a range, and nobody asked for one
         (None, answer(206, "bytes 0-99/100", 100), Step.REFUSE),
         (None, answer(416, "bytes */100"), Step.REFUSE),
@@ -285,6 +323,62 @@ CODED = Known(10, Validator('"1"', None, "gzip"), 100)
 )
 def test_step(known: Known | None, answered: Answered, expected: Step) -> None:
     assert step(known, answered) is expected
+
+
+@pytest.mark.parametrize(
+    ("content_range", "length", "expected"),
+    [
+        (None, 100, False),
+        # all of the file is no range of it
+        ("bytes 0-99/100", 100, False),
+        ("bytes 0-99/100", None, False),
+        ("bytes=0-99/100", 100, False),
+        ("bytes */100", 100, False),
+        ("bytes */100", None, False),
+        ("bytes 0-99/100, bytes 0-99/100", 100, False),
+        # less is one
+        ("bytes 0-99/101", 100, True),
+        ("bytes 1-99/100", 99, True),
+        ("bytes 10-99/100", None, True),
+        ("bytes 0-99/*", None, True),
+        ("bytes 0-99/100", 90, True),
+        ("bytes */100", 90, True),
+        ("bytes=10-99/100", 90, True),
+        ("Bytes: 10 - 99", 90, True),
+        ("bytes 10-99/100, bytes 0-9/100", 90, True),
+        # what names no bytes says nothing of them
+        ("items 10-99/100", 90, False),
+        ("10-99/100", 90, False),
+        ("kilobytes 10-99/100", 90, False),
+        ("bytes", 90, False),
+        ("bytes */*", 90, False),
+        ("bytes 0--1/0", 0, False),
+        ("none", 90, False),
+        ("", 90, False),
+    ],
+)
+def test_what_a_200_says_to_be_a_range(
+    content_range: str | None, length: int | None, expected: bool
+) -> None:
+    assert names_a_range(content_range, length) is expected
+
+
+@given(
+    st.none() | st.text() | st.from_regex(r"bytes [0-9*]{0,3}-?[0-9*]{0,3}/?[0-9*]{0,3}"),
+    st.none() | st.integers(0, 999),
+    st.sampled_from(['"1"', '"2"', None]),
+)
+def test_a_rest_is_never_taken_for_the_whole(
+    content_range: str | None, length: int | None, etag: str | None
+) -> None:
+    taken = step(PART, answer(200, content_range, length, etag)) is Step.WRITE
+    if taken and content_range is not None:
+        where = parse_content_range(content_range)
+        assert where is not None
+        assert where.total in {length, length or where.total}
+        assert where.first in {None, 0}
+    if taken and etag != '"2"':
+        assert length == PART.total
 
 
 def test_what_is_appended_fits() -> None:

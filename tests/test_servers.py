@@ -18,7 +18,7 @@ import pytest
 
 import conftest
 from rawclient import ask, request
-from servers import framing, heads, redirects, resumes, reuse
+from servers import framing, heads, partials, redirects, resumes, reuse
 from servers.faults import FAULTS, path_for, script_for
 from servers.files import parse_range
 from servers.heads import gzip_bomb
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from servers.proxy import Proxy
 
 _BODY_LENGTH = rb"Content-Length: 100000\r\n"
+_NAMED = rb"^HTTP/1.1 200 OK\r\nETag: \"one\"\r\nContent-Range: bytes 50000-99999/100000\r\n"
 _STALLS = {"stall-before-head", "stall-mid-head", "stall-mid-body", "drip", "drip-head"}
 
 # How each row's first answer looks, and how its connection ends.
@@ -139,9 +140,41 @@ ON_THE_WIRE = {
     },
     **{
         row.name: (rb"Accept-Ranges: bytes\r\n" + _BODY_LENGTH + rb"\r\n.{50000}$", "closed")
-        for row in resumes.FAULTS
+        for row in (*resumes.FAULTS, *partials.FAULTS)
     },
     "whole-then-416": (rb"chunked\r\n\r\n186a0\r\n.{100000}\r\n$", "closed"),
+    "whole-then-416-called-html": (rb"chunked\r\n\r\n186a0\r\n.{100000}\r\n$", "closed"),
+    "chunks-cut-then-200-rest": (rb"chunked\r\n\r\nc350\r\n.{50000}\r\n$", "closed"),
+    "range-unsolicited": (_NAMED + rb"Content-Length: 50000\r\n\r\n.{50000}$", "open"),
+    "range-from-the-start-unsolicited": (
+        rb"200 .*\r\nContent-Range: bytes 0-49999/100000\r\n.*\r\n\r\n.{50000}$",
+        "open",
+    ),
+    "range-odd-unsolicited": (rb"200 .*\r\nContent-Range: bytes=50000-99999/100000\r\n", "open"),
+    "range-in-chunks-unsolicited": (_NAMED + rb"Transfer-Encoding: chunked\r\n", "open"),
+    "range-shorter-than-body": (
+        rb"200 .*\r\nContent-Range: bytes 0-49999/50000\r\n" + _BODY_LENGTH,
+        "open",
+    ),
+    "total-other-than-length": (
+        rb"200 .*\r\nContent-Range: bytes \*/50000\r\n" + _BODY_LENGTH,
+        "open",
+    ),
+    "parts-as-a-file": (rb"200 .*\r\nContent-Type: Multipart/ByteRanges; boundary=x\r\n", "open"),
+    "range-of-the-whole": (
+        rb"200 .*\r\nContent-Range: bytes 0-99999/100000\r\n" + _BODY_LENGTH,
+        "open",
+    ),
+    "range-of-the-whole-in-chunks": (
+        rb"200 .*\r\nContent-Range: bytes 0-99999/100000\r\nTransfer-Encoding: chunked\r\n",
+        "open",
+    ),
+    "range-cut-in-chunks": (
+        rb"200 .*\r\nContent-Range: bytes 0-99999/100000\r\nTransfer-Encoding: chunked\r\n",
+        "open",
+    ),
+    "range-of-rows": (rb"200 .*\r\nContent-Range: items 10-19/20\r\n", "open"),
+    "range-of-no-unit": (rb"200 .*\r\nContent-Range: 10-19/\*\r\n", "open"),
     "closed-after-answer": (_BODY_LENGTH + rb"\r\n.{100000}$", "closed"),
     "closed-when-idle": (_BODY_LENGTH + rb"\r\n.{100000}$", "closed"),
     "closed-on-second-request": (_BODY_LENGTH + rb"\r\n.{100000}$", "open"),
@@ -163,7 +196,8 @@ def test_every_row_is_shown() -> None:
 
 
 def test_no_two_rows_share_a_name() -> None:
-    rows = [row for part in (framing, heads, redirects, resumes, reuse) for row in part.FAULTS]
+    modules = (framing, heads, partials, redirects, resumes, reuse)
+    rows = [row for module in modules for row in module.FAULTS]
     assert len(rows) == len(FAULTS)
 
 
@@ -228,6 +262,16 @@ def test_answers_after_a_cut(faulty: Server, name: str) -> None:
     ranged = ask(faulty, path, ("Range", f"bytes={HALF}-"), ("If-Range", ETAG))
     plain = ask(faulty, path)
     assert ((ranged.status, ranged.body), (plain.status, plain.body)) == GOING_ON[name]
+
+
+@pytest.mark.parametrize("what", partials.NO_WHOLE)
+def test_rests_that_are_called_the_whole(faulty: Server, what: str) -> None:
+    path = path_for(FAULTS[f"cut-then-200-{what}"])
+    ask(faulty, path)
+    ranged = ask(faulty, path, ("Range", f"bytes={HALF}-"), ("If-Range", ETAG))
+    assert ranged.status == 200
+    assert ranged.body != BODY
+    assert ask(faulty, path).body == BODY
 
 
 def test_206_rows_lie_as_they_say(faulty: Server) -> None:

@@ -16,13 +16,13 @@ from pdl import conditional
 from pdl.cache.copying import copy
 from pdl.cache.store import Cache, Entry
 from pdl.content import LOOKED_AT, unlike
-from pdl.declared import declared
 from pdl.disposition import server_name
-from pdl.fetch import Attempt, Fetcher, StartAgain
+from pdl.fetch import Attempt, Fetcher
 from pdl.model import Pin, Success, Version
 from pdl.naming import STATE_DIRECTORY
 from pdl.resume import http_seconds
 from pdl.urls import InvalidUrl, Url, parse
+from pdl.verdict import StartAgain
 from pdl.verify import ALGORITHM, check_of
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ class CachedAttempt(Attempt):
         if size is None or not self._right_size(size) or not self._right_kind(entry, None):
             return
         self._entry = entry
-        self._version = Version(0, entry.giver, entry.bare, entry.etag, entry.modified, size, 0)
+        proven = (f"{ALGORITHM}:{entry.sha256}",)
+        named_by = (entry.giver, entry.bare, entry.etag, entry.modified)
+        self._version = Version(0, *named_by, size, 0, proven)
 
     def _known_by(self, listed: Url) -> Entry | None:
         entry = None if self._own else self._cached.cache.given_by(listed)
@@ -227,9 +229,9 @@ class CachedAttempt(Attempt):
 
     # --- into it ---
 
-    def _check(self, response: Response) -> Check | None:
+    def _check(self) -> Check | None:
         pin = self._task.pin or _FOUND_OUT
-        return check_of(self._task._replace(pin=pin), declared(response.status, response.header))
+        return check_of(self._task._replace(pin=pin), self._declared)
 
     def _succeed(self, response: Response) -> Success:
         if self._cached.writes:
@@ -259,7 +261,7 @@ class CachedAttempt(Attempt):
 
     def _entry_of(self, response: Response, sha256: str) -> Entry | None:
         """What is kept of the URL; None where the answer was for this user or this moment alone."""
-        header = response.header
+        header = self._header
         if self._own or self._url is None or not response.framed:
             return None
         if _NOT_KEPT & _words(header("cache-control"), "=") or _varies(header("vary")):
@@ -268,7 +270,7 @@ class CachedAttempt(Attempt):
         if version.etag is None and version.modified is None:
             return None
         media = (header("content-type") or "")[: conditional.MAX_TEXT]
-        called = server_name(header("content-disposition")) or self._part.called
+        called = server_name(header("content-disposition"))
         version_of = (version.giver, version.bare, version.etag, version.modified)
         return Entry(sha256, *version_of, media, called and str(called))
 

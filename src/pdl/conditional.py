@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from pdl.model import Version
 from pdl.naming import url_key
 from pdl.patterns import later
-from pdl.resume import http_seconds
+from pdl.resume import NOT_MODIFIED, http_seconds
 from pdl.verify import wanted_size
 
 if TYPE_CHECKING:
@@ -197,16 +197,56 @@ def _kept(value: str | None, sound: Callable[[str], object]) -> str | None:
 def contradicts(version: Version, header: Header) -> bool:
     """Whether a 304 itself names another version than the one it was asked about.
 
-    A server that takes If-Modified-Since for "not newer than" would leave a file that was replaced
-    by an older one; the comparison of entity tags is the weak one (RFC 9110 section 8.8.3.2).
+    Some servers compare less than they say: many take If-Modified-Since for "not newer than", and
+    would leave a file that was replaced by an older one; one remembers entity tags of files that
+    have changed since. Then the 304 proves nothing.
+
+    Args:
+        version: that the request asked about.
+        header: gives the answer's fields.
     """
-    etag, modified = header("etag"), header("last-modified")
-    if etag is not None and version.etag is not None:
-        return etag.removeprefix("W/") != version.etag.removeprefix("W/")
-    there, then = http_seconds(modified), http_seconds(version.modified)
+    there, then = http_seconds(header("last-modified")), http_seconds(version.modified)
+    return (
+        _other_tag(version, header("etag"), dated=there is not None and there == then)
+        or _other_date(there, then, guess=not version.giver)
+        or _other_size(version, header("content-length"))
+        or _other_digest(version, header)
+    )
+
+
+def _other_tag(version: Version, tag: str | None, *, dated: bool) -> bool:
+    """By the weak comparison (RFC 9110 section 8.8.3.2).
+
+    A tag where the server gave none is another version's, unless the date is the same (`dated`).
+    """
+    if tag is None or version.etag is None:
+        new = version.giver and not dated
+        return bool(new) and _kept(tag, _TAG.fullmatch) is not None
+    return tag.removeprefix("W/") != version.etag.removeprefix("W/")
+
+
+def _other_date(there: float | None, then: float | None, *, guess: bool) -> bool:
+    """Of a guess only what is newer is another: the file got its time when it was fetched."""
     if there is None or then is None:
         return False
-    return there != then if version.giver else there > then
+    return there > then if guess else there != then
+
+
+def _other_size(version: Version, length: str | None) -> bool:
+    """A 304 may say how long the file is (RFC 9110 section 8.6); many say 0, which is its body."""
+    said = (length or "").partition(",")[0].strip()
+    return said.isascii() and said.isdigit() and int(said) not in {0, version.size}
+
+
+def _other_digest(version: Version, header: Header) -> bool:
+    from pdl.declared import declared  # noqa: PLC0415 - in the workers alone
+
+    said = declared(NOT_MODIFIED, header)
+    if said is None:
+        return False
+    name = said.checksum.partition(":")[0]
+    known = {each for each in version.proven if each.partition(":")[0] == name}
+    return bool(known) and said.checksum not in known
 
 
 def confirmed(version: Version, url: Url, header: Header) -> Version | None:

@@ -2,9 +2,9 @@
 
 What a field covers decides where it can be used. The whole representation, content coding
 included: Repr-Digest (RFC 9530 section 3), the older Digest (RFC 3230) and Google's x-goog-hash;
-they hold for a file put together from ranges too. The content of one message alone: Content-Digest
-(RFC 9530 section 2), Content-MD5 (RFC 2616 section 14.15) and Amazon's x-amz-checksum fields, which
-beside a range may be those of a part of an upload.
+they hold for a file put together from ranges, and for one that a 304 leaves as it is, too. The
+content of one message alone: Content-Digest (RFC 9530 section 2), Content-MD5 (RFC 2616 section
+14.15) and Amazon's x-amz-checksum fields, which beside a range may be those of a part of an upload.
 
 A field that is malformed, unknown or of something else counts as absent: nothing here raises.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _OK = 200
 _PARTIAL_CONTENT = 206
+_NOT_MODIFIED = 304
 _MOST = 4096
 """Characters of a field that are looked at; honest ones are far shorter."""
 
@@ -55,7 +56,8 @@ def declared(status: int, header: Header) -> Declared | None:
     """The strongest digest that an answer declares of the whole file it leads to, or None.
 
     Args:
-        status: 200, or 206 where the file ends with this answer's range; others declare nothing.
+        status: 200, 206 where the file ends with this answer's range, or 304, which is about the
+            file that is there; others declare nothing.
         header: gives a field's value, or None.
     """
     best: Declared | None = None
@@ -132,7 +134,7 @@ def _field(shown: str, statuses: frozenset[int], read: Callable[[str, Header], N
     return _Field(shown, statuses, read, shown.lower())
 
 
-_WHOLE = frozenset({_OK, _PARTIAL_CONTENT})
+_WHOLE = frozenset({_OK, _PARTIAL_CONTENT, _NOT_MODIFIED})
 _MESSAGE = frozenset({_OK})
 _FIELDS = (
     _field("Repr-Digest", _WHOLE, _modern),

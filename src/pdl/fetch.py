@@ -2,7 +2,8 @@
 
 The attempt never sleeps, never tries again and raises nothing: what it meets becomes a `Success`
 or a `Fail`. Two requests may be made in it besides redirects: one with a range or a condition, and,
-if the answer does not fit what is there or the digest of what came of it is wrong, one without.
+if the answer does not fit what is there, or refuses the range or condition, or the digest of what
+came of it is wrong, one without.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, NoReturn
 from pdl import conditional
 from pdl.beside import Beside
 from pdl.content import LOOKED_AT, Opening, opening
-from pdl.declared import declared
 from pdl.machine import system_failure
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
+from pdl.note import digest_of_whole, head_of_whole, told
 from pdl.ondisk import examine
 from pdl.pace import Pace
 from pdl.partfile import InTheWay, Part
@@ -33,17 +34,20 @@ from pdl.resume import (
     parse_content_range,
     step,
     strong_validator,
+    unasked,
 )
 from pdl.sizes import Sizes
 from pdl.splice import Mover
 from pdl.transport import Request, Response, Transport, TransportError
 from pdl.transport.drain import drain
 from pdl.urls import InvalidUrl, Url, parse
-from pdl.verdict import USELESS, AttemptFailed, refusal
+from pdl.verdict import USELESS, AttemptFailed, StartAgain, minds_the_fields, refusal
 from pdl.verify import Mismatch, check_of
 
 if TYPE_CHECKING:
+    from pdl.declared import Declared
     from pdl.model import Version
+    from pdl.note import Header
     from pdl.pool import Meter
     from pdl.quick import Quick
     from pdl.settings import FileSettings, HttpSettings
@@ -60,10 +64,6 @@ _TO_NONE = frozenset({OK, PARTIAL_CONTENT})
 _TO_AN_UPDATE = _TO_NONE | {NOT_MODIFIED}
 _TO_A_RANGE = _TO_AN_UPDATE | {RANGE_NOT_SATISFIABLE}
 """Statuses that `pdl.resume.step` decides about."""
-
-
-class StartAgain(Exception):
-    """The part does not lead to the file: it is dropped, and asked for anew in the attempt."""
 
 
 class Fetcher:
@@ -134,6 +134,8 @@ class Attempt:
         self._received = 0
         self._resumed_from = 0
         self._sizes = Sizes(task, lane.files)
+        self._header: Header
+        self._declared: Declared | None = None
         self._opening: Opening | None = None
         self._sound: int | None = None
         self._proven: str | None = None
@@ -149,8 +151,9 @@ class Attempt:
         """
         try:
             return self._get(self._part.known())
-        except StartAgain:
-            self._part.discard()
+        except StartAgain as again:
+            if again.drop:
+                self._part.discard()
             self._resumed_from = 0
             self._version = None
             return self._get(None)
@@ -160,16 +163,16 @@ class Attempt:
         try:
             if self._asked and response.status == NOT_MODIFIED:
                 return self._unchanged(response)
-            what = step(known, answered(response.status, response.length, response.header))
+            answer = answered(response.status, response.length, response.header)
+            what = step(known, answer)
             if what is Step.AGAIN:
                 raise StartAgain
             if what is Step.REFUSE:
-                raise AttemptFailed(
-                    FailureKind.PROTOCOL,
-                    f"an answer {response.status} that nothing asked for",
-                    status=response.status,
-                )
-            self._check_head(response)
+                raise AttemptFailed(FailureKind.PROTOCOL, unasked(answer), status=response.status)
+            known = None if what is Step.WRITE else known
+            self._header = head_of_whole(known, response.header)
+            self._declared = digest_of_whole(known, response.status, response.header)
+            self._check_head(response.status)
             if self._naming and (there := self._naming.look(self._lane.buffer, self._meter)):
                 return self._found(response, there)
             self._take(response, what, known)
@@ -194,7 +197,7 @@ class Attempt:
             if response.status in (_TO_A_RANGE if known else wanted):
                 return response
             if response.status not in STATUSES:
-                self._refuse(response)
+                self._refuse(response, special=bool(known or self._asked))
             self._url = self._next(response)
         raise AttemptFailed(
             FailureKind.REDIRECT,
@@ -222,24 +225,31 @@ class Attempt:
         if_range = known.validator.if_range() or ""
         return (*fields, ("Range", f"bytes={known.offset}-"), ("If-Range", if_range))
 
-    def _refuse(self, response: Response) -> NoReturn:
+    def _refuse(self, response: Response, *, special: bool) -> NoReturn:
         """End the attempt because of the status; the body is none of ours.
 
+        Args:
+            response: has the status.
+            special: a range was asked for, or a condition sent.
+
         Raises:
-            AttemptFailed: always.
+            StartAgain: that may be what was refused.
+            AttemptFailed: else.
         """
         failed = refusal(response.status, response.reason, response.header)
         drain(response, self._lane.buffer)
+        if special and minds_the_fields(response.status):
+            raise StartAgain(drop=False)
         raise failed
 
-    def _check_head(self, response: Response) -> None:
-        path = self._naming.called(response) if self._naming else self._task.path
-        self._opening = opening(self._lane.files, path, response.status, response.header)
+    def _check_head(self, status: int) -> None:
+        path = self._naming.called(self._header) if self._naming else self._task.path
+        self._opening = opening(self._lane.files, path, status, self._header)
 
     def _take(self, response: Response, what: Step, known: Known | None) -> None:
         """Write the body to the part, and hold it against what is known of it."""
-        check = self._check(response)
-        self._begin(response, what, known)
+        check = self._check()
+        self._begin(response, known)
         self._sizes.check_announced()
         self._part.expect(self._sizes.expected())
         if check is None:
@@ -248,8 +258,8 @@ class Attempt:
         else:
             self._take_checked(response, what, check)
 
-    def _check(self, response: Response) -> Check | None:
-        return check_of(self._task, declared(response.status, response.header))
+    def _check(self) -> Check | None:
+        return check_of(self._task, self._declared)
 
     def _take_checked(self, response: Response, what: Step, check: Check) -> None:
         try:
@@ -264,35 +274,33 @@ class Attempt:
             self._sound = exc.sound
             raise AttemptFailed(FailureKind.CHECKSUM, exc.message, transient=exc.transient) from exc
 
-    def _begin(self, response: Response, what: Step, known: Known | None) -> None:
+    def _begin(self, response: Response, known: Known | None) -> None:
         """Open the part, at its start or where it goes on."""
-        if known is not None and what in {Step.APPEND, Step.DONE}:
+        where = parse_content_range(response.header("content-range"))
+        total = where and where.total
+        if known is not None:
             if not self._part.go_on(known):
                 raise StartAgain
             self._resumed_from = known.offset
-            where = parse_content_range(response.header("content-range"))
-            total = where.total if where and where.total is not None else known.total
-            self._sizes.announced = total
+            self._sizes.announced = known.total if total is None else total
             if self._opening is not None:
                 begin = self._lane.buffer[: min(LOOKED_AT, known.offset)]
                 self._opening.look(begin[: self._part.read_back(begin, 0)])
             return
         self._part.start()
-        self._sizes.announced = response.length
+        self._sizes.announced = total if response.length is None else response.length
+        names = ("etag", "last-modified", "date", "content-encoding")
+        validator = strong_validator(*map(response.header, names))
         self._part.versioned(
-            strong_validator(
-                response.header("etag"),
-                response.header("last-modified"),
-                response.header("date"),
-                response.header("content-encoding"),
-            ),
-            response.length,
+            validator, self._sizes.announced, told(response.header) if validator.if_range() else ()
         )
 
     def _stream(self, response: Response, what: Step, beside: Beside | None) -> None:
         """Write the body to the part, to its end."""
         if what is not Step.DONE:
             self._receive(response, beside)
+            if self._resumed_from and self._part.size != self._sizes.announced:
+                raise StartAgain  # the body is not the range that its head says
         if self._opening is not None:
             self._opening.end()
 
@@ -308,6 +316,8 @@ class Attempt:
                 raise AttemptFailed(FailureKind.CANCELLED, "the run was stopped", transient=True)
             if announced is None:
                 self._sizes.check_so_far(part.size)
+            elif part.size > announced:
+                break
             if pace.too_slow(count):
                 raise AttemptFailed(FailureKind.STALLED, "slower than --min-speed", transient=True)
             if self._worth_noting():
@@ -346,13 +356,13 @@ class Attempt:
 
     def _succeed(self, response: Response) -> Success:
         files = self._lane.files
-        modified = http_seconds(response.header("last-modified")) if files.mtime else None
+        modified = http_seconds(self._header("last-modified")) if files.mtime else None
         self._give_name(modified)
         version = None
         if self._task.remember and self._url is not None:
             task = self._task._replace(path=self._path)
             version = conditional.placed(
-                files.directory, task, self._url, response.header, self._proven
+                files.directory, task, self._url, self._header, self._proven
             )
         return self._success(response, self._part.size, version)
 

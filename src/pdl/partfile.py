@@ -11,41 +11,30 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.naming import STATE_DIRECTORY
+from pdl.note import Note, read_note
 from pdl.resume import Known, Validator
 from pdl.space import LEAST, Reservation, check_room
 from pdl.splice import splice
 
 if TYPE_CHECKING:
-    from pdl.model import SafePath
+    from pdl.model import Headers, SafePath
 
 SYNC_EVERY = 256 * 1024 * 1024
 """Bytes after which a part is flushed to the disk, so that a power cut costs no more."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-_NOTE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """How file systems say that they have no hard links."""
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class InTheWay(Exception):
     """Something stands where the file or its directory should be; the message says what."""
-
-
-def boot_id() -> str:
-    """Names this boot of the machine; empty where the system has no such name."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 class Part:
@@ -58,7 +47,7 @@ class Part:
         name: of the part, as ``HEX.part``.
 
     Attributes:
-        called: what the server called the file, if that matters; it is in the note.
+        size: bytes of it so far.
     """
 
     def __init__(self, directory: str, name: str) -> None:
@@ -66,13 +55,12 @@ class Part:
         self._path = f"{directory}/{STATE_DIRECTORY}/{name}"
         self._note = f"{self._path[:-5]}.json"
         self._fd = -1
-        self._version: tuple[Validator, int | None] = (Validator(), None)
+        self._version = Note(Validator(), None)
         self._begun = False
         self._noted = False
         self._synced = 0
         self._reserved: Reservation | None = None
         self.size = 0
-        self.called: str | None = None
 
     def known(self) -> Known | None:
         """What can be gone on with; None when the file must start from nothing."""
@@ -80,31 +68,15 @@ class Part:
             found = os.lstat(self._path)
         except FileNotFoundError:
             return None
-        note = self._read_note()
+        note = read_note(self._note)
         if note is None or not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             return None
-        validator, total, safe = note
-        offset = found.st_size if safe is None else min(found.st_size, safe)
-        if total is not None and offset > total:
+        offset = found.st_size if note.synced is None else min(found.st_size, note.synced)
+        if note.total is not None and offset > note.total:
             return None
-        if offset == total:
+        if offset == note.total:
             offset -= 1  # its last byte again: the answer proves the version, with no special case
-        return Known(offset, validator, total) if offset > 0 else None
-
-    def _read_note(self) -> tuple[Validator, int | None, int | None] | None:
-        """The validator, the whole size, and how many bytes to believe (None: all)."""
-        try:
-            note = json.loads(Path(self._note).read_text(encoding="utf-8"))
-            validator = Validator(note["etag"], note["modified"], note["coding"])
-            total, synced, same_boot = note["total"], int(note["synced"]), note["boot"] == boot_id()
-            called = note.get("called")
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
-            return None
-        texts = all(text is None or isinstance(text, str) for text in validator)
-        if not texts or validator.if_range() is None or not isinstance(total, int | None):
-            return None
-        self.called = called if isinstance(called, str) else None
-        return validator, total, None if same_boot else synced
+        return Known(offset, note.validator, note.total, note.told) if offset > 0 else None
 
     def start(self) -> None:
         """Open an empty part; what an earlier attempt left is dropped, its note first."""
@@ -130,13 +102,19 @@ class Part:
         os.ftruncate(self._fd, known.offset)
         os.lseek(self._fd, known.offset, os.SEEK_SET)
         self.size = known.offset
-        self._version = (known.validator, known.total)
+        self._version = Note(known.validator, known.total, known.told)
         self._noted = True
         return True
 
-    def versioned(self, validator: Validator, total: int | None) -> None:
-        """Say which version the bytes are of; they can be gone on with if that is strong."""
-        self._version = (validator, total)
+    def versioned(self, validator: Validator, total: int | None, told: Headers = ()) -> None:
+        """Say which version the bytes are of; they can be gone on with if that is strong.
+
+        Args:
+            validator: of the version.
+            total: bytes of the whole file, or None.
+            told: as `pdl.note.told` has it.
+        """
+        self._version = Note(validator, total, told)
 
     def expect(self, total: int | None) -> None:
         """Say how many bytes the file will have, if anyone knows: there must be room for them."""
@@ -170,30 +148,14 @@ class Part:
 
     def note(self) -> None:
         """Make sure that a later attempt can go on with what is there, if anyone can."""
-        validator, total = self._version
-        if validator.if_range() is None:
+        if self._version.validator.if_range() is None:
             return
         if self.size - self._synced >= SYNC_EVERY:
             os.fsync(self._fd)
             self._synced = self.size
         elif self._noted:
             return
-        text = json.dumps(
-            {
-                "etag": validator.etag,
-                "modified": validator.modified,
-                "coding": validator.coding,
-                "total": total,
-                "synced": self._synced,
-                "boot": boot_id(),
-                **({"called": self.called} if self.called else {}),
-            }
-        )
-        temporary = f"{self._note}.new"
-        _remove(temporary)  # what stands there may be a link to elsewhere
-        with open(os.open(temporary, _NEW, 0o666), "w", encoding="utf-8") as note:  # noqa: PTH123
-            note.write(text)
-        os.replace(temporary, self._note)  # noqa: PTH105 - paths here are strings, for speed
+        self._version._replace(synced=self._synced).write(self._note)
         self._noted = True
 
     def read_back(self, buffer: memoryview, offset: int) -> int:

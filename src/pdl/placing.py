@@ -17,17 +17,16 @@ from pdl.model import SafePath, Success
 from pdl.naming import STATE_DIRECTORY, renamed
 from pdl.ondisk import examine
 from pdl.partfile import InTheWay
-from pdl.resume import PARTIAL_CONTENT
 from pdl.taken import folded, variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdl.model import Served, Task
+    from pdl.note import Header
     from pdl.partfile import Part
     from pdl.pool import Meter
     from pdl.settings import FileSettings
-    from pdl.transport import Response
 
 _LOOKED_AT = 3
 """Names that an earlier attempt's file is looked for under."""
@@ -54,18 +53,12 @@ class Place:
         self._own = task.path if served.replaces else None
         self.wanted = task.path
 
-    def called(self, response: Response) -> SafePath:
-        """Take note of the name that an answer gives; the path that the file should have.
-
-        A 206 may leave out what its 200 said (RFC 9110 section 15.3.7).
-        """
-        name = server_name(response.header("content-disposition"))
-        called = self._part.called if response.status == PARTIAL_CONTENT else None
-        self._part.called = called if name is None else str(name)
-        return self.known_as(self._part.called)
+    def called(self, header: Header) -> SafePath:
+        """The path that the file should have by the fields of its answer."""
+        return self.known_as(server_name(header("content-disposition")))
 
     def known_as(self, called: str | None) -> SafePath:
-        """The same for what an earlier answer has called the file; None if it gave no name."""
+        """The same for what the server calls the file; None if it gives no name."""
         name = safe_name(called) if called and self._served.named else None
         self.wanted = self._task.path if name is None else renamed(self._task.path, name)
         return self.wanted

@@ -29,7 +29,14 @@ from pdl.declared import NAMES, declared
 from pdl.model import Answer, Success, Task
 from pdl.partfile import InTheWay, place
 from pdl.redirect import STATUSES, request_headers
-from pdl.resume import NOT_MODIFIED, OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, http_seconds
+from pdl.resume import (
+    NOT_MODIFIED,
+    OK,
+    PARTIAL_CONTENT,
+    RANGE_NOT_SATISFIABLE,
+    http_seconds,
+    names_a_range,
+)
 from pdl.transport import TransportError
 from pdl.transport.message import split, tail
 from pdl.transport.wire import framed, head_of
@@ -187,6 +194,8 @@ class Quick:
         """Whether all is as it should be: then `finish` places it."""
         files, fields, size = self._files, self._fields, self._end - self._body
         if (task.size is not None and task.size != size) or not files.takes(size):
+            return "call"
+        if names_a_range(fields.get("content-range"), size):
             return "call"
         data = self._view[self._body : self._end]
         if unlike(files, task.path, fields.get, data) is not None:

@@ -3,6 +3,9 @@
 The rule that everything here serves: two versions of a file are never joined. A part goes on only
 from an answer to a request that carried a strong validator in If-Range, and only if the answer
 repeats that validator, contradicts no other, and its Content-Range fits what the part has.
+
+Nor is a rest taken for the whole: some servers answer a range with status 200, and what their body
+is say only the other fields.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from pdl.patterns import later
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.model import Headers
+
 PARTIAL_CONTENT = 206
 NOT_MODIFIED = 304
 RANGE_NOT_SATISFIABLE = 416
@@ -32,6 +37,9 @@ _FIXDATE = re.compile(
 )
 """The form of a date that servers are to send; taken apart here, in half the library's time."""
 _CONTENT_RANGE = later(r"(?ai)bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
+
+_BYTES = later(r"(?ai)[ \t]*bytes\b[^0-9]*(\d{1,18})[ \t]*-[ \t]*(\d{1,18})")
+"""The first range in a Content-Range of bytes, also where the rest of it is not as it should be."""
 
 
 class Validator(NamedTuple):
@@ -123,11 +131,19 @@ class Step(enum.Enum):
 
 
 class Known(NamedTuple):
-    """What is known of a part: its bytes, the version they are of, and the whole size or None."""
+    """What is known of a part.
+
+    Attributes:
+        offset: how many bytes there are of it.
+        validator: of the version that they are of.
+        total: bytes of the whole file, or None.
+        told: further fields of the answer that the part began with; see `pdl.note`.
+    """
 
     offset: int
     validator: Validator
     total: int | None
+    told: Headers = ()
 
 
 class Answered(NamedTuple):
@@ -169,7 +185,7 @@ def step(known: Known | None, answer: Answered) -> Step:
         answer: the head's fields.
     """
     if answer.status == OK:
-        return Step.WRITE
+        return _step_of_200(known, answer)
     if known is None:
         return Step.REFUSE
     where = parse_content_range(answer.content_range)
@@ -180,6 +196,70 @@ def step(known: Known | None, answer: Answered) -> Step:
         whole = whole and known.total in {None, known.offset}
         return Step.DONE if whole else Step.AGAIN
     return Step.APPEND if _fits(known, where, answer.length) else Step.AGAIN
+
+
+def _step_of_200(known: Known | None, answer: Answered) -> Step:
+    """A 200 has the whole (RFC 9110 section 15.3.1), unless its own fields say otherwise.
+
+    To a request with a range it has to be as long as the version that it names. Where nobody knows
+    how long that is, or which version this is, a rest would look just the same.
+    """
+    if known is None:
+        partial = names_a_range(answer.content_range, answer.length)
+        return Step.REFUSE if partial else Step.WRITE
+    if _is_multipart(answer.media):
+        return Step.AGAIN
+    if answer.content_range is not None and not _is_whole(answer.content_range, answer.length):
+        return Step.AGAIN
+    as_long = answer.length is not None and answer.length == known.total
+    return Step.WRITE if as_long or _other_version(known.validator, answer) else Step.AGAIN
+
+
+def names_a_range(content_range: str | None, length: int | None) -> bool:
+    """Whether a 200 that nobody asked a range of says that it is only a part of the file.
+
+    Content-Range has no meaning in a 200 (RFC 9110 section 14.4), and interfaces to databases count
+    rows in it; but where it names bytes, and others than all of them, the body is not the file.
+
+    Args:
+        content_range: the field as sent, or None.
+        length: bytes that the body will have, or None.
+    """
+    if content_range is None or _is_whole(content_range, length):
+        return False
+    if parse_content_range(content_range) is not None:
+        return True
+    found = _BYTES.match(content_range)
+    return found is not None and (int(found[1]), int(found[2]) + 1) != (0, length)
+
+
+def _is_whole(content_range: str, length: int | None) -> bool:
+    """Whether a Content-Range says that the body has every byte of the file, or nothing else."""
+    where = parse_content_range(content_range)
+    if where is None or where.total is None or length not in {None, where.total}:
+        return False
+    return where.last is None or (where.first, where.last + 1) == (0, where.total)
+
+
+def _is_multipart(media: str | None) -> bool:
+    """Whether a body has several ranges in it: then its bytes are not the file's alone."""
+    return media is not None and media.lower().startswith("multipart/byteranges")
+
+
+def _other_version(validator: Validator, answer: Answered) -> bool:
+    """Whether the answer names another version, by entity tag or else by date."""
+    if None not in {validator.etag, answer.etag}:
+        return answer.etag != validator.etag
+    known, said = validator.modified, answer.modified
+    return None not in {known, said} and known != said
+
+
+def unasked(answer: Answered) -> str:
+    """What to say of an answer that is none to what was asked (`Step.REFUSE`)."""
+    if answer.status != OK:
+        return f"an answer {answer.status} that nothing asked for"
+    where = (answer.content_range or "")[:60]
+    return f"an answer 200 that is only a part of the file by its own words: {where!r}"
 
 
 def _fits(known: Known, where: ContentRange, length: int | None) -> bool:
@@ -210,5 +290,4 @@ def same_version(validator: Validator, answer: Answered) -> bool:
         return False
     if answer.coding not in {None, validator.coding}:
         return False
-    # Several ranges in one body: never asked for, and its bytes are not the file's alone.
-    return not (answer.media or "").lower().startswith("multipart/byteranges")
+    return not _is_multipart(answer.media)

@@ -24,6 +24,37 @@ USELESS = frozenset(
 """Kinds after which a part is not worth keeping, if they are permanent."""
 
 
+_OF_THE_FILE = frozenset({401, 402, 403, 404, 407, 408, 410, 423, 425, 429, 451})
+"""Statuses that speak of the file, the user or the moment, whatever was asked beside the URL."""
+_NOT_IMPLEMENTED = 501
+_SERVER_ERROR = 500
+
+
+def minds_the_fields(status: int) -> bool:
+    """Whether a refusal may be of a request's range or condition, and not of the file.
+
+    Small servers answer 400 to a range that begins behind the end, where RFC 9110 section 15.5.17
+    has 416; gateways answer 501 to conditions that they do not know.
+
+    Args:
+        status: of the answer.
+    """
+    return status == _NOT_IMPLEMENTED or (status < _SERVER_ERROR and status not in _OF_THE_FILE)
+
+
+class StartAgain(Exception):
+    """The file is to be asked for anew in the attempt, without a range and without a condition.
+
+    Args:
+        drop: the part does not lead to the file, and goes at once; else it goes when the file
+            comes from the start.
+    """
+
+    def __init__(self, *, drop: bool = True) -> None:
+        super().__init__()
+        self.drop = drop
+
+
 class AttemptFailed(Exception):
     """Ends the attempt from within; becomes a `Fail`."""
 

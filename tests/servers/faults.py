@@ -1,21 +1,23 @@
 """Every row of the fault table that happens on the wire, by name.
 
-The rows are functions that make a script; `framing`, `heads`, `redirects`, `resumes` and `reuse`
-hold them by subject. Each comes with the endings that are right for it.
+The rows are functions that make a script; `framing`, `heads`, `redirects`, `resumes`, `partials`
+and `reuse` hold them by subject. Each comes with the endings that are right for it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from servers import framing, heads, redirects, resumes, reuse
+from servers import framing, heads, partials, redirects, resumes, reuse
 from servers.row import BODY, OTHER, Fault
 
 if TYPE_CHECKING:
     from servers.wire import Script
 
 FAULTS = {
-    row.name: row for rows in (framing, heads, redirects, resumes, reuse) for row in rows.FAULTS
+    row.name: row
+    for rows in (framing, heads, redirects, resumes, partials, reuse)
+    for row in rows.FAULTS
 }
 """The rows by name."""
 

@@ -23,6 +23,8 @@ OTHER = pattern(100_000, 2)
 """As long as `BODY`, so that only its bytes give a splice away."""
 
 HALF = len(BODY) // 2
+REST = f"bytes={HALF}-"
+"""The Range that asks for what half of a file lacks."""
 ETAG = '"one"'
 ETAG_OTHER = '"two"'
 DATE = 1_600_000_000
@@ -41,6 +43,7 @@ class Fault(NamedTuple):
         body: the bytes of the file where the ending is a success.
         suffix: what a URL's name needs to end with for the row to make sense.
         label: the row's name where the function has none of its own.
+        ranges: the Range of each request that has to be made, where a test says no more of it.
     """
 
     make: Callable[[], Script]
@@ -48,6 +51,7 @@ class Fault(NamedTuple):
     body: bytes = BODY
     suffix: str = ".bin"
     label: str = ""
+    ranges: tuple[str | None, ...] | None = None
 
     @property
     def name(self) -> str:

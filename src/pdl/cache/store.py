@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pdl.cache.copying import copy
 from pdl.cache.room import Room
 from pdl.naming import identity
-from pdl.partfile import boot_id
+from pdl.note import boot_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
