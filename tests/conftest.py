@@ -16,12 +16,15 @@ from servers.certs import Authority
 from servers.misbehave import Server
 from servers.nginx import Nginx
 from servers.proxy import Proxy
+from servers.static import SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_REAL_FIXTURES = {"nginx", "make_nginx", "proxy"}
+    from servers.static import PlainNginx, StaticServer
+
+_REAL_FIXTURES = {"nginx", "make_nginx", "proxy", "static_server"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -71,6 +74,17 @@ def make_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
 def nginx(make_nginx: Callable[..., Nginx]) -> Nginx:
     """An nginx that serves `nginx.root`, an empty directory."""
     return make_nginx()
+
+
+@pytest.fixture(params=SERVERS)
+def static_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StaticServer | PlainNginx]:
+    """Each of the real servers of files, on an empty directory."""
+    kind = SERVERS[request.param]
+    need(request.param, available=kind.available())
+    with kind(tmp_path_factory.mktemp("www")) as started:
+        yield started
 
 
 @pytest.fixture

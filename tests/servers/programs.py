@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_BESIDES_PATH = "/usr/sbin:/usr/local/sbin:/sbin"
+_BESIDES_PATH = ("/usr/sbin", "/usr/local/sbin", "/sbin", str(Path(sys.executable).parent))
 _TICK = 0.02
 
 
 def find(program: str) -> str | None:
-    """Where a program is, also in the places that users' PATH leaves out."""
-    return shutil.which(program, path=os.pathsep.join((os.environ["PATH"], _BESIDES_PATH)))
+    """Where a program is, also in the places that users' PATH leaves out.
+
+    What PyPI brought is beside the interpreter.
+    """
+    return shutil.which(program, path=os.pathsep.join((os.environ["PATH"], *_BESIDES_PATH)))
 
 
 def free_port() -> int:
