@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from servers.behaviours import Close, Raw, Reset, Then, chunked
-from servers.row import BODY
+from servers.behaviours import Close, Raw, Reset, Then, WhenRange, chunked
+from servers.files import File
+from servers.row import BODY, DATE, DATE_OTHER, ETAG, ETAG_OTHER, HALF, OTHER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,6 +140,115 @@ def make(seed: int) -> Made:
     end = LINE_ENDS[0] if rng.random() < 0.8 else rng.choice(LINE_ENDS)
     data = end.join([status, *fields, "", ""]).encode("latin-1") + sent
     return Made(_pieces(rng, _spoilt(rng, data)), _end(rng))
+
+
+RANGED_STATUS_LINES = (
+    *["HTTP/1.1 206 Partial Content"] * 8,
+    *["HTTP/1.1 200 OK"] * 6,
+    "HTTP/1.0 206 Partial Content",
+    "HTTP/1.1 204 No Content",
+    "HTTP/1.1 304 Not Modified",
+    "HTTP/1.1 400 Bad Request",
+    "HTTP/1.1 404 Not Found",
+    "HTTP/1.1 412 Precondition Failed",
+    "HTTP/1.1 416 Range Not Satisfiable",
+    "HTTP/1.1 501 Not Implemented",
+    "HTTP/1.1 503 Service Unavailable",
+)
+RANGED_FIELDS = (
+    "Content-Type: application/octet-stream",
+    "Content-Type: text/html",
+    "Content-Type: multipart/byteranges; boundary=x",
+    "Content-Encoding: gzip",
+    "Connection: close",
+    "Accept-Ranges: bytes",
+    "Date: Sun, 06 Nov 1994 09:49:37 GMT",
+    "Retry-After: 1",
+    "X-Empty:",
+)
+
+
+class Ranged(NamedTuple):
+    """An answer to a range of `BODY` from `HALF` on, and what is behind it.
+
+    Attributes:
+        made: the answer.
+        now: the file that the server has, which may be another version.
+        total: whether the part knows how long `BODY` is.
+    """
+
+    made: Made
+    now: File
+    total: bool
+
+    def behaviour(self) -> Behaviour:
+        """What a server does."""
+        return WhenRange(self.made.behaviour(), self.now)
+
+
+def make_ranged(seed: int) -> Ranged:
+    """The answer to a range of that number.
+
+    It may be wrong in every way but two, which nobody could tell: bytes of another version under
+    the old entity tag, and the rest of another version as if that were all of it.
+    """
+    rng = random.Random(f"ranged {seed}")
+    same = rng.random() < 0.75
+    body, tag, date = (BODY, ETAG, DATE) if same else (OTHER, ETAG_OTHER, DATE_OTHER)
+    if rng.random() < 0.2:
+        body = body[: rng.choice((0, 1, HALF - 1, HALF, HALF + 1))] if not same else body
+    now = File(body, etag=tag, last_modified=date)
+    status = rng.choice(RANGED_STATUS_LINES)
+    start = HALF if rng.random() < 0.8 else rng.choice((0, 1, HALF - 1, HALF + 1, len(body)))
+    start = min(start, len(body))
+    stamps = dict(now.validators())
+    fields = rng.sample(RANGED_FIELDS, rng.choice((0, 0, 1, 2)))
+    fields += [f"ETag: {value}" for value in _tags(rng, tag)]
+    if rng.random() < 0.6:
+        fields.append(f"Last-Modified: {stamps['Last-Modified']}")
+    named = _content_range(rng, start, len(body))
+    if named is None and not same and start and " 200 " in status:
+        named = f"bytes {start}-{len(body) - 1}/{len(body)}"
+    fields += [] if named is None else [f"Content-Range: {named}"]
+    sent = body[start:]
+    if rng.random() < 0.25:
+        fields.append("Transfer-Encoding: chunked")
+        sent = chunked(sent, 9000)
+    else:
+        fields += _lengths(rng, sent)
+    rng.shuffle(fields)
+    data = "\r\n".join([status, *fields, "", ""]).encode("latin-1") + sent
+    if rng.random() < 0.15:
+        data = rng.choice((data[: rng.randrange(len(data) + 1)], data + b"x"))
+    return Ranged(Made(_pieces(rng, data), _end(rng)), now, rng.random() < 0.8)
+
+
+def _tags(rng: random.Random, tag: str) -> tuple[str, ...]:
+    dice = rng.random()
+    if dice < 0.75:
+        return (tag,)
+    return () if dice < 0.9 else (rng.choice((f"W/{tag}", tag.strip('"'), f"{tag}, {tag}")),)
+
+
+def _content_range(rng: random.Random, start: int, size: int) -> str | None:
+    dice = rng.random()
+    if dice < 0.65:
+        return f"bytes {start}-{size - 1}/{size}"
+    if dice < 0.8:
+        return None
+    odd = (
+        f"bytes {start}-{size - 1}/*",
+        f"bytes {start}-{size - 2}/{size}",
+        f"bytes {start}-{size - 1}/{size + 100}",
+        f"bytes {HALF}-{size - 1}/{size}",
+        f"bytes */{size}",
+        f"bytes */{HALF}",
+        f"bytes={start}-{size - 1}/{size}",
+        f"items {start}-{size - 1}/{size}",
+        f"{start}-{size - 1}/{size}",
+        "bytes",
+    )
+    return rng.choice(odd)
 
 
 def _spoilt(rng: random.Random, data: bytes) -> bytes:

@@ -1,32 +1,38 @@
-"""The four ways to ask give the same outcome for the same answer, whatever it is.
+"""Every way to ask gives the same outcome for the same answer, whatever it is.
 
-``PDL_DIFFERENTIAL=20000`` makes that many answers instead of a few hundred.
+``PDL_DIFFERENTIAL=20000`` makes that many answers instead of a few hundred, and as many answers to
+a range.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from pdl.fetch import Fetcher
 from pdl.model import SafePath, Success, Task
+from pdl.partfile import Part
 from pdl.pool.inline import InlineMeter
+from pdl.resume import Validator
 from pdl.settings import FileSettings, HttpSettings
 from pdl.splice import Mover
 from pdl.transport.keepalive import KeepaliveTransport
 from pdl.transport.requests_ import RequestsTransport
 from quicklane import WARM, QuickLane
-from responses import make
+from responses import make, make_ranged
 from servers.files import File
 from servers.misbehave import Server
+from servers.row import BODY, DATE, ETAG, HALF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pdl.model import Answer
+    from responses import Ranged
 
 COUNT = int(os.environ.get("PDL_DIFFERENTIAL", "400"))
 BLOCK = 100
@@ -44,6 +50,7 @@ class Came(NamedTuple):
     size: int | None
     checksum: str | None
     message: str
+    resumed_from: int
     files: dict[str, bytes]
 
 
@@ -65,8 +72,19 @@ def came(answer: Answer, directory: Path) -> Came:
         answer.size if isinstance(answer, Success) else None,
         answer.checksum if isinstance(answer, Success) else None,
         answer.message.partition(": b")[0],  # bytes are shown as far as they had come
+        answer.resumed_from,
         files,
     )
+
+
+def leave_half(directory: Path, total: int | None) -> None:
+    """Leave a part of `BODY`, as an attempt does that was cut."""
+    stamps = dict(File(BODY, last_modified=DATE).validators())
+    part = Part(str(directory), "f.part")
+    part.start()
+    part.versioned(Validator(ETAG, stamps["Last-Modified"]), total)
+    part.write(memoryview(BODY)[:HALF])
+    part.leave(keep=True)
 
 
 class Ways:
@@ -91,18 +109,27 @@ class Ways:
         (directory / ".pdl").mkdir(parents=True)
         return FileSettings(directory=str(directory))
 
-    def ask(self, server: Server, seed: int) -> dict[str, Came]:
-        """What each makes of the answer of that number; the kept connections are warm."""
+    def ask(self, server: Server, seed: int, part: Ranged | None = None) -> dict[str, Came]:
+        """What each makes of the answer of that number; the kept connections are warm.
+
+        Args:
+            server: has it.
+            seed: the number.
+            part: half of a file is there, to go on with.
+        """
         outcomes = {}
         self.quick.cool()
         warm = Task(0, server.url(WARM), SafePath("warm.bin"), "warm.part")
-        task = Task(seed, server.url(f"/{seed}.zip"), SafePath("f.zip"), "f.part", plain=True)
+        plain = part is None
+        task = Task(seed, server.url(f"/{seed}.zip"), SafePath("f.zip"), "f.part", plain=plain)
         for name, lane in self.lanes.items():
             if name in {"keepalive", "moving"}:
                 lane(warm, InlineMeter())
                 (self._base / name / "warm.bin").unlink()
             if name == "direct":
                 self.direct.transport.close()  # the next connection is a new one
+            if part is not None:
+                leave_half(self._base / name, len(BODY) if part.total else None)
             outcomes[name] = came(lane(task, InlineMeter()), self._base / name)
         return outcomes
 
@@ -131,3 +158,25 @@ def test_every_way_gives_the_same_outcome(first: int, ways: Ways) -> None:
     assert different == []
     assert ways.quick.ways["quick"] > BLOCK // 10
     assert ways.quick.ways["call"] > BLOCK // 10
+
+
+@pytest.mark.parametrize("first", range(0, COUNT, BLOCK))
+def test_every_way_goes_on_in_the_same_way(first: int, ways: Ways) -> None:
+    different, wrong, words = [], [], Counter[str]()
+    with Server(lifetime=900, cap=4 << 30) as server:
+        server.on(WARM, File(b"warm"))
+        for seed in range(first, min(first + BLOCK, COUNT)):
+            ranged = make_ranged(seed)
+            server.on(f"/{seed}.zip", ranged.behaviour())
+            outcomes = ways.ask(server, seed, ranged)
+            if len({str(outcome) for outcome in outcomes.values()}) > 1:
+                different.append((seed, ranged, outcomes))
+            came = outcomes["direct"]
+            words[f"{came.word} {bool(came.resumed_from)}"] += 1
+            placed = came.files.get("f.zip")
+            if placed not in {None, ranged.now.body}:
+                wrong.append((seed, ranged, outcomes))
+    assert different == []
+    assert wrong == []
+    assert words["success True"] > BLOCK // 50
+    assert words["success False"] > BLOCK // 50

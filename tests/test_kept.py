@@ -173,6 +173,7 @@ def test_an_answer_is_for_just_that_request(
     data = message(server.base, "/asked.bin", ())
     kept = transport.ask(server.base, data)
     assert kept is not None
+    server.wait_for("/asked.bin")  # two connections' requests have no order of their own
     transport.asked(kept, data, b"", None)
     found = read(transport, Request(server.url(path), headers))
     assert found == files[path][1 if headers else 0 :]

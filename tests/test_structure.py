@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
 ]
 EXTRA: dict[str, int] = {
     "verdict": 2,
+    "note": 2,
     "content": 2,
     "disposition": 2,
     "served": 2,

@@ -300,7 +300,7 @@ class Attempt:
         if what is not Step.DONE:
             self._receive(response, beside)
             if self._resumed_from and self._part.size != self._sizes.announced:
-                raise StartAgain  # the body is not the range that its head says
+                raise StartAgain  # it is not the range that its head says
         if self._opening is not None:
             self._opening.end()
 
@@ -317,11 +317,18 @@ class Attempt:
             if announced is None:
                 self._sizes.check_so_far(part.size)
             elif part.size > announced:
-                break
+                raise self._too_long(announced)
             if pace.too_slow(count):
                 raise AttemptFailed(FailureKind.STALLED, "slower than --min-speed", transient=True)
             if self._worth_noting():
                 part.note()
+
+    def _too_long(self, announced: int) -> Exception:
+        """What to raise for a body that is longer than its Content-Range."""
+        if self._resumed_from:
+            return StartAgain()
+        what = f"the body is longer than the {announced} bytes of its Content-Range"
+        return AttemptFailed(FailureKind.PROTOCOL, what)
 
     def _append(self, response: Response, beside: Beside | None) -> int:
         """Append the next bytes of the body to the part; how many, 0 at its end."""

@@ -207,9 +207,8 @@ def _step_of_200(known: Known | None, answer: Answered) -> Step:
     if known is None:
         partial = names_a_range(answer.content_range, answer.length)
         return Step.REFUSE if partial else Step.WRITE
-    if _is_multipart(answer.media):
-        return Step.AGAIN
-    if answer.content_range is not None and not _is_whole(answer.content_range, answer.length):
+    where = answer.content_range
+    if _is_multipart(answer.media) or (where is not None and not _is_whole(where, answer.length)):
         return Step.AGAIN
     as_long = answer.length is not None and answer.length == known.total
     return Step.WRITE if as_long or _other_version(known.validator, answer) else Step.AGAIN
@@ -227,18 +226,19 @@ def names_a_range(content_range: str | None, length: int | None) -> bool:
     """
     if content_range is None or _is_whole(content_range, length):
         return False
-    if parse_content_range(content_range) is not None:
-        return True
+    where = parse_content_range(content_range)
+    if where is not None:
+        return where.first is not None or length not in {None, where.total}
     found = _BYTES.match(content_range)
     return found is not None and (int(found[1]), int(found[2]) + 1) != (0, length)
 
 
 def _is_whole(content_range: str, length: int | None) -> bool:
-    """Whether a Content-Range says that the body has every byte of the file, or nothing else."""
+    """Whether a Content-Range says that the body has every byte of the file."""
     where = parse_content_range(content_range)
-    if where is None or where.total is None or length not in {None, where.total}:
+    if where is None or where.last is None or length not in {None, where.total}:
         return False
-    return where.last is None or (where.first, where.last + 1) == (0, where.total)
+    return (where.first, where.last + 1) == (0, where.total)
 
 
 def _is_multipart(media: str | None) -> bool:
@@ -247,11 +247,15 @@ def _is_multipart(media: str | None) -> bool:
 
 
 def _other_version(validator: Validator, answer: Answered) -> bool:
-    """Whether the answer names another version, by entity tag or else by date."""
-    if None not in {validator.etag, answer.etag}:
-        return answer.etag != validator.etag
+    """Whether the answer names another version, by entity tag or else by date.
+
+    A malformed tag names none, and a weak one of the same letters the same.
+    """
+    tag = (answer.etag or "").removeprefix("W/")
+    if validator.etag is not None and _ETAG.fullmatch(tag):
+        return tag != validator.etag
     known, said = validator.modified, answer.modified
-    return None not in {known, said} and known != said
+    return None not in {known, http_seconds(said)} and known != said
 
 
 def unasked(answer: Answered) -> str:

@@ -91,6 +91,8 @@ NO_WHOLE: dict[str, Behaviour] = {
         Raw(head(200, (*_TAG, ("Connection", "close"))) + BODY[HALF:]), Close()
     ),
     "rest-of-no-version": _rest(),
+    "rest-under-no-tag": _rest(("ETag", "two")),
+    "rest-under-a-weak-tag": _rest(("ETag", f"W/{ETAG}")),
     "rest-under-a-date-alone": _rest(*_dated(DATE)),
     "longer-than-noted": _rest(*_TAG, body=BODY + b"more"),
     "rest-in-parts": Reply(200, (*_TAG, _MULTIPART), _multipart(BODY[HALF:])),
@@ -193,6 +195,11 @@ def range_cut_in_chunks() -> Script:
     return (_in_chunks(200, (*_TAG, where), BODY[:HALF]),)
 
 
+def range_shorter_than_chunks() -> Script:
+    where = ("Content-Range", f"bytes 0-{HALF - 1}/{HALF}")
+    return (_in_chunks(200, (*_TAG, where), BODY),)
+
+
 def range_of_rows() -> Script:
     """Rows of a table, as interfaces to databases say them, are no bytes."""
     return (Reply(200, (("Content-Range", "items 10-19/20"),), BODY),)
@@ -286,6 +293,7 @@ FAULTS = (
     Fault(range_of_the_whole),
     Fault(range_of_the_whole_in_chunks),
     Fault(range_cut_in_chunks, ("truncated",), ranges=(None, REST, None, REST, None)),
+    Fault(range_shorter_than_chunks, _BROKEN),
     Fault(range_of_rows),
     Fault(range_of_no_unit),
     *(
