@@ -254,8 +254,9 @@ def _other_version(validator: Validator, answer: Answered) -> bool:
     tag = (answer.etag or "").removeprefix("W/")
     if validator.etag is not None and _ETAG.fullmatch(tag):
         return tag != validator.etag
-    known, said = validator.modified, answer.modified
-    return None not in {known, http_seconds(said)} and known != said
+    if validator.modified is None or http_seconds(answer.modified) is None:
+        return False
+    return answer.modified != validator.modified
 
 
 def unasked(answer: Answered) -> str:
