@@ -242,7 +242,7 @@ def _content_range(rng: random.Random, start: int, size: int) -> str | None:
         f"bytes {start}-{size - 1}/{size + 100}",
         f"bytes {HALF}-{size - 1}/{size}",
         f"bytes */{size}",
-        f"bytes */{HALF}",
+        f"bytes */{HALF - 1}",  # a 416 with the very size of the part would be believed
         f"bytes={start}-{size - 1}/{size}",
         f"items {start}-{size - 1}/{size}",
         f"{start}-{size - 1}/{size}",
