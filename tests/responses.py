@@ -220,7 +220,8 @@ def make_ranged(seed: int) -> Ranged:
     data = "\r\n".join([status, *fields, "", ""]).encode("latin-1") + sent
     if rng.random() < 0.15:
         data = rng.choice((data[: rng.randrange(len(data) + 1)], data + b"x"))
-    return Ranged(Made(_pieces(rng, data), _end(rng)), now, rng.random() < 0.8)
+    # no reset: it throws away what has not been read yet, so that the ways would differ by chance
+    return Ranged(Made(_pieces(rng, data), Close()), now, rng.random() < 0.8)
 
 
 def _tags(rng: random.Random, tag: str) -> tuple[str, ...]:
