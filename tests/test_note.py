@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,8 +53,30 @@ def test_what_is_noted_comes_back(tmp_path: Path) -> None:
 def test_what_is_told_is_what_a_whole_file_needs() -> None:
     every = dict.fromkeys([NAME, "content-type", "cache-control", "vary", *NAMES], "x")
     assert dict(told(every.get)) == every
-    assert told({"set-cookie": "secret", "server": "x", "content-length": "5"}.get) == ()
-    assert told({"vary": "x" * (MAX_VALUE + 1), "content-type": ""}.get) == ()
+    untyped = (("content-type", ""),)
+    assert told({"set-cookie": "secret", "server": "x", "content-length": "5"}.get) == untyped
+    assert told({"vary": "x" * (MAX_VALUE + 1), "content-type": ""}.get) == untyped
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"etag": "\\"\\ud800\\"", "modified": null}', '{"modified": "\\ud800"}'],
+    ids=["deep", "surrogate tag", "surrogate date"],
+)
+def test_a_note_that_cannot_be_read_or_sent_is_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "note.json"
+    Note(Validator('"1"'), 100).write(str(path))
+    if text.startswith("{"):
+        text = json.dumps({**json.loads(path.read_text()), "etag": None, **json.loads(text)})
+    path.write_text(text)
+    assert read_note(str(path)) is None
+
+
+def test_a_note_of_old_leaves_the_type_to_the_rest() -> None:
+    """It tells nothing at all; a newer one tells that there was no type."""
+    fields = {"content-type": "text/csv"}
+    assert head_of_whole(Known(10, Validator('"1"'), 100), fields.get)("content-type") == "text/csv"
+    assert head_of_whole(known(), fields.get)("content-type") is None
 
 
 def test_a_file_from_the_start_has_the_fields_of_its_answer() -> None:

@@ -153,6 +153,20 @@ def test_a_note_that_tells_nonsense_is_none(place: Path, told: object) -> None:
     assert part_of(place).known() is None
 
 
+def test_a_part_that_starts_again_lets_go_of_what_it_had_reserved(place: Path) -> None:
+    """Its handle's number may be another file's by then."""
+    part = part_of(place)
+    part.start()
+    part.expect(64 << 20)
+    part.discard()
+    with (place / "other").open("wb") as other:  # gets that number
+        other.write(b"other")
+        other.flush()
+        part.start()
+        part.leave(keep=False)
+    assert (place / "other").read_bytes() == b"other"
+
+
 # --- going on ---
 
 

@@ -177,6 +177,7 @@ ON_THE_WIRE = {
         rb"200 .*\r\nContent-Range: bytes 0-49999/50000\r\nTransfer-Encoding: chunked\r\n",
         "open",
     ),
+    "range-past-the-end": (rb"200 .*\r\nContent-Range: bytes 0-100000/100000\r\n", "open"),
     "range-of-rows": (rb"200 .*\r\nContent-Range: items 10-19/20\r\n", "open"),
     "range-of-no-unit": (rb"200 .*\r\nContent-Range: 10-19/\*\r\n", "open"),
     "closed-after-answer": (_BODY_LENGTH + rb"\r\n.{100000}$", "closed"),

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 MAX_VALUE = 8192
 """Characters of a field that is noted; a longer one is left out."""
 
+_OCTET = 0xFF
 _TYPE = "content-type"
 _FIELDS = (
-    _TYPE,
     "content-disposition",
     "content-encoding",
     "cache-control",
@@ -102,10 +102,21 @@ def read_note(path: str) -> Note | None:
         total, synced = found["total"], int(found["synced"])
         same_boot = found["boot"] == boot_id()
         fields = tuple(found.get("told", {}).items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         return None
     texts = (*validator, *(text for _, text in fields))
     if not all(text is None or isinstance(text, str) for text in texts):
+        return None
+    # a validator is sent as it came, each octet one character
+    if any(ord(max(text)) > _OCTET for text in validator if text):
         return None
     if validator.if_range() is None or not isinstance(total, int | None):
         return None
@@ -113,19 +124,20 @@ def read_note(path: str) -> Note | None:
 
 
 def told(header: Header) -> Headers:
-    """The fields of an answer that are worth a place in a note.
+    """The fields of an answer that are worth a place in a note; the type also where there is none.
 
     Args:
         header: of the answer that the part begins with.
     """
-    found = ((name, header(name)) for name in _FIELDS)
-    return tuple((name, text) for name, text in found if text and len(text) <= MAX_VALUE)
+    found = ((name, header(name) or "") for name in (_TYPE, *_FIELDS))
+    noted = ((name, text) for name, text in found if text or name == _TYPE)
+    return tuple((name, text) for name, text in noted if len(text) <= MAX_VALUE)
 
 
 def head_of_whole(known: Known | None, header: Header) -> Header:
     """The fields of the whole file: those of the answer, and what only the first one has told.
 
-    The type is the first answer's alone: what a file is, its beginning tells.
+    The type is the first answer's alone, if its note has one: what a file is, its beginning tells.
 
     Args:
         known: the part that the answer goes on with; None if it brings the file from the start.
@@ -136,7 +148,9 @@ def head_of_whole(known: Known | None, header: Header) -> Header:
     first = {**dict(known.told), "last-modified": known.validator.modified}
 
     def field(name: str) -> str | None:
-        said = None if name == _TYPE else header(name)
+        if name == _TYPE and name in first:
+            return first[name] or None
+        said = header(name)
         return first.get(name) if said is None else said
 
     return field

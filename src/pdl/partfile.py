@@ -258,6 +258,7 @@ class Part:
         _remove(self._path)
 
     def _close(self) -> None:
+        self._reserved = None  # its handle may be another file's from here on
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

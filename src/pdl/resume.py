@@ -38,8 +38,10 @@ _FIXDATE = re.compile(
 """The form of a date that servers are to send; taken apart here, in half the library's time."""
 _CONTENT_RANGE = later(r"(?ai)bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
 
-_BYTES = later(r"(?ai)[ \t]*bytes\b[^0-9]*(\d{1,18})[ \t]*-[ \t]*(\d{1,18})")
-"""The first range in a Content-Range of bytes, also where the rest of it is not as it should be."""
+_BYTES = later(
+    r"(?ai)[ \t]*bytes\b[^0-9]*(\d{1,18})[ \t]*-[ \t]*(\d{1,18})(?:[ \t]*/[ \t]*(\d{1,18}))?"
+)
+"""The first range in a Content-Range of bytes, also where it is not as it should be."""
 
 
 class Validator(NamedTuple):
@@ -201,8 +203,9 @@ def step(known: Known | None, answer: Answered) -> Step:
 def _step_of_200(known: Known | None, answer: Answered) -> Step:
     """A 200 has the whole (RFC 9110 section 15.3.1), unless its own fields say otherwise.
 
-    To a request with a range it has to be as long as the version that it names. Where nobody knows
-    how long that is, or which version this is, a rest would look just the same.
+    To a request with a range it has to be as long as the version that it names, or of another
+    version and not just as long as the rest. Where nobody knows how long it is, or which version, a
+    rest would look just the same.
     """
     if known is None:
         partial = names_a_range(answer.content_range, answer.length)
@@ -210,8 +213,12 @@ def _step_of_200(known: Known | None, answer: Answered) -> Step:
     where = answer.content_range
     if _is_multipart(answer.media) or (where is not None and not _is_whole(where, answer.length)):
         return Step.AGAIN
-    as_long = answer.length is not None and answer.length == known.total
-    return Step.WRITE if as_long or _other_version(known.validator, answer) else Step.AGAIN
+    if answer.length is None:
+        return Step.AGAIN
+    if answer.length == known.total:
+        return Step.WRITE
+    rest = known.total is not None and answer.length == known.total - known.offset
+    return Step.WRITE if _other_version(known.validator, answer) and not rest else Step.AGAIN
 
 
 def names_a_range(content_range: str | None, length: int | None) -> bool:
@@ -229,8 +236,11 @@ def names_a_range(content_range: str | None, length: int | None) -> bool:
     where = parse_content_range(content_range)
     if where is not None:
         return where.first is not None or length not in {None, where.total}
-    found = _BYTES.match(content_range)
-    return found is not None and (int(found[1]), int(found[2]) + 1) != (0, length)
+    found = _BYTES.match(content_range)  # malformed; it may still begin late, or end early
+    if found is None:
+        return False
+    first, last, total = (int(each or 0) for each in found.groups())
+    return first > 0 or last + 1 < max(total, length or 0)
 
 
 def _is_whole(content_range: str, length: int | None) -> bool:
