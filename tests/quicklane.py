@@ -7,12 +7,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdl.lanes import Fetching
+from pdl.fetch.lane_factory import Fetching
 from pdl.model import SafePath, Task
-from pdl.transport.message import split
+from pdl.transport.http.request_bytes import split
 
 if TYPE_CHECKING:
-    from pdl.fetch import Fetcher
+    from pdl.fetch.attempt import Fetcher
     from pdl.model import Answer
     from pdl.pool import Meter
     from pdl.settings import FileSettings, HttpSettings

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.lanes import Fetching
+from pdl.fetch.lane_factory import Fetching
 from pdl.model import Answer, Fail, FailureKind, SafePath, Success, Task
-from pdl.naming import STATE_DIRECTORY
+from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.pool import Answered
 from pdl.settings import FileSettings, HttpSettings
 from servers.misbehave import File, Server

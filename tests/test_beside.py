@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdl import beside
-from pdl.beside import Beside
+from pdl.integrity import background_digest
+from pdl.integrity.background_digest import Beside
 
 BUFFER = 256 * 1024
 
@@ -73,7 +73,7 @@ def test_without_a_thread_the_lane_digests(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_small_file_takes_no_thread() -> None:
     taker = Taker()
     with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
-        feed(sink, b"x" * (beside.LEAST - 1), BUFFER)
+        feed(sink, b"x" * (background_digest.LEAST - 1), BUFFER)
         assert not helpers()
     assert taker.threads == {threading.current_thread().name}
 
@@ -81,16 +81,19 @@ def test_a_small_file_takes_no_thread() -> None:
 def test_a_large_one_takes_one() -> None:
     taker = Taker()
     with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
-        feed(sink, b"x" * (8 * beside.LEAST), BUFFER)
+        feed(sink, b"x" * (8 * background_digest.LEAST), BUFFER)
         assert len(helpers()) == 1
     assert len(taker.threads) == 2
     assert not helpers()
 
 
-@pytest.mark.parametrize("most", [0, beside.LEAST, 4 * beside.LEAST, 8 * beside.LEAST - 1])
+@pytest.mark.parametrize(
+    "most",
+    [0, background_digest.LEAST, 4 * background_digest.LEAST, 8 * background_digest.LEAST - 1],
+)
 def test_what_it_raises_comes_out(most: int) -> None:
     with pytest.raises(Spoilt), Beside(Taker(most), memoryview(bytearray(BUFFER))) as sink:
-        feed(sink, b"x" * (8 * beside.LEAST), BUFFER)
+        feed(sink, b"x" * (8 * background_digest.LEAST), BUFFER)
     assert not helpers()
 
 
@@ -105,7 +108,7 @@ def test_an_end_by_exception_drops_the_rest() -> None:
 
     def cut() -> None:
         with Beside(slow, memoryview(bytearray(BUFFER))) as sink:
-            feed(sink, b"x" * (beside.LEAST + 2 * BUFFER), BUFFER)
+            feed(sink, b"x" * (background_digest.LEAST + 2 * BUFFER), BUFFER)
             held.set()
             raise Spoilt
 
@@ -124,11 +127,11 @@ def test_no_buffer_is_filled_again_before_it_was_digested() -> None:
             assert tokens.acquire(timeout=30)
         taker(data)
 
-    blocks = [bytes([number]) * BUFFER for number in range(4 * beside.BUFFERS)]
-    small = beside.LEAST // BUFFER - 1
+    blocks = [bytes([number]) * BUFFER for number in range(4 * background_digest.BUFFERS)]
+    small = background_digest.LEAST // BUFFER - 1
     with Beside(late, memoryview(bytearray(BUFFER))) as sink:
         for number, block in enumerate(blocks):
-            if number - small >= beside.BUFFERS - 1:  # as late as it can be
+            if number - small >= background_digest.BUFFERS - 1:  # as late as it can be
                 tokens.release()
             feed(sink, block, BUFFER)
         tokens.release(len(blocks))

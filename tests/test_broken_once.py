@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.api import download
 from pdl.errors import LockedError
 from pdl.model import Item
+from pdl.run.download import download
 from pdl.settings import PoolSettings, RetrySettings, Settings
 from servers.misbehave import File, Pause, Reply, Server, Then
 

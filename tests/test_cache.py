@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdl.api import Outputs, download
-from pdl.cached import FROM_CACHE
-from pdl.lanes import CachedFetching, Fetching, lanes
+from pdl.fetch.cached_attempt import FROM_CACHE
+from pdl.fetch.lane_factory import CachedFetching, Fetching, lanes
 from pdl.model import Headers, Item, Outcome, Pieces, Result
-from pdl.progress import make_display
+from pdl.output.display.bar import make_display
+from pdl.run.download import download
+from pdl.run.outputs import Outputs
 from pdl.settings import (
     CacheSettings,
     EngineKind,
@@ -36,7 +37,8 @@ from servers.row import BODY, DATE, ETAG, ETAG_OTHER, HALF, OTHER, cut, length
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdl.api import Event, Report
+    from pdl.model import Event
+    from pdl.run.download import Report
     from runner import Runner
     from servers.certs import Authority
     from servers.misbehave import Server

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from pdl.cache import copying
-from pdl.cache.copying import copy
-from pdl.cache.room import BLOCK, Room, evict, room_of
-from pdl.cache.store import Cache, Entry, prepare
 from pdl.settings import CacheSettings
-from pdl.urls import parse
+from pdl.storage.cache.eviction import BLOCK, Room, evict, room_of
+from pdl.storage.cache.store import Cache, Entry, prepare
+from pdl.system import copy_file
+from pdl.system.copy_file import copy
+from pdl.text.urls import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +90,8 @@ def _by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copying, "STEP", 1000)
-    monkeypatch.setattr(copying, "BUFFER", 1000)
+    monkeypatch.setattr(copy_file, "STEP", 1000)
+    monkeypatch.setattr(copy_file, "BUFFER", 1000)
 
 
 def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.audit import CheckReport
 from pdl.model import Summary
+from pdl.run.check import CheckReport
 from servers.files import File
 
 if TYPE_CHECKING:

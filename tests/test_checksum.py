@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pdl.checksum import BadChecksum, Verifier, decoded, parse_checksum
+from pdl.integrity.digests import BadChecksum, Verifier, decoded, parse_checksum
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709"

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import FailureKind, Outcome, Result, Summary
-from pdl.reports.console import SHOWN, ConsoleReport, summary_line
-from pdl.reports.target import StreamSink
+from pdl.output.reports.console import SHOWN, ConsoleReport, summary_line
+from pdl.output.sinks import StreamSink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdl.reports.target import Sink
+    from pdl.output.sinks import Sink
 
 NOT_AGAIN = "permanent, trying again will not help by itself"
 OK = Result("urls.txt", 1, "http://h/a", None, "a", Outcome.SUCCESS, attempts=1)

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.api import download
-from pdl.content import Opening, by_bytes, unlike
 from pdl.errors import UsageError
-from pdl.fetch import Fetcher
+from pdl.fetch.attempt import Fetcher
+from pdl.fetch.content_check import Opening, by_bytes, unlike
+from pdl.fetch.failures import AttemptFailed
+from pdl.http_rules.ranges import Validator
 from pdl.model import FailureKind, SafePath, Task
-from pdl.partfile import Part
 from pdl.pool.inline import InlineMeter
-from pdl.resume import Validator
+from pdl.run.download import download
 from pdl.settings import FileSettings, HttpSettings, Settings
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.requests_ import RequestsTransport
-from pdl.verdict import AttemptFailed
+from pdl.storage.part import Part
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.requests_ import RequestsTransport
 from quicklane import WARM, QuickLane
 from servers.behaviours import Close, Pause, Raw, Reply, Then, chunk, head
 from servers.files import File
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pdl.content import Header
+    from pdl.fetch.content_check import Header
     from pdl.model import Answer
     from runner import Runner
     from servers.misbehave import Server

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.retry import MAX_DEATHS, MAX_DEATHS_IN_STORM, Deaths
+from pdl.scheduling.retry import MAX_DEATHS, MAX_DEATHS_IN_STORM, Deaths
 from servers.misbehave import File, Pause, Reply, Server
 from servers.row import BODY, ETAG
 from survive.common import workers

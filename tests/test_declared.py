@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.declared import Declared, declared
+from pdl.integrity.declared_digests import Declared, declared
 
 DATA = b"some bytes"
 NAMES = ("md5", "sha1", "sha256", "sha512")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdl.api import download
 from pdl.model import FailureKind, Result
-from pdl.pace import Pace
+from pdl.run.download import download
 from pdl.settings import HttpSettings, PoolSettings, RetrySettings, Settings
-from pdl.transport import TransportError, dial
+from pdl.transport import TransportError
+from pdl.transport.http import dial
+from pdl.transport.min_speed import Pace
 from servers.files import File
 from servers.programs import free_port
 from servers.redirects import redirect_to

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pdl.fetch import Fetcher
+from pdl.fetch.attempt import Fetcher
+from pdl.fetch.zero_copy import Mover
+from pdl.http_rules.ranges import Validator
 from pdl.model import SafePath, Success, Task
-from pdl.partfile import Part
 from pdl.pool.inline import InlineMeter
-from pdl.resume import Validator
 from pdl.settings import FileSettings, HttpSettings
-from pdl.splice import Mover
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.requests_ import RequestsTransport
+from pdl.storage.part import Part
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.requests_ import RequestsTransport
 from quicklane import WARM, QuickLane
 from responses import make, make_ranged
 from servers.files import File

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl import proxies
 from pdl.model import FailureKind
-from pdl.pace import head_seconds
-from pdl.pool.early import PRELOAD, THROUGH_REQUESTS, wanted
+from pdl.pool.startup.prestart import PRELOAD, THROUGH_REQUESTS, wanted
 from pdl.settings import HttpSettings
 from pdl.transport import Request, Transport, TransportError
-from pdl.transport.direct import Direct
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.requests_ import RequestsTransport
+from pdl.transport.http import proxy_env
+from pdl.transport.http.direct import Direct
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.requests_ import RequestsTransport
+from pdl.transport.min_speed import head_seconds
 from servers.behaviours import Reply
 from servers.files import File
 from servers.programs import free_port
@@ -70,7 +70,7 @@ def test_both_ask_with_the_same_bytes(server: Server, target: str) -> None:
 
 
 def test_a_head_has_to_end_in_time(server: Server) -> None:
-    """`pdl.pace.head_seconds` says when; what follows of it, `tests/test_fetch.py` has."""
+    """`pdl.transport.min_speed.head_seconds` says when; `tests/test_fetch.py` what follows."""
     settings = HTTP._replace(min_speed=100.0)
     url = server.on("/f.bin", File(BODY))
     kept = Direct(settings).connect(Request(url, FIELDS))
@@ -206,14 +206,14 @@ def test_where_a_proxy_is_possible(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert proxies.possible() is possible
+    assert proxy_env.possible() is possible
 
 
 SCRIPT = """
 import sys
 from pdl.settings import HttpSettings
 from pdl.transport import Request
-from pdl.transport.keepalive import KeepaliveTransport
+from pdl.transport.http.keepalive import KeepaliveTransport
 transport = KeepaliveTransport(HttpSettings(cacert=sys.argv[2] or None))
 response = transport.open(Request(sys.argv[1], ()))
 print(response.status, "requests" in sys.modules)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pdl.disposition import MAX_VALUE, safe_name, server_name
 from pdl.model import SafePath
-from pdl.naming import MAX_NAME, SafeName, renamed, stored_path
+from pdl.naming.content_disposition import MAX_VALUE, safe_name, server_name
+from pdl.naming.safe_name import MAX_NAME, SafeName, renamed, stored_path
 
 
 def wire(text: str) -> str:

@@ -10,10 +10,10 @@ import click
 import pytest
 
 import pdl
-from pdl.cli import command
+from pdl.cli.main import command
 from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
-from pdl.naming import FIELDS
+from pdl.naming.namer import FIELDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

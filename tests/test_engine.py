@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdl.api import Outputs
-from pdl.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts
 from pdl.errors import ListError, MachineError
 from pdl.model import (
     Answer,
@@ -29,18 +27,20 @@ from pdl.model import (
     Task,
     Transfer,
 )
-from pdl.plan import Planner
+from pdl.output.display.bar import Display, make_display
+from pdl.output.reports.console import ConsoleReport
+from pdl.output.reports.jsonl import JsonLinesReport
+from pdl.output.sinks import StreamSink
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
-from pdl.progress import Display, make_display
-from pdl.reports.console import ConsoleReport
-from pdl.reports.jsonl import JsonLinesReport
-from pdl.reports.target import StreamSink
-from pdl.retry import MAX_DEATHS, RetryPolicy
-from pdl.schedule import Schedule
+from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts
+from pdl.run.outputs import Outputs
+from pdl.run.planner import Planner
+from pdl.run.stop import Stop
+from pdl.scheduling.retry import MAX_DEATHS, RetryPolicy
+from pdl.scheduling.schedule import Schedule
 from pdl.settings import FileSettings, NamingSettings, RetrySettings, StopSettings
 from pdl.sources.feed import Feed, open_sources
-from pdl.stop import Stop
 
 if TYPE_CHECKING:
     from pathlib import Path

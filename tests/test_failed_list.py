@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pdl.errors import UsageError
 from pdl.model import Item, Outcome, Pieces, Result, Summary
-from pdl.reports.failed import FailedList, entry_text
+from pdl.output.reports.failure_list import FailedList, entry_text
 from pdl.sources.text import TextFormat
 
 if TYPE_CHECKING:

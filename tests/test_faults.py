@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pdl.api import download
-from pdl.cache.store import prepare
-from pdl.cached import CachedFetcher
-from pdl.fetch import Fetcher
+from pdl.fetch.attempt import Fetcher
+from pdl.fetch.cached_attempt import CachedFetcher
+from pdl.fetch.fast_path import DIGEST_MOST
+from pdl.fetch.zero_copy import Mover
 from pdl.model import FailureKind, Outcome, Result, Retrying, SafePath, Task
 from pdl.pool.inline import InlineMeter
-from pdl.quick import DIGEST_MOST
+from pdl.run.download import download
 from pdl.settings import (
     CacheSettings,
     FileSettings,
@@ -29,10 +29,10 @@ from pdl.settings import (
     RetrySettings,
     Settings,
 )
-from pdl.splice import Mover
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.requests_ import RequestsTransport
-from pdl.transport.wire import MAX_HEAD
+from pdl.storage.cache.store import prepare
+from pdl.transport.http.head import MAX_HEAD
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.requests_ import RequestsTransport
 from quicklane import WARM, QuickLane
 from runner import Runner
 from servers import reuse
@@ -178,7 +178,9 @@ LANES: dict[str, LaneMaker] = {
 def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LaneMaker:
     """Makes every lane of this process one kind."""
     make = LANES[request.param]
-    monkeypatch.setattr("pdl.lanes.Fetching", lambda http, files: lambda: make(http, files))
+    monkeypatch.setattr(
+        "pdl.fetch.lane_factory.Fetching", lambda http, files: lambda: make(http, files)
+    )
     return make
 
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl import fetch, pace
-from pdl.fetch import Fetcher
+from pdl.fetch import attempt as attempt_module
+from pdl.fetch.attempt import Fetcher
+from pdl.http_rules.ranges import Known, Validator
 from pdl.model import Answer, FailureKind, Pieces, SafePath, Task
-from pdl.partfile import Part
 from pdl.pool.inline import InlineMeter
-from pdl.resume import Known, Validator
 from pdl.settings import FileSettings, HttpSettings
-from pdl.transport import TransportError, drain
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.requests_ import RequestsTransport
-from pdl.transport.wire import SocketReader
+from pdl.storage.part import Part
+from pdl.transport import TransportError, drain, min_speed
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.reader import SocketReader
+from pdl.transport.http.requests_ import RequestsTransport
 from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File
 from servers.row import BODY, ETAG, HALF, OTHER, length
@@ -147,7 +147,7 @@ def test_a_part_that_is_cut_while_it_is_read_back_starts_again(
             no_longer(place / ".pdl" / "1.part", HALF - 1)
             return went
 
-    monkeypatch.setattr(fetch, "Part", CutPart)
+    monkeypatch.setattr(attempt_module, "Part", CutPart)
     leave_part(place, BODY[:HALF])
     url = server.on("/a.bin", File(BODY, etag=ETAG))
     answer = attempt(lane_of(KeepaliveTransport), url, checksum=sha256(BODY))
@@ -242,7 +242,7 @@ def test_a_head_that_trickles_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if least:
-        monkeypatch.setattr(pace, "WINDOW", 0.5)
+        monkeypatch.setattr(min_speed, "WINDOW", 0.5)
     http = HTTP._replace(timeout=LONG if least else 0.5, min_speed=least)
     url = server.on("/a.bin", Raw(head(200, (("X-Pad", "x" * 5000),)), rate=20))
     answer = attempt(warmed(lane_of(make, http), server, warm), url)

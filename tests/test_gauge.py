@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.gauge import Slots, Smoothed, Tally
 from pdl.model import Outcome, Result, Transfer
+from pdl.output.display.tally import Slots, Smoothed, Tally
 
 MIB = 1 << 20
 

@@ -17,21 +17,24 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pdl.checksum import BadChecksum, parse_checksum
+from pdl.cli.options import Allowance, Header, Kind, Size, Statuses
 from pdl.errors import PdlError
+from pdl.http_rules.dates import http_seconds, retry_after
+from pdl.http_rules.ranges import Answered, Known, Step, Validator, parse_content_range, step
+from pdl.http_rules.redirects import BadRedirect, target
+from pdl.integrity.digests import BadChecksum, parse_checksum
 from pdl.model import BadLine, Item
-from pdl.naming import Namer, SafeName, UnsafeName, part_name
-from pdl.options import Allowance, Header, Kind, Size, Statuses
-from pdl.redirect import BadRedirect, target
-from pdl.resume import Answered, Known, Step, Validator, http_seconds, parse_content_range, step
-from pdl.retry import retry_after
+from pdl.naming.namer import Namer
+from pdl.naming.safe_name import SafeName, UnsafeName
 from pdl.settings import NamingSettings
+from pdl.sources.item_options import parse_header
 from pdl.sources.lines import split_lines
-from pdl.sources.options import parse_header
 from pdl.sources.text import TextFormat
+from pdl.text.masking import mask, printable
+from pdl.text.url_identity import part_name
+from pdl.text.urls import InvalidUrl, Url, parse
 from pdl.transport import TransportError
-from pdl.transport.wire import MAX_LENGTH, content_length, framing, parse_head
-from pdl.urls import InvalidUrl, Url, mask, parse, printable
+from pdl.transport.http.head import MAX_LENGTH, content_length, framing, parse_head
 from servers.files import File
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from pdl.model import FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
 from pdl.transport import Request
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.kept import Kept
-from pdl.transport.message import message
-from pdl.transport.wire import SocketReader
+from pdl.transport.http.connection import Kept
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.reader import SocketReader
+from pdl.transport.http.request_bytes import message
 from quicklane import WARM
 from servers.behaviours import Pause, Raw, Reply, Reset, Then, head
 from servers.files import File

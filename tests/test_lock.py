@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.errors import ListError, UsageError
-from pdl.locked import Lock, lock_url
-from pdl.lockfile import Entry
-from pdl.model import Item, Outcome, Pin, Result, SafePath
-from pdl.plan import Planner
-from pdl.schedule import Job
+from pdl.integrity.lock import Lock, lock_url
+from pdl.integrity.lock_file import Entry
+from pdl.model import Item, Outcome, Pin, Refusal, Result, SafePath
+from pdl.run.planner import Planner
+from pdl.scheduling.job import Job
 from pdl.settings import FileSettings, LockSettings, NamingSettings
-from pdl.urls import InvalidUrl, parse
+from pdl.text.urls import InvalidUrl, parse
 from servers.misbehave import File, Reply, Server
 from servers.row import BODY, ETAG, cut
 
@@ -404,8 +404,8 @@ def test_a_list_that_contradicts_the_lock(
 ) -> None:
     lock = lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), frozen=True)
     refusal = lock.pin(item, SafePath(item.url[-1]), checksum)
-    assert isinstance(refusal, Result)
-    assert (refusal.outcome, refusal.kind, refusal.line) == (Outcome.FAIL, kind, 1)
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind.value == kind
     if kind == "checksum":
         assert f"the list says sha256:{OTHER}" in refusal.message
         assert f"x.lock:1 has sha256:{SHA}" in refusal.message
@@ -414,7 +414,7 @@ def test_a_list_that_contradicts_the_lock(
 def test_locked_wants_the_path_too(tmp_path: Path) -> None:
     lock = lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), frozen=True)
     refusal = lock.pin(Item("list", 1, "http://h/x"), SafePath("y"), None)
-    assert isinstance(refusal, Result)
+    assert isinstance(refusal, Refusal)
     assert "x.lock:1 has it as x" in refusal.message
 
 

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdl.errors import ListError
-from pdl.lockfile import Entry, Shelf, held, parse_entry, read_entries, replace_file
+from pdl.integrity.lock_file import Entry, Shelf, held, parse_entry, read_entries, replace_file
 from pdl.model import Item
 from pdl.sources.jsonl import JsonlFormat
 
@@ -119,7 +119,7 @@ def test_a_shelf_is_a_sorted_map(many: list[Entry]) -> None:
 
 KILLED = """
 import os, signal, sys
-from pdl.lockfile import held, replace_file
+from pdl.integrity.lock_file import held, replace_file
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

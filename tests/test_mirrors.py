@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.api import Event, download
-from pdl.mirrors import SHOWN
-from pdl.model import Item, Outcome, Result, Retrying
+from pdl.model import Event, Item, Outcome, Result, Retrying
+from pdl.run.download import download
+from pdl.scheduling.mirrors import SHOWN
 from pdl.settings import HttpSettings, PoolSettings, RetrySettings, Settings
 from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File

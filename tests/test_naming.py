@@ -10,20 +10,11 @@ from hypothesis import strategies as st
 
 from pdl.errors import UsageError
 from pdl.model import Item, SafePath
-from pdl.naming import (
-    MAX_NAME,
-    MAX_PATH,
-    Namer,
-    SafeName,
-    UnsafeName,
-    part_name,
-    split_name,
-    suffix_of,
-    suffixed,
-    url_key,
-)
+from pdl.naming.namer import Namer
+from pdl.naming.safe_name import MAX_NAME, MAX_PATH, SafeName, UnsafeName, split_name, suffixed
 from pdl.settings import NamingSettings
-from pdl.urls import InvalidUrl, parse
+from pdl.text.url_identity import part_name, suffix_of, url_key
+from pdl.text.urls import InvalidUrl, parse
 
 LONG = "x" * 300
 

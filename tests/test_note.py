@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.declared import NAMES, Declared
-from pdl.note import MAX_VALUE, Note, digest_of_whole, head_of_whole, read_note, told
-from pdl.resume import Known, Validator
-from pdl.verdict import StartAgain
+from pdl.fetch.attempt import digest_of_whole, head_of_whole
+from pdl.fetch.failures import StartAgain
+from pdl.http_rules.ranges import Known, Validator
+from pdl.integrity.declared_digests import NAMES, Declared
+from pdl.storage.note import MAX_VALUE, Note, read_note, told
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.cli import command
+from pdl.cli.main import command
+from pdl.cli.options import Allowance, Header, ProxyUrl, Seconds, Size, Statuses
 from pdl.errors import UsageError
-from pdl.options import Allowance, Header, ProxyUrl, Seconds, Size, Statuses
 from pdl.settings import (
     FileSettings,
     HttpSettings,

@@ -100,7 +100,7 @@ def test_what_workers_need_is_found(
 
 def path_after(code: str, here: Path) -> list[str]:
     """What a program's `sys.path` is after the code, and what a worker of it does."""
-    script = "import sys\nfrom pdl.pool.safepath import forget_here\n"
+    script = "import sys\nfrom pdl.pool.startup.import_path import forget_here\n"
     script += f"{code}\nforget_here()\nprint(*sys.path, sep='\\n')"
     run = run_program(here, script)
     assert (run.returncode, run.stderr) == (0, "")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl import note, partfile
+from pdl.http_rules.ranges import Known, Validator
 from pdl.model import SafePath
-from pdl.note import boot_id
-from pdl.partfile import InTheWay, Part, make_parents
-from pdl.resume import Known, Validator
+from pdl.storage import note
+from pdl.storage.note import boot_id
+from pdl.storage.part import InTheWay, Part, make_parents
 
 NAME = f"{'ab' * 16}.part"
 STRONG = Validator(etag='"1"')
@@ -268,7 +268,7 @@ def test_after_a_boot_nothing_flushed_is_nothing(place: Path) -> None:
 
 
 def test_flushing_is_noted(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partfile, "SYNC_EVERY", 6)
+    monkeypatch.setattr("pdl.storage.part.SYNC_EVERY", 6)
     part = begin(place, b"0123")
     part.note()
     assert json.loads(note_at(place).read_text())["synced"] == 0

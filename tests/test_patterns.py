@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from pdl.patterns import Later, later
+from pdl.text.lazy_regex import Later, later
 from test_structure import modules
 
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.model import BadLine, Item, Outcome, Pieces, Result, SafePath
-from pdl.naming import part_name, suffix_of, url_key
-from pdl.plan import Planner
-from pdl.schedule import Job
-from pdl.served import Before, ServerNames
+from pdl.naming.claims import Found
+from pdl.run.planner import Planner
+from pdl.run.server_names import Before, ServerNames
+from pdl.scheduling.job import Job
 from pdl.settings import FileSettings, IfExists, NamingSettings
-from pdl.taken import Found
-from pdl.urls import parse
+from pdl.text.url_identity import part_name, suffix_of, url_key
+from pdl.text.urls import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pdl.taken import Pairing
+    from pdl.naming.claims import Pairing
 
 SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

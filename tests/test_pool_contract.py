@@ -23,12 +23,13 @@ import pytest
 from lanes import Ahead, Careless, Crowded, Obedient, Stillborn, Unbuildable, success, task
 from pdl.errors import MachineError
 from pdl.model import Answer, Fail, FailureKind, Success, Version
-from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned, links
+from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
-from pdl.pool.links import ForkWorker, Link, Nursery
-from pdl.pool.outbox import Outbox
-from pdl.pool.outcomes import MESSAGE_LIMIT, OutcomeQueue, message_of, unsendable
-from pdl.pool.process import START_DEATHS, ProcessPool
+from pdl.pool.process import link
+from pdl.pool.process.link import ForkWorker, Link, Nursery
+from pdl.pool.process.outcome_queue import MESSAGE_LIMIT, OutcomeQueue, message_of, unsendable
+from pdl.pool.process.pool import START_DEATHS, ProcessPool
+from pdl.pool.process.task_pipe import Outbox
 from pdl.settings import StartMethod
 from runner import base_environment, marked, until
 
@@ -301,7 +302,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(links, "time", clock)
+    monkeypatch.setattr(link, "time", clock)
     return lambda now: setattr(clock, "now", now)
 
 
@@ -715,7 +716,7 @@ def test_close_ends_a_stopped_worker(process_pool: ProcessPool) -> None:
 MAIN = """
 import sys, os, threading
 from lanes import Obedient, task
-from pdl.pool.process import START_DEATHS, ProcessPool
+from pdl.pool.process.pool import START_DEATHS, ProcessPool
 if __name__ == "__main__":
     method, hold = sys.argv[1:]
     pool = ProcessPool(Obedient(), 2, 2, method)
@@ -801,7 +802,7 @@ def test_a_fork_server_that_is_lost_for_good_is_told(monkeypatch: pytest.MonkeyP
         raise EOFError
 
     monkeypatch.setattr(forkserver, "connect_to_new_process", lose)
-    monkeypatch.setattr(links, "SERVERS_LOST", 2)
+    monkeypatch.setattr(link, "SERVERS_LOST", 2)
     with (
         processes("forkserver", workers=1) as pool,
         pytest.raises(MachineError, match="the fork server dies again and again"),

@@ -14,8 +14,8 @@ import pytest
 from lanes import digest_of, large_task, success, task
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died
-from pdl.pool import process as process_module
-from pdl.pool.outbox import Outbox
+from pdl.pool.process import pool as process_module
+from pdl.pool.process.task_pipe import Outbox
 from runner import until
 from test_pool_contract import (
     BOUND,
@@ -32,7 +32,7 @@ from test_pool_contract import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdl.pool.process import ProcessPool
+    from pdl.pool.process.pool import ProcessPool
     from pdl.settings import StartMethod
 
 LARGE = [large_task(number) for number in range(1, 41)]

@@ -13,8 +13,8 @@ import pytest
 
 from lanes import Obedient, task
 from pdl.pool import Answered, Died
-from pdl.pool import process as process_module
-from pdl.pool.process import ProcessPool
+from pdl.pool.process import pool as process_module
+from pdl.pool.process.pool import ProcessPool
 from test_pool_contract import await_room, ids_of, next_event, worker_pids
 
 if TYPE_CHECKING:

@@ -73,7 +73,13 @@ def test_what_others_do_at_exit_is_done(server: Server, scripted: Scripted, code
     assert (run.code, run.out) == (code, "theirs\n"), run.err
 
 
-MODULES = ["pdl.pool.early", "pdl.cli", "pdl.settings", "pdl.api", "pdl.reports.console"]
+MODULES = [
+    "pdl.pool.startup.prestart",
+    "pdl.cli.main",
+    "pdl.settings",
+    "pdl.run.download",
+    "pdl.output.reports.console",
+]
 
 
 def interrupted_at(scripted: Scripted, tmp_path: Path, number: int, hook: str, url: str) -> Run:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.redirect import BadField, BadRedirect, check_fields, request_headers, target
+from pdl.http_rules.redirects import BadField, BadRedirect, check_fields, request_headers, target
 from pdl.settings import HttpSettings
-from pdl.urls import parse
+from pdl.text.urls import parse
 
 HERE = parse("http://h.example/a/b?q=1")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.jsontext import json_line
-from pdl.render import (
+from pdl.text.json_text import json_line
+from pdl.text.units import (
     cells,
     clock_text,
     count_text,

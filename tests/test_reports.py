@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from pdl.errors import MachineError, PdlError, UsageError
 from pdl.model import Item, Outcome, Result, Summary
-from pdl.reports.jsonl import JsonLinesReport
-from pdl.reports.rows import check_distinct, open_report
-from pdl.reports.target import FileSink, StreamSink
+from pdl.output.reports.jsonl import JsonLinesReport
+from pdl.output.reports.registry import check_distinct, open_report
+from pdl.output.sinks import FileSink, StreamSink
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from pdl.reports import Reporter
+    from pdl.output.reports import Reporter
 
 ROW = Result("urls.txt", 1, "http://h/a", "http://h/b", "a", Outcome.SUCCESS, None, None, 200, 5, 5)
 BAD = Result("urls.txt", 2, "http://h/c", None, None, Outcome.FAIL, "http-404", False, 404)
@@ -119,13 +119,13 @@ def test_a_killed_run_leaves_the_rows_so_far_to_be_read(tmp_path: Path) -> None:
 
 CRASH = """
 import sys
-from pdl.reports.rows import open_report
+from pdl.output.reports.registry import open_report
 reporter = open_report(sys.argv[1])
 raise SystemExit(5)
 """
 FORK = """
 import multiprocessing, sys
-from pdl.reports.rows import open_report
+from pdl.output.reports.registry import open_report
 from pdl.model import Summary
 reporter = open_report(sys.argv[1])
 def child():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from pdl.api import download
 from pdl.model import Item, Pieces, Result
+from pdl.run.download import download
 from pdl.settings import (
     CacheSettings,
     FileSettings,

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pdl.resume import (
+from pdl.http_rules.dates import http_seconds
+from pdl.http_rules.ranges import (
     Answered,
     ContentRange,
     Known,
     Step,
     Validator,
-    http_seconds,
     names_a_range,
     parse_content_range,
     same_version,

@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdl.http_rules.dates import retry_after
 from pdl.model import Fail, FailureKind
-from pdl.retry import (
-    MAX_DEATHS,
-    MAX_DEATHS_IN_STORM,
-    Deaths,
-    Decision,
-    RetryPolicy,
-    retry_after,
-)
+from pdl.scheduling.retry import MAX_DEATHS, MAX_DEATHS_IN_STORM, Deaths, Decision, RetryPolicy
 from pdl.settings import RETRY_STATUSES, RetrySettings
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pdl.model import Item, SafePath, Task
-from pdl.schedule import Job, Schedule
+from pdl.scheduling.job import Job
+from pdl.scheduling.schedule import Schedule
 
 HOSTS = ["a", "b", "c"]
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdl import fetch, lanes, pace
-from pdl.api import download
 from pdl.errors import UsageError
+from pdl.fetch import attempt, lane_factory
 from pdl.model import Item, Result
+from pdl.run.download import download
 from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
-from pdl.transport import Request, TransportError, drain
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.requests_ import RequestsTransport
+from pdl.transport import Request, TransportError, drain, min_speed
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.requests_ import RequestsTransport
 from runner import base_environment
 from servers.behaviours import Close, Pause, Raw, Reply, Then, chunk, head
 from servers.files import File
@@ -47,9 +47,9 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Make every lane of this process use one transport."""
     make = request.param
     monkeypatch.setattr(
-        lanes.Fetching,
+        lane_factory.Fetching,
         "__call__",
-        lambda self: fetch.Fetcher(make(self.http), self.http, self.files),
+        lambda self: attempt.Fetcher(make(self.http), self.http, self.files),
     )
 
 
@@ -397,7 +397,7 @@ def test_max_size_takes_nothing_of_a_body_that_says_its_size(
 def test_min_speed_gives_up_what_trickles(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "WINDOW", 0.2)
+    monkeypatch.setattr(min_speed, "WINDOW", 0.2)
     url = server.on("/a.bin", File(BODY, throttle=1_000))
     settings = QUICK._replace(http=QUICK.http._replace(min_speed=50_000))
     row = row_of(url, tmp_path, settings)

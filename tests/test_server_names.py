@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pdl.api import download
 from pdl.model import Item, Result
-from pdl.naming import suffix_of, url_key
+from pdl.run.download import download
 from pdl.settings import (
     CacheSettings,
     EngineKind,
@@ -27,7 +26,8 @@ from pdl.settings import (
     RetrySettings,
     Settings,
 )
-from pdl.urls import parse
+from pdl.text.url_identity import suffix_of, url_key
+from pdl.text.urls import parse
 from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File
 from servers.row import BODY, DATE, ETAG, ETAG_OTHER, HALF, OTHER, length
@@ -36,7 +36,8 @@ from survive import kill_workers
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pdl.api import Event, Report
+    from pdl.model import Event
+    from pdl.run.download import Report
     from runner import Runner
     from servers.misbehave import Server
     from servers.wire import Exchange

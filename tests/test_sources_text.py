@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result
-from pdl.reports.failed import entry_text
+from pdl.output.reports.failure_list import entry_text
 from pdl.sources import Entry, Line, Pause
 from pdl.sources.lines import MAX_LINE, split_lines
 from pdl.sources.text import MAX_SHOWN, TextFormat
-from pdl.urls import printable
+from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

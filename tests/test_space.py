@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.partfile import Part
-from pdl.space import FIRST_STEP, LEAST, Reservation, check_room
+from pdl.storage.part import Part
+from pdl.system.disk_space import FIRST_STEP, LEAST, Reservation, check_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ def test_a_failed_part_gives_back_what_it_reserved(opened: object, tmp_path: Pat
 
 def test_what_the_part_has_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("pdl.partfile.check_room", lambda _where, needed: asked.append(needed))
+    monkeypatch.setattr("pdl.storage.part.check_room", lambda _where, needed: asked.append(needed))
     part = part_in(tmp_path)
     part.write(memoryview(bytes(1000)))
     part.expect(LEAST + 999)
@@ -113,7 +113,7 @@ def test_what_the_part_has_needs_no_room(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_system_that_cannot_reserve_is_none_the_worse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pdl.space._allocator", lambda: None)
+    monkeypatch.setattr("pdl.system.disk_space._allocator", lambda: None)
     part = part_in(tmp_path)
     part.expect(2 * MIB)
     part.write(memoryview(b"x"))

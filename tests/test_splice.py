@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pdl import fetch, pace, splice
-from pdl.fetch import Fetcher
+from pdl.fetch import attempt
+from pdl.fetch.attempt import Fetcher
+from pdl.fetch.zero_copy import LEAST, Mover
 from pdl.model import Answer, FailureKind, SafePath, Task
-from pdl.partfile import Part
-from pdl.pool.handles import BASE, share
 from pdl.pool.inline import InlineMeter
+from pdl.pool.startup.file_limits import BASE, share
 from pdl.settings import HOSTS_KEPT, FileSettings, HttpSettings
-from pdl.splice import LEAST, Mover
-from pdl.transport import Request, TransportError
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.requests_ import RequestsTransport
-from pdl.transport.wire import SocketReader
+from pdl.storage.part import Part
+from pdl.system import splice
+from pdl.transport import Request, TransportError, min_speed
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.reader import SocketReader
+from pdl.transport.http.requests_ import RequestsTransport
 from servers.behaviours import Close, Pause, Raw, Reset, Then, WhenRange, chunked, head
 from servers.files import File
 from servers.misbehave import Server
@@ -301,7 +302,7 @@ def test_a_slow_server_is_given_up(
     place_of: PlaceOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pace, "WINDOW", 0.1)
+    monkeypatch.setattr(min_speed, "WINDOW", 0.1)
     place = place_of(way, HTTP._replace(min_speed=100_000_000))
     answer = place.ask(server.on("/file.bin", Raw(promise() + BODY, rate=2e6)))
     assert answer.word == "fail"
@@ -482,7 +483,7 @@ class NoSplice(Part):
 def test_a_file_system_that_cannot_gets_what_the_pipe_holds(
     server: Server, place_of: PlaceOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "Part", NoSplice)
+    monkeypatch.setattr(attempt, "Part", NoSplice)
     place = place_of()
     before = pipe_ends()
     for number in range(2):
@@ -551,7 +552,7 @@ def test_what_the_disk_refused_counts_nowhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if appends:
-        monkeypatch.setattr(fetch, "Part", NoSplice)
+        monkeypatch.setattr(attempt, "Part", NoSplice)
     outcomes = []
     for way in ("keepalive-read", "keepalive-moved"):
         place = place_of(way)

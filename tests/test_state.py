@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl import state
 from pdl.model import SafePath, Version
-from pdl.served import Given
-from pdl.state import FILE, Memory, given_of
-from pdl.taken import Pairing
+from pdl.naming.claims import Given, Pairing
+from pdl.storage import state_db
+from pdl.storage.state_db import FILE, Memory, given_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +155,7 @@ def test_it_is_written_before_the_run_ends(tmp_path: Path) -> None:
 
 
 def test_it_is_not_written_for_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "SAVE_SECONDS", 1000.0)
+    monkeypatch.setattr(state_db, "SAVE_SECONDS", 1000.0)
     kept, _ = memory(tmp_path)
     kept.keep(PAIRS[0])
     kept.keep(PAIRS[1])
@@ -230,8 +229,8 @@ def rows(where: Path) -> int:
 def test_versions_are_written_in_batches_and_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state, "SAVE_SECONDS", 1000.0)
-    monkeypatch.setattr(state, "SAVE_ROWS", 100)
+    monkeypatch.setattr(state_db, "SAVE_SECONDS", 1000.0)
+    monkeypatch.setattr(state_db, "SAVE_ROWS", 100)
     kept, _ = memory(tmp_path)
     counts = []
     for number in range(250):
@@ -325,7 +324,7 @@ def test_a_beginning_of_nothing_is_no_damage(tmp_path: Path, leftover: str) -> N
 def test_a_database_that_is_in_use_is_let_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state, "LOCK_SECONDS", 0.01)
+    monkeypatch.setattr(state_db, "LOCK_SECONDS", 0.01)
     fill(tmp_path, 1)
     holder = sqlite3.connect(tmp_path / FILE, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

@@ -15,39 +15,14 @@ import pdl
 SOURCE = Path(pdl.__file__).parent
 
 LAYERS: list[set[str]] = [
-    {"_version", "model", "errors"},
-    {"urls", "checksum", "declared", "verify", "settings", "terminal", "render", "gauge"},
-    {"naming", "taken", "resume", "redirect", "retry", "schedule", "results", "plan", "sources"}
-    | {"sums"},
-    {"transport", "pool", "state", "progress", "reports", "partfile", "workspace"}
-    | {"lockfile", "locked", "ondisk", "cache"},
-    {"fetch", "quick", "cached", "engine", "lanes"},
-    {"api", "dryrun", "audit"},
-    {"cli", "options", "__main__", ""},
+    {"_version", "model", "errors", "settings", "text", "system"},
+    {"http_rules", "naming", "scheduling", "transport", "auth"},
+    {"integrity", "pool", "storage", "sources"},
+    {"fetch", "output"},
+    {"run"},
+    {"cli", "__main__"},
 ]
-EXTRA: dict[str, int] = {
-    "verdict": 2,
-    "note": 2,
-    "content": 2,
-    "disposition": 2,
-    "served": 2,
-    "placing": 3,
-    "sizes": 2,
-    "machine": 1,
-    "stop": 1,
-    "exits": 5,
-    "space": 1,
-    "pace": 1,
-    "proxies": 1,
-    "splice": 1,
-    "conditional": 2,
-    "beside": 1,
-    "mirrors": 2,
-    "ledger": 2,
-    "patterns": 0,
-    "jsontext": 1,
-}
-"""Small helpers of a layer."""
+"""Packages, lowest first; each imports from its own layer and lower ones."""
 
 
 class Import(NamedTuple):
@@ -109,7 +84,7 @@ def layer(module: str) -> int:
     for number, names in enumerate(LAYERS):
         if top in names:
             return number
-    return EXTRA[top]
+    return len(LAYERS) if not top else -1
 
 
 INNER = sorted(
@@ -119,7 +94,7 @@ INNER = sorted(
 
 def test_every_module_has_a_layer() -> None:
     assert [name for name in MODULES if layer(name) < 0] == []
-    names = [name for names in LAYERS for name in names] + list(EXTRA)
+    names = [name for names in LAYERS for name in names]
     assert len(names) == len(set(names))
 
 
@@ -147,12 +122,12 @@ def test_no_cycle() -> None:
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
-        ("tqdm", {"progress"}),
-        ("click", {"cli", "options"}),
+        ("tqdm", {"output"}),
+        ("click", {"cli"}),
         ("requests", {"transport"}),
         ("urllib3", {"transport"}),
-        ("sqlite3", {"state", "lockfile"}),
-        ("multiprocessing", {"pool", "dryrun"}),
+        ("sqlite3", {"storage", "integrity"}),
+        ("multiprocessing", {"pool", "run"}),
     ],
 )
 def test_libraries_stay_where_they_belong(library: str, allowed: set[str]) -> None:
@@ -167,7 +142,9 @@ def test_heavy_libraries_are_imported_late(library: str) -> None:
     early = [
         each.by
         for each in IMPORTS
-        if each.of.split(".")[0] == library and not each.lazy and layer(each.by) != 3
+        if each.of.split(".")[0] == library
+        and not each.lazy
+        and not each.by.startswith("transport")
     ]
     assert early == []
 
@@ -181,26 +158,51 @@ def loaded(code: str) -> set[str]:
     return set(run.stdout.splitlines()[-1].split())
 
 
+SELDOM = {
+    "sqlite3",
+    "string",
+    "secrets",
+    "pdl.sources.checksum_files",
+    "pdl.integrity.lock_file",
+}
+"""What few runs need, and is imported when one does."""
+
+
 @pytest.mark.parametrize(
     ("code", "never"),
     [
-        ("import pdl", {"requests", "urllib3", "tqdm", "click", "pdl.api", "multiprocessing"}),
-        ("sys.argv[1:] = ['--version']; import pdl.cli; pdl.cli.main()", {"requests", "tqdm"}),
-        ("sys.argv[1:] = ['--help']; import pdl.cli; pdl.cli.main()", {"requests", "tqdm"}),
-        ("import pdl.api, pdl.engine, pdl.fetch, pdl.sources.feed", {"requests", "tqdm", "click"}),
-        ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.api"}),
         (
-            "import pdl.api, pdl.fetch, pdl.quick, pdl.progress, pdl.pool.process",
-            {"sqlite3", "string", "secrets", "pdl.sources.sumsfile", "pdl.lockfile"},
+            "import pdl",
+            {"requests", "urllib3", "tqdm", "click", "pdl.run.download", "multiprocessing"},
         ),
-        ("import pdl.api, pdl.progress, pdl.pool.process", {"json", "pdl.partfile"}),
+        (
+            "sys.argv[1:] = ['--version']; import pdl.cli.main; pdl.cli.main.main()",
+            {"requests", "tqdm"},
+        ),
+        (
+            "sys.argv[1:] = ['--help']; import pdl.cli.main; pdl.cli.main.main()",
+            {"requests", "tqdm"},
+        ),
+        (
+            "import pdl.run.download, pdl.run.engine, pdl.fetch.attempt, pdl.sources.feed",
+            {"requests", "tqdm", "click"},
+        ),
+        ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.run.download"}),
+        ("import pdl.run.download, pdl.output.display.bar, pdl.pool.process.pool", SELDOM),
+        ("import pdl.fetch.attempt, pdl.fetch.fast_path", SELDOM),
+        (
+            "import pdl.run.download, pdl.output.display.bar, pdl.pool.process.pool",
+            {"json", "pdl.storage.part"},
+        ),
     ],
 )
 def test_what_is_not_needed_is_not_imported(code: str, never: set[str]) -> None:
     assert loaded(code) & never == set()
 
 
-@pytest.mark.parametrize("module", ["pdl.reports.json_", "pdl.reports.jsonl", "pdl.partfile"])
+@pytest.mark.parametrize(
+    "module", ["pdl.output.reports.json_", "pdl.output.reports.jsonl", "pdl.storage.part"]
+)
 def test_what_is_needed_when_nothing_can_be_opened_any_more_is_at_hand(module: str) -> None:
     assert "json" in loaded(f"import {module}")
 

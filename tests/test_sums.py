@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.errors import ListError
+from pdl.integrity.checksum_index import Contradiction, Sums
 from pdl.model import Item, SafePath
-from pdl.sources import sumsfile
-from pdl.sources.sumsfile import read
-from pdl.sums import Contradiction, Sums
-from pdl.urls import parse
+from pdl.sources import checksum_files
+from pdl.sources.checksum_files import read
+from pdl.text.urls import parse
 from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File
 
@@ -191,7 +191,7 @@ def test_lines_that_are_no_digests_are_told_once(tmp_path: Path) -> None:
 def test_what_is_no_checksum_file(
     tmp_path: Path, data: bytes, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sumsfile, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(checksum_files, "MAX_BYTES", 1_000_000)
     with pytest.raises(ListError, match=why):
         read_text(tmp_path, data)
 
@@ -294,7 +294,7 @@ def test_check_and_lock_files_know_them_too(
     ("path", "why"),
     [
         ("/gone", "http-404: the server answered 404 Not Found"),
-        ("/large", f"larger than {sumsfile.MAX_BYTES} bytes\n"),
+        ("/large", f"larger than {checksum_files.MAX_BYTES} bytes\n"),
         ("/page", "there is no digest in it"),
     ],
 )
@@ -304,7 +304,7 @@ def test_a_checksum_file_that_cannot_be_had_ends_the_run(
     url = server.on("/a", File(b"a"))
     server.on("/gone", Reply(404))
     server.on("/page", File(b"<html>log in</html>"))
-    large = ("Content-Length", str(sumsfile.MAX_BYTES + 1))
+    large = ("Content-Length", str(checksum_files.MAX_BYTES + 1))
     server.on("/large", Then(Raw(head(200, (large,))), Close()))
     run = pdl_run(url, "--checksums", server.url(path))
     assert run.code == 2

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 import pdl
-from pdl import cli
+from pdl.cli import main
 from pdl.errors import MachineError
-from pdl.pool.refused import cannot_start, starting
+from pdl.pool.startup.start_errors import cannot_start, starting
 from runner import PDL, Runner, base_environment, describe, has, run_program, until
 from servers.misbehave import Pause, Reply, Server
 
@@ -165,7 +165,7 @@ def refuse(*_: object, **__: object) -> NoReturn:
     [
         "multiprocessing.forkserver.ensure_running",
         "multiprocessing.context.BaseContext.Array",
-        "pdl.pool.process.Watch",
+        "pdl.pool.process.pool.Watch",
     ],
 )
 def test_what_cannot_be_had_at_the_start_is_told(
@@ -233,9 +233,9 @@ def test_memory_that_is_short_is_told(
     def refuse_memory(**_: object) -> NoReturn:
         raise MemoryError
 
-    monkeypatch.setattr(cli, "command", refuse_memory)
+    monkeypatch.setattr(main, "command", refuse_memory)
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        main.main()
     assert caught.value.code == 3
     assert capsys.readouterr().err == "pdl: this machine cannot go on: out of memory\n"
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import SafePath
-from pdl.naming import url_key
-from pdl.taken import Claim, Names, Pairing, Table
-from pdl.urls import parse
+from pdl.naming.claims import Claim, Names, Pairing, Table
+from pdl.text.url_identity import url_key
+from pdl.text.urls import parse
 
 KEYS = {letter: url_key(parse(f"http://h/{letter}")) for letter in "ABCDE"}
 HEX = {letter: f"{key:016x}"[:8] for letter, key in KEYS.items()}

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pdl.model import FailureKind
 from pdl.settings import HttpSettings
 from pdl.transport import Request, TransportError
-from pdl.transport.keepalive import KeepaliveTransport
-from pdl.transport.tls import Trust, context, trust_of
+from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http.tls import Trust, context, trust_of
 from servers.certs import Authority
 from servers.files import File
 from servers.misbehave import Server

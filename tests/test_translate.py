@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pdl.model import FailureKind as Kind
 from pdl.transport import TransportError
-from pdl.transport.translate import causes, translated
+from pdl.transport.errors import causes, translated
 
 
 def system(number: int) -> OSError:

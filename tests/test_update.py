@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdl.api import download
 from pdl.model import Item, Outcome, Result
+from pdl.run.download import download
 from pdl.settings import EngineKind, FileSettings, PoolSettings, RetrySettings, Settings
 from servers.behaviours import Close, Raw, Reply, Then, WhenRange, head
 from servers.files import File
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from pdl.api import Event, Report
+    from pdl.model import Event
+    from pdl.run.download import Report
     from runner import Runner
     from servers.misbehave import Server
     from servers.nginx import Nginx

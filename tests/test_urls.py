@@ -6,17 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pdl.urls import (
-    MAX_LENGTH,
-    InvalidUrl,
-    Url,
-    _parse_any,
-    _parse_plain,
-    is_plain,
-    mask,
-    parse,
-    printable,
-)
+from pdl.text.masking import mask, printable
+from pdl.text.urls import MAX_LENGTH, InvalidUrl, Url, _parse_any, _parse_plain, is_plain, parse
 
 
 @pytest.mark.parametrize(

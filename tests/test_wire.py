@@ -15,18 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pdl.model import FailureKind
-from pdl.transport import TransportError, wire
-from pdl.transport.body import MAX_CHUNK_LINE, Body
-from pdl.transport.wire import (
-    MAX_FIELDS,
-    MAX_HEAD,
-    MAX_INTERIM,
-    SocketReader,
-    content_length,
-    final_head,
-    framing,
-    parse_fields,
-)
+from pdl.transport import TransportError
+from pdl.transport.http import head
+from pdl.transport.http.body import MAX_CHUNK_LINE, Body
+from pdl.transport.http.head import MAX_FIELDS, MAX_HEAD, content_length, framing, parse_fields
+from pdl.transport.http.reader import MAX_INTERIM, SocketReader, final_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -466,9 +459,9 @@ HEADISH = st.lists(
 
 @given(HEADISH)
 def test_the_usual_head_is_read_as_any_other(raw: bytes) -> None:
-    usual = wire.parse_usual(raw)
+    usual = head.parse_usual(raw)
     if usual is not None:
-        *status, fields = wire._any(raw)
+        *status, fields = head._any(raw)
         assert usual == (*status, dict(fields))
         assert len(usual[3]) == len(fields)
 
@@ -479,20 +472,20 @@ def test_the_usual_head_is_read_as_any_other(raw: bytes) -> None:
 @example(b"HTTP/1.1 200 OK\r\nX: y\n\r\n\r\n")
 @example(b"\n\r\n\r\n")
 def test_a_head_in_a_buffer_is_read_as_one_from_a_socket(data: bytes) -> None:
-    match = wire.HEAD_END.search(data)
+    match = head.HEAD_END.search(data)
     with mmap.mmap(-1, len(data) + 1) as buffer:
         buffer[: len(data)] = data
         if match is None:
-            assert wire.head_of(buffer, len(data)) is None
+            assert head.head_of(buffer, len(data)) is None
             return
         try:
-            minor, status, reason, fields = wire._any(data[: match.start()])
+            minor, status, reason, fields = head._any(data[: match.start()])
         except TransportError:
             with pytest.raises(TransportError):
-                wire.head_of(buffer, len(data))
+                head.head_of(buffer, len(data))
             return
-        values = wire._joined(fields)
-        found = wire.head_of(buffer, len(data))
+        values = head._joined(fields)
+        found = head.head_of(buffer, len(data))
         assert found == ((minor, status, reason, values), match.end())
 
 
@@ -500,9 +493,9 @@ def test_a_head_that_is_too_long_is_refused_before_it_ends() -> None:
     with mmap.mmap(-1, 2 * MAX_HEAD) as buffer:
         start = b"HTTP/1.1 200 OK\r\nX: "
         buffer[: MAX_HEAD + 2] = start.ljust(MAX_HEAD + 2, b"y")
-        assert wire.head_of(buffer, MAX_HEAD) is None
+        assert head.head_of(buffer, MAX_HEAD) is None
         with pytest.raises(TransportError, match="longer than"):
-            wire.head_of(buffer, MAX_HEAD + 1)
+            head.head_of(buffer, MAX_HEAD + 1)
         buffer[MAX_HEAD + 1 : MAX_HEAD + 5] = b"\r\n\r\n"
         with pytest.raises(TransportError, match="longer than"):
-            wire.head_of(buffer, MAX_HEAD + 5)
+            head.head_of(buffer, MAX_HEAD + 5)

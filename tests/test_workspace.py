@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.errors import ExitCode, LockedError, MachineError
-from pdl.taken import Found
-from pdl.workspace import LOCK, Workspace
+from pdl.naming.claims import Found
+from pdl.storage.output_directory import LOCK, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 HOLDER = """
 import sys
-from pdl.workspace import Workspace
-from pdl.taken import Found
+from pdl.storage.output_directory import Workspace
+from pdl.naming.claims import Found
 held = Workspace(sys.argv[1])
 print("held", flush=True)
 if sys.stdin.readline() == "close\\n":

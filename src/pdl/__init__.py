@@ -18,9 +18,9 @@ from pdl._version import __version__
 
 TYPE_CHECKING = False  # typing takes longer to import than everything else here
 if TYPE_CHECKING:
-    from pdl.api import Event, Report, download
     from pdl.errors import ListError, LockedError, MachineError, PdlError, UsageError
-    from pdl.model import FailureKind, Item, Outcome, Result, Retrying, Summary
+    from pdl.model import Event, FailureKind, Item, Outcome, Result, Retrying, Summary
+    from pdl.run.download import Report, download
     from pdl.settings import (
         CacheSettings,
         FileSettings,
@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "pdl.api": ("Event", "Report", "download"),
+    "pdl.run.download": ("Event", "Report", "download"),
     "pdl.errors": ("ListError", "LockedError", "MachineError", "PdlError", "UsageError"),
     "pdl.model": ("FailureKind", "Item", "Outcome", "Result", "Retrying", "Summary"),
     "pdl.settings": (

@@ -31,7 +31,7 @@ def main() -> None:
     _tell_version()
     _collect_nothing()
     _start_early()
-    from pdl.cli import main as command  # noqa: PLC0415 - see above
+    from pdl.cli.main import main as command  # noqa: PLC0415 - see above
 
     command()
 
@@ -86,7 +86,7 @@ def _leave_at_once() -> list[int]:
 def _collect_nothing() -> None:
     """Look for no garbage while modules are imported, which takes a twentieth of the start.
 
-    `pdl.cli` looks for it from then on, and so does each worker.
+    `pdl.cli.main` looks for it from then on, and so does each worker.
     """
     import gc  # noqa: PLC0415 - see above
 
@@ -99,9 +99,9 @@ def _start_early() -> None:
 
     if not sys.argv[1:] or "--help" in sys.argv:
         return  # answered in no time: not even the guess is worth its imports
-    from pdl.pool import early  # noqa: PLC0415
+    from pdl.pool.startup import prestart  # noqa: PLC0415
 
-    early.guess(sys.argv[1:])
+    prestart.guess(sys.argv[1:])
 
 
 def _tell_version() -> None:

@@ -8,7 +8,7 @@ import enum
 from typing import Literal, NamedTuple, NewType
 
 SafePath = NewType("SafePath", str)
-"""A relative path that `pdl.naming` has made; nothing else makes one. Separator is ``/``."""
+"""A relative path that `pdl.naming.namer` has made; nothing else makes one. Separator is ``/``."""
 
 
 class FailureKind(str, enum.Enum):
@@ -130,6 +130,18 @@ class Pin(NamedTuple):
     where: str = ""
 
 
+class Refusal(NamedTuple):
+    """Why an item fails before any request.
+
+    Attributes:
+        kind: of the failure.
+        message: what the user is told.
+    """
+
+    kind: FailureKind
+    message: str
+
+
 class Served(NamedTuple):
     """That servers give names in this run, and what that means for a task.
 
@@ -150,7 +162,7 @@ class Version(NamedTuple):
     """A version of a file as it was placed, and what its server named it by.
 
     Attributes:
-        listed: `pdl.naming.url_key` of the listed URL.
+        listed: `pdl.text.url_identity.url_key` of the listed URL.
         giver: the same of the URL that answered, after redirects; 0 when nobody named the version
             and `modified` is a guess from the file's own time.
         bare: the giver's, without its query.
@@ -354,3 +366,7 @@ class Retrying(NamedTuple):
     kind: str
     attempt: int
     delay: float
+
+
+Event = Result | Retrying
+"""What an event callback is given: a line's outcome, or an attempt that is to be made again."""

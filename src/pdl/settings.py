@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple, get_args
 from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import Headers
-from pdl.patterns import later
-from pdl.urls import InvalidUrl, parse
+from pdl.text.lazy_regex import later
+from pdl.text.urls import InvalidUrl, parse
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses worth another try (RFC 9110 section 15, RFC 6585, RFC 8470)."""
@@ -63,7 +63,7 @@ class HttpSettings(NamedTuple):
         public_only: connect to addresses of the open internet alone.
         min_speed: bytes per second below which an attempt is given up, or None.
         hosts_kept: connections that a lane has at most, the one in use included.
-        pipe: a lane may have a pipe open, for `pdl.splice`.
+        pipe: a lane may have a pipe open, for `pdl.system.splice`.
     """
 
     headers: Headers = ()

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdl.api import Outputs
     from pdl.model import Item, Result
+    from pdl.run.outputs import Outputs
 
     Call = Callable[..., object]
 
@@ -75,17 +75,17 @@ _PATCHED: tuple[tuple[Any, str, tuple[int, ...]], ...] = (
 _IMPORTED = (
     "ctypes",
     "idna",
-    "pdl.api",
-    "pdl.cli",
+    "pdl.run.download",
+    "pdl.cli.main",
     "pdl.pool.inline",
-    "pdl.progress",
-    "pdl.reports.console",
-    "pdl.reports.failed",
-    "pdl.reports.json_",
-    "pdl.reports.jsonl",
-    "pdl.reports.rows",
+    "pdl.output.display.bar",
+    "pdl.output.reports.console",
+    "pdl.output.reports.failure_list",
+    "pdl.output.reports.json_",
+    "pdl.output.reports.jsonl",
+    "pdl.output.reports.registry",
     "pdl.sources.feed",
-    "pdl.transport.requests_",
+    "pdl.transport.http.requests_",
 )
 
 
@@ -174,7 +174,7 @@ def run(case: Case) -> None:
     os.dup2(null, 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    api = importlib.import_module("pdl.api")
+    api = importlib.import_module("pdl.run.download")
     rows: list[tuple[int, str | None, str]] = []
     recorded = api.Outputs.record
 
@@ -189,7 +189,7 @@ def run(case: Case) -> None:
     injector = Injector(case)
     code = 99
     try:
-        main = importlib.import_module("pdl.cli").main
+        main = importlib.import_module("pdl.cli.main").main
         injector.install()
         main()
     except SystemExit as exc:

@@ -8,7 +8,7 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING
 
 from pdl.pool import Answered, LaneFactory, Live, PoolEvent
-from pdl.pool.worker import guarded
+from pdl.pool.process.worker import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,13 +16,13 @@ import re
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import quote
 
-from pdl.checksum import parse_checksum, strength
+from pdl.integrity.digests import parse_checksum, strength
 from pdl.model import Item
-from pdl.patterns import later
 from pdl.sources import Pause
+from pdl.sources.item_options import check_urls, resolve
 from pdl.sources.lines import MAX_LINE
-from pdl.sources.options import check_urls, resolve
 from pdl.sources.text import bad_bytes, bad_line, why_no_text
+from pdl.text.lazy_regex import later
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

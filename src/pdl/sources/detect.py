@@ -11,11 +11,11 @@ import itertools
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from pdl.patterns import later
 from pdl.sources import Line, Pause
 from pdl.sources.lines import MAX_LINE, split_lines
 from pdl.sources.streams import TEXT, Counting
 from pdl.sources.text import TextFormat
+from pdl.text.lazy_regex import later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.checksum import parse_checksum, strength
+from pdl.integrity.digests import parse_checksum, strength
 from pdl.model import Item
-from pdl.sources.options import OPTIONS, check_urls, resolve, with_option
+from pdl.sources.item_options import OPTIONS, check_urls, resolve, with_option
 from pdl.sources.text import bad_line
-from pdl.urls import printable
+from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

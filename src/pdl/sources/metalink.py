@@ -14,16 +14,16 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from xml.parsers import expat
 
-from pdl.checksum import parse_checksum, strength
 from pdl.errors import ListError
+from pdl.integrity.digests import parse_checksum, strength
 from pdl.model import Item
 from pdl.sources import Pause
+from pdl.sources.item_options import check_urls, parse_size, resolve
 from pdl.sources.lines import MAX_LINE
-from pdl.sources.options import check_urls, parse_size, resolve
 from pdl.sources.pieces import PieceSets
 from pdl.sources.streams import shown_name
 from pdl.sources.text import bad_line
-from pdl.urls import InvalidUrl, parse
+from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ another size than the file is left out, and the file is held against its whole d
 
 from __future__ import annotations
 
-from pdl.checksum import BadChecksum, parse_checksum, strength
+from pdl.integrity.digests import BadChecksum, parse_checksum, strength
 from pdl.model import Pieces
 
 MAX_BYTES = 16 * 1024

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pdl.errors import ListError
 from pdl.sources import Line, Pause
 from pdl.sources.lines import MAX_LINE
-from pdl.urls import printable
+from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,11 +18,12 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from pdl.model import BadLine, Item
-from pdl.patterns import later
 from pdl.sources import Entry, Line, Pause
+from pdl.sources.item_options import check_urls, resolve, with_option
 from pdl.sources.lines import MAX_LINE
-from pdl.sources.options import check_urls, resolve, with_option
-from pdl.urls import is_plain, mask, printable
+from pdl.text.lazy_regex import later
+from pdl.text.masking import mask, printable
+from pdl.text.urls import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

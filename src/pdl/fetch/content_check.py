@@ -1,0 +1,238 @@
+"""Whether what comes is what was asked for: by the type that is said, and by how the body begins.
+
+A page that says "log in" or "not found" comes with status 200 more often than it should, and is
+then often sent as ``application/octet-stream`` or without any type. So where the name promises a
+form that has a beginning of its own, the first bytes count as well, whatever the type says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pdl.fetch.failures import AttemptFailed
+from pdl.model import FailureKind
+from pdl.text.lazy_regex import later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.settings import FileSettings
+
+    Header = Callable[[str], str | None]
+    """Gives a field's value, or None."""
+
+LOOKED_AT = 512
+"""Bytes of a body that are looked at; the last of the magic numbers below ends at 262."""
+
+_FORMS = (
+    "zip|gz|tgz|bz2|tbz2?|xz|txz|lzma|zst|lz4?|7z|rar|tar|cab|whl|egg|jar|war|nupkg|vsix|deb|rpm|"
+    "apk|ipa|msi|exe|dll|dmg|pkg|iso|qcow2|png|jpe?g|gif|webp|avif|heic|tiff?|bmp|ico|pdf|epub|"
+    "docx|xlsx|pptx|od[tsp]|mp[34]|m4[av]|mov|avi|mkv|webm|wav|flac|ogg|opus|ttf|otf|woff2?|"
+    "parquet|npz|npy|h5|onnx|safetensors|gguf|so|wasm|crate|gem"
+)
+_NO_PAGE = later(rf"\.({_FORMS}|bin|img)$", re.IGNORECASE)
+"""Names whose content is never an HTML page."""
+_OWN_START = later(rf"\.({_FORMS})$", re.IGNORECASE)
+"""Names whose content never begins as a text does; ``.bin`` and ``.img`` may be any bytes."""
+_PACKED_PAGE = later(r"\.x?html?\.[a-z0-9]+$", re.IGNORECASE)
+"""Names of packed pages: servers give them the type of what is in them."""
+
+_SUSPECT = b"<{[ \t\n\f\r\xef"
+"""How what `_document` finds can begin; nearly all files are past it with one look."""
+_PAGE = later(
+    rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<!--|(?:<\?xml[^>]*>[ \t\n\f\r]*)?"
+    rb"<(?:!doctype[ \t\n\f\r]+html|html|head|body|title|script)\b)",
+    re.IGNORECASE,
+)
+_ERROR = later(rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<\?xml[^>]*>[ \t\n\f\r]*)?<Error\b")
+"""How object stores say no, in XML."""
+_JSON = later(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*[{\[]")
+
+_OPAQUE = {
+    "application/octet-stream",
+    "binary/octet-stream",
+    "application/x-download",
+    "application/force-download",
+}
+"""Types that only say that there are bytes."""
+_MAGIC = (
+    (0, b"PK\x03\x04", "application/zip"),
+    (0, b"PK\x05\x06", "application/zip"),
+    (0, b"\x1f\x8b", "application/gzip"),
+    (0, b"BZh", "application/bzip2"),
+    (0, b"\xfd7zXZ\0", "application/xz"),
+    (0, b"\x28\xb5\x2f\xfd", "application/zstd"),
+    (0, b"7z\xbc\xaf\x27\x1c", "application/7z-compressed"),
+    (0, b"Rar!\x1a\x07", "application/vnd.rar"),
+    (257, b"ustar", "application/tar"),
+    (0, b"%PDF-", "application/pdf"),
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF8", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (4, b"ftypavif", "image/avif"),
+    (4, b"ftyp", "video/mp4"),
+    (0, b"II*\0", "image/tiff"),
+    (0, b"MM\0*", "image/tiff"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"\0asm", "application/wasm"),
+    (0, b"wOFF", "font/woff"),
+    (0, b"wOF2", "font/woff2"),
+    (0, b"PAR1", "application/vnd.apache.parquet"),
+    (0, b"SQLite format 3\0", "application/vnd.sqlite3"),
+)
+"""Offset, bytes, and the type they speak of, as `_bare` has it."""
+
+
+def unlike(
+    files: FileSettings, path: str, header: Header, begin: bytes | memoryview | None
+) -> str | None:
+    """Why this is not what was asked for; None if nothing speaks against it.
+
+    Args:
+        files: what is to be minded.
+        path: the file's.
+        header: gives the answer's fields.
+        begin: the body, at least `LOOKED_AT` bytes or all of it; None if only the head is here.
+    """
+    said = header("content-type")
+    if files.content_check and (what := _instead(path, said, begin)):
+        return f"{what} came where the name promises something else (--no-content-check takes it)"
+    return _unexpected(files.expect_types, said, begin) if files.expect_types else None
+
+
+def by_bytes(files: FileSettings, path: str, header: Header) -> bool:
+    """Whether the first bytes can say more than the head did."""
+    if files.expect_types and _type(header("content-type")) is None:
+        return True
+    return files.content_check and _OWN_START.search(path) is not None
+
+
+def _instead(path: str, said: str | None, begin: bytes | memoryview | None) -> str | None:
+    """What came instead of what the name promises, in words."""
+    page = said is not None and "html" in said.lower() and _media(said) == "text/html"
+    if page and _NO_PAGE.search(path) and not _PACKED_PAGE.search(path):
+        return "an HTML page"
+    if begin and begin[0] in _SUSPECT and _OWN_START.search(path):
+        return _document(bytes(begin[:LOOKED_AT]), said)
+    return None
+
+
+def _document(begin: bytes, said: str | None) -> str | None:
+    if _PAGE.match(begin):
+        return "an HTML page"
+    if _ERROR.match(begin):
+        return "an error in XML"
+    media = _media(said or "")
+    if (media == "application/json" or media.endswith("+json")) and _JSON.match(begin):
+        return "a JSON document"
+    return None
+
+
+def _unexpected(
+    wanted: tuple[str, ...], said: str | None, begin: bytes | memoryview | None
+) -> str | None:
+    """Why the type is none of those that are wanted; None also while the bytes are to tell."""
+    media = _type(said)
+    if _matches(wanted, _media(said or "")):
+        return None
+    asked = f"--expect-type wants {' or '.join(wanted)}"
+    if media is not None:
+        return f"the type is {media}, {asked}"
+    if begin is None:
+        return None
+    found = _sniffed(bytes(begin[:LOOKED_AT]))
+    if found is not None and _matches(wanted, found):
+        return None
+    bytes_say = f"and its first bytes are those of {found}" if found else "nor do its first bytes"
+    return f"the server does not say the type, {bytes_say}; {asked}"
+
+
+def _media(said: str) -> str:
+    """The type without its parameters (RFC 9110 section 8.3.1); of several the first."""
+    return said.partition(";")[0].partition(",")[0].strip().lower()
+
+
+def _type(said: str | None) -> str | None:
+    """The type, if the server says one that means something."""
+    media = _media(said or "")
+    return None if not media or media in _OPAQUE else media
+
+
+def _matches(wanted: tuple[str, ...], media: str) -> bool:
+    kind, _, sub = _bare(media).partition("/")
+    if not sub:
+        return False
+    pairs = [_bare(each).partition("/") for each in wanted]
+    return any(major in {"*", kind} and minor in {"*", sub} for major, _, minor in pairs)
+
+
+def _bare(media: str) -> str:
+    """Without the ``x-`` that means nothing (RFC 6648)."""
+    kind, slash, sub = media.lower().partition("/")
+    return f"{kind}{slash}{sub.removeprefix('x-')}"
+
+
+def _sniffed(begin: bytes) -> str | None:
+    for offset, magic, media in _MAGIC:
+        if begin.startswith(magic, offset):
+            return media
+    return "text/html" if _PAGE.match(begin) else None
+
+
+def opening(files: FileSettings, path: str, status: int, header: Header) -> Opening | None:
+    """Look at an answer's head; the body's first bytes are to be looked at unless it is None.
+
+    Raises:
+        AttemptFailed: it is not what was asked for.
+    """
+    found = Opening(files, path, status, header)
+    found.refuse(unlike(files, path, header, None))
+    return found if by_bytes(files, path, header) else None
+
+
+class Opening:
+    """The first bytes of a body, as they come, until they are enough to be looked at.
+
+    Args:
+        files: as `unlike` has it.
+        path: the same.
+        status: of the answer.
+        header: as `unlike` has it.
+
+    Attributes:
+        done: nobody has to look at any more.
+    """
+
+    def __init__(self, files: FileSettings, path: str, status: int, header: Header) -> None:
+        self._files = files
+        self._path = path
+        self._status = status
+        self._header = header
+        self._begin = b""
+        self.done = False
+
+    def look(self, data: memoryview) -> None:
+        """Look at the next bytes, before they are kept.
+
+        Raises:
+            AttemptFailed: they are not of what was asked for.
+        """
+        if not self.done:
+            self._begin += bytes(data[: LOOKED_AT - len(self._begin)])
+            if len(self._begin) >= LOOKED_AT:
+                self.end()
+
+    def end(self) -> None:
+        """There are no more bytes; as `look`."""
+        if not self.done:
+            self.done = True
+            self.refuse(unlike(self._files, self._path, self._header, self._begin))
+
+    def refuse(self, fault: str | None) -> None:
+        """End the attempt if there is a fault."""
+        if fault is not None:
+            raise AttemptFailed(FailureKind.CONTENT, fault, status=self._status)

@@ -1,0 +1,77 @@
+"""What builds the lanes of a run, in the workers: it travels to them, and is nothing but settings.
+
+The main process only hands it on; what a lane is made of is imported where one is built.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.pool import Lane, LaneFactory
+    from pdl.settings import CacheSettings, FileSettings, HttpSettings, Settings
+
+
+class Fetching:
+    """Builds lanes that ask for every file; see `pdl.pool.LaneFactory`."""
+
+    def __init__(self, http: HttpSettings, files: FileSettings) -> None:
+        self.http = http
+        self.files = files
+
+    def __call__(self) -> Lane:
+        """Build a lane."""
+        from pdl.fetch.attempt import Fetcher  # noqa: PLC0415 - see the module
+        from pdl.fetch.fast_path import Quick  # noqa: PLC0415
+        from pdl.transport.http.keepalive import KeepaliveTransport  # noqa: PLC0415
+
+        transport = KeepaliveTransport(self.http)
+        lane = Fetcher(transport, self.http, self.files)
+        lane.quick = Quick(transport, self.http, self.files, lane.memory)
+        return lane
+
+
+class CachedFetching:
+    """Builds lanes with a cache."""
+
+    def __init__(self, http: HttpSettings, files: FileSettings, cache: CacheSettings) -> None:
+        self.http = http
+        self.files = files
+        self.cache = cache
+
+    def __call__(self) -> Lane:
+        """Build a lane."""
+        from pdl.fetch.cached_attempt import CachedFetcher  # noqa: PLC0415 - see the module
+        from pdl.transport.http.keepalive import KeepaliveTransport  # noqa: PLC0415
+
+        return CachedFetcher(KeepaliveTransport(self.http), self.http, self.files, self.cache)
+
+
+def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
+    """What builds the lanes of a run: those of the cache, if there is one that can be used.
+
+    Raises:
+        MachineError: too few file handles are allowed.
+    """
+    http = settings.http
+    if settings.pool.engine == "process":
+        from pdl.pool.startup import file_limits, prestart  # noqa: PLC0415 - only where there are processes
+
+        prestart.prepare(settings.pool)
+        hosts, pipe = file_limits.share(settings.pool.split()[1])
+        http = http._replace(hosts_kept=hosts, pipe=pipe)
+    if settings.cache.path is not None:
+        from pdl.storage.cache.store import prepare  # noqa: PLC0415 - only where it is used
+
+        cache = prepare(settings.cache, warn)
+        if cache is not None:
+            return CachedFetching(http, _files(settings), cache)
+    return Fetching(http, _files(settings))
+
+
+def _files(settings: Settings) -> FileSettings:
+    """What workers are told: also what no server may name a file, if servers name any."""
+    reserved = settings.naming.reserved if settings.naming.server_names else ()
+    return settings.files._replace(reserved=reserved)

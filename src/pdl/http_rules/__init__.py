@@ -1,0 +1,1 @@
+"""What the fields of HTTP mean, as pure functions."""

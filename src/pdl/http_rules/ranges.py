@@ -1,0 +1,278 @@
+"""Whether and how a part goes on: validators, Content-Range, and what an answer means for a part.
+
+The rule that everything here serves: two versions of a file are never joined. A part goes on only
+from an answer to a request that carried a strong validator in If-Range, and only if the answer
+repeats that validator, contradicts no other, and its Content-Range fits what the part has.
+
+Nor is a rest taken for the whole: some servers answer a range with status 200, and what their body
+is say only the other fields.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdl.http_rules.dates import http_seconds
+from pdl.text.lazy_regex import later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.model import Headers
+
+PARTIAL_CONTENT = 206
+NOT_MODIFIED = 304
+RANGE_NOT_SATISFIABLE = 416
+OK = 200
+
+_ETAG = later(r'"[\x21\x23-\x7e\x80-\xff]*"')
+_CONTENT_RANGE = later(r"(?ai)bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
+
+_BYTES = later(
+    r"(?ai)[ \t]*bytes\b[^0-9]*(\d{1,18})[ \t]*-[ \t]*(\d{1,18})(?:[ \t]*/[ \t]*(\d{1,18}))?"
+)
+"""The first range in a Content-Range of bytes, also where it is not as it should be."""
+
+
+class Validator(NamedTuple):
+    """What tells one version of a file from another (RFC 9110 section 8.8).
+
+    Attributes:
+        etag: strong entity tag with its quotes, or None.
+        modified: Last-Modified as sent, or None; without an entity tag only where it is strong.
+        coding: the content coding the bytes are in, or None.
+    """
+
+    etag: str | None = None
+    modified: str | None = None
+    coding: str | None = None
+
+    def if_range(self) -> str | None:
+        """The If-Range value; None when there is nothing strong to send."""
+        return self.etag or self.modified
+
+
+def strong_validator(
+    etag: str | None, modified: str | None, date: str | None, coding: str | None = None
+) -> Validator:
+    """What of an answer's fields tells its version; empty if none may be sent in If-Range.
+
+    A weak entity tag never may. A Last-Modified may when the answer is at least a second younger
+    (RFC 9110 section 8.8.2.2): a change after it would then have shown as another second.
+    """
+    if etag is not None and _ETAG.fullmatch(etag):
+        return Validator(etag, modified, coding)
+    changed, sent = http_seconds(modified), http_seconds(date)
+    if etag is None and changed is not None and sent is not None and sent - changed >= 1:
+        return Validator(None, modified, coding)
+    return Validator()
+
+
+class ContentRange(NamedTuple):
+    """A Content-Range of bytes (RFC 9110 section 14.4); None is what the server left open."""
+
+    first: int | None
+    last: int | None
+    total: int | None
+
+
+def parse_content_range(value: str | None) -> ContentRange | None:
+    """Read the field; None if it is absent, malformed or contradicts itself."""
+    match = _CONTENT_RANGE.fullmatch(value.strip()) if value is not None else None
+    if match is None:
+        return None
+    first, last, total = (int(g) if g and g != "*" else None for g in match.groups())
+    if first is None and total is None:
+        return None
+    if first is None or last is None:
+        return ContentRange(first, last, total)
+    if last < first or (total is not None and last >= total):
+        return None
+    return ContentRange(first, last, total)
+
+
+class Step(enum.Enum):
+    """What is done with an answer's body."""
+
+    WRITE = "write it from the start"
+    APPEND = "append it to the part"
+    DONE = "the part is already whole"
+    AGAIN = "drop the part and ask again without a range"
+    REFUSE = "it is no answer to what was asked"
+
+
+class Known(NamedTuple):
+    """What is known of a part.
+
+    Attributes:
+        offset: how many bytes there are of it.
+        validator: of the version that they are of.
+        total: bytes of the whole file, or None.
+        told: further fields of the answer that the part began with; see `pdl.storage.note`.
+    """
+
+    offset: int
+    validator: Validator
+    total: int | None
+    told: Headers = ()
+
+
+class Answered(NamedTuple):
+    """What of an answer's head matters here; the fields are as sent."""
+
+    status: int
+    content_range: str | None
+    length: int | None
+    etag: str | None
+    modified: str | None
+    coding: str | None = None
+    media: str | None = None
+
+
+def answered(status: int, length: int | None, header: Callable[[str], str | None]) -> Answered:
+    """Take what matters from a head.
+
+    Args:
+        status: of the answer.
+        length: bytes its body will have, or None.
+        header: gives a field's value, or None.
+    """
+    return Answered(
+        status,
+        header("content-range"),
+        length,
+        header("etag"),
+        header("last-modified"),
+        header("content-encoding"),
+        header("content-type"),
+    )
+
+
+def step(known: Known | None, answer: Answered) -> Step:
+    """Decide for an answer with status 200, 206, 304 or 416.
+
+    Args:
+        known: the part a range was asked for; None if none was.
+        answer: the head's fields.
+    """
+    if answer.status == OK:
+        return _step_of_200(known, answer)
+    if known is None:
+        return Step.REFUSE
+    where = parse_content_range(answer.content_range)
+    if where is None or not same_version(known.validator, answer):
+        return Step.AGAIN
+    if answer.status == RANGE_NOT_SATISFIABLE:
+        whole = where.first is None and where.total == known.offset
+        whole = whole and known.total in {None, known.offset}
+        return Step.DONE if whole else Step.AGAIN
+    return Step.APPEND if _fits(known, where, answer.length) else Step.AGAIN
+
+
+def _step_of_200(known: Known | None, answer: Answered) -> Step:
+    """A 200 has the whole (RFC 9110 section 15.3.1), unless its own fields say otherwise.
+
+    To a request with a range it has to be as long as the version that it names, or of another
+    version and not just as long as the rest. Where nobody knows how long it is, or which version, a
+    rest would look just the same.
+    """
+    if known is None:
+        partial = names_a_range(answer.content_range, answer.length)
+        return Step.REFUSE if partial else Step.WRITE
+    where = answer.content_range
+    if _is_multipart(answer.media) or (where is not None and not _is_whole(where, answer.length)):
+        return Step.AGAIN
+    if answer.length is None:
+        return Step.AGAIN
+    if answer.length == known.total:
+        return Step.WRITE
+    rest = known.total is not None and answer.length == known.total - known.offset
+    return Step.WRITE if _other_version(known.validator, answer) and not rest else Step.AGAIN
+
+
+def names_a_range(content_range: str | None, length: int | None) -> bool:
+    """Whether a 200 that nobody asked a range of says that it is only a part of the file.
+
+    Content-Range has no meaning in a 200 (RFC 9110 section 14.4), and interfaces to databases count
+    rows in it; but where it names bytes, and others than all of them, the body is not the file.
+
+    Args:
+        content_range: the field as sent, or None.
+        length: bytes that the body will have, or None.
+    """
+    if content_range is None or _is_whole(content_range, length):
+        return False
+    where = parse_content_range(content_range)
+    if where is not None:
+        return where.first is not None or length not in {None, where.total}
+    found = _BYTES.match(content_range)  # malformed; it may still begin late, or end early
+    if found is None:
+        return False
+    first, last, total = (int(each or 0) for each in found.groups())
+    return first > 0 or last + 1 < max(total, length or 0)
+
+
+def _is_whole(content_range: str, length: int | None) -> bool:
+    """Whether a Content-Range says that the body has every byte of the file."""
+    where = parse_content_range(content_range)
+    if where is None or where.last is None or length not in {None, where.total}:
+        return False
+    return (where.first, where.last + 1) == (0, where.total)
+
+
+def _is_multipart(media: str | None) -> bool:
+    """Whether a body has several ranges in it: then its bytes are not the file's alone."""
+    return media is not None and media.lower().startswith("multipart/byteranges")
+
+
+def _other_version(validator: Validator, answer: Answered) -> bool:
+    """Whether the answer names another version, by entity tag or else by date.
+
+    A malformed tag names none, and a weak one of the same letters the same.
+    """
+    tag = (answer.etag or "").removeprefix("W/")
+    if validator.etag is not None and _ETAG.fullmatch(tag):
+        return tag != validator.etag
+    if validator.modified is None or http_seconds(answer.modified) is None:
+        return False
+    return answer.modified != validator.modified
+
+
+def unasked(answer: Answered) -> str:
+    """What to say of an answer that is none to what was asked (`Step.REFUSE`)."""
+    if answer.status != OK:
+        return f"an answer {answer.status} that nothing asked for"
+    where = (answer.content_range or "")[:60]
+    return f"an answer 200 that is only a part of the file by its own words: {where!r}"
+
+
+def _fits(known: Known, where: ContentRange, length: int | None) -> bool:
+    if where.first != known.offset or where.last is None:
+        return False
+    total = known.total if where.total is None else where.total
+    if known.total not in {None, total}:
+        return False
+    if where.last + 1 != total:
+        # A shorter range than asked for is allowed, and not worth a second rule; with no total
+        # from either side nobody could tell it from the whole rest.
+        return False
+    return length is None or length == where.last - where.first + 1
+
+
+def same_version(validator: Validator, answer: Answered) -> bool:
+    """Whether the answer says that it is of the version, and nothing in it says otherwise.
+
+    It has to repeat what was sent in If-Range (RFC 9110 section 15.3.7). An entity tag that was not
+    there before is one of another version. Last-Modified beside an entity tag, and the coding, may
+    be left out of an answer to If-Range, but if they are there they must agree.
+    """
+    if answer.etag != validator.etag:
+        return False
+    if validator.etag is None and answer.modified is None:
+        return False
+    if None not in {validator.modified, answer.modified} and answer.modified != validator.modified:
+        return False
+    if answer.coding not in {None, validator.coding}:
+        return False
+    return not _is_multipart(answer.media)

@@ -1,0 +1,1 @@
+"""What bytes must be, and the proof: digests and the lock file."""

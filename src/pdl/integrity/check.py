@@ -1,0 +1,202 @@
+"""What one file's bytes are held against: a whole digest, digests of pieces, or both.
+
+The list's digest rules. What the server declares counts where the list knows nothing, and beside
+the list's it tells whose fault a mismatch is, if it is of the same algorithm. A lock's digest holds
+beside all of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from pdl.integrity.digests import Verifier
+
+if TYPE_CHECKING:
+    from pdl.integrity.declared_digests import Declared
+    from pdl.model import Pieces, Pin, Task
+
+ALGORITHM = "sha256"
+"""Of the digests in lock files."""
+
+
+class Mismatch(Exception):
+    """The bytes are not what they should be.
+
+    Attributes:
+        message: with both digests.
+        transient: whether they may have been spoilt on the way.
+        sound: as many from the start are known to be right; None where nothing is known of that.
+    """
+
+    def __init__(self, message: str, *, transient: bool, sound: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.transient = transient
+        self.sound = sound
+
+
+class Check:
+    """Takes a file's bytes as they come, and says in the end what they were proven to be.
+
+    Args:
+        whole: the digest of all bytes, as `Verifier` takes it, or None.
+        pieces: of their parts, or None.
+        declared: what the server said of them, or None.
+        pin: what a lock has of them, or None; with one, their SHA-256 is found out.
+    """
+
+    def __init__(
+        self,
+        whole: str | None,
+        pieces: Pieces | None,
+        declared: Declared | None = None,
+        pin: Pin | None = None,
+    ) -> None:
+        self._listed = whole is not None
+        self._declared = declared
+        if whole is None and pieces is None and declared is not None:
+            whole = declared.checksum
+        self._whole = Verifier(whole) if whole else None
+        self._pieces = PieceVerifier(pieces) if pieces else None
+        self._pin = pin
+        self._sha256: Verifier | None = None
+        if pin is not None and (self._whole is None or self._whole.algorithm != ALGORITHM):
+            self._sha256 = Verifier(f"{ALGORITHM}:")
+
+    def update(self, data: memoryview) -> None:
+        """Take the next bytes.
+
+        Raises:
+            Mismatch: a piece is wrong.
+        """
+        if self._pieces is not None:
+            self._pieces.update(data)
+        if self._whole is not None:
+            self._whole.update(data)
+        if self._sha256 is not None:
+            self._sha256.update(data)
+
+    def finish(self) -> str:
+        """There are no more bytes.
+
+        Returns:
+            What they were held against, for the report: ``algorithm:hex``, or ``pieces:algorithm``;
+            with a pin their SHA-256.
+
+        Raises:
+            Mismatch: they are wrong.
+        """
+        proven = ""
+        if self._whole is not None:
+            if not self._whole.agrees():
+                raise self._wrong(self._whole)
+            proven = self._whole.actual()
+        elif self._pieces is not None:
+            proven = self._pieces.finish()
+        if self._sha256 is not None:
+            proven = self._sha256.actual()
+        pin = self._pin
+        if pin is not None and pin.checksum not in {None, proven}:
+            message = f"the digest is {proven}, {pin.where} has {pin.checksum}"
+            raise Mismatch(message, transient=False)
+        return proven
+
+    def _wrong(self, whole: Verifier) -> Mismatch:
+        declared, actual = self._declared, whole.actual()
+        if not self._listed and declared is not None:
+            message = f"the server declared {declared.checksum} ({declared.field}), "
+            return Mismatch(f"{message}the bytes have {actual}", transient=True)
+        message = f"the digest is {actual}, expected {whole.expected}"
+        if declared is None or declared.checksum.partition(":")[0] != whole.algorithm:
+            return Mismatch(message, transient=False)
+        if declared.checksum == actual:
+            return Mismatch(f"{message}; the server declares the former", transient=False)
+        return Mismatch(f"{message}; the server declared {declared.checksum}", transient=True)
+
+    @property
+    def remark(self) -> str:
+        """For the report, where it is not the list that the bytes were held against."""
+        if self._listed or self._pieces is not None or self._declared is None:
+            return ""
+        return f"digest as declared by the server ({self._declared.field})"
+
+
+class PieceVerifier:
+    """Digests each piece (RFC 5854 section 4.1.3) and compares it as soon as it is complete."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._size = hashlib.new(pieces.algorithm, usedforsecurity=False).digest_size
+        self._count = len(pieces.digests) // self._size
+        self._index = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._hash: Any = hashlib.new(self._pieces.algorithm, usedforsecurity=False)
+        self._left = self._pieces.length
+
+    def update(self, data: memoryview) -> None:
+        """Take the next bytes.
+
+        Raises:
+            Mismatch: a piece is wrong; or there are more bytes than pieces.
+        """
+        while data:
+            if self._index == self._count:
+                message = f"longer than the {self._count} pieces that the list has"
+                raise Mismatch(message, transient=False)
+            self._hash.update(data[: self._left])
+            taken = min(self._left, len(data))
+            self._left -= taken
+            data = data[taken:]
+            if not self._left:
+                self._end()
+
+    def _end(self) -> None:
+        start = self._index * self._size
+        expected = self._pieces.digests[start : start + self._size].hex()
+        actual = self._hash.hexdigest()
+        if actual != expected:
+            message = (
+                f"piece {self._index + 1} of {self._count} has {self._pieces.algorithm}:{actual}, "
+                f"expected {expected}"
+            )
+            raise Mismatch(message, transient=True, sound=self._index * self._pieces.length)
+        self._index += 1
+        self._begin()
+
+    def finish(self) -> str:
+        """There are no more bytes; returns ``pieces:algorithm``.
+
+        Raises:
+            Mismatch: the last piece is wrong, or some are missing.
+        """
+        if self._left != self._pieces.length:
+            self._end()
+        if self._index != self._count:
+            message = f"ends after piece {self._index} of the {self._count} that the list has"
+            raise Mismatch(message, transient=False)
+        return f"pieces:{self._pieces.algorithm}"
+
+
+def check_of(task: Task, declared: Declared | None) -> Check | None:
+    """What a task's bytes are to be held against; None where nothing is known of them."""
+    if task.checksum is None and task.pieces is None and declared is None and task.pin is None:
+        return None
+    return Check(task.checksum, task.pieces, declared, task.pin)
+
+
+def wanted_size(task: Task) -> int | None:
+    """Bytes the task's file must have, by the list or else by the lock; None if neither says."""
+    if task.size is None and task.pin is not None:
+        return task.pin.size
+    return task.size
+
+
+def size_fault(task: Task, size: int) -> str:
+    """What to say of a file that has not its `wanted_size`."""
+    pin = task.pin
+    if task.size is not None or pin is None:
+        return f"{size} bytes, the list says {task.size}"
+    return f"{size} bytes, {pin.where} has {pin.size} ({pin.checksum})"

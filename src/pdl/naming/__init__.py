@@ -1,0 +1,1 @@
+"""Every name that a file can get, and which line gets it."""

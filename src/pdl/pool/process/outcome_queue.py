@@ -1,0 +1,172 @@
+"""What travels from a worker to the main process: answers, one writer to a pipe.
+
+An answer travels as a plain tuple, as a task does on its way (`pdl.pool.process.task_pipe`).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import struct
+from collections import deque
+from functools import partial
+from multiprocessing.queues import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from pdl.model import Answer, Fail, FailureKind, Success
+from pdl.pool import Returned
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import BaseContext
+
+MESSAGE_LIMIT = 4000
+"""Bytes of a pickled message; with its header it stays below PIPE_BUF (4,096), up to which a
+write to a pipe is all or nothing, so that a killed worker never leaves half a message."""
+
+TEXT_MOST = 450
+"""Characters a text of a message is cut to; two of them take at most 3,600 bytes."""
+
+RETURNED_COUNT = 256
+"""Task ids in one message."""
+
+_READ = 64 * 1024
+"""Bytes taken from a pipe at once: all that it holds on Linux."""
+
+_SIZE = struct.Struct("!i")
+"""What `multiprocessing.connection.Connection` puts before a message below 2 GiB."""
+
+_success = partial(tuple.__new__, Success)
+_fail = partial(tuple.__new__, Fail)
+
+HELLO: tuple[Answer, ...] = ()
+"""What a lane sends once it is built: the worker has come up."""
+
+
+class OutcomeQueue(SimpleQueue[Any]):
+    """A multiprocessing queue with one writing process, drained without blocking.
+
+    Each worker has its own: what a killed writer can break (a held lock, half a message) then
+    concerns nobody else, and the end of the pipe tells the reader at once that the worker died.
+    """
+
+    _reader: Connection
+    _writer: Connection
+    _wlock: Any
+
+    def __init__(self, *, ctx: BaseContext) -> None:
+        super().__init__(ctx=ctx)
+        os.set_blocking(self._reader.fileno(), False)
+        self._cut = b""
+        self._messages: deque[tuple[Answer, ...] | Returned] = deque()
+
+    def put_answers(self, answers: Sequence[Answer]) -> None:
+        """Send the answers in messages that are each written in one piece."""
+        message = _pickled(answers)
+        if message is not None and len(message) <= MESSAGE_LIMIT:
+            self._put(message)
+        elif len(answers) > 1:
+            half = len(answers) // 2
+            self.put_answers(answers[:half])
+            self.put_answers(answers[half:])
+        else:
+            small = _pickled([shortened(answers[0])]) if message else None
+            if small is None or len(small) > MESSAGE_LIMIT:
+                small = _pickled([unsendable(answers[0])])
+            assert small is not None
+            self._put(small)
+
+    def put_returned(self, ids: Sequence[int]) -> None:
+        """Send back tasks that no lane has begun; that there are none is an answer too."""
+        for start in range(0, len(ids) or 1, RETURNED_COUNT):
+            returned = Returned(tuple(ids[start : start + RETURNED_COUNT]))
+            self._put(pickle.dumps(returned, protocol=pickle.HIGHEST_PROTOCOL))
+
+    def _put(self, message: bytes) -> None:
+        with self._wlock:
+            self._writer.send_bytes(message)
+
+    def get_nowait(self) -> tuple[Answer, ...] | Returned:
+        """Return the next message.
+
+        Raises:
+            queue.Empty: there is none now.
+            EOFError: the writer is gone and everything it wrote has been read.
+        """
+        if not self._messages:
+            try:
+                data = os.read(self._reader.fileno(), _READ)
+            except BlockingIOError:
+                raise queue.Empty from None
+            except OSError as exc:
+                raise EOFError from exc
+            if not data:
+                raise EOFError
+            self._split(self._cut + data)
+        if not self._messages:
+            raise queue.Empty
+        return self._messages.popleft()
+
+    def more(self) -> bool:
+        """Whether there is a message that has been read from the pipe already."""
+        return bool(self._messages)
+
+    def _split(self, data: bytes) -> None:
+        """Take the messages apart; the last may have been cut by the limit of what is read."""
+        at, end = 0, _SIZE.size
+        while end <= len(data):
+            start, end = end, end + _SIZE.unpack_from(data, at)[0]
+            if end > len(data):
+                break
+            self._messages.append(message_of(data[start:end]))
+            at, end = end, end + _SIZE.size
+        self._cut = data[at:]
+
+    def fileno(self) -> int:
+        """The readable end, for `multiprocessing.connection.wait`."""
+        return self._reader.fileno()
+
+    def keep_reader(self) -> None:
+        """In the main process: only the worker may hold the writing end."""
+        self._writer.close()
+
+    def keep_writer(self) -> None:
+        """In the worker: drop the reading end."""
+        self._reader.close()
+
+
+def _pickled(answers: Sequence[Answer]) -> bytes | None:
+    """The message of these answers; None if something in them cannot cross the pipe."""
+    try:
+        return pickle.dumps(list(map(tuple, answers)), protocol=pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError):
+        return None
+
+
+def message_of(data: bytes) -> tuple[Answer, ...] | Returned:
+    """What was sent as these bytes."""
+    sent: list[Any] | Returned = pickle.loads(data)  # noqa: S301 - our own worker's
+    if isinstance(sent, Returned):
+        return sent
+    return tuple([_success(each) if each[0] == "success" else _fail(each) for each in sent])
+
+
+def shortened(answer: Answer) -> Answer:
+    """The same answer with its long texts cut; a version whose validators are long is forgotten."""
+    url, message = answer.final_url, answer.message[:TEXT_MOST]
+    if isinstance(answer, Success):
+        url = answer.final_url[:TEXT_MOST]
+        return answer._replace(final_url=url, message=message, trouble="", version=None)
+    return answer._replace(final_url=url and url[:TEXT_MOST], message=message)
+
+
+def unsendable(answer: Answer) -> Fail:
+    """What stands for an answer that holds more than plain data, or too much of it."""
+    return internal(answer.id, f"the answer cannot be sent: {type(answer).__name__}")
+
+
+def internal(task_id: int, message: str) -> Fail:
+    """The answer for what should not happen."""
+    return Fail("fail", task_id, FailureKind.INTERNAL, transient=False, message=message[:TEXT_MOST])

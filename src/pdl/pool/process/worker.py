@@ -1,0 +1,402 @@
+"""The worker's side of the process pool: one loop for many lanes.
+
+Theory of operation
+===================
+
+A worker never prints, never retries and never waits out a back-off. Its main thread is a loop that
+waits for whatever comes first: tasks from the main process, an answer to read for one of its lanes,
+or word from a thread. Each lane has a `Seat`::
+
+              begin                      ready, finish
+    IDLE ──────────────▶ QUICK ──────────────────────▶ IDLE or the next task
+      │                    │ not the plain case, or half a second without an answer
+      │ not plain          ▼
+      └────────────────▶ CALLED (in the seat's own thread) ───▶ IDLE or the next task
+
+What goes the quick way costs no change of threads, and that is most of what a small file costs. A
+lane without a quick way is always called. Tasks that wait for a seat can be called back.
+
+In a turn of the loop all that can be received is, and what comes next on each lane is asked for,
+before any file is placed: the server answers meanwhile, and it and this process wake each other
+less often. Until its file is placed, the lane's cell names the earlier task.
+
+The main process holds the other end of the task pipe: when that ends, the worker does, whatever
+its lanes are doing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import queue
+import signal
+import threading
+import time
+from collections import deque
+from multiprocessing import current_process
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdl.errors import MachineError
+from pdl.pool.process.outcome_queue import HELLO, OutcomeQueue, internal
+from pdl.pool.process.poller import Watch
+from pdl.pool.process.shared_counters import CellMeter, Shared
+from pdl.pool.startup import file_limits
+from pdl.pool.startup.fork_helpers import name_process
+from pdl.pool.startup.import_path import forget_here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Concatenate, ParamSpec, TypeVar
+
+    from pdl.model import Answer, Task
+    from pdl.pool import Lane, LaneFactory, Meter, QuickLane
+    from pdl.pool.process.task_pipe import Inbox
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+FLUSH_SECONDS = 0.02
+"""Answers travel together unless the first of them has waited this long."""
+
+FLUSH_COUNT = 32
+"""Answers that are sent without waiting for more: about what one message holds."""
+
+PATIENCE = 0.5
+"""Seconds a lane on the quick way may take; then a thread goes on with it."""
+
+SLOW_SECONDS = 0.003
+"""What a turn of the quick way may take on average: lanes wait for each other there, so where a
+file system takes its time, threads are better."""
+SLOW_WEIGHT = 0.1
+SLOW_REST = 1.0
+"""Seconds for which everything is called once the turns were slow."""
+
+_ARENA_MAX = -8
+"""glibc's parameter for `mallopt`: how many heaps there may be."""
+
+RECALL = None
+"""What the main process sends to get back the tasks that no lane has begun."""
+
+
+class WorkerEnd(NamedTuple):
+    """What a worker holds of its link to the main process.
+
+    Attributes:
+        slot: which beat of the shared array is its own, and which cells are its lanes'.
+    """
+
+    tasks: Inbox
+    outcomes: OutcomeQueue
+    slot: int
+
+
+class Seat:
+    """A lane's place in the loop.
+
+    Attributes:
+        begin: the lane's `pdl.pool.QuickLane.begin`, None if it has none; None too when it raised:
+            the lane, which is called then, meets the same.
+        ready: likewise its `ready`; ``call`` when it raised.
+        finish: likewise its `finish`.
+        watched: the descriptor that is waited for on the quick way; -1 when it is not there.
+        since: when it went there.
+    """
+
+    def __init__(self, meter: CellMeter) -> None:
+        self.meter = meter
+        self.lane: Lane | None = None
+        self.begin: Callable[[Task, Meter], int | None] | None = None
+        self.ready: Callable[[], Answer | str] | None = None
+        self.finish: Callable[[], Answer | None] | None = None
+        self.task: Task | None = None
+        self.watched = -1
+        self.since = 0.0
+        self.calls: queue.SimpleQueue[Task] = queue.SimpleQueue()
+
+    def furnish(self, factory: LaneFactory) -> None:
+        """Build the lane, when it is needed for the first time."""
+        lane = factory()
+        quick: QuickLane | None = getattr(lane, "quick", None)
+        if quick is not None:
+            self.begin = _else(lambda *_: None, quick.begin)
+            self.ready = _else(lambda _: "call", quick.ready)
+            self.finish = _else(lambda _: None, quick.finish)
+        self.lane = guarded(lane)
+
+
+class Loop:
+    """Runs the lanes of one worker; see the module's theory of operation."""
+
+    def __init__(self, end: WorkerEnd, factory: LaneFactory, lanes: int, shared: Shared) -> None:
+        self._end = end
+        self._factory = factory
+        self._beats = shared.beats
+        self._idle = [Seat(CellMeter(shared, end.slot * lanes + lane)) for lane in range(lanes)]
+        self._idle.reverse()
+        self._inbox: deque[Task] = deque()
+        self._answers: list[Answer] = []
+        self._oldest = 0.0
+        self._watch = Watch(many=True)
+        self._quick: dict[int, Seat] = {}
+        self._whole: list[tuple[Seat, Task | None, int | None]] = []
+        self._furnished = 0
+        self._called: deque[tuple[Seat, Answer]] = deque()
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._watch.add(self._wake_reader)
+        self._watch.add(end.tasks.fileno())
+        self._now = time.monotonic()
+        self._looked = self._now
+        self._turn_seconds = 0.0
+        self._rest_until = 0.0
+
+    def run(self) -> None:
+        """Work until the main process is gone.
+
+        Raises:
+            EOFError: it is.
+            BrokenPipeError: it is.
+        """
+        self._furnish(self._idle[-1])
+        self._end.outcomes.put_answers(HELLO)
+        tasks = self._end.tasks.fileno()
+        while True:
+            self._beats[self._end.slot] += 1
+            found = self._watch.wait(FLUSH_SECONDS)
+            self._now = time.monotonic()
+            for descriptor, _ in found:
+                seat = self._quick.get(descriptor)
+                if seat is not None:
+                    self._ready(seat)
+                elif descriptor == tasks:
+                    self._receive()
+                else:
+                    self._collect()
+            if self._whole:
+                self._finish()
+            if found:
+                self._mind_turns(len(found))
+            if self._answers:
+                self._flush()
+            if self._now - self._looked >= PATIENCE / 4:
+                self._call_late()
+
+    # --- tasks in, answers out ---
+
+    def _receive(self) -> None:
+        tasks = self._end.tasks.recv()
+        if tasks is RECALL:
+            self._end.outcomes.put_returned([task.id for task in self._inbox])
+            self._inbox.clear()
+            return
+        self._inbox.extend(tasks)
+        self._fill_seats()
+
+    def _fill_seats(self) -> None:
+        while self._inbox and self._idle and (self._idle[-1].lane or self._furnish(self._idle[-1])):
+            self._begin(self._idle.pop(), self._inbox.popleft())
+
+    def _note(self, answer: Answer) -> None:
+        if not self._answers:
+            self._oldest = self._now
+        self._answers.append(answer)
+
+    def _answered(self, seat: Seat, answer: Answer) -> None:
+        self._note(answer)
+        if self._inbox:
+            self._begin(seat, self._inbox.popleft())
+        else:
+            self._unwatch(seat)
+            self._idle.append(seat)
+
+    def _flush(self) -> None:
+        answers = self._answers
+        late = self._now - self._oldest >= FLUSH_SECONDS
+        if late or not self._inbox or len(answers) >= FLUSH_COUNT:
+            self._answers = []
+            self._end.outcomes.put_answers(answers)
+
+    # --- lanes ---
+
+    def _begin(self, seat: Seat, task: Task) -> None:
+        seat.task = task
+        seat.meter.begin(task.id)
+        descriptor = None
+        if seat.begin is not None and self._now >= self._rest_until:
+            descriptor = seat.begin(task, seat.meter)
+        if descriptor is None:
+            self._call(seat)
+        else:
+            self._await(seat, descriptor)
+
+    def _await(self, seat: Seat, descriptor: int) -> None:
+        seat.since = self._now
+        if descriptor != seat.watched:
+            self._unwatch(seat)
+            self._watch.add(descriptor)
+            self._quick[descriptor] = seat
+            seat.watched = descriptor
+
+    def _ready(self, seat: Seat) -> None:
+        assert seat.ready is not None
+        found = seat.ready()
+        if found == "whole":
+            self._ask_ahead(seat)
+        elif not isinstance(found, str):
+            self._answered(seat, found)
+        elif found == "call":
+            self._call(seat)
+
+    def _ask_ahead(self, seat: Seat) -> None:
+        """Begin the next task before the file of the last is placed."""
+        task = descriptor = None
+        if seat.begin is not None and self._inbox and self._now >= self._rest_until:
+            descriptor = seat.begin(self._inbox[0], seat.meter)
+            if descriptor is None:
+                self._unwatch(seat)  # now: its connection may be closed, its number another's soon
+            else:
+                task = self._inbox.popleft()
+        self._whole.append((seat, task, descriptor))
+
+    def _finish(self) -> None:
+        """Place what has come."""
+        for seat, task, descriptor in self._whole:
+            assert seat.finish is not None
+            answer = seat.finish()
+            if answer is None:
+                self._call(seat)
+                if task is not None:  # it has lost its connection, and is not to wait for the call
+                    self._inbox.appendleft(task)
+                    self._fill_seats()
+            elif task is None or descriptor is None:
+                self._answered(seat, answer)
+            else:
+                self._note(answer)
+                seat.task = task
+                seat.meter.begin(task.id)
+                self._await(seat, descriptor)
+        self._whole.clear()
+
+    def _mind_turns(self, count: int) -> None:
+        """Note how long the turns since `_now` took; call for a while if that is long."""
+        seconds = (time.monotonic() - self._now) / count
+        self._turn_seconds += SLOW_WEIGHT * (seconds - self._turn_seconds)
+        if self._turn_seconds > SLOW_SECONDS:
+            self._turn_seconds = 0.0
+            self._rest_until = self._now + SLOW_REST
+
+    def _call_late(self) -> None:
+        self._looked = self._now
+        for seat in list(self._quick.values()):
+            if self._now - seat.since >= PATIENCE:
+                self._call(seat)
+
+    def _unwatch(self, seat: Seat) -> None:
+        if seat.watched >= 0:
+            self._watch.remove(seat.watched)
+            del self._quick[seat.watched]
+            seat.watched = -1
+
+    # --- threads ---
+
+    def _call(self, seat: Seat) -> None:
+        assert seat.task is not None
+        self._unwatch(seat)
+        seat.calls.put(seat.task)
+
+    def _furnish(self, seat: Seat) -> bool:
+        """Build the lane and its thread; False if the system does not give what that takes now.
+
+        Then the lanes that are there do the work, and the next tasks that come are another try.
+
+        Raises:
+            RuntimeError, OSError, MemoryError: there is not a single lane.
+        """
+        try:
+            seat.furnish(self._factory)
+            threading.Thread(target=self._run_calls, args=(seat, seat.calls), daemon=True).start()
+        except (RuntimeError, OSError, MemoryError):
+            seat.lane = None
+            if not self._furnished:
+                raise
+            return False
+        self._furnished += 1
+        return True
+
+    def _run_calls(self, seat: Seat, calls: queue.SimpleQueue[Task]) -> None:
+        """A seat's thread."""
+        try:
+            assert seat.lane is not None
+            while True:
+                self._called.append((seat, seat.lane(calls.get(), seat.meter)))
+                os.write(self._wake_writer, b"\0")
+        finally:
+            # A worker without one of its lanes would keep that lane's tasks for ever; its death
+            # is noticed. Otherwise it is no lane's to end: the main process may no longer read.
+            os._exit(1)
+
+    def _collect(self) -> None:
+        os.read(self._wake_reader, 4096)
+        while self._called:
+            self._answered(*self._called.popleft())
+
+
+def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
+    """Be a worker until the main process closes the task pipe or dies; never returns.
+
+    It is the Pool's initializer: a task that went through the Pool's own queue would be lost with
+    a killed worker, and its lock with it.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # A terminal sends these to the whole group; the main process decides what they mean.
+        signal.signal(number, signal.SIG_IGN)
+    name_process("pdl-worker")
+    forget_here()
+    gc.freeze()  # a collection would write to all that is shared with the fork server
+    gc.enable()  # the main process may not have looked for garbage when it started that
+    _share_one_heap()
+    end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
+    with contextlib.suppress(MachineError):  # the main process has looked whether they are allowed
+        file_limits.ensure(1, lanes)
+    code = 1
+    try:
+        Loop(end, factory, lanes, shared).run()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        code = 0
+    finally:
+        os._exit(code)  # lanes are threads that may be deep in a read; their parts are sound
+
+
+def _share_one_heap() -> None:
+    """Let the lanes' threads allocate from one heap: they take turns with Python's lock anyway.
+
+    glibc gives each thread a heap of its own, which keeps a megabyte for as long as the thread
+    lives.
+    """
+    import ctypes  # noqa: PLC0415 - it takes milliseconds where the fork server has not done it
+
+    with contextlib.suppress(AttributeError, OSError):  # another C library, which has one heap
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def guarded(lane: Lane) -> Lane:
+    """The lane, with whatever it raises made an ``internal`` failure."""
+
+    def failed(exc: Exception, task: Task, _meter: Meter) -> Answer:
+        return internal(task.id, f"{type(exc).__name__}: {exc}")
+
+    return _else(failed, lane)
+
+
+def _else(
+    otherwise: Callable[Concatenate[Exception, P], R], call: Callable[P, R]
+) -> Callable[P, R]:
+    """The call, with something else for whatever it raises: the worker's boundary."""
+
+    def run(*given: P.args, **named: P.kwargs) -> R:
+        try:
+            return call(*given, **named)
+        except Exception as exc:  # noqa: BLE001 - one of the two agreed places
+            return otherwise(exc, *given, **named)
+
+    return run

@@ -1,0 +1,1 @@
+"""How worker processes are started, and what they must not meet on the way."""

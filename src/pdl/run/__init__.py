@@ -1,0 +1,1 @@
+"""One run, in the main process: built, planned, driven, reported."""

@@ -1,0 +1,78 @@
+"""``--dry-run``: the plan on standard output, one line an item, and nothing done."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from multiprocessing import connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdl.errors import ExitCode, UsageError
+from pdl.model import Item, Outcome
+from pdl.naming.safe_name import STATE_DIRECTORY
+from pdl.run.check import recall
+from pdl.run.download import lock_of
+from pdl.run.planner import Planner
+from pdl.scheduling.job import Job
+from pdl.settings import check
+from pdl.sources.checksum_files import gather
+from pdl.sources.feed import open_sources
+from pdl.storage.state_db import Glimpse
+from pdl.text.masking import mask, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pdl.model import BadLine
+    from pdl.settings import Settings
+
+STDIN = 0
+
+
+def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str], None]) -> int:
+    """Print what would be done for each line, its URL, and the path or reason; the exit code.
+
+    ``check`` is for a file that is there and fetched only if it has changed.
+
+    Raises:
+        ListError: a list cannot be read.
+        UsageError: a setting is wrong.
+        ListError: so is the lock file.
+    """
+    check(settings)
+    if sys.stdout is None:  # closed before Python started
+        raise UsageError("standard output is closed, and --dry-run prints on it")
+    pins = lock_of(settings, warn)
+    versions = Glimpse(Path(settings.files.directory, STATE_DIRECTORY))
+    planner = Planner(settings.files, settings.naming, pins=pins, versions=versions)
+    planner.sums = gather(settings, warn, download=None)
+    recall(planner, settings, warn)
+    bad = False
+    feed = open_sources(sources, STDIN, warn, settings=settings.input)
+    with contextlib.closing(versions), contextlib.closing(feed):
+        while not feed.exhausted:
+            entries = feed.take(1000)
+            descriptor = feed.fileno()
+            if not entries and descriptor is not None:
+                connection.wait([descriptor], timeout=feed.due())
+            for entry in entries:
+                line, failed = _line(planner, entry)
+                bad = bad or failed
+                sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+    return ExitCode.SOME_FAILED if bad else ExitCode.OK
+
+
+def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
+    planned = planner.plan(entry)
+    if isinstance(planned, Job):
+        word = "skip" if planned.task.local else "check" if planned.task.version else "get"
+        return f"{word}\t{mask(planned.item.url)}\t{printable(planned.task.path)}", False
+    if planned is None:
+        assert isinstance(entry, Item)
+        return f"same\t{mask(entry.url)}\tas an earlier line", False
+    if planned.outcome is Outcome.FAIL:
+        where = f"{printable(planned.source)}:{planned.line}"
+        return f"fail\t{planned.url}\t{where}: {planned.kind}: {planned.message}", True
+    return f"skip\t{planned.url}\t{printable(planned.path or '')}", False

@@ -1,0 +1,108 @@
+"""When an attempt is made again: an immutable policy, asked with time and chance passed in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pdl.model import Fail, FailureKind
+from pdl.settings import RetrySettings
+
+MAX_DEATHS = 3
+"""Workers in a row that may die over a task without getting any further with it."""
+MAX_DEATHS_IN_STORM = 30
+"""The same, while as many workers die without it: then it is hardly the task that kills them."""
+
+_MAX_DOUBLINGS = 40
+THROTTLED = frozenset({429, 503})
+"""Statuses by which a server says that it has too much to do."""
+
+
+class Decision(NamedTuple):
+    """What becomes of a failed attempt.
+
+    Attributes:
+        delay: seconds until the next attempt; None gives up.
+        pause_host: seconds in which nothing else is asked of the host; 0 for none.
+        reason: why it was given up, where the failure alone does not say it; else empty.
+    """
+
+    delay: float | None
+    pause_host: float = 0.0
+    reason: str = ""
+
+
+class RetryPolicy(NamedTuple):
+    """Which failures are worth another attempt, and when.
+
+    Attributes:
+        settings: see `RetrySettings`.
+    """
+
+    settings: RetrySettings = RetrySettings()
+
+    def decide(self, fail: Fail, attempts: int, chance: float) -> Decision:
+        """Decide after a failed attempt.
+
+        Args:
+            fail: how it failed.
+            attempts: how many there were, this one included; from 1.
+            chance: a random number in [0, 1), for the jitter.
+        """
+        if not self.transient(fail):
+            return Decision(None)
+        if attempts > self.settings.retries:
+            return Decision(None)
+        asked = fail.retry_after
+        if asked is not None and asked > self.settings.max_wait:
+            return Decision(
+                None,
+                reason=f"the server asks to wait {asked:.0f} s, --max-retry-wait allows "
+                f"{self.settings.max_wait:.0f} s",
+            )
+        delay = self.backoff(attempts, chance)
+        if asked is None:
+            return Decision(delay)
+        return Decision(max(asked, delay), pause_host=asked)
+
+    def transient(self, fail: Fail) -> bool:
+        """Whether the same request may succeed later."""
+        if fail.kind is FailureKind.HTTP:
+            return fail.status in self.settings.statuses
+        return fail.transient
+
+    def backoff(self, attempts: int, chance: float) -> float:
+        """Seconds to wait after that many attempts: exponential, with full jitter."""
+        doubled = self.settings.wait * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
+        return min(doubled, self.settings.max_wait) * chance
+
+
+class Deaths(NamedTuple):
+    """The workers that died over a task, and whether the task is to blame.
+
+    A task that kills its worker does so at the same place each time. One that gets further from
+    death to death is not the cause, and reaches its end.
+
+    Attributes:
+        total: how many died.
+        stuck: of these, the last ones in a row that got no further than an earlier one.
+        reached: bytes of the file that the furthest of them got to and kept.
+    """
+
+    total: int = 0
+    stuck: int = 0
+    reached: int = 0
+
+    def another(self, reached: int, *, kept: bool) -> Deaths:
+        """One more, that had got to so many bytes; `kept` if they are there for the next."""
+        if kept and reached > self.reached:
+            return Deaths(self.total + 1, 0, reached)
+        return Deaths(self.total + 1, self.stuck + 1, self.reached)
+
+    def to_blame(self, all_deaths: int) -> bool:
+        """Whether the task is given up.
+
+        Args:
+            all_deaths: workers that died in this run, over whatever task.
+        """
+        storm = all_deaths - self.total >= self.total
+        return self.stuck >= (MAX_DEATHS_IN_STORM if storm else MAX_DEATHS)

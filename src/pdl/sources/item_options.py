@@ -1,0 +1,120 @@
+"""What a list may say of an item beside its URL, checked and normalised."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from pdl.integrity.digests import parse_checksum
+from pdl.text.lazy_regex import later
+from pdl.text.urls import InvalidUrl, is_plain, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.model import Item
+
+_TOKEN = later(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_VALUE = later(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5, as far as Latin-1 goes
+_DIGEST = later(
+    r"(?:md5|sha-?(?:1|224|256|384|512))=[^&]*"
+    # longer than any word that only looks like Subresource Integrity
+    r"|sha(?:256-[\w+/-]{43}|384-[\w+/-]{64}|512-[\w+/-]{86})={0,2}(?=$|[&?])",
+    re.IGNORECASE,
+)
+_HEADERS = {"user-agent": "User-Agent", "referer": "Referer"}
+_ABSOLUTE = later("[A-Za-z][A-Za-z0-9+.-]*:")
+_ELSEWHERE = later("(?!https?:)[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
+"""URLs that are for other programs, as ``ftp://``."""
+_SIZE = later("[0-9]{1,18}")
+OPTIONS = frozenset({"out", "dir", "checksum", "size", "header", *_HEADERS})
+"""What a list may say of an item, by the names of its text format."""
+
+
+def with_option(item: Item, name: str, value: str) -> Item | None:
+    """The item with an option of aria2's input file, or ``size``; None when pdl does not know it.
+
+    An empty value leaves the item as it is.
+
+    Raises:
+        ValueError: the value cannot be used; the message says why.
+    """
+    if name not in OPTIONS:
+        return None
+    if not value:
+        return item
+    if name in _FIELDS:
+        field, parsed = _FIELDS[name]
+        return item._replace(**{field: parsed(value)})
+    header = parse_header(f"{_HEADERS[name]}: {value}" if name in _HEADERS else value)
+    return item._replace(headers=(*item.headers, header))
+
+
+def parse_size(text: str) -> int:
+    """The size of a file in bytes.
+
+    Raises:
+        ValueError: it is no number of bytes.
+    """
+    if not _SIZE.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is no size in bytes")
+    return int(text)
+
+
+def resolve(urls: tuple[str, ...], base: str | None) -> tuple[str, ...]:
+    """The URLs, relative ones made absolute (RFC 3986 section 5.2); all as they are without base.
+
+    Raises:
+        ValueError: one cannot be joined to the base.
+    """
+    if base is None:
+        return urls
+    return tuple(url if _ABSOLUTE.match(url) else urljoin(base, url) for url in urls)
+
+
+_FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "out": ("out", str),
+    "dir": ("directory", str),
+    "checksum": ("checksum", parse_checksum),
+    "size": ("size", parse_size),
+}
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """Take ``Name: value`` apart.
+
+    Raises:
+        ValueError: it is no header field that can be sent; its value is not in the message.
+    """
+    name, colon, value = text.partition(":")
+    if not colon or not _TOKEN.fullmatch(name.strip()):
+        raise ValueError("a header is written as Name: value")
+    if not _VALUE.fullmatch(value):
+        raise ValueError(f"the value of header {name.strip()} cannot be sent")
+    return name.strip(), value.strip()
+
+
+def check_urls(urls: tuple[str, ...]) -> str | None:
+    """Check an item's URL and its mirrors, and find the digest that one has as its fragment.
+
+    A mirror that is plainly meant for another program (ftp, rsync) is none that pdl asks, and does
+    no harm; text that is no URL at all is a list misunderstood.
+
+    Returns:
+        The first ``#sha256=HEX`` as ``sha256:hex``, or None.
+
+    Raises:
+        ValueError: one is no URL, or its digest none; the message tells which unless the first.
+    """
+    found = None
+    for place, text in enumerate(urls):
+        if is_plain(text) or (place and _ELSEWHERE.match(text)):  # no fragment in most
+            continue
+        try:
+            fragment = parse(text).fragment
+            if digest := _DIGEST.search(fragment):
+                found = found or parse_checksum(digest[0])
+        except InvalidUrl as error:
+            raise InvalidUrl(f"mirror {place}: {error}" if place else str(error)) from None
+    return found

@@ -1,0 +1,1 @@
+"""The output directory: parts, their notes, the state database, the cache."""

@@ -1,0 +1,132 @@
+"""A part's note: which version its bytes are of, and what the answer that it began with has told.
+
+A 206 may leave out nearly every field of its 200 (RFC 9110 section 15.3.7), a 416 is about no file
+at all, and some servers give their ranges a type of their own. So the note keeps the fields of the
+first answer that matter when the file is whole. They hold for the rest as well, because it is of
+the same version; a rest that contradicts them is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdl.http_rules.ranges import Validator
+from pdl.integrity.declared_digests import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.model import Headers
+
+    Header = Callable[[str], str | None]
+    """Gives a field's value, or None; the name is in lower case."""
+
+MAX_VALUE = 8192
+"""Characters of a field that is noted; a longer one is left out."""
+
+_OCTET = 0xFF
+_TYPE = "content-type"
+_FIELDS = (
+    "content-disposition",
+    "content-encoding",
+    "cache-control",
+    "vary",
+    "x-goog-stored-content-encoding",
+    "x-amz-checksum-type",
+    *sorted(NAMES),
+)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """Names this boot of the machine; empty where the system has no such name."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+class Note(NamedTuple):
+    """What stands beside a part, as JSON.
+
+    Attributes:
+        validator: of the version that the bytes are of.
+        total: bytes of the whole file, or None.
+        told: further fields of the answer that the part began with; see `told`.
+        synced: bytes that are on the disk for sure; None for all that are there.
+    """
+
+    validator: Validator
+    total: int | None
+    told: Headers = ()
+    synced: int | None = None
+
+    def write(self, path: str) -> None:
+        """Put it at `path`, atomically.
+
+        Raises:
+            OSError: as the system gives it.
+        """
+        text = json.dumps(
+            {
+                **self.validator._asdict(),
+                "total": self.total,
+                "synced": self.synced or 0,
+                "boot": boot_id(),
+                "told": dict(self.told),
+            }
+        )
+        temporary = f"{path}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108 - what stands there may be a link to elsewhere
+        with open(os.open(temporary, _NEW, 0o666), "w", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(text)
+        os.replace(temporary, path)  # noqa: PTH105 - paths here are strings, for speed
+
+
+def read_note(path: str) -> Note | None:
+    """The note at `path`; None if there is none that helps.
+
+    After a restart of the machine only what was brought to the disk is believed.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        validator = Validator(found["etag"], found["modified"], found["coding"])
+        total, synced = found["total"], int(found["synced"])
+        same_boot = found["boot"] == boot_id()
+        fields = tuple(found.get("told", {}).items())
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
+        return None
+    texts = (*validator, *(text for _, text in fields))
+    if not all(text is None or isinstance(text, str) for text in texts):
+        return None
+    # a validator is sent as it came, each octet one character
+    if any(ord(max(text)) > _OCTET for text in validator if text):
+        return None
+    if validator.if_range() is None or not isinstance(total, int | None):
+        return None
+    return Note(validator, total, fields, None if same_boot else synced)
+
+
+def told(header: Header) -> Headers:
+    """The fields of an answer that are worth a place in a note; the type also where there is none.
+
+    Args:
+        header: of the answer that the part begins with.
+    """
+    found = ((name, header(name) or "") for name in (_TYPE, *_FIELDS))
+    noted = ((name, text) for name, text in found if text or name == _TYPE)
+    return tuple((name, text) for name, text in noted if len(text) <= MAX_VALUE)

@@ -1,0 +1,161 @@
+"""The output directory and its ``.pdl``: made, held by one run, and cleared away."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+import weakref
+from pathlib import Path
+
+from pdl.errors import LockedError, MachineError
+from pdl.naming.claims import Found
+from pdl.naming.safe_name import STATE_DIRECTORY
+
+LOCK = "lock"
+KEEP_SECONDS = 30 * 24 * 3600
+RETRY_SECONDS = 0.1
+
+
+class Workspace:
+    """The output directory, held by this run until `close`.
+
+    A file lock of the system marks it as held: it ends with the process in whatever way that ends,
+    and a forked child lets go of it, so a dead run's lock is none.
+
+    Args:
+        directory: the output directory; made if it is not there.
+        wait: seconds to wait for another run to let go of it.
+
+    Raises:
+        MachineError: it cannot be made or written.
+        LockedError: another run holds it.
+    """
+
+    def __init__(self, directory: str, wait: float = 0.0) -> None:
+        self.state = Path(directory, STATE_DIRECTORY)
+        self._fd = -1
+        try:
+            os.makedirs(directory, exist_ok=True)  # noqa: PTH103 - keeps "." as it was given
+            self._acquire(time.monotonic() + wait)
+        except OSError as exc:
+            self.close()
+            raise MachineError(
+                f"cannot write to the output directory {directory}: {_reason(exc, self.state)}",
+                "choose another with --dir, or mend what is wrong with this one",
+            ) from exc
+
+    def _acquire(self, deadline: float) -> None:
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise self._held()
+            time.sleep(RETRY_SECONDS)
+
+    def _try(self) -> bool:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._make_state()
+        try:
+            fd = os.open(self.state / LOCK, flags, 0o600)
+        except FileNotFoundError:  # its last holder has just cleared it all away
+            return False
+        try:
+            # not a record lock: those do not keep two runs of one process apart
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            os.close(fd)
+            return False
+        if not self._still_there(fd):  # its last holder removed it between open and lock
+            os.close(fd)
+            return False
+        self._fd = fd
+        let_go = weakref.WeakMethod(self._let_go_in_child)
+        os.register_at_fork(after_in_child=lambda: (method := let_go()) and method())
+        now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+        os.ftruncate(fd, 0)
+        os.write(fd, f'{{"pid": {os.getpid()}, "started": "{now}"}}'.encode())
+        return True
+
+    def _let_go_in_child(self) -> None:
+        """In a forked child: it must not hold the directory when the run is dead."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _make_state(self) -> None:
+        """Make the state directory if it is not there; a link would lead writes elsewhere."""
+        with contextlib.suppress(FileExistsError):
+            self.state.mkdir(mode=0o700)
+        try:
+            mode = self.state.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.state))
+
+    def _still_there(self, fd: int) -> bool:
+        try:
+            there = (self.state / LOCK).stat()
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(fd)
+        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
+    def _held(self) -> LockedError:
+        import json  # noqa: PLC0415 - for this alone
+
+        try:
+            holder = json.loads((self.state / LOCK).read_text())
+            who = f"pid {int(holder['pid'])}, started {str(holder['started'])[:40]}"
+        except (OSError, ValueError, KeyError, TypeError):
+            who = "which has just begun"
+        return LockedError(
+            f"another run holds {self.state.parent} ({who})",
+            "wait for it, with --wait-lock SECONDS, or choose another --dir",
+        )
+
+    def found(self) -> Found:
+        """What is in the directory now."""
+        try:
+            parts = frozenset(path.name for path in self.state.glob("*.part"))
+            with os.scandir(self.state.parent) as entries:  # one by one: there may be a million
+                empty = all(entry.name == self.state.name for entry in entries)
+            since = os.fstat(self._fd).st_ctime_ns  # the lock file was written when the run began
+            return Found(parts, empty, since)
+        except OSError:
+            return Found()
+
+    def clear_parts(self) -> None:
+        """Remove what nobody can go on with: after a run in which every line had its file.
+
+        A part with its note may be of another list; it is kept for `KEEP_SECONDS`.
+        """
+        old = time.time() - KEEP_SECONDS
+        with contextlib.suppress(OSError):  # a directory that is gone has no parts either
+            names = {path.name for path in self.state.iterdir()}
+            for name in names:
+                stem, _, suffix = name.partition(".")
+                pair = {f"{stem}.part", f"{stem}.json"} <= names
+                kept = pair and (self.state / name).lstat().st_mtime >= old
+                if suffix == "json.new" or (suffix in {"part", "json"} and not kept):
+                    (self.state / name).unlink()
+
+    def close(self) -> None:
+        """Let go of the directory; ``.pdl`` goes when nothing in it is worth keeping."""
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            (self.state / LOCK).unlink()
+        with contextlib.suppress(OSError):
+            self.state.rmdir()
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+        self._fd = -1
+
+
+def _reason(exc: OSError, state: Path) -> str:
+    """The system's words; with the path only where it is not plainly the directory's own."""
+    reason = exc.strerror or str(exc)
+    return f"{reason} ({state})" if exc.filename == str(state) else reason

@@ -1,0 +1,1 @@
+"""What the operating system offers beyond Python's `os`."""

@@ -1,0 +1,1 @@
+"""URLs and text: parsed strictly, shown safely."""

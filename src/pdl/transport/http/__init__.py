@@ -1,0 +1,1 @@
+"""HTTP over connections that are kept."""

@@ -1,0 +1,46 @@
+"""What goes wrong on the way to a proxy is the proxy's, not the listed host's."""
+
+from __future__ import annotations
+
+from pdl.model import FailureKind
+from pdl.settings import proxy_fault
+from pdl.text.urls import Url, parse
+from pdl.transport import TransportError
+
+
+def usable(given: str, *, public_only: bool) -> str:
+    """The URL of a proxy, as requests takes it.
+
+    Args:
+        given: by an option or the environment; host and port alone are http.
+        public_only: no proxy may be asked.
+
+    Raises:
+        TransportError: it cannot be asked, or may not be. No part of it is shown.
+    """
+    if public_only:
+        raise TransportError(
+            FailureKind.POLICY,
+            "--public-only cannot see where a proxy connects to",
+            transient=False,
+        )
+    if fault := proxy_fault(given.strip()):
+        message = f"the proxy's URL, of --proxy or the environment, {fault}"
+        raise TransportError(FailureKind.CONNECT, message, transient=False)
+    url = _parsed(given)
+    who = f"{url.userinfo}@" if url.userinfo else ""
+    return f"{url.scheme}://{who}{url.netloc}"
+
+
+def blamed(proxy: str, error: TransportError) -> TransportError:
+    """The same failure as the proxy's, where no way to a host was found: it was to find the way."""
+    if error.kind not in {FailureKind.DNS, FailureKind.CONNECT}:
+        return error
+    url = _parsed(proxy)
+    message = f"the proxy {url.scheme}://{url.netloc}: {error.message}"
+    return TransportError(FailureKind.CONNECT, message, transient=error.transient)
+
+
+def _parsed(proxy: str) -> Url:
+    text = proxy.strip()
+    return parse(text if "://" in text else f"http://{text}")
