@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdl.integrity import background_digest
-from pdl.integrity.background_digest import Beside
+from pdl.integrity.background_digest import BackgroundDigest
 
 BUFFER = 256 * 1024
 
@@ -33,7 +33,7 @@ class Taker:
             raise Spoilt
 
 
-def feed(sink: Beside, data: bytes, step: int) -> None:
+def feed(sink: BackgroundDigest, data: bytes, step: int) -> None:
     room = sink.room
     while data:
         count = min(step, len(room), len(data))
@@ -51,7 +51,7 @@ def helpers() -> list[str]:
 def test_every_byte_in_order(size: int, step: int) -> None:
     data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     taker = Taker()
-    with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
+    with BackgroundDigest(taker, memoryview(bytearray(BUFFER))) as sink:
         feed(sink, data, step)
     assert taker.data == data
     assert not helpers()
@@ -64,7 +64,7 @@ def test_without_a_thread_the_lane_digests(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(threading.Thread, "start", refuse)
     data = bytes(range(256)) * 20_000
     taker = Taker()
-    with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
+    with BackgroundDigest(taker, memoryview(bytearray(BUFFER))) as sink:
         feed(sink, data, 100_000)
     assert taker.data == data
     assert taker.threads == {threading.current_thread().name}
@@ -72,7 +72,7 @@ def test_without_a_thread_the_lane_digests(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_small_file_takes_no_thread() -> None:
     taker = Taker()
-    with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
+    with BackgroundDigest(taker, memoryview(bytearray(BUFFER))) as sink:
         feed(sink, b"x" * (background_digest.LEAST - 1), BUFFER)
         assert not helpers()
     assert taker.threads == {threading.current_thread().name}
@@ -80,7 +80,7 @@ def test_a_small_file_takes_no_thread() -> None:
 
 def test_a_large_one_takes_one() -> None:
     taker = Taker()
-    with Beside(taker, memoryview(bytearray(BUFFER))) as sink:
+    with BackgroundDigest(taker, memoryview(bytearray(BUFFER))) as sink:
         feed(sink, b"x" * (8 * background_digest.LEAST), BUFFER)
         assert len(helpers()) == 1
     assert len(taker.threads) == 2
@@ -92,7 +92,10 @@ def test_a_large_one_takes_one() -> None:
     [0, background_digest.LEAST, 4 * background_digest.LEAST, 8 * background_digest.LEAST - 1],
 )
 def test_what_it_raises_comes_out(most: int) -> None:
-    with pytest.raises(Spoilt), Beside(Taker(most), memoryview(bytearray(BUFFER))) as sink:
+    with (
+        pytest.raises(Spoilt),
+        BackgroundDigest(Taker(most), memoryview(bytearray(BUFFER))) as sink,
+    ):
         feed(sink, b"x" * (8 * background_digest.LEAST), BUFFER)
     assert not helpers()
 
@@ -107,7 +110,7 @@ def test_an_end_by_exception_drops_the_rest() -> None:
         taker(data)
 
     def cut() -> None:
-        with Beside(slow, memoryview(bytearray(BUFFER))) as sink:
+        with BackgroundDigest(slow, memoryview(bytearray(BUFFER))) as sink:
             feed(sink, b"x" * (background_digest.LEAST + 2 * BUFFER), BUFFER)
             held.set()
             raise Spoilt
@@ -129,7 +132,7 @@ def test_no_buffer_is_filled_again_before_it_was_digested() -> None:
 
     blocks = [bytes([number]) * BUFFER for number in range(4 * background_digest.BUFFERS)]
     small = background_digest.LEAST // BUFFER - 1
-    with Beside(late, memoryview(bytearray(BUFFER))) as sink:
+    with BackgroundDigest(late, memoryview(bytearray(BUFFER))) as sink:
         for number, block in enumerate(blocks):
             if number - small >= background_digest.BUFFERS - 1:  # as late as it can be
                 tokens.release()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pdl.settings import CacheSettings
 from pdl.storage.cache.eviction import BLOCK, Room, evict, room_of
-from pdl.storage.cache.store import Cache, Entry, prepare
+from pdl.storage.cache.store import Cache, CacheEntry, prepare
 from pdl.system import copy_file
 from pdl.system.copy_file import copy
 from pdl.text.urls import parse
@@ -166,7 +166,7 @@ def test_what_others_could_have_written_is_digested(
 ) -> None:
     if os.geteuid() and change is not None:
         pytest.skip("only root gives files away")
-    cache.gave(URL, Entry(SHA256, 1, 1, '"one"'))
+    cache.gave(URL, CacheEntry(SHA256, 1, 1, '"one"'))
     sealed = stored(home).stat().st_mtime_ns
     stored(home).write_bytes(DATA[::-1])
     os.utime(stored(home), ns=(sealed, sealed))
@@ -202,7 +202,9 @@ def test_what_is_there_is_not_written_again_unless_it_is_in_doubt(
 
 
 def test_the_index_finds_by_url_and_by_other_digests(cache: Cache, home: Path) -> None:
-    entry = Entry(SHA256, 2**64 - 2, 6, '"\xff"', "Sun, 13 Sep 2020 12:26:40 GMT", "text/plain")
+    entry = CacheEntry(
+        SHA256, 2**64 - 2, 6, '"\xff"', "Sun, 13 Sep 2020 12:26:40 GMT", "text/plain"
+    )
     assert cache.given_by(URL) is None
     cache.gave(URL, entry)
     assert cache.given_by(URL) == entry
@@ -216,7 +218,7 @@ def test_the_index_finds_by_url_and_by_other_digests(cache: Cache, home: Path) -
 
 
 def test_an_entry_has_room_for_the_longest_words(cache: Cache) -> None:
-    entry = Entry(SHA256, 2**64 - 2, 2**64 - 2, "\xff" * 256, "x" * 256, "\xff" * 256)
+    entry = CacheEntry(SHA256, 2**64 - 2, 2**64 - 2, "\xff" * 256, "x" * 256, "\xff" * 256)
     cache.gave(URL, entry)
     assert cache.given_by(URL) == entry
 
@@ -266,7 +268,7 @@ def test_the_least_recently_used_go_and_no_more_than_needed(
 
 
 def test_what_is_known_of_what_has_gone_goes_too(cache: Cache, home: Path) -> None:
-    cache.gave(URL, Entry(SHA256, 1))
+    cache.gave(URL, CacheEntry(SHA256, 1))
     cache.learn("md5:00", SHA256)
     stranger = home / "files" / "00" / "README"
     stranger.parent.mkdir()

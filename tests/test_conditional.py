@@ -41,7 +41,7 @@ def header(**values: str) -> Callable[[str], str | None]:
 
 
 class Kept(dict[SafePath, Version]):
-    """What `pdl.storage.state_db.Memory` is to the planner."""
+    """What `pdl.storage.state_db.StateDb` is to the planner."""
 
     def version_of(self, path: SafePath) -> Version | None:
         return self.get(path)

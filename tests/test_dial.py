@@ -12,7 +12,7 @@ from pdl.run.download import download
 from pdl.settings import HttpSettings, PoolSettings, RetrySettings, Settings
 from pdl.transport import TransportError
 from pdl.transport.http import dial
-from pdl.transport.min_speed import Pace
+from pdl.transport.min_speed import MinSpeed
 from servers.files import File
 from servers.programs import free_port
 from servers.redirects import redirect_to
@@ -182,7 +182,7 @@ def test_public_only_refuses_a_proxy(server: Server, tmp_path: Path) -> None:
 
 def test_pace_looks_at_whole_windows() -> None:
     times = iter([0.0, 5.0, 10.0, 19.9, 20.0])
-    pace = Pace(100.0, 10.0, lambda: next(times))
+    pace = MinSpeed(100.0, 10.0, lambda: next(times))
     assert not pace.too_slow(0)
     assert not pace.too_slow(1000)
     assert not pace.too_slow(0)
@@ -191,4 +191,4 @@ def test_pace_looks_at_whole_windows() -> None:
 
 def test_no_least_rate_is_never_too_slow() -> None:
     times = iter([0.0])
-    assert not Pace(None, 10.0, lambda: next(times)).too_slow(0)
+    assert not MinSpeed(None, 10.0, lambda: next(times)).too_slow(0)

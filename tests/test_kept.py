@@ -13,7 +13,7 @@ from pdl.model import FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
 from pdl.transport import Request
-from pdl.transport.http.connection import Kept
+from pdl.transport.http.connection import Connection
 from pdl.transport.http.keepalive import KeepaliveTransport
 from pdl.transport.http.reader import SocketReader
 from pdl.transport.http.request_bytes import message
@@ -226,7 +226,7 @@ def test_a_reset_is_one_on_every_way(server: Server, tmp_path: Path, lanes: Lane
 def test_the_shortest_patience_is_not_endless() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        Kept(ours, ours, SocketReader(ours), 1e-7)
+        Connection(ours, ours, SocketReader(ours), 1e-7)
         with pytest.raises(BlockingIOError):
             ours.recv(1)
 
@@ -234,6 +234,6 @@ def test_the_shortest_patience_is_not_endless() -> None:
 def test_a_request_that_is_not_taken_whole_at_once_is_not_asked() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        kept = Kept(ours, ours, SocketReader(ours), 5.0)
+        kept = Connection(ours, ours, SocketReader(ours), 5.0)
         assert kept.start(b"GET")
         assert not kept.start(bytes(64 << 20))

@@ -7,13 +7,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.scheduling.host_health import FIRST_WAIT, LONGEST_WAIT, MOST_HOSTS, PATIENCE, Ledger
+from pdl.scheduling.host_health import FIRST_WAIT, LONGEST_WAIT, MOST_HOSTS, PATIENCE, HostHealth
 
 HOSTS = ("a", "b", "c")
 
 
-def down(*hosts: str, now: float = 0.0) -> Ledger:
-    ledger = Ledger()
+def down(*hosts: str, now: float = 0.0) -> HostHealth:
+    ledger = HostHealth()
     for host in hosts:
         for _ in range(PATIENCE):
             ledger.failed(host, now)
@@ -21,13 +21,13 @@ def down(*hosts: str, now: float = 0.0) -> Ledger:
 
 
 def test_the_first_is_asked_until_it_failed_some_times_in_a_row() -> None:
-    ledger = Ledger()
+    ledger = HostHealth()
     told = [(ledger.pick(HOSTS, 1.0), ledger.failed("a", 1.0)) for _ in range(PATIENCE + 2)]
     assert told == [*[(0, False)] * (PATIENCE - 1), (0, True), (1, False), (1, False)]
 
 
 def test_an_answer_between_failures_begins_the_count_anew() -> None:
-    ledger = Ledger()
+    ledger = HostHealth()
     for _ in range(10 * PATIENCE):
         ledger.failed("a", 1.0)
         ledger.answered("a", 1.0)
@@ -80,7 +80,7 @@ def test_failures_of_what_was_under_way_do_not_make_the_wait_longer() -> None:
 
 
 def test_a_pause_is_kept_though_another_answer_comes() -> None:
-    ledger = Ledger()
+    ledger = HostHealth()
     assert ledger.rest("a", 60.0, 1.0)
     assert not ledger.rest("a", 50.0, 2.0)
     ledger.answered("a", 3.0)
@@ -90,7 +90,7 @@ def test_a_pause_is_kept_though_another_answer_comes() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    ledger = Ledger()
+    ledger = HostHealth()
     for number in range(3 * MOST_HOSTS):
         ledger.failed(str(number), 1.0)
     assert len(ledger) == MOST_HOSTS
@@ -109,7 +109,7 @@ def test_memory_is_bounded() -> None:
 def test_whom_nothing_is_held_against_is_asked_in_the_order_of_the_list(
     events: list[tuple[str, str, float]], hosts: list[str]
 ) -> None:
-    ledger, now = Ledger(), 0.0
+    ledger, now = HostHealth(), 0.0
     blamed: set[str] = set()
     for what, host, step in events:
         now += step

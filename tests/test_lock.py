@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pdl.errors import ListError, UsageError
 from pdl.integrity.lock import Lock, lock_url
-from pdl.integrity.lock_file import Entry
+from pdl.integrity.lock_file import LockEntry
 from pdl.model import Item, Outcome, Pin, Refusal, Result, SafePath
 from pdl.run.planner import Planner
 from pdl.scheduling.job import Job
@@ -325,7 +325,7 @@ def opened(lock: Lock) -> Lock:
     return lock
 
 
-def lock_of(tmp_path: Path, *found: Entry, frozen: bool = False) -> Lock:
+def lock_of(tmp_path: Path, *found: LockEntry, frozen: bool = False) -> Lock:
     path = tmp_path / "x.lock"
     path.write_text("".join(f"{entry.text()}\n" for entry in found))
     return opened(Lock(str(path), LockSettings(str(path), frozen), lambda _: None))
@@ -333,7 +333,9 @@ def lock_of(tmp_path: Path, *found: Entry, frozen: bool = False) -> Lock:
 
 def test_entries_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ListError, match="contradicts line 1"):
-        lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), Entry("http://h/x", "x", 0, OTHER))
+        lock_of(
+            tmp_path, LockEntry("http://h/x", "x", 0, SHA), LockEntry("http://h/x", "x", 0, OTHER)
+        )
 
 
 @given(
@@ -365,11 +367,11 @@ def test_a_url_of_a_lock_is_written_one_way(text: str, before: str) -> None:
 def test_which_entry_an_item_has(tmp_path: Path, url: str, path: str, wanted: str | None) -> None:
     lock = lock_of(
         tmp_path,
-        Entry("http://h/x", "x", 0, SHA),
-        Entry("http://h/\N{LATIN SMALL LETTER U WITH DIAERESIS}", "u", 0, SHA),
-        Entry(lock_url("http://h/k?key=mine"), "k", 0, SHA),
-        Entry("http://h/two", "a", 0, SHA),
-        Entry("http://h/two", "b", 0, OTHER),
+        LockEntry("http://h/x", "x", 0, SHA),
+        LockEntry("http://h/\N{LATIN SMALL LETTER U WITH DIAERESIS}", "u", 0, SHA),
+        LockEntry(lock_url("http://h/k?key=mine"), "k", 0, SHA),
+        LockEntry("http://h/two", "a", 0, SHA),
+        LockEntry("http://h/two", "b", 0, OTHER),
     )
     pin = lock.pin(Item("list", 1, url), SafePath(path), None)
     assert isinstance(pin, Pin)
@@ -386,8 +388,8 @@ def test_which_entry_an_item_has(tmp_path: Path, url: str, path: str, wanted: st
     ],
 )
 def test_which_path_a_url_has(tmp_path: Path, url: str, path: str | None) -> None:
-    signed = Entry(lock_url("http://h/k?key=mine"), "k", 0, SHA)
-    lock = lock_of(tmp_path, Entry("http://h/get", "served", 0, SHA), signed)
+    signed = LockEntry(lock_url("http://h/k?key=mine"), "k", 0, SHA)
+    lock = lock_of(tmp_path, LockEntry("http://h/get", "served", 0, SHA), signed)
     assert lock.path_of(Item("list", 1, url)) == path
 
 
@@ -402,7 +404,7 @@ def test_which_path_a_url_has(tmp_path: Path, url: str, path: str | None) -> Non
 def test_a_list_that_contradicts_the_lock(
     tmp_path: Path, item: Item, checksum: str | None, kind: str
 ) -> None:
-    lock = lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), frozen=True)
+    lock = lock_of(tmp_path, LockEntry("http://h/x", "x", 0, SHA), frozen=True)
     refusal = lock.pin(item, SafePath(item.url[-1]), checksum)
     assert isinstance(refusal, Refusal)
     assert refusal.kind.value == kind
@@ -412,7 +414,7 @@ def test_a_list_that_contradicts_the_lock(
 
 
 def test_locked_wants_the_path_too(tmp_path: Path) -> None:
-    lock = lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA), frozen=True)
+    lock = lock_of(tmp_path, LockEntry("http://h/x", "x", 0, SHA), frozen=True)
     refusal = lock.pin(Item("list", 1, "http://h/x"), SafePath("y"), None)
     assert isinstance(refusal, Refusal)
     assert "x.lock:1 has it as x" in refusal.message
@@ -421,7 +423,7 @@ def test_locked_wants_the_path_too(tmp_path: Path) -> None:
 def test_a_path_that_another_url_has_now_loses_its_old_entry(tmp_path: Path) -> None:
     warnings: list[str] = []
     path = tmp_path / "x.lock"
-    path.write_text(Entry("http://h/1/f", "f", 0, SHA).text() + "\n")
+    path.write_text(LockEntry("http://h/1/f", "f", 0, SHA).text() + "\n")
     lock = opened(Lock(str(path), LockSettings(str(path)), warnings.append))
     row = Result("list", 1, "", None, "f", Outcome.SUCCESS, size=0, checksum=f"sha256:{OTHER}")
     lock.record(row, Item("list", 1, "http://h/2/f"))
@@ -461,7 +463,7 @@ def test_an_unwritable_place_is_told_at_once(tmp_path: Path) -> None:
 
 def test_a_lock_makes_a_job_of_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
-    lock = lock_of(tmp_path, Entry("http://h/x", "x", 0, SHA))
+    lock = lock_of(tmp_path, LockEntry("http://h/x", "x", 0, SHA))
     planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), pins=lock)
     job = planner.plan(Item("list", 1, "http://h/x"))
     assert isinstance(job, Job)

@@ -14,7 +14,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdl.errors import ListError
-from pdl.integrity.lock_file import Entry, Shelf, held, parse_entry, read_entries, replace_file
+from pdl.integrity.lock_file import (
+    LockEntries,
+    LockEntry,
+    held,
+    parse_entry,
+    read_entries,
+    replace_file,
+)
 from pdl.model import Item
 from pdl.sources.jsonl import JsonlFormat
 
@@ -25,7 +32,7 @@ SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 GOOD = {"url": "http://h/x", "out": "x", "size": 0, "sha256": SHA}
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 entries = st.builds(
-    Entry,
+    LockEntry,
     texts,
     texts,
     st.integers(0, 10**18 - 1),
@@ -36,7 +43,7 @@ entries = st.builds(
 
 
 @given(entries)
-def test_a_line_reads_back_as_the_entry(entry: Entry) -> None:
+def test_a_line_reads_back_as_the_entry(entry: LockEntry) -> None:
     text = entry.text()
     assert "\n" not in text
     assert parse_entry(text.encode(), 7) == entry
@@ -92,15 +99,15 @@ def test_a_line_that_is_no_entry_is_named_with_what_to_do(tmp_path: Path) -> Non
 
 def test_an_entry_is_an_item_of_a_list(tmp_path: Path) -> None:
     warnings: list[str] = []
-    text = Entry("http://h/x", "d/x", 5, SHA, "http://other/x").text().encode()
+    text = LockEntry("http://h/x", "d/x", 5, SHA, "http://other/x").text().encode()
     found = list(JsonlFormat(warnings.append, None).read([text], "l"))
     assert found == [Item("l", 1, "http://h/x", out="d/x", size=5, checksum=f"sha256:{SHA}")]
     assert warnings == []
 
 
 @given(st.lists(entries, max_size=20))
-def test_a_shelf_is_a_sorted_map(many: list[Entry]) -> None:
-    shelf = Shelf()
+def test_a_shelf_is_a_sorted_map(many: list[LockEntry]) -> None:
+    shelf = LockEntries()
     model = {}
     for entry in many:
         shelf.put(entry)

@@ -8,14 +8,14 @@ import re
 
 import pytest
 
-from pdl.text.lazy_regex import Later, later
+from pdl.text.lazy_regex import LazyPattern, lazy
 from test_structure import modules
 
 
-def all_later() -> list[Later]:
+def all_later() -> list[LazyPattern]:
     names = [f"pdl.{name}" for name in modules() if name not in {"", "__main__"}]
     found = [each for name in names for each in vars(importlib.import_module(name)).values()]
-    return [each for each in found if isinstance(each, Later)]
+    return [each for each in found if isinstance(each, LazyPattern)]
 
 
 def test_every_pattern_that_is_compiled_later_can_be() -> None:
@@ -26,19 +26,19 @@ def test_every_pattern_that_is_compiled_later_can_be() -> None:
 
 
 def test_a_pattern_matches_as_one_that_is_compiled_at_once() -> None:
-    pattern = later("(a+)b", re.IGNORECASE)
+    pattern = lazy("(a+)b", re.IGNORECASE)
     for _ in range(2):  # found the first time, at hand the second
         match = pattern.fullmatch("AAb")
         assert match is not None
         assert match[1] == "AA"
-    assert later(rb"\d").search(b"x1") is not None
+    assert lazy(rb"\d").search(b"x1") is not None
 
 
 def test_what_is_wrong_with_a_pattern_shows_when_it_is_used() -> None:
-    broken = later("(")
+    broken = lazy("(")
     with pytest.raises(re.error):
         broken.search("")
 
 
 def test_a_pattern_can_be_copied_before_it_is_used() -> None:
-    assert copy.copy(later("a")).match("a") is not None
+    assert copy.copy(lazy("a")).match("a") is not None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.model import BadLine, Item, Outcome, Pieces, Result, SafePath
-from pdl.naming.claims import Found
+from pdl.naming.claims import FoundFiles
 from pdl.run.planner import Planner
-from pdl.run.server_names import Before, ServerNames
+from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.scheduling.job import Job
 from pdl.settings import FileSettings, IfExists, NamingSettings
 from pdl.text.url_identity import part_name, suffix_of, url_key
@@ -101,7 +101,7 @@ def test_a_bad_line_is_its_own_outcome(tmp_path: Path) -> None:
 def test_a_line_never_follows_a_job_that_has_ended(tmp_path: Path) -> None:
     """Not even where nothing of the name that the file got can be remembered."""
     bench = Bench(tmp_path)
-    bench.planner.servers = ServerNames(Before({}), str(tmp_path))
+    bench.planner.servers = ServerNaming(RememberedNames({}), str(tmp_path))
     job = bench.job("http://h/get")
     assert bench.plan("http://h/get") is None
     bench.planner.named(job, "a.bin")
@@ -112,9 +112,9 @@ def test_a_line_never_follows_a_job_that_has_ended(tmp_path: Path) -> None:
 
 def test_where_servers_give_names_every_file_has_a_place_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "old").touch()
-    before = Before({(url_key(parse("http://h/c")), SafePath("c")): SafePath("given")})
+    before = RememberedNames({(url_key(parse("http://h/c")), SafePath("c")): SafePath("given")})
     bench = Bench(tmp_path, if_exists="overwrite")
-    bench.planner.servers = ServerNames(before, str(tmp_path))
+    bench.planner.servers = ServerNaming(before, str(tmp_path))
     jobs = [bench.job(f"http://h/{path}") for path in ("1/get", "2/get", "old", "c")]
     own = bench.job("http://h/x", out="own")
     paths = [job.task.path for job in (*jobs, own)]
@@ -185,7 +185,7 @@ def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -
     for there in ("", "http://h/x", "http://m/x", "http://n/x"):
         part = part_name(parse(there), SafePath("x")) if there else ""
         files = FileSettings(directory=str(tmp_path))
-        job = Planner(files, NamingSettings(), found=Found(frozenset({part}))).plan(item)
+        job = Planner(files, NamingSettings(), found=FoundFiles(frozenset({part}))).plan(item)
         assert isinstance(job, Job)
         plain[there] = job.task.plain
     assert plain == {"": True, "http://h/x": False, "http://m/x": False, "http://n/x": True}
@@ -219,7 +219,7 @@ def test_only_what_has_nothing_special_about_it_may_go_the_short_way(
     assert isinstance(first, Job)
     assert first.task.plain is plain
     # one that an earlier run has begun is gone on with
-    found = Found(frozenset({first.task.part} if there else ()))
+    found = FoundFiles(frozenset({first.task.part} if there else ()))
     again = Planner(files, NamingSettings(), found=found).plan(item)
     assert isinstance(again, Job)
     assert again.task == first.task._replace(plain=plain and not there)
@@ -321,9 +321,9 @@ def test_pieces_go_to_the_worker(tmp_path: Path) -> None:
 
 
 def test_where_nothing_was_nothing_is_looked_for(tmp_path: Path) -> None:
-    planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), found=Found())
+    planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), found=FoundFiles())
     empty = Planner(
-        FileSettings(directory=str(tmp_path)), NamingSettings(), found=Found(empty=True)
+        FileSettings(directory=str(tmp_path)), NamingSettings(), found=FoundFiles(empty=True)
     )
     (tmp_path / "file.bin").write_bytes(b"there")
     item = Item("list", 1, "http://host/file.bin")

@@ -26,10 +26,10 @@ from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.process import link
-from pdl.pool.process.link import ForkWorker, Link, Nursery
+from pdl.pool.process.link import ForkWorker, Link, Spawner
 from pdl.pool.process.outcome_queue import MESSAGE_LIMIT, OutcomeQueue, message_of, unsendable
 from pdl.pool.process.pool import START_DEATHS, ProcessPool
-from pdl.pool.process.task_pipe import Outbox
+from pdl.pool.process.task_pipe import TaskSender
 from pdl.settings import StartMethod
 from runner import base_environment, marked, until
 
@@ -753,9 +753,9 @@ def test_a_killed_main_process_takes_its_workers_along(method: StartMethod, tmp_
 def test_a_worker_forked_while_links_are_closing_starts_in_silence() -> None:
     """When a fork comes in between, the descriptor is gone and its object does not know."""
     base = multiprocessing.get_context("fork")
-    nursery, outcomes = Nursery(base, 1), OutcomeQueue(ctx=base)
+    nursery, outcomes = Spawner(base, 1), OutcomeQueue(ctx=base)
     reader, writer = multiprocessing.Pipe(duplex=False)
-    nursery.links.append(Link(Outbox(writer), outcomes, ForkWorker(), 0))
+    nursery.links.append(Link(TaskSender(writer), outcomes, ForkWorker(), 0))
     os.close(writer.fileno())
     nursery.forget_in_child()
     assert outcomes._reader.closed

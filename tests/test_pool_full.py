@@ -15,7 +15,7 @@ from lanes import digest_of, large_task, success, task
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died
 from pdl.pool.process import pool as process_module
-from pdl.pool.process.task_pipe import Outbox
+from pdl.pool.process.task_pipe import TaskSender
 from runner import until
 from test_pool_contract import (
     BOUND,
@@ -69,10 +69,10 @@ def stopped(pool: ProcessPool) -> int:
 # --- the outbox ---
 
 
-def piped() -> tuple[Any, Outbox]:
+def piped() -> tuple[Any, TaskSender]:
     """A pipe's reading end, and what writes to it."""
     reader, writer = multiprocessing.Pipe(duplex=False)
-    return reader, Outbox(writer)
+    return reader, TaskSender(writer)
 
 
 def test_what_a_connection_receives_is_what_was_sent() -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.model import SafePath, Version
-from pdl.naming.claims import Given, Pairing
+from pdl.naming.claims import GivenName, Pairing
 from pdl.storage import state_db
-from pdl.storage.state_db import FILE, Memory, given_of
+from pdl.storage.state_db import FILE, StateDb, given_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ PAIRS = [Pairing(SafePath("x"), 2), Pairing(SafePath("d/\u00e9-1"), 2**64 - 1)]
 VERSION = Version(2**64 - 1, 2, 6, 'W/"e"', "Sun, 13 Sep 2020 12:26:40 GMT", 3, 7, ("md5:0", "x:1"))
 
 
-OPENED: list[Memory] = []
+OPENED: list[StateDb] = []
 """What a test has not closed yet."""
 
 
@@ -37,9 +37,9 @@ def closed() -> Iterator[None]:
         OPENED.pop()._disconnect()
 
 
-def memory(where: Path) -> tuple[Memory, list[str]]:
+def memory(where: Path) -> tuple[StateDb, list[str]]:
     warnings: list[str] = []
-    OPENED.append(Memory(where, warnings.append))
+    OPENED.append(StateDb(where, warnings.append))
     return OPENED[-1], warnings
 
 
@@ -70,8 +70,8 @@ def test_nothing_to_remember_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def give(kept: Memory, number: int, path: str) -> None:
-    kept.give(Given(number, SafePath(f"get-{number}"), SafePath(path), f"{number}.part"))
+def give(kept: StateDb, number: int, path: str) -> None:
+    kept.give(GivenName(number, SafePath(f"get-{number}"), SafePath(path), f"{number}.part"))
 
 
 def test_what_was_given_is_found_again(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_part_stands_for_what_is_not_written_yet(tmp_path: Path) -> None:
     kept.save()
     kept.tick()  # so that the next one is a moment away
     (tmp_path / "7.part").touch()
-    kept.give(Given(7, SafePath("x"), SafePath("y"), "7.part"))
+    kept.give(GivenName(7, SafePath("x"), SafePath("y"), "7.part"))
     if (tmp_path / "7.part").exists():
         with contextlib.closing(memory(tmp_path)[0]) as other:
             assert other.given(7, SafePath("x")) is None
@@ -130,7 +130,7 @@ def test_a_database_of_before_has_nothing_given(tmp_path: Path) -> None:
         database.commit()
     warnings: list[str] = []
     assert given_of(tmp_path, warnings.append) == {}
-    kept = Memory(tmp_path, warnings.append)
+    kept = StateDb(tmp_path, warnings.append)
     assert kept.given(2, SafePath("x")) is None
     kept.close()
     assert warnings == []

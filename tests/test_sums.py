@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.errors import ListError
-from pdl.integrity.checksum_index import Contradiction, Sums
+from pdl.integrity.checksum_index import ChecksumIndex, Contradiction
 from pdl.model import Item, SafePath
 from pdl.sources import checksum_files
 from pdl.sources.checksum_files import read
@@ -39,15 +39,15 @@ ONE, TWO = f"sha256:{sha256('one')}", f"sha256:{sha256('two')}"
 MD5 = f"md5:{hashlib.md5(b'one').hexdigest()}"
 
 
-def sums_of(*entries: tuple[str, str], base: str | None = None) -> Sums:
-    sums = Sums()
+def sums_of(*entries: tuple[str, str], base: str | None = None) -> ChecksumIndex:
+    sums = ChecksumIndex()
     sums.sources.append("SUMS")
     for name, checksum in entries:
         sums.add(name, checksum, f"{base}{name}" if base else None)
     return sums
 
 
-def found(sums: Sums, url: str, path: str = "", **fields: str) -> str | None:
+def found(sums: ChecksumIndex, url: str, path: str = "", **fields: str) -> str | None:
     item = Item("l", 1, url)._replace(**fields)  # type: ignore[arg-type]
     parsed = parse(url)
     return sums.applied(item, parsed, SafePath(path or parsed.path.rpartition("/")[2])).checksum
@@ -127,7 +127,7 @@ def test_every_name_is_found_again(files: dict[str, bytes]) -> None:
 
 def test_a_hundred_thousand_entries_are_small() -> None:
     tracemalloc.start()
-    sums = Sums()
+    sums = ChecksumIndex()
     sums.sources.append("SUMS")
     for number in range(100_000):
         sums.add(f"d{number % 100}/f{number}", f"sha256:{number:064x}", None)
@@ -141,10 +141,12 @@ def test_a_hundred_thousand_entries_are_small() -> None:
 # --- files ---
 
 
-def read_text(tmp_path: Path, data: str | bytes, name: str = "SUMS") -> tuple[Sums, list[str]]:
+def read_text(
+    tmp_path: Path, data: str | bytes, name: str = "SUMS"
+) -> tuple[ChecksumIndex, list[str]]:
     path = tmp_path / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    sums = Sums()
+    sums = ChecksumIndex()
     warned: list[str] = []
     read(sums, str(path), name, None, warned.append)
     return sums, warned
@@ -221,7 +223,7 @@ def test_names_are_relative_to_where_the_file_is(
 ) -> None:
     path = tmp_path / "SUMS"
     path.write_text(f"{sha256('one')}  {name}\n{sha256('two')}  other/{name}\n")
-    sums = Sums()
+    sums = ChecksumIndex()
     read(sums, str(path), "SUMS", base, print)
     assert found(sums, url, "else") == ONE
 

@@ -165,7 +165,7 @@ def refuse(*_: object, **__: object) -> NoReturn:
     [
         "multiprocessing.forkserver.ensure_running",
         "multiprocessing.context.BaseContext.Array",
-        "pdl.pool.process.pool.Watch",
+        "pdl.pool.process.pool.Poller",
     ],
 )
 def test_what_cannot_be_had_at_the_start_is_told(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import SafePath
-from pdl.naming.claims import Claim, Names, Pairing, Table
+from pdl.naming.claims import Claim, IntTable, NameClaims, Pairing
 from pdl.text.url_identity import url_key
 from pdl.text.urls import parse
 
@@ -13,7 +13,7 @@ KEYS = {letter: url_key(parse(f"http://h/{letter}")) for letter in "ABCDE"}
 HEX = {letter: f"{key:016x}"[:8] for letter, key in KEYS.items()}
 
 
-def claim(names: Names, letter: str, path: str) -> Claim:
+def claim(names: NameClaims, letter: str, path: str) -> Claim:
     return names.claim(SafePath(path), KEYS[letter])
 
 
@@ -45,12 +45,12 @@ def show(claim: Claim) -> str:
     ],
 )
 def test_claims(wanted: list[str], given: list[str]) -> None:
-    names = Names()
+    names = NameClaims()
     assert [show(claim(names, *line.split(" "))) for line in wanted] == given
 
 
 def test_a_directory_gives_way_to_a_file_that_came_first() -> None:
-    names = Names()
+    names = NameClaims()
     claim(names, "A", "x")
     first = claim(names, "B", "x/b")
     second = claim(names, "C", "X/c")
@@ -65,7 +65,7 @@ def test_a_directory_gives_way_to_a_file_that_came_first() -> None:
 
 
 def test_a_literal_name_that_looks_renamed() -> None:
-    names = Names()
+    names = NameClaims()
     claim(names, "A", "a")
     claim(names, "C", f"a-{HEX['B']}")
     assert claim(names, "B", "a").path == f"a-{KEYS['B']:016x}"
@@ -75,7 +75,7 @@ def test_a_literal_name_that_looks_renamed() -> None:
 
 
 def test_a_path_that_is_taken_is_nobody_else_s() -> None:
-    names = Names()
+    names = NameClaims()
     path = SafePath("d/a")
     names.remember(path, KEYS["B"])
     assert names.take(path, KEYS["A"]) == Claim(path, "new")
@@ -87,7 +87,7 @@ def test_a_path_that_is_taken_is_nobody_else_s() -> None:
 
 
 def test_the_last_that_is_remembered_has_the_name() -> None:
-    names = Names()
+    names = NameClaims()
     for letter in "ABA":
         names.remember(SafePath("a"), KEYS[letter])
     assert show(claim(names, "B", "a")) == "renamed a-B"
@@ -95,7 +95,7 @@ def test_the_last_that_is_remembered_has_the_name() -> None:
 
 
 def test_the_rival_is_named() -> None:
-    names = Names()
+    names = NameClaims()
     claim(names, "A", "a")
     assert claim(names, "B", "a").rival == Pairing(SafePath("a"), KEYS["A"])
     assert claim(names, "C", "c").rival is None
@@ -105,12 +105,12 @@ def test_the_rival_is_named() -> None:
 
 @pytest.mark.parametrize("order", ["AB", "BA", "B", "A", "CBA", "CAB"])
 def test_remembered_names_hold_in_any_order(order: str) -> None:
-    first = Names()
+    first = NameClaims()
     claim(first, "A", "a")
     renamed = claim(first, "B", "a")
     assert renamed.rival is not None
 
-    second = Names()
+    second = NameClaims()
     second.remember(*renamed.rival)
     second.remember(renamed.path, KEYS["B"])
     paths = {letter: claim(second, letter, "a") for letter in order}
@@ -122,14 +122,14 @@ def test_remembered_names_hold_in_any_order(order: str) -> None:
 
 
 def test_a_renamed_url_keeps_its_name_even_alone() -> None:
-    names = Names()
+    names = NameClaims()
     names.remember(SafePath(f"a-{HEX['B']}.gz"), KEYS["B"])
     assert show(claim(names, "B", "a.gz")) == "renamed a-B.gz"
     assert show(claim(names, "A", "a.gz")) == "new a.gz"
 
 
 def test_a_remembered_file_keeps_its_name_from_a_directory() -> None:
-    names = Names()
+    names = NameClaims()
     names.remember(SafePath("x"), KEYS["A"])
     assert claim(names, "B", "x/b").how == "renamed"
     assert show(claim(names, "A", "x")) == "new x"
@@ -142,7 +142,7 @@ _paths = st.lists(st.sampled_from(["a", "A", "b", "a.gz", "ä"]), min_size=1, ma
 def test_no_two_urls_share_a_path_and_no_file_is_a_directory(
     wanted: list[tuple[list[str], str]],
 ) -> None:
-    names = Names()
+    names = NameClaims()
     owners: dict[str, str] = {}
     for parts, letter in wanted:
         found = claim(names, letter, "/".join(parts))
@@ -155,7 +155,7 @@ def test_no_two_urls_share_a_path_and_no_file_is_a_directory(
 
 @given(st.dictionaries(st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1)))
 def test_table(entries: dict[int, int]) -> None:
-    table = Table()
+    table = IntTable()
     for key, value in entries.items():
         assert table.get(key) == 0
         assert table.setdefault(key, value) == 0
@@ -165,7 +165,7 @@ def test_table(entries: dict[int, int]) -> None:
 
 @pytest.mark.parametrize("small", [False, True])
 def test_table_grows_and_stays_small(small: bool) -> None:
-    table = Table(small=small)
+    table = IntTable(small=small)
     numbers = range(1, 100_000)
     values = [number % 255 + 1 if small else number << 40 for number in numbers]
     for number, value in zip(numbers, values, strict=True):

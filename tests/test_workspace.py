@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.errors import ExitCode, LockedError, MachineError
-from pdl.naming.claims import Found
-from pdl.storage.output_directory import LOCK, Workspace
+from pdl.naming.claims import FoundFiles
+from pdl.storage.output_directory import LOCK, OutputDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_it_is_made_and_cleared_away(tmp_path: Path) -> None:
-    held = Workspace(str(tmp_path / "a/b"))
+    held = OutputDirectory(str(tmp_path / "a/b"))
     assert held.state == tmp_path / "a/b/.pdl"
     assert held.state.stat().st_mode & 0o777 == 0o700
     held.close()
@@ -58,26 +58,26 @@ def test_it_is_made_and_cleared_away(tmp_path: Path) -> None:
 
 
 def test_the_lock_says_who(tmp_path: Path) -> None:
-    held = Workspace(str(tmp_path))
+    held = OutputDirectory(str(tmp_path))
     assert json.loads((held.state / LOCK).read_text())["pid"] == os.getpid()
     held.close()
 
 
 def test_two_at_once(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     with pytest.raises(LockedError) as caught:
-        Workspace(str(tmp_path))
+        OutputDirectory(str(tmp_path))
     assert f"pid {holder.pid}, started 2" in caught.value.message
     assert caught.value.exit_code is ExitCode.LOCKED
     assert (tmp_path / ".pdl" / LOCK).exists()
     with pytest.raises(LockedError):
-        Workspace(str(tmp_path), wait=0.15)
+        OutputDirectory(str(tmp_path), wait=0.15)
 
 
 def test_a_dead_runs_lock_is_none(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     holder.kill()
     holder.wait()
     assert (tmp_path / ".pdl" / LOCK).exists()
-    Workspace(str(tmp_path)).close()
+    OutputDirectory(str(tmp_path)).close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -85,7 +85,7 @@ def test_waiting_for_the_other_run(tmp_path: Path, holder: subprocess.Popen[str]
     assert holder.stdin is not None
     holder.stdin.write("close\n")
     holder.stdin.flush()
-    held = Workspace(str(tmp_path), wait=60)
+    held = OutputDirectory(str(tmp_path), wait=60)
     assert json.loads((held.state / LOCK).read_text())["pid"] == os.getpid()
     held.close()
 
@@ -96,7 +96,7 @@ def test_a_holder_that_says_nothing_of_itself(
 ) -> None:
     (tmp_path / ".pdl" / LOCK).write_text(text)
     with pytest.raises(LockedError, match="which has just begun"):
-        Workspace(str(tmp_path))
+        OutputDirectory(str(tmp_path))
 
 
 def test_a_lock_that_its_last_holder_has_just_removed_is_none(
@@ -112,7 +112,7 @@ def test_a_lock_that_its_last_holder_has_just_removed_is_none(
         return opened[-1]
 
     monkeypatch.setattr(os, "open", racing)
-    held = Workspace(str(tmp_path), wait=30)
+    held = OutputDirectory(str(tmp_path), wait=30)
     assert len(opened) == 2
     assert (held.state / LOCK).stat().st_ino == os.fstat(opened[1]).st_ino
     held.close()
@@ -126,7 +126,7 @@ def test_something_else_is_called_pdl(tmp_path: Path, what: str) -> None:
     else:
         (tmp_path / ".pdl").symlink_to(tmp_path / "outside")
     with pytest.raises(MachineError) as caught:
-        Workspace(str(tmp_path))
+        OutputDirectory(str(tmp_path))
     assert caught.value.exit_code is ExitCode.MACHINE
     assert "Not a directory" in caught.value.message
     assert list((tmp_path / "outside").iterdir()) == []
@@ -136,18 +136,18 @@ def test_a_lock_that_is_a_link(tmp_path: Path) -> None:
     (tmp_path / ".pdl").mkdir()
     (tmp_path / ".pdl" / LOCK).symlink_to(tmp_path / "precious")
     with pytest.raises(MachineError):
-        Workspace(str(tmp_path))
+        OutputDirectory(str(tmp_path))
     assert not (tmp_path / "precious").exists()
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
     with pytest.raises(MachineError, match="cannot write to the output directory"):
-        Workspace(str(tmp_path / "file/below"))
+        OutputDirectory(str(tmp_path / "file/below"))
 
 
 def test_parts_are_cleared_and_what_is_worth_keeping_is_not(tmp_path: Path) -> None:
-    held = Workspace(str(tmp_path))
+    held = OutputDirectory(str(tmp_path))
     useless = ("lone.part", "note.json", "a.json.new", "old.part", "old.json")
     worth = ("a.json", "a.part", "state.sqlite")
     for name in (*useless, *worth):
@@ -163,13 +163,13 @@ def test_it_says_what_is_in_the_directory(tmp_path: Path) -> None:
     (tmp_path / "before").touch()
     before = (tmp_path / "before").stat().st_ctime_ns
     (tmp_path / "before").unlink()
-    with contextlib.closing(Workspace(str(tmp_path))) as workspace:
+    with contextlib.closing(OutputDirectory(str(tmp_path))) as workspace:
         first = workspace.found()
         assert first[:2] == (frozenset(), True)
         assert first.since_ns is not None
         (tmp_path / ".pdl" / "0a.part").touch()
         (tmp_path / ".pdl" / "0a.json").touch()
-        assert workspace.found() == Found(
+        assert workspace.found() == FoundFiles(
             frozenset({"0a.part"}), empty=True, since_ns=first.since_ns
         )
         (tmp_path / "other").mkdir()

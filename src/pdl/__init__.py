@@ -88,7 +88,7 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for an `o
         home = _HOME_OF.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import importlib  # noqa: PLC0415 - only when something is asked for
+        import importlib  # only when something is asked for
 
         value = getattr(importlib.import_module(home), name)
         globals()[name] = value  # found without this function from now on

@@ -31,21 +31,21 @@ def main() -> None:
     _tell_version()
     _collect_nothing()
     _start_early()
-    from pdl.cli.main import main as command  # noqa: PLC0415 - see above
+    from pdl.cli.main import main as command
 
     command()
 
 
 def _import_nothing_from_here() -> None:
     """Take no download for a module: it may be called ``json.py`` and lie in this directory."""
-    import os  # noqa: PLC0415 - see above
-    import sys  # noqa: PLC0415
+    import os
+    import sys
 
     sys.path[:] = [place for place in sys.path if place]
     if (
         __name__ == "__main__"  # run with -m, which puts the current directory first
         and not getattr(sys.flags, "safe_path", False)
-        and os.path.realpath(sys.path[0]) != os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
+        and os.path.realpath(sys.path[0]) != os.path.dirname(os.path.dirname(__file__))
     ):
         # with it goes what was kept of the directory's names, of which there may be a million
         sys.path_importer_cache.pop(sys.path.pop(0), None)
@@ -60,9 +60,9 @@ def _leave_at_once() -> list[int]:
     Returns:
         Where the exit code is to be put; without one the interpreter ends as it always does.
     """
-    import atexit  # noqa: PLC0415 - see above
-    import os  # noqa: PLC0415
-    import sys  # noqa: PLC0415
+    import atexit
+    import os
+    import sys
 
     codes: list[int] = []
     born = os.getpid()
@@ -88,28 +88,28 @@ def _collect_nothing() -> None:
 
     `pdl.cli.main` looks for it from then on, and so does each worker.
     """
-    import gc  # noqa: PLC0415 - see above
+    import gc
 
     gc.disable()
 
 
 def _start_early() -> None:
     """Let the workers' imports begin beside this process's own."""
-    import sys  # noqa: PLC0415 - see above
+    import sys
 
     if not sys.argv[1:] or "--help" in sys.argv:
         return  # answered in no time: not even the guess is worth its imports
-    from pdl.pool.startup import prestart  # noqa: PLC0415
+    from pdl.pool.startup import prestart
 
     prestart.guess(sys.argv[1:])
 
 
 def _tell_version() -> None:
     """Answer a lone ``--version``, for which nothing needs to be imported."""
-    import sys  # noqa: PLC0415 - see above
+    import sys
 
     if sys.argv[1:] == ["--version"] and sys.stdout is not None:
-        from pdl._version import __version__  # noqa: PLC0415
+        from pdl._version import __version__
 
         try:
             sys.stdout.write(f"pdl, version {__version__}\n")
@@ -121,9 +121,9 @@ def _tell_version() -> None:
 
 def _exit_on_signals() -> None:
     """A signal that comes while modules are imported is no traceback."""
-    import os  # noqa: PLC0415 - see above
-    import signal  # noqa: PLC0415
-    import sys  # noqa: PLC0415
+    import os
+    import signal
+    import sys
 
     def leave(number: int, _frame: object) -> None:
         try:

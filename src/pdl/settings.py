@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import Headers
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.urls import InvalidUrl, parse
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -19,7 +19,7 @@ MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
 _WORD = r"[!#$%&'+.^_`|~0-9A-Za-z-]+"
-_MEDIA_RANGE = later(rf"\*/\*|{_WORD}/(\*|{_WORD})")
+_MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
 """RFC 9110 section 12.5.1, without parameters."""
 
 IfExists = Literal["skip", "update", "overwrite", "fail"]

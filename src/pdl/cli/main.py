@@ -19,7 +19,7 @@ from pdl.cli.options import (
     GroupedCommand,
     Header,
     MediaRange,
-    Place,
+    OutputPath,
     ProxyUrl,
     Seconds,
     Size,
@@ -157,7 +157,7 @@ COUNT = click.IntRange(min=1)
 )
 @proving(
     "--lock",
-    type=Place(),
+    type=OutputPath(),
     metavar="FILE",
     help="Hold every file against this lock file; it is written, and grows, by the run.",
 )
@@ -165,7 +165,7 @@ COUNT = click.IntRange(min=1)
 @proving("--check", is_flag=True, help="Only look at the files that are there; ask no server.")
 @proving(
     "--cache",
-    type=Place(),
+    type=OutputPath(),
     metavar="DIR",
     help="Keep files here for other runs, and take them from here.",
 )
@@ -215,7 +215,10 @@ COUNT = click.IntRange(min=1)
     help="One row for each line; .jsonl or .json.  [repeatable]",
 )
 @seeing(
-    "--failed", type=Place(), metavar="FILE", help="Write what failed as a list that pdl can run."
+    "--failed",
+    type=OutputPath(),
+    metavar="FILE",
+    help="Write what failed as a list that pdl can run.",
 )
 @running(
     "--engine",
@@ -310,16 +313,16 @@ def _http_settings(given: dict[str, Any]) -> HttpSettings:
 def _run(given: dict[str, Any]) -> ExitCode | int:
     # imported here, so that --help and --version need not wait for it; the fork server first, as
     # it imports what the workers need while this process imports the rest
-    from pdl.pool.startup import prestart  # noqa: PLC0415
+    from pdl.pool.startup import prestart
 
     settings = settings_of(given)
     prestart.prepare(settings.pool, alone=True)
 
-    from pdl.output.reports.failure_list import FailedList  # noqa: PLC0415
-    from pdl.output.reports.registry import check_distinct, open_report  # noqa: PLC0415
-    from pdl.run.download import run  # noqa: PLC0415
-    from pdl.run.outputs import Outputs  # noqa: PLC0415
-    from pdl.sources.feed import open_sources  # noqa: PLC0415
+    from pdl.output.reports.failure_list import FailedList
+    from pdl.output.reports.registry import check_distinct, open_report
+    from pdl.run.download import run
+    from pdl.run.outputs import Outputs
+    from pdl.sources.feed import open_sources
 
     display, console = _shown(given)
     _collect_again()
@@ -342,7 +345,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     outputs = Outputs([*reporters, console(sinks)], display)
     try:
         if given["check"]:
-            from pdl.run.check import check  # noqa: PLC0415
+            from pdl.run.check import check
 
             report = check(settings, feed, outputs)
         else:
@@ -355,11 +358,11 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
 
 def _shown(given: dict[str, Any]) -> tuple[Display, Callable[[Sequence[Sink]], Reporter]]:
     """What people see of the run while it lasts, and what makes that of its end."""
-    from pdl.output.display.bar import make_display  # noqa: PLC0415
+    from pdl.output.display.bar import make_display
 
     mode, quiet, verbose = given["progress"], given["quiet"], given["verbose"]
     if given["check"]:
-        from pdl.run.check import CheckReport  # noqa: PLC0415
+        from pdl.run.check import CheckReport
 
         if mode == "plain" or (mode == "auto" and not Out(sys.stderr).is_terminal()):
             mode = "none"  # the report has a line for each failure itself
@@ -367,7 +370,7 @@ def _shown(given: dict[str, Any]) -> tuple[Display, Callable[[Sequence[Sink]], R
         return display, lambda lists: CheckReport(
             sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists
         )
-    from pdl.output.reports.console import ConsoleReport  # noqa: PLC0415
+    from pdl.output.reports.console import ConsoleReport
 
     display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
     return display, lambda lists: ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
@@ -399,7 +402,7 @@ def _collect_again() -> None:
 
 
 def _dry_run(given: dict[str, Any]) -> int:
-    from pdl.run.dry_run import print_plan  # noqa: PLC0415
+    from pdl.run.dry_run import print_plan
 
     _collect_again()
     return print_plan(given["sources"], settings_of(given), complain_text)
@@ -415,7 +418,7 @@ def main() -> None:
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     except OSError as exc:
-        from pdl.pool.startup.start_errors import nowhere  # noqa: PLC0415 - for this alone
+        from pdl.pool.startup.start_errors import nowhere  # for this alone
 
         what = f"this machine cannot go on: {exc.strerror or exc} ({exc.filename or 'pdl'})"
         complain_text(str(nowhere() or what))

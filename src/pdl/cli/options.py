@@ -9,7 +9,7 @@ import click
 
 from pdl.errors import UsageError
 from pdl.settings import proxy_fault, time_fault, type_fault
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask
 from pdl.text.urls import InvalidUrl, parse
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 else:
     Kind = click.ParamType  # older versions of click cannot be subscripted
 
-_SIZE = later(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
+_SIZE = lazy(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_FIELD = later(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD = lazy(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class GroupedOption(click.Option):
@@ -200,7 +200,7 @@ class FileOrUrl(Kind):
         return str(value)
 
 
-class Place(Kind):
+class OutputPath(Kind):
     """The name of a file or directory to be written: neither empty nor ``-``."""
 
     name = "file"

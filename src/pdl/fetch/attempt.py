@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 from pdl.fetch.content_check import LOOKED_AT, Opening, opening
 from pdl.fetch.failures import USELESS, AttemptFailed, StartAgain, minds_the_fields, refusal
 from pdl.fetch.os_errors import system_failure
-from pdl.fetch.size_check import Sizes
-from pdl.fetch.unique_name import Place
+from pdl.fetch.size_check import SizeCheck
+from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
 from pdl.http_rules import conditional
 from pdl.http_rules.dates import http_seconds
@@ -33,7 +33,7 @@ from pdl.http_rules.ranges import (
     unasked,
 )
 from pdl.http_rules.redirects import STATUSES, BadRedirect, request_headers, target
-from pdl.integrity.background_digest import Beside
+from pdl.integrity.background_digest import BackgroundDigest
 from pdl.integrity.check import Mismatch, check_of
 from pdl.integrity.declared_digests import Declared, declared
 from pdl.integrity.local_check import examine
@@ -44,7 +44,7 @@ from pdl.storage.part import InTheWay, Part
 from pdl.text.urls import InvalidUrl, Url, parse
 from pdl.transport import Request, Response, Transport, TransportError
 from pdl.transport.drain import drain
-from pdl.transport.min_speed import Pace
+from pdl.transport.min_speed import MinSpeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     """Gives a field's value, or None; the name is in lower case."""
 
 if TYPE_CHECKING:
-    from pdl.fetch.fast_path import Quick
+    from pdl.fetch.fast_path import FastPath
     from pdl.integrity.check import Check
     from pdl.integrity.declared_digests import Declared
     from pdl.model import Version
@@ -91,7 +91,7 @@ class Fetcher:
         self.files = files
         self.memory = mmap.mmap(-1, BUFFER)
         self.buffer = memoryview(self.memory)
-        self.quick: Quick | None = None
+        self.quick: FastPath | None = None
         self.mover = Mover(able=http.pipe)
 
     def close(self) -> None:
@@ -133,7 +133,7 @@ class Attempt:
         self._task = task
         self._meter = meter
         self._part = Part(lane.files.directory, task.part)
-        self._naming = task.served and Place(lane.files, task, task.served, self._part)
+        self._naming = task.served and UniqueName(lane.files, task, task.served, self._part)
         self._path = task.path
         self._name: str | None = None
         self._started = started
@@ -144,7 +144,7 @@ class Attempt:
         self._asked = False
         self._received = 0
         self._resumed_from = 0
-        self._sizes = Sizes(task, lane.files)
+        self._sizes = SizeCheck(task, lane.files)
         self._header: Header
         self._declared: Declared | None = None
         self._opening: Opening | None = None
@@ -274,7 +274,7 @@ class Attempt:
 
     def _take_checked(self, response: Response, what: Step, check: Check) -> None:
         try:
-            with Beside(check.update, self._lane.buffer) as beside:
+            with BackgroundDigest(check.update, self._lane.buffer) as beside:
                 self._digest_part(beside, self._resumed_from)
                 self._stream(response, what, beside)
             self._sizes.check_whole(self._part.size)
@@ -306,7 +306,7 @@ class Attempt:
             validator, self._sizes.announced, told(response.header) if validator.if_range() else ()
         )
 
-    def _stream(self, response: Response, what: Step, beside: Beside | None) -> None:
+    def _stream(self, response: Response, what: Step, beside: BackgroundDigest | None) -> None:
         """Write the body to the part, to its end."""
         if what is not Step.DONE:
             self._receive(response, beside)
@@ -315,9 +315,9 @@ class Attempt:
         if self._opening is not None:
             self._opening.end()
 
-    def _receive(self, response: Response, beside: Beside | None) -> None:
+    def _receive(self, response: Response, beside: BackgroundDigest | None) -> None:
         part, meter = self._part, self._meter
-        pace = Pace(self._lane.http.min_speed)
+        pace = MinSpeed(self._lane.http.min_speed)
         announced = self._sizes.announced
         meter.update(part.size, announced)
         while count := self._append(response, beside):
@@ -341,7 +341,7 @@ class Attempt:
         what = f"the body is longer than the {announced} bytes of its Content-Range"
         return AttemptFailed(FailureKind.PROTOCOL, what)
 
-    def _append(self, response: Response, beside: Beside | None) -> int:
+    def _append(self, response: Response, beside: BackgroundDigest | None) -> int:
         """Append the next bytes of the body to the part; how many, 0 at its end."""
         if beside is None and (self._opening is None or self._opening.done):
             moved = self._lane.mover.move(response, self._part, self._sizes.announced)
@@ -363,7 +363,7 @@ class Attempt:
             or time.monotonic() - self._started >= NOTE_SECONDS
         )
 
-    def _digest_part(self, beside: Beside, length: int) -> None:
+    def _digest_part(self, beside: BackgroundDigest, length: int) -> None:
         offset = 0
         while offset < length:
             count = self._part.read_back(beside.room[: length - offset], offset)

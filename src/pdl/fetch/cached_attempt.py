@@ -22,7 +22,7 @@ from pdl.model import Pin, Success, Version
 from pdl.naming.content_disposition import server_name
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.storage import versions
-from pdl.storage.cache.store import Cache, Entry
+from pdl.storage.cache.store import Cache, CacheEntry
 from pdl.system.copy_file import copy
 from pdl.text.urls import InvalidUrl, Url, parse
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pdl.model import Task
     from pdl.pool import Meter
     from pdl.settings import CacheSettings, FileSettings, HttpSettings
-    from pdl.storage.cache.store import Found
+    from pdl.storage.cache.store import CachedFile
     from pdl.transport import Response, Transport
 
 FROM_CACHE = "from the cache"
@@ -70,7 +70,7 @@ class CachedAttempt(Attempt):
     def __init__(self, lane: CachedFetcher, task: Task, meter: Meter, started: float) -> None:
         super().__init__(lane, task, meter, started)
         self._cached = lane
-        self._entry: Entry | None = None
+        self._entry: CacheEntry | None = None
         self._listed = _listed(task, lane.http)
         self._own = _has_own_fields(task, self._listed, lane.http)
         self._trouble = ""
@@ -99,7 +99,7 @@ class CachedAttempt(Attempt):
         if entry is None or entry.sha256 != sha256:
             if self._task.served is not None and self._task.served.named:
                 return None  # its server has to say what it is called
-            entry = Entry(sha256)
+            entry = CacheEntry(sha256)
         if (there := self._already(entry)) is not None:
             return there
         size = self._place(entry)
@@ -118,14 +118,14 @@ class CachedAttempt(Attempt):
         named_by = (entry.giver, entry.bare, entry.etag, entry.modified)
         self._version = Version(0, *named_by, size, 0, proven)
 
-    def _known_by(self, listed: Url) -> Entry | None:
+    def _known_by(self, listed: Url) -> CacheEntry | None:
         entry = None if self._own else self._cached.cache.given_by(listed)
         return None if entry is None or not entry.giver else entry
 
     def _right_size(self, size: int) -> bool:
         return self._sizes.wanted in {None, size} and self._lane.files.takes(size)
 
-    def _right_kind(self, entry: Entry, begin: bytes | None) -> bool:
+    def _right_kind(self, entry: CacheEntry, begin: bytes | None) -> bool:
         fields = {"content-type": entry.media}
         path = self._naming.wanted if self._naming else self._task.path
         return unlike(self._lane.files, path, fields.get, begin) is None
@@ -148,14 +148,14 @@ class CachedAttempt(Attempt):
             raise StartAgain
         return self._taken(response.status, self._url.request_url, size, self._entry)
 
-    def _already(self, entry: Entry) -> Success | None:
+    def _already(self, entry: CacheEntry) -> Success | None:
         """What an attempt that was killed has placed already."""
         if not self._naming:
             return None
         self._naming.known_as(entry.called)
         return self._naming.look(self._cached.buffer, self._meter)
 
-    def _place(self, entry: Entry) -> int | None:
+    def _place(self, entry: CacheEntry) -> int | None:
         """Give the cache's file its name here; its size, or None if it is not there or not right.
 
         Raises:
@@ -179,7 +179,7 @@ class CachedAttempt(Attempt):
         self._give_name(modified)
         return found.size
 
-    def _filled(self, found: Found) -> bool:
+    def _filled(self, found: CachedFile) -> bool:
         """Fill the part; what this disk does not take, the request will meet again."""
         try:
             self._part.start()
@@ -199,7 +199,7 @@ class CachedAttempt(Attempt):
     def _part_path(self) -> str:
         return f"{self._lane.files.directory}/{STATE_DIRECTORY}/{self._task.part}"
 
-    def _taken(self, status: int, url: str, size: int, entry: Entry) -> Success:
+    def _taken(self, status: int, url: str, size: int, entry: CacheEntry) -> Success:
         proven = f"{ALGORITHM}:{entry.sha256}"
         return Success(
             "success",
@@ -217,7 +217,7 @@ class CachedAttempt(Attempt):
             cached=True,
         )
 
-    def _placed(self, entry: Entry, proven: str) -> Version | None:
+    def _placed(self, entry: CacheEntry, proven: str) -> Version | None:
         if not self._task.remember or self._listed is None:
             return None
         directory, task = self._lane.files.directory, self._task._replace(path=self._path)
@@ -260,7 +260,7 @@ class CachedAttempt(Attempt):
         if entry is not None and self._listed is not None:
             cache.gave(self._listed, entry)
 
-    def _entry_of(self, response: Response, sha256: str) -> Entry | None:
+    def _entry_of(self, response: Response, sha256: str) -> CacheEntry | None:
         """What is kept of the URL; None where the answer was for this user or this moment alone."""
         header = self._header
         if self._own or self._url is None or not response.framed:
@@ -273,7 +273,7 @@ class CachedAttempt(Attempt):
         media = (header("content-type") or "")[: conditional.MAX_TEXT]
         called = server_name(header("content-disposition"))
         version_of = (version.giver, version.bare, version.etag, version.modified)
-        return Entry(sha256, *version_of, media, called and str(called))
+        return CacheEntry(sha256, *version_of, media, called and str(called))
 
     def _failed(self, exc: OSError) -> None:
         what = f"{exc.strerror or exc} ({exc.filename or self._cached.cache.path})"

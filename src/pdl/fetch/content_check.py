@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pdl.fetch.failures import AttemptFailed
 from pdl.model import FailureKind
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,23 +31,23 @@ _FORMS = (
     "docx|xlsx|pptx|od[tsp]|mp[34]|m4[av]|mov|avi|mkv|webm|wav|flac|ogg|opus|ttf|otf|woff2?|"
     "parquet|npz|npy|h5|onnx|safetensors|gguf|so|wasm|crate|gem"
 )
-_NO_PAGE = later(rf"\.({_FORMS}|bin|img)$", re.IGNORECASE)
+_NO_PAGE = lazy(rf"\.({_FORMS}|bin|img)$", re.IGNORECASE)
 """Names whose content is never an HTML page."""
-_OWN_START = later(rf"\.({_FORMS})$", re.IGNORECASE)
+_OWN_START = lazy(rf"\.({_FORMS})$", re.IGNORECASE)
 """Names whose content never begins as a text does; ``.bin`` and ``.img`` may be any bytes."""
-_PACKED_PAGE = later(r"\.x?html?\.[a-z0-9]+$", re.IGNORECASE)
+_PACKED_PAGE = lazy(r"\.x?html?\.[a-z0-9]+$", re.IGNORECASE)
 """Names of packed pages: servers give them the type of what is in them."""
 
 _SUSPECT = b"<{[ \t\n\f\r\xef"
 """How what `_document` finds can begin; nearly all files are past it with one look."""
-_PAGE = later(
+_PAGE = lazy(
     rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<!--|(?:<\?xml[^>]*>[ \t\n\f\r]*)?"
     rb"<(?:!doctype[ \t\n\f\r]+html|html|head|body|title|script)\b)",
     re.IGNORECASE,
 )
-_ERROR = later(rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<\?xml[^>]*>[ \t\n\f\r]*)?<Error\b")
+_ERROR = lazy(rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<\?xml[^>]*>[ \t\n\f\r]*)?<Error\b")
 """How object stores say no, in XML."""
-_JSON = later(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*[{\[]")
+_JSON = lazy(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*[{\[]")
 
 _OPAQUE = {
     "application/octet-stream",

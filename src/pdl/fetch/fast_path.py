@@ -4,13 +4,13 @@ Theory of operation
 ===================
 
 A worker has many lanes and one loop. For a task with nothing special about it whose origin has a
-kept connection, the loop asks (`Quick.begin`), goes on with other lanes, and comes back when there
-is something to read (`Quick.ready`). If all of the answer comes and is the plain case, the file is
-placed in one go (`Quick.finish`), for which the loop may take its time until it reads on: the next
-task may be begun before. Whatever else is met, a redirect, a length that nobody said, a failing
-disk, a server that takes its time, is no matter of this module: the lane is called in a thread of
-its own and `pdl.fetch.attempt` goes on with what has been received so far (`Quick.hand_over`), so
-that there is one place that decides what such an answer means.
+kept connection, the loop asks (`FastPath.begin`), goes on with other lanes, and comes back when
+there is something to read (`FastPath.ready`). If all of the answer comes and is the plain case, the
+file is placed in one go (`FastPath.finish`), for which the loop may take its time until it reads
+on: the next task may be begun before. Whatever else is met, a redirect, a length nobody said, a
+failing disk, a server that takes its time, is no matter of this module: the lane is called in a
+thread of its own and `pdl.fetch.attempt` goes on with what has been received so far
+(`FastPath.hand_over`), so that there is one place that decides what such an answer means.
 
 The connection of the last request stays at hand for the next; it goes back to the transport when
 another origin is to be asked, or the lane is called.
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from pdl.pool import Meter
     from pdl.settings import FileSettings, HttpSettings
-    from pdl.transport.http.connection import Kept
+    from pdl.transport.http.connection import Connection
     from pdl.transport.http.keepalive import KeepaliveTransport
 
 DIGEST_MOST = 64 * 1024
@@ -79,7 +79,7 @@ class _Whole(NamedTuple):
     started: float
 
 
-class Quick:
+class FastPath:
     """A lane's short way.
 
     Args:
@@ -107,7 +107,7 @@ class Quick:
         self._meter: Meter
         self._origin = ""
         self._request = b""
-        self._kept: Kept | None = None
+        self._kept: Connection | None = None
         self._started = 0.0
         self._have = 0
         self._end = 0

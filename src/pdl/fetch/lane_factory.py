@@ -23,13 +23,13 @@ class Fetching:
 
     def __call__(self) -> Lane:
         """Build a lane."""
-        from pdl.fetch.attempt import Fetcher  # noqa: PLC0415 - see the module
-        from pdl.fetch.fast_path import Quick  # noqa: PLC0415
-        from pdl.transport.http.keepalive import KeepaliveTransport  # noqa: PLC0415
+        from pdl.fetch.attempt import Fetcher
+        from pdl.fetch.fast_path import FastPath
+        from pdl.transport.http.keepalive import KeepaliveTransport
 
         transport = KeepaliveTransport(self.http)
         lane = Fetcher(transport, self.http, self.files)
-        lane.quick = Quick(transport, self.http, self.files, lane.memory)
+        lane.quick = FastPath(transport, self.http, self.files, lane.memory)
         return lane
 
 
@@ -43,8 +43,8 @@ class CachedFetching:
 
     def __call__(self) -> Lane:
         """Build a lane."""
-        from pdl.fetch.cached_attempt import CachedFetcher  # noqa: PLC0415 - see the module
-        from pdl.transport.http.keepalive import KeepaliveTransport  # noqa: PLC0415
+        from pdl.fetch.cached_attempt import CachedFetcher
+        from pdl.transport.http.keepalive import KeepaliveTransport
 
         return CachedFetcher(KeepaliveTransport(self.http), self.http, self.files, self.cache)
 
@@ -57,13 +57,13 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
     """
     http = settings.http
     if settings.pool.engine == "process":
-        from pdl.pool.startup import file_limits, prestart  # noqa: PLC0415 - only where there are processes
+        from pdl.pool.startup import file_limits, prestart  # only where there are processes
 
         prestart.prepare(settings.pool)
         hosts, pipe = file_limits.share(settings.pool.split()[1])
         http = http._replace(hosts_kept=hosts, pipe=pipe)
     if settings.cache.path is not None:
-        from pdl.storage.cache.store import prepare  # noqa: PLC0415 - only where it is used
+        from pdl.storage.cache.store import prepare  # only where it is used
 
         cache = prepare(settings.cache, warn)
         if cache is not None:

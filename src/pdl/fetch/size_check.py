@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pdl.settings import FileSettings
 
 
-class Sizes:
+class SizeCheck:
     """What one attempt's bytes are counted against.
 
     Attributes:

@@ -3,7 +3,7 @@
 The part is linked to its name, which the system refuses where the name is taken: of two workers
 with the same server's name at the same moment one gets it, the other the next name. The part stays,
 as a second name of the file, until the main process has remembered whose it is: who is killed in
-between leaves a part that tells the next attempt which file is its own (`Place.look`).
+between leaves a part that tells the next attempt which file is its own (`UniqueName.look`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOOKED_AT = 3
 """Names that an earlier attempt's file is looked for under."""
 
 
-class Place:
+class UniqueName:
     """Where one attempt's file goes.
 
     Args:

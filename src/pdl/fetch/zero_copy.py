@@ -60,7 +60,7 @@ class Mover:
         return count
 
     def _open(self) -> tuple[int, int] | None:
-        import fcntl  # noqa: PLC0415 - for large files alone
+        import fcntl  # for large files alone
 
         try:
             self._ends = os.pipe()

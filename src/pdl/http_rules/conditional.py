@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pdl.http_rules.dates import http_seconds
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.url_identity import url_key
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 256
 """Characters of a validator that is kept; an answer has to fit into one message."""
 
-_TAG = later(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_TAG = lazy(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _NOT_WITH = {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "range"}
 """Fields of the user's own that decide what an answer means."""
 

@@ -28,7 +28,7 @@ def http_seconds(value: str | None) -> float | None:
                 int(year), _MONTH[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC
             )
             return date.timestamp()
-        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - seldom needed, long to import
+        from email.utils import parsedate_to_datetime  # seldom needed, long to import
 
         date = parsedate_to_datetime(value)
         # The asctime form names no zone, and means UTC like the others.

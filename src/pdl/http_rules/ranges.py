@@ -14,7 +14,7 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.http_rules.dates import http_seconds
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,10 @@ NOT_MODIFIED = 304
 RANGE_NOT_SATISFIABLE = 416
 OK = 200
 
-_ETAG = later(r'"[\x21\x23-\x7e\x80-\xff]*"')
-_CONTENT_RANGE = later(r"(?ai)bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
+_ETAG = lazy(r'"[\x21\x23-\x7e\x80-\xff]*"')
+_CONTENT_RANGE = lazy(r"(?ai)bytes[ ]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
 
-_BYTES = later(
+_BYTES = lazy(
     r"(?ai)[ \t]*bytes\b[^0-9]*(\d{1,18})[ \t]*-[ \t]*(\d{1,18})(?:[ \t]*/[ \t]*(\d{1,18}))?"
 )
 """The first range in a Content-Range of bytes, also where it is not as it should be."""

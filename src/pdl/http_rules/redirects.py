@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urljoin
 
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask
 from pdl.text.urls import InvalidUrl, Url, parse
 
@@ -17,8 +17,8 @@ STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses that name another place for a GET (RFC 9110 section 15.4)."""
 
 
-_NAME = later(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_NO_VALUE = later(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_NAME = lazy(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NO_VALUE = lazy(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class BadRedirect(Exception):
@@ -93,7 +93,7 @@ def _sendable(value: str) -> str:
 
 def _basic(userinfo: str) -> str:
     """The Authorization value for a URL's userinfo (RFC 7617)."""
-    from base64 import b64encode  # noqa: PLC0415 - for this alone
+    from base64 import b64encode  # for this alone
 
     user, _, password = userinfo.partition(":")
     raw = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)

@@ -25,7 +25,7 @@ _TIGHT = 64 * 1024
 """A buffer with less room than that counts as full."""
 
 
-class Beside:
+class BackgroundDigest:
     """Hands a file's bytes to `update`, in order; a context, after which no thread is left.
 
     On leaving it without an exception all bytes have been taken; what `update` raises comes out of
@@ -76,7 +76,7 @@ class Beside:
 
     def _start(self) -> ThreadPoolExecutor | None:
         """The thread; None if the system gives no more of them, or no memory."""
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - for large files alone
+        from concurrent.futures import ThreadPoolExecutor  # for large files alone
 
         size = len(self._buffer)
         thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
@@ -96,7 +96,7 @@ class Beside:
         future.result()
         self._free.append(buffer)
 
-    def __enter__(self) -> Beside:  # noqa: PYI034 - Self is not in Python 3.10
+    def __enter__(self) -> BackgroundDigest:  # noqa: PYI034 - Self is not in Python 3.10
         return self
 
     def __exit__(

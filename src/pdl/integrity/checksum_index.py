@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from pdl.integrity.digests import parse_checksum, strength
-from pdl.naming.claims import Table
+from pdl.naming.claims import IntTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Contradiction(ValueError):
     """What is said of an item's digest cannot all be true; the message tells who says what."""
 
 
-class Sums:
+class ChecksumIndex:
     """The entries of all checksum files.
 
     Attributes:
@@ -50,8 +50,8 @@ class Sums:
         self.missing = 0
         self._algorithms: list[str] = []
         self._records = bytearray(_SEVERAL + 1)
-        self._names = Table()
-        self._lasts = Table()
+        self._names = IntTable()
+        self._lasts = IntTable()
 
     def add(self, name: str, checksum: str, url: str | None) -> None:
         """Take an entry of the last of `sources`.

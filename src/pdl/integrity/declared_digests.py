@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.integrity.digests import CRC32, decoded, strength
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ _ALGORITHMS = {  # of the fields' registries, what hashlib has too
     "sha-1": "sha1",
     "md5": "md5",
 }
-_MEMBER = later(  # of a dictionary (RFC 8941 section 3.2), if it is a byte sequence
+_MEMBER = lazy(  # of a dictionary (RFC 8941 section 3.2), if it is a byte sequence
     r"(?:^|,)[ \t]*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*={0,2}):(?:;[^,\"]*)?(?=[ \t]*(?:,|$))"
 )
 

@@ -8,14 +8,14 @@ import hashlib
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FORM = later(r"\s*([A-Za-z0-9_-]+)\s*[:=]\s*([0-9A-Fa-f]+|[A-Za-z0-9+/_-]+={0,2})\s*")
-_HEX = later("[0-9A-Fa-f]+")
-_INTEGRITY = later(r"([A-Za-z0-9]+)-([A-Za-z0-9+/_-]+={0,2})(?:\?[\x21-\x7e]*)?")
+_FORM = lazy(r"\s*([A-Za-z0-9_-]+)\s*[:=]\s*([0-9A-Fa-f]+|[A-Za-z0-9+/_-]+={0,2})\s*")
+_HEX = lazy("[0-9A-Fa-f]+")
+_INTEGRITY = lazy(r"([A-Za-z0-9]+)-([A-Za-z0-9+/_-]+={0,2})(?:\?[\x21-\x7e]*)?")
 _SHORT = {"sha256", "sha512", "sha1", "sha224", "sha384", "md5"}
 _STANDARD = str.maketrans("-_", "+/")  # from base64's alphabet for URLs (RFC 4648 section 5)
 CRC32 = "crc32"

@@ -68,7 +68,7 @@ def _look(
     task: Task, path: str, buffer: memoryview, stopped: Callable[[], bool]
 ) -> tuple[int, str | None]:
     """The file's size and digest, the latter None where none is known or asked for."""
-    size = _size_of(task, os.stat(path))  # noqa: PTH116 - a string, for speed
+    size = _size_of(task, os.stat(path))
     check = check_of(task, None)
     if check is None:
         return size, None

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from pdl.errors import ListError, MachineError, UsageError
 from pdl.integrity.check import ALGORITHM
-from pdl.integrity.lock_file import Entry, Shelf, held, read_entries, replace_file
+from pdl.integrity.lock_file import LockEntries, LockEntry, held, read_entries, replace_file
 from pdl.model import FailureKind, Item, Outcome, Pin, Refusal, Result, SafePath
 from pdl.naming.safe_name import stored_path
 from pdl.text.masking import UNPRINTABLE, mask, printable
@@ -83,7 +83,7 @@ class Lock:
                 f"there is no lock file {self._name}", "a run without --locked and --check makes it"
             )
         with contextlib.ExitStack() as unless_whole:
-            self._shelf = Shelf()
+            self._shelf = LockEntries()
             unless_whole.callback(self._shelf.close)
             if self._seen is not None:
                 self._load()
@@ -149,13 +149,13 @@ class Lock:
         assert result.path is not None
         assert result.size is not None
         sha256 = digest[len(_PREFIX) :]
-        new = Entry(lock_url(item.url), result.path, result.size, sha256, result.final_url)
+        new = LockEntry(lock_url(item.url), result.path, result.size, sha256, result.final_url)
         try:
             self._put(new)
         except MachineError as exc:  # the files matter more; it is told in the end
             self._broken = self._broken or exc
 
-    def _put(self, new: Entry) -> None:
+    def _put(self, new: LockEntry) -> None:
         for old in self._shelf.of_path(new.path):
             if (old.url, old.sha256) == (new.url, new.sha256):
                 return
@@ -208,13 +208,13 @@ class Lock:
         self._shelf.close()
 
 
-def _read(path: str) -> Iterator[Entry]:
+def _read(path: str) -> Iterator[LockEntry]:
     """The file's entries, their URLs as `lock_url` writes them, whoever wrote the file."""
     for entry in read_entries(path):
         yield entry._replace(url=lock_url(entry.url))
 
 
-def _agreed(entries: list[Entry]) -> Entry | None:
+def _agreed(entries: list[LockEntry]) -> LockEntry | None:
     """The first, if they are all of the same bytes."""
     return entries[0] if len({entry.sha256 for entry in entries}) == 1 else None
 
@@ -222,7 +222,7 @@ def _agreed(entries: list[Entry]) -> Entry | None:
 def _signature(path: str) -> tuple[int, int, int] | None:
     """What changes when the file does; None if it is not there."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - a string, as it was given
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
@@ -231,7 +231,7 @@ def _signature(path: str) -> tuple[int, int, int] | None:
 def _check_kind(path: str) -> None:
     name = printable(path)
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - a string, as it was given
+        mode = os.stat(path).st_mode
     except (OSError, ValueError):
         return
     if not stat.S_ISREG(mode):
@@ -239,8 +239,8 @@ def _check_kind(path: str) -> None:
 
 
 def _check_writable(path: str) -> None:
-    name, home = printable(path), os.path.dirname(os.path.realpath(path))  # noqa: PTH120
-    if not os.path.isdir(home):  # noqa: PTH112
+    name, home = printable(path), os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(home):
         raise UsageError(f"cannot write the lock file {name}: there is no such directory")
     if not os.access(home, os.W_OK | os.X_OK):
         raise MachineError(

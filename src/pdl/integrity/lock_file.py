@@ -46,7 +46,7 @@ CREATE INDEX by_path ON entries (path);
 """
 
 
-class Entry(NamedTuple):
+class LockEntry(NamedTuple):
     """What a lock knows of a file.
 
     Attributes:
@@ -74,7 +74,7 @@ class Entry(NamedTuple):
         return json.dumps(found, ensure_ascii=False)
 
 
-def parse_entry(raw: bytes, line: int) -> Entry:
+def parse_entry(raw: bytes, line: int) -> LockEntry:
     """Read a line of the file.
 
     Raises:
@@ -98,10 +98,10 @@ def parse_entry(raw: bytes, line: int) -> Entry:
         final_url = None
     if any("\ud800" <= char <= "\udfff" for char in f"{url}{path}{final_url}"):
         raise ValueError("has half a character")
-    return Entry(url, path, size, sha256.lower(), final_url, line)
+    return LockEntry(url, path, size, sha256.lower(), final_url, line)
 
 
-def read_entries(path: str) -> Iterator[Entry]:
+def read_entries(path: str) -> Iterator[LockEntry]:
     """The entries of the file, one after the other.
 
     Raises:
@@ -110,7 +110,7 @@ def read_entries(path: str) -> Iterator[Entry]:
     """
     name = printable(path)
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a string, as it was given
+        with open(path, "rb") as file:
             number = 0
             while raw := file.readline(MAX_LINE + 1):
                 number += 1
@@ -130,7 +130,7 @@ def read_entries(path: str) -> Iterator[Entry]:
         raise ListError(f"cannot read the lock file {name}: {exc.strerror or exc}") from exc
 
 
-class Shelf:
+class LockEntries:
     """The entries of a run, found by URL, given back in order.
 
     Every method raises `MachineError` where the system has no room for them.
@@ -146,41 +146,41 @@ class Shelf:
         """Forget them all."""
         self._database.close()
 
-    def get(self, url: str, path: str) -> Entry | None:
+    def get(self, url: str, path: str) -> LockEntry | None:
         """The entry with that URL and path."""
         return next(iter(self._find("url = ? AND path = ?", url, path)), None)
 
-    def of_url(self, url: str) -> list[Entry]:
+    def of_url(self, url: str) -> list[LockEntry]:
         """Entries with that URL, a few of them."""
         return self._find("url = ? LIMIT 100", url)
 
-    def of_path(self, path: str) -> list[Entry]:
+    def of_path(self, path: str) -> list[LockEntry]:
         """The entries with that path."""
         return self._find("path = ?", path)
 
-    def all(self) -> Iterator[Entry]:
+    def all(self) -> Iterator[LockEntry]:
         """All of them, sorted by the code points of URL and path."""
         with _no_room():
             for row in self._database.execute("SELECT * FROM entries ORDER BY url, path"):
-                yield Entry(*row)
+                yield LockEntry(*row)
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: LockEntry) -> None:
         """Take it; one with the same URL and path goes."""
         with _no_room():
             self._database.execute(
                 "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", entry
             )
 
-    def drop(self, entry: Entry) -> None:
+    def drop(self, entry: LockEntry) -> None:
         """Forget it."""
         with _no_room():
             where = (entry.url, entry.path)
             self._database.execute("DELETE FROM entries WHERE url = ? AND path = ?", where)
 
-    def _find(self, condition: str, *values: str) -> list[Entry]:
+    def _find(self, condition: str, *values: str) -> list[LockEntry]:
         with _no_room():
             rows = self._database.execute(f"SELECT * FROM entries WHERE {condition}", values)  # noqa: S608 - constants
-            return [Entry(*row) for row in rows]
+            return [LockEntry(*row) for row in rows]
 
 
 @contextlib.contextmanager
@@ -204,7 +204,7 @@ def held(path: str) -> Iterator[None]:
     Raises:
         TimeoutError: another has kept this one out for `HELD_SECONDS`.
     """
-    home = os.open(os.path.dirname(os.path.realpath(path)), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH120
+    home = os.open(os.path.dirname(os.path.realpath(path)), os.O_RDONLY | os.O_CLOEXEC)
     end = time.monotonic() + HELD_SECONDS
     try:
         while not _take(home):
@@ -239,16 +239,16 @@ def replace_file(path: str, lines: Iterable[str]) -> None:
     remove_leftovers(home, name)
     partial = f"{home}/{name}.{secrets.token_hex(4)}.new"
     try:
-        with open(os.open(partial, _NEW, 0o666), "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
+        with open(os.open(partial, _NEW, 0o666), "w", encoding="utf-8", newline="\n") as file:
             with contextlib.suppress(FileNotFoundError):
-                os.fchmod(file.fileno(), stat.S_IMODE(os.stat(final).st_mode))  # noqa: PTH116
+                os.fchmod(file.fileno(), stat.S_IMODE(os.stat(final).st_mode))
             file.writelines(f"{line}\n" for line in lines)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, final)  # noqa: PTH105 - strings
+        os.replace(partial, final)
     finally:
         with contextlib.suppress(OSError):  # mostly it has its name
-            os.unlink(partial)  # noqa: PTH108 - strings
+            os.unlink(partial)
     _sync(home)
 
 
@@ -256,9 +256,9 @@ def remove_leftovers(home: str, name: str) -> None:
     """Remove what killed writers of the file have left beside it."""
     leftover = re.compile(re.escape(name) + r"\.[0-9a-f]{8}\.new")
     with contextlib.suppress(OSError):  # they do no harm
-        for found in os.listdir(home):  # noqa: PTH208 - names alone
+        for found in os.listdir(home):
             if leftover.fullmatch(found):
-                os.unlink(f"{home}/{found}")  # noqa: PTH108 - strings
+                os.unlink(f"{home}/{found}")
 
 
 def _sync(home: str) -> None:

@@ -32,7 +32,7 @@ class Pairing(NamedTuple):
     key: int
 
 
-class Found(NamedTuple):
+class FoundFiles(NamedTuple):
     """What is in the output directory when a run begins.
 
     Attributes:
@@ -46,7 +46,7 @@ class Found(NamedTuple):
     since_ns: int | None = None
 
 
-NOTHING_KNOWN = Found()
+NOTHING_KNOWN = FoundFiles()
 
 
 class Claim(NamedTuple):
@@ -57,7 +57,7 @@ class Claim(NamedTuple):
         how: ``new``: the wanted path; ``same``: the same URL has that path already, in this run;
             ``renamed``: another has the wanted path, this is a different one.
         rival: who has the wanted path, when renamed because of another URL's file. This pairing
-            and (`path`, key) are what to `Names.remember` on the next run.
+            and (`path`, key) are what to `NameClaims.remember` on the next run.
     """
 
     path: SafePath
@@ -65,7 +65,7 @@ class Claim(NamedTuple):
     rival: Pairing | None = None
 
 
-class Names:
+class NameClaims:
     """The names taken in a run.
 
     Costs 24 to 48 bytes a name (34 for a million), and as much for each directory, where there are
@@ -74,8 +74,8 @@ class Names:
     """
 
     def __init__(self) -> None:
-        self._taken = Table()
-        self._remembered = Table()
+        self._taken = IntTable()
+        self._remembered = IntTable()
         self._recalls = False
         self._parent = ("", "")
 
@@ -181,7 +181,7 @@ def _hash(path: str) -> int:
     return hash(folded(path)) & _MASK or 1
 
 
-class Table:
+class IntTable:
     """A map from 64-bit to 64-bit numbers, none of them 0.
 
     A dict while there are few; then two flat arrays with open addressing and linear probing, for a
@@ -274,7 +274,7 @@ def _zeros(typecode: Literal["B", "Q"], count: int) -> memoryview[int]:
     return memoryview(found).cast(typecode)
 
 
-class Given(NamedTuple):
+class GivenName(NamedTuple):
     """A path that a file got.
 
     Attributes:
@@ -291,10 +291,10 @@ class Given(NamedTuple):
 
 
 class Store(Protocol):
-    """Remembers from run to run; see `pdl.storage.state_db.Memory`."""
+    """Remembers from run to run; see `pdl.storage.state_db.StateDb`."""
 
     def given(self, key: int, wanted: SafePath) -> SafePath | None:
         """The path that was given last."""
 
-    def give(self, given: Given) -> None:
+    def give(self, given: GivenName) -> None:
         """Remember a path."""

@@ -11,20 +11,20 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from pdl.naming.safe_name import SafeName
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 
 MAX_VALUE = 8192
 """Characters of a field that is read; the longest name takes a tenth of that."""
 
-_SEGMENT = later(
+_SEGMENT = lazy(
     r"[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*"
     r'(?:"((?:[^"\\]|\\.)*)"[^;]*|([^;]*))|[^;]*)(?:;|\Z)',
     re.DOTALL,
 )
 """A parameter, with its value in quotes or without, or whatever else stands up to a semicolon."""
-_QUOTED_PAIR = later(r'\\(["\\])')
+_QUOTED_PAIR = lazy(r'\\(["\\])')
 """A backslash before anything else is a path's, written by someone who forgot to double it."""
-_EXTENDED = later(r"(utf-8|iso-8859-1)'[^']*'((?:[^%]|%[0-9A-Fa-f]{2})*)", re.IGNORECASE)
+_EXTENDED = lazy(r"(utf-8|iso-8859-1)'[^']*'((?:[^%]|%[0-9A-Fa-f]{2})*)", re.IGNORECASE)
 """RFC 8187 section 3.2.1, and the charset that was in its predecessor, RFC 5987."""
 
 

@@ -79,7 +79,7 @@ class _Template:
     """A name with fields, as ``{host}/{n:04}-{name}``."""
 
     def __init__(self, text: str) -> None:
-        import string  # noqa: PLC0415 - a millisecond that few runs need spend
+        import string  # a millisecond that few runs need spend
 
         try:
             self._pieces = list(string.Formatter().parse(text))

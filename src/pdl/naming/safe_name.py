@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
 from pdl.model import SafePath
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.masking import UNPRINTABLE, printable
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ MAX_PATH = 3000
 """Bytes of UTF-8 in a relative path; leaves room below PATH_MAX (4,096) for the directory."""
 _EMPTY = "index.html"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}")
-_UNSAFE = later(rf"[/\\{UNPRINTABLE}]")
-_NOT_UTF8 = later("[\udc80-\udcff]")
-_EXTENSION = later(r"(?<=.)(?:\.tar)?\.[A-Za-z0-9_+-]{1,16}\Z", re.IGNORECASE | re.DOTALL)
-_JOINERS = later("[\u200c\u200d]")
+_UNSAFE = lazy(rf"[/\\{UNPRINTABLE}]")
+_NOT_UTF8 = lazy("[\udc80-\udcff]")
+_EXTENSION = lazy(r"(?<=.)(?:\.tar)?\.[A-Za-z0-9_+-]{1,16}\Z", re.IGNORECASE | re.DOTALL)
+_JOINERS = lazy("[\u200c\u200d]")
 
 
 class UnsafeName(ValueError):

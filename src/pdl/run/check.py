@@ -19,7 +19,7 @@ from pdl.output.terminal import Out
 from pdl.run.download import Report, make_pool, open_lock
 from pdl.run.engine import Engine, Parts
 from pdl.run.planner import Planner
-from pdl.run.server_names import Before, ServerNames
+from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.run.stop import Stop, signals
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
@@ -79,7 +79,7 @@ def recall(planner: Planner, settings: Settings, warn: Callable[[str], None]) ->
     for pairing in pairings_of(state, warn):
         planner.remember(pairing)
     if settings.naming.server_names:
-        planner.servers = ServerNames(Before(given_of(state, warn)), directory)
+        planner.servers = ServerNaming(RememberedNames(given_of(state, warn)), directory)
 
 
 class _NoLock:

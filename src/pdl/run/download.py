@@ -12,24 +12,24 @@ from pdl.http_rules.redirects import BadField, check_fields
 from pdl.run.engine import Engine, Parts
 from pdl.run.outputs import Outputs
 from pdl.run.planner import Planner
-from pdl.run.server_names import ServerNames
+from pdl.run.server_names import ServerNaming
 from pdl.run.stop import Stop, signals
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import Settings, check
 from pdl.sources.detect import by_name
 from pdl.sources.feed import Feed
-from pdl.storage.output_directory import Workspace
-from pdl.storage.state_db import Memory
+from pdl.storage.output_directory import OutputDirectory
+from pdl.storage.state_db import StateDb
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pdl.integrity.checksum_index import Sums
+    from pdl.integrity.checksum_index import ChecksumIndex
     from pdl.integrity.lock import Lock
     from pdl.model import Event, Item, Result, Summary
-    from pdl.naming.claims import Found
+    from pdl.naming.claims import FoundFiles
     from pdl.pool import LaneFactory, Pool
 
 
@@ -68,10 +68,10 @@ def make_pool(settings: Settings, stop: Stop, factory: LaneFactory) -> Pool:
         MachineError: its processes cannot be started.
     """
     if settings.pool.engine == "inline":
-        from pdl.pool.inline import InlinePool  # noqa: PLC0415 - only the one that is used
+        from pdl.pool.inline import InlinePool  # only the one that is used
 
         return InlinePool(factory, lambda: stop.asked)
-    from pdl.pool.process.pool import ProcessPool  # noqa: PLC0415
+    from pdl.pool.process.pool import ProcessPool
 
     return ProcessPool(factory, *settings.pool.split(), settings.pool.method())
 
@@ -85,7 +85,7 @@ def _check(settings: Settings) -> None:
         raise UsageError(str(exc)) from exc
 
 
-def _digests(settings: Settings, warn: Callable[[str], None]) -> Sums | None:
+def _digests(settings: Settings, warn: Callable[[str], None]) -> ChecksumIndex | None:
     """Of the checksum files that the settings name; None if they name none.
 
     Raises:
@@ -93,12 +93,12 @@ def _digests(settings: Settings, warn: Callable[[str], None]) -> Sums | None:
     """
     if not settings.input.checksums:
         return None
-    from pdl.sources.checksum_files import gather  # noqa: PLC0415 - only where there are any
+    from pdl.sources.checksum_files import gather  # only where there are any
 
     return gather(settings, warn, download)
 
 
-def _planner(settings: Settings, found: Found, memory: Memory, lock: Lock | None) -> Planner:
+def _planner(settings: Settings, found: FoundFiles, memory: StateDb, lock: Lock | None) -> Planner:
     """The planner of a run, which knows what earlier runs left."""
     planner = Planner(settings.files, settings.naming, memory.keep, lock, found, memory)
     if settings.naming.server_names:
@@ -123,9 +123,9 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         lock = open_lock(settings, outputs)
         if lock is not None:
             ending.callback(lock.close)
-        workspace = Workspace(settings.files.directory, wait_lock)
+        workspace = OutputDirectory(settings.files.directory, wait_lock)
         ending.callback(workspace.close)
-        memory = outputs.memory = Memory(workspace.state, outputs.warn)
+        memory = outputs.memory = StateDb(workspace.state, outputs.warn)
         ending.callback(memory.close)
         planner = _planner(settings, workspace.found(), memory, lock)
         planner.sums = sums
@@ -152,9 +152,9 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             return report if lock is None else _saved(lock, report, whole=whole)
 
 
-def _server_names(settings: Settings, memory: Memory, found: Found) -> ServerNames:
+def _server_names(settings: Settings, memory: StateDb, found: FoundFiles) -> ServerNaming:
     alone = settings.naming.on_collision == "fail"
-    return ServerNames(memory, settings.files.directory, found.since_ns, alone=alone)
+    return ServerNaming(memory, settings.files.directory, found.since_ns, alone=alone)
 
 
 def open_lock(settings: Settings, outputs: Outputs, *, look_only: bool = False) -> Lock | None:
@@ -183,7 +183,7 @@ def lock_of(
             f"{printable(path)} is no name for a lock file, which is a list in jsonl",
             "call it NAME.jsonl",
         )
-    from pdl.integrity.lock import Lock  # noqa: PLC0415 - only where there is one
+    from pdl.integrity.lock import Lock  # only where there is one
 
     return Lock(path, settings.lock, warn, look_only=look_only)
 

@@ -18,7 +18,7 @@ from pdl.scheduling.job import Job
 from pdl.settings import check
 from pdl.sources.checksum_files import gather
 from pdl.sources.feed import open_sources
-from pdl.storage.state_db import Glimpse
+from pdl.storage.state_db import ReadOnlyVersions
 from pdl.text.masking import mask, printable
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     if sys.stdout is None:  # closed before Python started
         raise UsageError("standard output is closed, and --dry-run prints on it")
     pins = lock_of(settings, warn)
-    versions = Glimpse(Path(settings.files.directory, STATE_DIRECTORY))
+    versions = ReadOnlyVersions(Path(settings.files.directory, STATE_DIRECTORY))
     planner = Planner(settings.files, settings.naming, pins=pins, versions=versions)
     planner.sums = gather(settings, warn, download=None)
     recall(planner, settings, warn)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pdl.model import Item, Transfer
     from pdl.output.display.bar import Display
     from pdl.output.reports import Reporter
-    from pdl.storage.state_db import Memory
+    from pdl.storage.state_db import StateDb
 
 
 class Outputs:
@@ -38,7 +38,7 @@ class Outputs:
         self.failures: list[Result] = []
         self.keep_failures = False
         self.lock: Lock | None = None
-        self.memory: Memory | None = None
+        self.memory: StateDb | None = None
         self._troubled = False
 
     @property

@@ -11,7 +11,7 @@ from pdl.http_rules.redirects import BadField, check_fields
 from pdl.integrity.checksum_index import Contradiction
 from pdl.integrity.digests import BadChecksum, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, Result, SafePath, Task
-from pdl.naming.claims import NOTHING_KNOWN, Found, Names, Pairing, Table
+from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, Pairing
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, renamed
 from pdl.run.rows import bad_line, refused, untried
@@ -24,9 +24,9 @@ from pdl.text.urls import InvalidUrl, Url, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdl.integrity.checksum_index import Sums
+    from pdl.integrity.checksum_index import ChecksumIndex
     from pdl.model import Pin, Version
-    from pdl.run.server_names import ServerNames
+    from pdl.run.server_names import ServerNaming
     from pdl.settings import FileSettings, NamingSettings
     from pdl.storage.versions import Versions
 
@@ -81,7 +81,7 @@ class Planner:
         naming: NamingSettings,
         on_pairing: Callable[[Pairing], None] | None = None,
         pins: Pins | None = None,
-        found: Found = NOTHING_KNOWN,
+        found: FoundFiles = NOTHING_KNOWN,
         versions: Versions | None = None,
     ) -> None:
         self._files = files
@@ -91,13 +91,13 @@ class Planner:
         self._namer = Namer(naming)
         self._on_pairing = on_pairing
         self._pins = pins
-        self.sums: Sums | None = None
-        self.servers: ServerNames | None = None
+        self.sums: ChecksumIndex | None = None
+        self.servers: ServerNaming | None = None
         self._versions = versions
-        self._names = Names()
+        self._names = NameClaims()
         for path in naming.reserved:
             self._names.claim(SafePath(path), _OURS)
-        self._fetched = Table(small=True)
+        self._fetched = IntTable(small=True)
         self._pending: dict[tuple[int, str], Job] = {}
         self._ids = itertools.count()
         self._count = 0
@@ -135,7 +135,7 @@ class Planner:
         return planned
 
     def _known(
-        self, servers: ServerNames, item: Item, key: int, wanted: SafePath
+        self, servers: ServerNaming, item: Item, key: int, wanted: SafePath
     ) -> SafePath | None:
         """Where the item's file is, as far as that is not a matter of its URL."""
         return self._locked(item) or servers.path_of(key, wanted)
@@ -263,7 +263,7 @@ class Planner:
         if not os.access(final, os.F_OK):  # says so without an exception, which costs more
             return None
         try:
-            found = os.stat(final)  # noqa: PTH116 - a string, for speed
+            found = os.stat(final)
         except OSError:  # whatever it is, a worker meets it again, and says so
             return None
         return None if self._foreign(found, known=known) else self._decided(item, path, found)

@@ -3,7 +3,7 @@
 The server's name is known only to the worker that has its answer. So the run remembers, for each
 URL and the path it would have had, the path it got (`Store`): a line of a later run finds its file
 by that. Until a file has its name nobody can say what it will be; two things follow. A file that
-was made during the run is never taken for one that was there (`ServerNames.meanwhile`), for it may
+was made during the run is never taken for one that was there (`ServerNaming.meanwhile`), for it may
 be that of another URL. And no file is ever put over another, see `pdl.fetch.unique_name`.
 """
 
@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pdl.model import SafePath, Served
-from pdl.naming.claims import Given, Store
+from pdl.naming.claims import GivenName, Store
 from pdl.scheduling.mirrors import mirrors_of
 from pdl.text.url_identity import part_name
 from pdl.text.urls import parse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pdl.scheduling.job import Job
 
 
-class Before:
+class RememberedNames:
     """A `Store` of what earlier runs have remembered, to be looked at only."""
 
     def __init__(self, known: dict[tuple[int, SafePath], SafePath]) -> None:
@@ -32,11 +32,11 @@ class Before:
         """See `Store.given`."""
         return self._known.get((key, wanted))
 
-    def give(self, given: Given) -> None:
+    def give(self, given: GivenName) -> None:
         """Nothing is kept."""
 
 
-class ServerNames:
+class ServerNaming:
     """What the planner asks where servers give names.
 
     Args:
@@ -68,7 +68,7 @@ class ServerNames:
 
         Args:
             job: new; its task says where the file goes if no server names it.
-            wanted: what `Given.wanted` is to be.
+            wanted: what `GivenName.wanted` is to be.
             known: what is at the task's path is this URL's.
             named: the server's name counts.
         """
@@ -89,4 +89,4 @@ class ServerNames:
 
     def keep(self, job: Job, path: SafePath) -> None:
         """A job's file has got its name."""
-        self._store.give(Given(job.key, job.wanted or job.task.path, path, job.task.part))
+        self._store.give(GivenName(job.key, job.wanted or job.task.path, path, job.task.part))

@@ -45,7 +45,7 @@ class _Record:
         return max(self.paused_until, self.next_try if self.down() else 0.0)
 
 
-class Ledger:
+class HostHealth:
     """What is held against hosts, and whom it is best to ask."""
 
     def __init__(self) -> None:

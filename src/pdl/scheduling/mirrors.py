@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Fail, FailureKind, Headers, Item, SafePath, Success
-from pdl.scheduling.host_health import Ledger
+from pdl.scheduling.host_health import HostHealth
 from pdl.scheduling.retry import Decision
 from pdl.text.masking import printable
 from pdl.text.url_identity import part_name
@@ -144,7 +144,7 @@ class Selector:
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
-        self._ledger = Ledger()
+        self._ledger = HostHealth()
 
     def aim(self, job: Job, now: float) -> None:
         """Point a job that is not in flight at the best mirror of those left in this round."""

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin
 
 from pdl.errors import ListError
-from pdl.integrity.checksum_index import Sums
+from pdl.integrity.checksum_index import ChecksumIndex
 from pdl.model import BadLine, FailureKind, Item
 from pdl.settings import FileSettings, Settings, StopSettings
 from pdl.sources import Pause
 from pdl.sources.checksums import Listed, digests, relative_url
 from pdl.sources.detect import compression
 from pdl.sources.lines import MAX_LINE, split_lines
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
 from pdl.text.urls import parse
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 1024 * 1024
 """Of a checksum file, unpacked: some 700,000 entries."""
 _JOBS = 4
-_URL = later("https?://", re.IGNORECASE)
-_PLAIN = later("[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_URL = lazy("https?://", re.IGNORECASE)
+_PLAIN = lazy("[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 """Names that are relative URLs as they stand."""
 _HINT = "what sha256sum and its like write is understood, in GNU's style and in BSD's"
 
@@ -69,7 +69,7 @@ class Download(Protocol):
 
 def gather(
     settings: Settings, warn: Callable[[str], None], download: Download | None
-) -> Sums | None:
+) -> ChecksumIndex | None:
     """All entries of the checksum files that the settings name; None if they name none.
 
     Args:
@@ -84,7 +84,7 @@ def gather(
     places = settings.input.checksums
     if not places:
         return None
-    sums = Sums()
+    sums = ChecksumIndex()
     urls = [place for place in places if _URL.match(place)]
     with tempfile.TemporaryDirectory(prefix="pdl-") as directory:
         if urls and download is not None:
@@ -134,7 +134,9 @@ def _too_large() -> str:
     return f"larger than {MAX_BYTES} bytes"
 
 
-def read(sums: Sums, path: str, name: str, base: str | None, warn: Callable[[str], None]) -> None:
+def read(
+    sums: ChecksumIndex, path: str, name: str, base: str | None, warn: Callable[[str], None]
+) -> None:
     """Read one checksum file, packed or not, into `sums`.
 
     Args:
@@ -187,7 +189,7 @@ def _bytes_of(path: str, shown: str) -> Iterator[Line]:
     """The unpacked bytes of a file in pieces; a pipe's as they come."""
     total = 0
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a name as the user gave it
+        with open(path, "rb") as file:
             pieces = iter(lambda: file.read(MAX_LINE), b"")
             for piece in _unpacked(pieces, shown):
                 if isinstance(piece, Pause):
@@ -207,6 +209,6 @@ def _unpacked(pieces: Iterator[bytes], shown: str) -> Iterator[Line]:
     form = compression(first)
     if not form:
         return whole
-    from pdl.sources.compressed import unpack  # noqa: PLC0415 - its libraries
+    from pdl.sources.compressed import unpack  # its libraries
 
     return unpack(whole, form, shown)

@@ -22,7 +22,7 @@ from pdl.sources import Pause
 from pdl.sources.item_options import check_urls, resolve
 from pdl.sources.lines import MAX_LINE
 from pdl.sources.text import bad_bytes, bad_line, why_no_text
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from pdl.model import BadLine
     from pdl.sources import Entry, Line
 
-_GNU = later(r"(\\?)([0-9a-fA-F]+)(?: [ *]|[ \t]+)(.+)", re.DOTALL)
-_BSD = later(r"(\\?)([A-Za-z][\w/-]*) ?\((.+)\) ?= ?([0-9a-fA-F]+)", re.DOTALL)
-_IN_NAME = later(r"(?:^|[./_-])(md5|sha3-?\d{3}|sha-?\d{1,3}|b2|blake2[bs]?)(?![a-z0-9])")
+_GNU = lazy(r"(\\?)([0-9a-fA-F]+)(?: [ *]|[ \t]+)(.+)", re.DOTALL)
+_BSD = lazy(r"(\\?)([A-Za-z][\w/-]*) ?\((.+)\) ?= ?([0-9a-fA-F]+)", re.DOTALL)
+_IN_NAME = lazy(r"(?:^|[./_-])(md5|sha3-?\d{3}|sha-?\d{1,3}|b2|blake2[bs]?)(?![a-z0-9])")
 _BY_LENGTH = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}  # those of GNU's coreutils
-_URL = later("https?://", re.IGNORECASE)
+_URL = lazy("https?://", re.IGNORECASE)
 _ARMOR = "-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 _END = "-----END PGP SIGNATURE-----"

@@ -15,7 +15,7 @@ from pdl.sources import Line, Pause
 from pdl.sources.lines import MAX_LINE, split_lines
 from pdl.sources.streams import TEXT, Counting
 from pdl.sources.text import TextFormat
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
-_PACKED = later(r"\.(?:gz|bz2|xz)$", re.IGNORECASE)
+_PACKED = lazy(r"\.(?:gz|bz2|xz)$", re.IGNORECASE)
 _NAMES = {
-    "csv": later(r"\.csv$", re.IGNORECASE),
-    "tsv": later(r"\.(?:tsv|tab)$", re.IGNORECASE),
-    "jsonl": later(r"\.(?:jsonl|ndjson)$", re.IGNORECASE),
-    "metalink": later(r"\.(?:metalink4?|meta4)$", re.IGNORECASE),
-    "checksums": later(
+    "csv": lazy(r"\.csv$", re.IGNORECASE),
+    "tsv": lazy(r"\.(?:tsv|tab)$", re.IGNORECASE),
+    "jsonl": lazy(r"\.(?:jsonl|ndjson)$", re.IGNORECASE),
+    "metalink": lazy(r"\.(?:metalink4?|meta4)$", re.IGNORECASE),
+    "checksums": lazy(
         r"(?:^|[./_-])(?:(?:md5|sha-?\d+|sha3-?\d+|b2|blake2[bs]?)-?sums?|checksums?"
         r"|md5|sha1|sha224|sha256|sha384|sha512)(?:\.(?:txt|asc))?$",
         re.IGNORECASE,
     ),
 }
 _BLANK = b" \t\r\f\v\xef\xbb\xbf"
-_XML = later(rb"<(?:\?xml|!--|(?:\w+:)?metalink)[\s>?!-]?")
-_DIGEST_LINE = later(
+_XML = lazy(rb"<(?:\?xml|!--|(?:\w+:)?metalink)[\s>?!-]?")
+_DIGEST_LINE = lazy(
     rb"\\?[0-9a-fA-F]{32,128}[ \t]"
     rb"|\\?[A-Za-z][A-Za-z0-9/_-]{1,15} ?\(.+\) ?= ?[0-9a-fA-F]{32,128}$"
     rb"|-----BEGIN PGP SIGNED MESSAGE-----"
@@ -48,7 +48,7 @@ _DIGEST_LINE = later(
 _COUNTED = {
     "csv": TEXT._replace(without=1),
     "tsv": TEXT._replace(without=1),
-    "metalink": Counting(later(rb"<(?:\w+:)?file\s")),
+    "metalink": Counting(lazy(rb"<(?:\w+:)?file\s")),
 }
 
 
@@ -73,7 +73,7 @@ class Formats:
         """
         packed, plain = yield from _peek(chunks, _compression)
         if packed:
-            from pdl.sources.compressed import unpack  # noqa: PLC0415 - its libraries
+            from pdl.sources.compressed import unpack  # its libraries
 
             plain = unpack(plain, packed, source)
         name: str = self._settings.format
@@ -102,19 +102,19 @@ class Formats:
         # Each import is here, so that nobody waits for a format that is not used.
         base = self._settings.base_url
         if name in {"csv", "tsv"}:
-            from pdl.sources.csv_ import CsvFormat  # noqa: PLC0415
+            from pdl.sources.csv_ import CsvFormat
 
             return CsvFormat(self._warn, base, tabs=name == "tsv")
         if name == "jsonl":
-            from pdl.sources.jsonl import JsonlFormat  # noqa: PLC0415
+            from pdl.sources.jsonl import JsonlFormat
 
             return JsonlFormat(self._warn, base)
         if name == "metalink":
-            from pdl.sources.metalink import MetalinkFormat  # noqa: PLC0415
+            from pdl.sources.metalink import MetalinkFormat
 
             return MetalinkFormat(base)
         if name == "checksums":
-            from pdl.sources.checksums import ChecksumsFormat  # noqa: PLC0415
+            from pdl.sources.checksums import ChecksumsFormat
 
             return ChecksumsFormat(base)
         return TextFormat(self._warn, base)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from pdl.integrity.digests import parse_checksum
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.urls import InvalidUrl, is_plain, parse
 
 if TYPE_CHECKING:
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from pdl.model import Item
 
-_TOKEN = later(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
-_VALUE = later(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5, as far as Latin-1 goes
-_DIGEST = later(
+_TOKEN = lazy(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_VALUE = lazy(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5, as far as Latin-1 goes
+_DIGEST = lazy(
     r"(?:md5|sha-?(?:1|224|256|384|512))=[^&]*"
     # longer than any word that only looks like Subresource Integrity
     r"|sha(?:256-[\w+/-]{43}|384-[\w+/-]{64}|512-[\w+/-]{86})={0,2}(?=$|[&?])",
     re.IGNORECASE,
 )
 _HEADERS = {"user-agent": "User-Agent", "referer": "Referer"}
-_ABSOLUTE = later("[A-Za-z][A-Za-z0-9+.-]*:")
-_ELSEWHERE = later("(?!https?:)[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
+_ABSOLUTE = lazy("[A-Za-z][A-Za-z0-9+.-]*:")
+_ELSEWHERE = lazy("(?!https?:)[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
 """URLs that are for other programs, as ``ftp://``."""
-_SIZE = later("[0-9]{1,18}")
+_SIZE = lazy("[0-9]{1,18}")
 OPTIONS = frozenset({"out", "dir", "checksum", "size", "header", *_HEADERS})
 """What a list may say of an item, by the names of its text format."""
 

@@ -136,7 +136,7 @@ def check_path(path: str) -> None:
         ListError: it is missing, a directory or not readable.
     """
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - a name as the user gave it
+        mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
         hint = "a URL begins with http:// or https://; - is standard input"
         raise ListError(f"list {printable(path)!r}: {_reason(error)}", hint) from None
@@ -235,7 +235,7 @@ def count_in_path(
 ) -> int | None:
     """`count_items` of a file that is not open; None for anything but a regular file."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a name as the user gave it
+        if not stat.S_ISREG(os.stat(path).st_mode):
             return None
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

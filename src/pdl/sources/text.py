@@ -21,7 +21,7 @@ from pdl.model import BadLine, Item
 from pdl.sources import Entry, Line, Pause
 from pdl.sources.item_options import check_urls, resolve, with_option
 from pdl.sources.lines import MAX_LINE
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
 from pdl.text.urls import is_plain
 
@@ -33,7 +33,7 @@ MAX_SHOWN = 200
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANKS = " \t\r\f\v\xa0\ufeff"  # the last is the BOM, also that of a list joined to another
-_OPTION = later(r"[ \t]+([a-z][a-z0-9-]{0,40})=(.*)", re.DOTALL)
+_OPTION = lazy(r"[ \t]+([a-z][a-z0-9-]{0,40})=(.*)", re.DOTALL)
 _MAX_WARNINGS = 20
 
 

@@ -83,10 +83,10 @@ class Note(NamedTuple):
         )
         temporary = f"{path}.new"
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)  # noqa: PTH108 - what stands there may be a link to elsewhere
-        with open(os.open(temporary, _NEW, 0o666), "w", encoding="utf-8") as file:  # noqa: PTH123
+            os.unlink(temporary)
+        with open(os.open(temporary, _NEW, 0o666), "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(temporary, path)  # noqa: PTH105 - paths here are strings, for speed
+        os.replace(temporary, path)
 
 
 def read_note(path: str) -> Note | None:

@@ -12,7 +12,7 @@ import weakref
 from pathlib import Path
 
 from pdl.errors import LockedError, MachineError
-from pdl.naming.claims import Found
+from pdl.naming.claims import FoundFiles
 from pdl.naming.safe_name import STATE_DIRECTORY
 
 LOCK = "lock"
@@ -20,7 +20,7 @@ KEEP_SECONDS = 30 * 24 * 3600
 RETRY_SECONDS = 0.1
 
 
-class Workspace:
+class OutputDirectory:
     """The output directory, held by this run until `close`.
 
     A file lock of the system marks it as held: it ends with the process in whatever way that ends,
@@ -39,7 +39,7 @@ class Workspace:
         self.state = Path(directory, STATE_DIRECTORY)
         self._fd = -1
         try:
-            os.makedirs(directory, exist_ok=True)  # noqa: PTH103 - keeps "." as it was given
+            os.makedirs(directory, exist_ok=True)
             self._acquire(time.monotonic() + wait)
         except OSError as exc:
             self.close()
@@ -104,7 +104,7 @@ class Workspace:
         return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
     def _held(self) -> LockedError:
-        import json  # noqa: PLC0415 - for this alone
+        import json  # for this alone
 
         try:
             holder = json.loads((self.state / LOCK).read_text())
@@ -116,16 +116,16 @@ class Workspace:
             "wait for it, with --wait-lock SECONDS, or choose another --dir",
         )
 
-    def found(self) -> Found:
+    def found(self) -> FoundFiles:
         """What is in the directory now."""
         try:
             parts = frozenset(path.name for path in self.state.glob("*.part"))
             with os.scandir(self.state.parent) as entries:  # one by one: there may be a million
                 empty = all(entry.name == self.state.name for entry in entries)
             since = os.fstat(self._fd).st_ctime_ns  # the lock file was written when the run began
-            return Found(parts, empty, since)
+            return FoundFiles(parts, empty, since)
         except OSError:
-            return Found()
+            return FoundFiles()
 
     def clear_parts(self) -> None:
         """Remove what nobody can go on with: after a run in which every line had its file.

@@ -182,7 +182,7 @@ class Part:
         self._close()
         self._rename(final, path)
         if fsync:
-            _sync_directory(os.path.dirname(final))  # noqa: PTH120 - strings, for speed
+            _sync_directory(os.path.dirname(final))
         if self._noted:
             _remove(self._note)
 
@@ -210,7 +210,7 @@ class Part:
             return False
         self._close()
         if fsync:
-            _sync_directory(os.path.dirname(final))  # noqa: PTH120 - strings, for speed
+            _sync_directory(os.path.dirname(final))
         if self._noted:
             _remove(self._note)
         return True
@@ -232,7 +232,7 @@ class Part:
         if "/" in path:
             make_parents(self._directory, path)
         try:
-            os.rename(self._path, final)  # noqa: PTH104 - strings, for speed
+            os.rename(self._path, final)
         except IsADirectoryError as exc:
             raise InTheWay(f"{path} is a directory") from exc
 
@@ -292,7 +292,7 @@ def place(
             os.close(fd)
         if "/" in path:
             make_parents(directory, path)
-        os.rename(part, f"{directory}/{path}")  # noqa: PTH104 - strings, for speed
+        os.rename(part, f"{directory}/{path}")
     except (OSError, InTheWay):
         _remove(part)
         raise
@@ -308,7 +308,7 @@ def make_parents(directory: str, path: SafePath) -> None:
     for name in path.split("/")[:-1]:
         here = f"{here}/{name}"
         try:
-            os.mkdir(here)  # noqa: PTH102 - strings, for speed
+            os.mkdir(here)
         except FileExistsError:
             mode = os.lstat(here).st_mode
             if not stat.S_ISDIR(mode):
@@ -331,12 +331,12 @@ def _link(part: str, final: str) -> bool:
 
 def _rename_new(part: str, final: str) -> bool:
     """The same without links: every worker of the run looks and renames in its turn."""
-    fd = os.open(os.path.dirname(part), os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH120 - the same
+    fd = os.open(os.path.dirname(part), os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         if os.path.lexists(final):
             return False
-        os.rename(part, final)  # noqa: PTH104 - the same
+        os.rename(part, final)
         return True
     finally:
         os.close(fd)
@@ -351,7 +351,7 @@ def _set_time(fd: int, modified: float) -> None:
 
 def _remove(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - strings, for speed
+        os.unlink(path)
 
 
 def _sync_directory(path: str) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pdl.naming.claims import Given
+    from pdl.naming.claims import GivenName
 
     _Rows = Sequence[tuple[str | int | None, ...]]
 
@@ -111,7 +111,7 @@ def _glance(
     try:
         if not path.exists():
             return []
-        import sqlite3  # noqa: PLC0415 - see the module
+        import sqlite3
 
         where = f"file:{quote(str(path.absolute()))}?mode=ro"
         with contextlib.closing(sqlite3.connect(where, uri=True)) as database:
@@ -122,7 +122,7 @@ def _glance(
         return []
 
 
-class Glimpse:
+class ReadOnlyVersions:
     """The versions that runs have kept, in the same way; see `pdl.storage.versions.Versions`.
 
     Args:
@@ -133,7 +133,7 @@ class Glimpse:
         self._database: sqlite3.Connection | None = None
         try:
             if (state / FILE).exists():
-                import sqlite3  # noqa: PLC0415 - see the module
+                import sqlite3
 
                 where = f"file:{quote(str((state / FILE).absolute()))}?mode=ro"
                 self._database = sqlite3.connect(where, uri=True, isolation_level=None)
@@ -160,7 +160,7 @@ class Glimpse:
             self._database = None
 
 
-class Memory:
+class StateDb:
     """The names that more than one URL wants or a server gave, and the versions of placed files.
 
     Args:
@@ -173,7 +173,7 @@ class Memory:
         self._warn = warn
         self._names: list[Pairing] = []
         self._versions: dict[SafePath, Version] = {}
-        self._given: dict[tuple[int, SafePath], Given] = {}
+        self._given: dict[tuple[int, SafePath], GivenName] = {}
         self._database: sqlite3.Connection | None = None
         self._given_up = False
         self._next_save = 0.0
@@ -218,7 +218,7 @@ class Memory:
             self._unreadable(exc)
         return None
 
-    def give(self, given: Given) -> None:
+    def give(self, given: GivenName) -> None:
         """See `pdl.naming.claims.Store.give`; the part goes once this is written."""
         self._given[given.key, given.wanted] = given
         self.keep(Pairing(given.path, given.key))
@@ -272,7 +272,7 @@ class Memory:
     def _open(self) -> sqlite3.Connection | None:
         """The open database, made if it is not there; None once it has been given up."""
         if self._database is None and not self._given_up:
-            import sqlite3  # noqa: PLC0415 - see the module
+            import sqlite3
 
             for path in (self._path, *self._beside()):
                 if path.is_symlink():  # a database is made through it, wherever it leads

@@ -26,7 +26,7 @@ _NANO = 1_000_000_000
 
 
 class Versions(Protocol):
-    """Which version of each file was placed; see `pdl.storage.state_db.Memory`."""
+    """Which version of each file was placed; see `pdl.storage.state_db.StateDb`."""
 
     def version_of(self, path: SafePath) -> Version | None:
         """What is remembered of the file."""
@@ -49,7 +49,7 @@ def standing(directory: str, task: Task, key: int, versions: Versions | None) ->
         versions: what earlier runs have placed.
     """
     try:
-        found = os.stat(f"{directory}/{task.path}")  # noqa: PTH116 - a string, for speed
+        found = os.stat(f"{directory}/{task.path}")
     except OSError:
         return None
     kept = versions.version_of(task.path) if versions is not None else None
@@ -83,7 +83,7 @@ def _guess(found: os.stat_result, key: int) -> Version | None:
     """The version a file's time speaks of; None for a time that no server takes for one."""
     if not 0 < found.st_mtime <= time.time():  # RFC 9110 section 13.1.3: what is to come is invalid
         return None
-    from email.utils import formatdate  # noqa: PLC0415 - where no version is kept, and long to import
+    from email.utils import formatdate  # where no version is kept, and long to import
 
     modified = formatdate(found.st_mtime_ns // _NANO, usegmt=True)
     return Version(key, 0, 0, None, modified, found.st_size, found.st_mtime_ns)
@@ -97,7 +97,7 @@ def _is(version: Version, found: os.stat_result) -> bool:
 def stands(version: Version, directory: str, path: SafePath) -> bool:
     """Whether the file still is as the version says."""
     try:
-        return _is(version, os.stat(f"{directory}/{path}"))  # noqa: PTH116 - a string, for speed
+        return _is(version, os.stat(f"{directory}/{path}"))
     except OSError:
         return False
 
@@ -115,7 +115,7 @@ def placed(
         proven: ``algorithm:hex`` that the bytes were found to have, or None.
     """
     try:
-        found = os.stat(f"{directory}/{task.path}")  # noqa: PTH116 - a string, for speed
+        found = os.stat(f"{directory}/{task.path}")
     except OSError:
         return None
     held = wanted(task) | ({proven} if proven else set())

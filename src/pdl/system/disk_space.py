@@ -90,7 +90,7 @@ def _allocator() -> Callable[[int, int, int], int] | None:
     if not sys.platform.startswith("linux"):
         return None
     try:
-        import ctypes  # noqa: PLC0415 - it takes milliseconds, and only large files need it
+        import ctypes  # it takes milliseconds, and only large files need it
 
         system = ctypes.CDLL(None, use_errno=True)
         # glibc on 32-bit machines has offsets of 64 bits in this one alone; musl has no other

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from re import Pattern
 
 
-def later(text: AnyStr, flags: int = 0) -> Pattern[AnyStr]:
+def lazy(text: AnyStr, flags: int = 0) -> Pattern[AnyStr]:
     """As `re.compile`, which is done when a method of the pattern is first asked for.
 
     Args:
         text: the pattern; what is wrong with it shows only then.
         flags: as there.
     """
-    return cast("Pattern[AnyStr]", Later(text, flags))
+    return cast("Pattern[AnyStr]", LazyPattern(text, flags))
 
 
-class Later:
+class LazyPattern:
     """Stands for a pattern; its methods are the pattern's own from their first use on."""
 
     def __init__(self, text: str | bytes, flags: int) -> None:

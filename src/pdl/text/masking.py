@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 
 UNPRINTABLE = (
     r"\x00-\x1f\x7f-\x9f"  # controls
@@ -14,22 +14,22 @@ UNPRINTABLE = (
     r"\ud800-\udfff\ufffe\uffff"  # no characters at all
 )
 """Inside of a regular expression's ``[]``: what must never reach a terminal or a file name."""
-_UNPRINTABLE = later(f"[{UNPRINTABLE}]")
-_TELLING = later("[@=#]")
-_ESCAPES = later(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
-_USERINFO = later(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*)([^/?#]*)@")
-_CUT_USERINFO = later(  # a password with a raw / ? or #: no port follows the colon
+_UNPRINTABLE = lazy(f"[{UNPRINTABLE}]")
+_TELLING = lazy("[@=#]")
+_ESCAPES = lazy(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
+_USERINFO = lazy(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*)([^/?#]*)@")
+_CUT_USERINFO = lazy(  # a password with a raw / ? or #: no port follows the colon
     r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]+)(?!\[)([^/?#@:]*:)(?![0-9]*(?:[/?#]|$)).*@", re.DOTALL
 )
-_INNER_USERINFO = later(r"(//[^/?#&@:\s]*:)[^/?#&@\s]*@")
-_SECRET_NAME = later(
+_INNER_USERINFO = lazy(r"(//[^/?#&@:\s]*:)[^/?#&@\s]*@")
+_SECRET_NAME = lazy(
     r"token|secret|passw|passphrase|signature|credential|api[-_.]?key|access[-_.]?(?:key|id)"
     r"|key[-_.]?pair[-_.]?id|authorization|session[-_.]?id|jwt"
     r"|(?<![a-z0-9])(?:sig|key|auth|oauth|pwd|pass|pw|policy|hmac|hdnea|hdnts|session|sid)"
     r"(?![a-z0-9])",
     re.IGNORECASE,
 )
-_SECRET_FRAGMENT = later(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+/!.~-]{16,}")
+_SECRET_FRAGMENT = lazy(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+/!.~-]{16,}")
 
 
 def printable(text: str) -> str:

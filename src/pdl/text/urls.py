@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
 
 MAX_LENGTH = 8000
@@ -37,12 +37,12 @@ _ORIGIN = re.compile(rf"(https?)://({_HOST})(?::([0-9]{{1,5}}))?")
 _TARGET = re.compile(
     rf"(/{_run_of(_PCHAR + '/')})(?:\?({_run_of(_PCHAR + '/?')}))?(?:#({_run_of(_PCHAR + '/?')}))?"
 )
-_SHAPE = later(  # RFC 3986 appendix B
+_SHAPE = lazy(  # RFC 3986 appendix B
     r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
 )
-_HOST_PORT = later(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
-_HOST_ONLY = later(_HOST)
-_FORBIDDEN = later(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_HOST_PORT = lazy(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
+_HOST_ONLY = lazy(_HOST)
+_FORBIDDEN = lazy(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class InvalidUrl(ValueError):
@@ -220,7 +220,7 @@ def _host(raw: str) -> str:
 
 
 def _idna(host: str) -> str:
-    import idna  # noqa: PLC0415 - its tables take milliseconds that plain lists need not pay
+    import idna  # its tables take milliseconds that plain lists need not pay
 
     if len(host) > _MAX_HOST:
         raise InvalidUrl("has a bad host name: too long")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.transport import TransportError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _UNREACHABLE = {
     errno.ENETDOWN,
 }
 
-_REFUSED = later(r": 4(?!08|29)[0-9]{2}\b")
+_REFUSED = lazy(r": 4(?!08|29)[0-9]{2}\b")
 """In what a proxy answered: a status that asking again will not change."""
 
 Rule = Callable[[BaseException], TransportError | None]

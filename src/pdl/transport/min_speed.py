@@ -22,7 +22,7 @@ def head_seconds(timeout: float, least: float | None) -> float:
     return timeout if least is None else min(timeout, WINDOW)
 
 
-class Pace:
+class MinSpeed:
     """Tells when a transfer has been slower than the least rate for a whole window.
 
     Args:

@@ -142,7 +142,7 @@ class JsonDisplay(SilentDisplay):
     every = True
 
     def __init__(self, objects: TextIO | None, notices: Out) -> None:
-        from pdl.text.json_text import json_line  # noqa: PLC0415 - for people nothing is written so
+        from pdl.text.json_text import json_line  # for people nothing is written so
 
         super().__init__(notices)
         self._objects = StreamSink(objects, self.notice)
@@ -305,7 +305,7 @@ class BarDisplay(SilentDisplay):
 def _new_bar() -> tqdm[NoReturn]:
     """A tqdm bar that draws into nothing: its line is one of a frame that is drawn as a whole."""
     # imported here: it takes a tenth of a second, which most commands need not spend
-    from tqdm import tqdm  # noqa: PLC0415
+    from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted at run time
         monitor_interval = 0  # no thread: a process with threads must not fork

@@ -68,8 +68,8 @@ class FailedList:
 
     def _is_target(self, source: str) -> bool:
         try:
-            given = os.fstat(_STDIN) if source == "-" else os.stat(source)  # noqa: PTH116
-            return os.path.samestat(given, os.stat(self._path))  # noqa: PTH116 - not always paths
+            given = os.fstat(_STDIN) if source == "-" else os.stat(source)
+            return os.path.samestat(given, os.stat(self._path))
         except (OSError, ValueError):
             return False
 

@@ -1,7 +1,7 @@
 """Workers born with links: how `multiprocessing.Pool` is made to start processes on own pipes.
 
 A `Link` is the main process's side of one worker. The Pool makes its processes through a context;
-`LinkingContext` is one whose processes ask the `Nursery` for a link before they start.
+`LinkingContext` is one whose processes ask the `Spawner` for a link before they start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from multiprocessing import connection, context
 from typing import TYPE_CHECKING, Any
 
 from pdl.pool.process.outcome_queue import OutcomeQueue
-from pdl.pool.process.task_pipe import Inbox, Outbox
+from pdl.pool.process.task_pipe import TaskReceiver, TaskSender
 from pdl.pool.process.worker import WorkerEnd
 from pdl.pool.startup.import_path import importing_nothing_from_here
 from pdl.pool.startup.signal_mask import uninterrupted
@@ -68,7 +68,7 @@ class Link:
     """
 
     def __init__(
-        self, tasks: Outbox, outcomes: OutcomeQueue, process: LinkedProcess, slot: int
+        self, tasks: TaskSender, outcomes: OutcomeQueue, process: LinkedProcess, slot: int
     ) -> None:
         self.tasks = tasks
         self.outcomes = outcomes
@@ -125,7 +125,7 @@ class Link:
         self.outcomes.close()
 
 
-class Nursery:
+class Spawner:
     """Gives every process the Pool starts its link, and keeps the links.
 
     `start` runs in the main thread for the first workers and in the Pool's own thread for those
@@ -155,7 +155,7 @@ class Nursery:
             slot = self._slot()
             reader, writer = connection.Pipe(duplex=False)
             outcomes = OutcomeQueue(ctx=self._ctx)
-            process.end = WorkerEnd(Inbox(reader), outcomes, slot)
+            process.end = WorkerEnd(TaskReceiver(reader), outcomes, slot)
             process.main_end = writer
             process.start_now()
         except queue.Empty:
@@ -170,7 +170,7 @@ class Nursery:
         self.failure = None
         reader.close()
         outcomes.keep_reader()
-        self.births.append(Link(Outbox(writer), outcomes, process, slot))
+        self.births.append(Link(TaskSender(writer), outcomes, process, slot))
         if self.closing.is_set():  # too late for `close` to see it
             writer.close()
         self.wake()
@@ -272,13 +272,13 @@ class LinkedProcess:
 
     end: WorkerEnd
     main_end: connection.Connection | None = None
-    nursery: Nursery | None = None
+    nursery: Spawner | None = None
     reading: threading.Lock
     _unborn = False
     _ended: int | None = None
 
     def start(self) -> None:
-        """Start with a link, see `Nursery.start`."""
+        """Start with a link, see `Spawner.start`."""
         assert self.nursery is not None
         self._unborn = not self.nursery.start(self)
         if self._unborn:
@@ -376,7 +376,7 @@ class LinkingContext:
     """A multiprocessing context whose processes are born with links; the rest is the base's."""
 
     def __init__(
-        self, base: context.BaseContext, worker: type[LinkedProcess], nursery: Nursery
+        self, base: context.BaseContext, worker: type[LinkedProcess], nursery: Spawner
     ) -> None:
         self._base = base
         self._worker = worker

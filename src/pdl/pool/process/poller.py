@@ -7,7 +7,7 @@ import select
 from typing import Any
 
 
-class Watch:
+class Poller:
     """A set of descriptors, and what of it is ready.
 
     Args:

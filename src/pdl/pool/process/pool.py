@@ -18,7 +18,7 @@ through them. Instead:
   for messages. What waits behind something slow is called back and goes to another worker.
 * The main process alone holds the other end of the task pipe. When it dies, in whatever way, the
   pipe ends and the worker exits.
-* A task pipe that is full is no reason to wait: an `Outbox` keeps what it does not take.
+* A task pipe that is full is no reason to wait: an `TaskSender` keeps what it does not take.
 * Nothing here waits without a limit, on anything.
 
 What may live here: processes, pipes and the bookkeeping of who holds what. Not here: retries, or
@@ -38,10 +38,10 @@ from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
-from pdl.pool.process.link import AHEAD_MOST, EXIT_GRACE, WORKERS, Link, LinkingContext, Nursery
+from pdl.pool.process.link import AHEAD_MOST, EXIT_GRACE, WORKERS, Link, LinkingContext, Spawner
 from pdl.pool.process.outcome_queue import HELLO
-from pdl.pool.process.poller import Watch
-from pdl.pool.process.shared_counters import CELL_WORDS, Shared
+from pdl.pool.process.poller import Poller
+from pdl.pool.process.shared_counters import CELL_WORDS, SharedCounters
 from pdl.pool.process.worker import RECALL, serve
 from pdl.pool.startup.start_errors import cannot_start, starting
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pdl.model import Answer, Task
-    from pdl.pool.process.task_pipe import Outbox
+    from pdl.pool.process.task_pipe import TaskSender
     from pdl.settings import StartMethod
 
 BEAT_SECONDS = 1.0
@@ -121,16 +121,16 @@ class ProcessPool:
             self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
             self._beats = base.Array("Q", slots, lock=False)
             self._stop = base.Value("b", 0, lock=False)
-            self._nursery = Nursery(base, slots)
-            self._watch = Watch(many=False)
+            self._nursery = Spawner(base, slots)
+            self._watch = Poller(many=False)
         self._start_deaths_left = self._start_deaths = START_DEATHS * processes
         self._looked = time.monotonic()
         self._ready: deque[Link] = deque()
         self._watch.add(self._nursery.wake_reader)
         self._watched: dict[int, Link] = {}
-        self._unsent: dict[int, Outbox] = {}
+        self._unsent: dict[int, TaskSender] = {}
         self._closed = False
-        shared = Shared(self._cells, self._beats, self._stop)
+        shared = SharedCounters(self._cells, self._beats, self._stop)
         ctx = LinkingContext(base, WORKERS[start_method], self._nursery)
         with starting():
             self._pool = WholePool(processes, serve, (factory, lanes, shared), ctx)

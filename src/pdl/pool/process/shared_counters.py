@@ -17,7 +17,7 @@ class StopFlag(Protocol):
     value: int
 
 
-class Shared(NamedTuple):
+class SharedCounters(NamedTuple):
     """What all workers share: counters written by one lane or worker each, and the stop flag.
 
     Attributes:
@@ -33,7 +33,7 @@ class Shared(NamedTuple):
 class CellMeter:
     """Writes a lane's progress into its cell of the shared array. One writer, so no lock."""
 
-    def __init__(self, shared: Shared, cell: int) -> None:
+    def __init__(self, shared: SharedCounters, cell: int) -> None:
         self._cells = shared.cells
         self._stop = shared.stop
         self._base = cell * CELL_WORDS

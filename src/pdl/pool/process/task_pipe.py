@@ -29,7 +29,7 @@ _task = partial(tuple.__new__, Task)
 """A task of its fields; `Task._make` is the same, in twice the time."""
 
 
-class Outbox:
+class TaskSender:
     """Sends messages to a `Connection` of another process without ever waiting.
 
     Args:
@@ -79,8 +79,8 @@ class Outbox:
         self._pipe.close()
 
 
-class Inbox:
-    """The worker's end: what an `Outbox` has sent.
+class TaskReceiver:
+    """The worker's end: what an `TaskSender` has sent.
 
     Args:
         pipe: the reading end.

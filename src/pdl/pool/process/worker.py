@@ -5,7 +5,7 @@ Theory of operation
 
 A worker never prints, never retries and never waits out a back-off. Its main thread is a loop that
 waits for whatever comes first: tasks from the main process, an answer to read for one of its lanes,
-or word from a thread. Each lane has a `Seat`::
+or word from a thread. Each lane has a `LaneSlot`::
 
               begin                      ready, finish
     IDLE ──────────────▶ QUICK ──────────────────────▶ IDLE or the next task
@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.errors import MachineError
 from pdl.pool.process.outcome_queue import HELLO, OutcomeQueue, internal
-from pdl.pool.process.poller import Watch
-from pdl.pool.process.shared_counters import CellMeter, Shared
+from pdl.pool.process.poller import Poller
+from pdl.pool.process.shared_counters import CellMeter, SharedCounters
 from pdl.pool.startup import file_limits
 from pdl.pool.startup.fork_helpers import name_process
 from pdl.pool.startup.import_path import forget_here
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from pdl.model import Answer, Task
     from pdl.pool import Lane, LaneFactory, Meter, QuickLane
-    from pdl.pool.process.task_pipe import Inbox
+    from pdl.pool.process.task_pipe import TaskReceiver
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -86,12 +86,12 @@ class WorkerEnd(NamedTuple):
         slot: which beat of the shared array is its own, and which cells are its lanes'.
     """
 
-    tasks: Inbox
+    tasks: TaskReceiver
     outcomes: OutcomeQueue
     slot: int
 
 
-class Seat:
+class LaneSlot:
     """A lane's place in the loop.
 
     Attributes:
@@ -128,20 +128,22 @@ class Seat:
 class Loop:
     """Runs the lanes of one worker; see the module's theory of operation."""
 
-    def __init__(self, end: WorkerEnd, factory: LaneFactory, lanes: int, shared: Shared) -> None:
+    def __init__(
+        self, end: WorkerEnd, factory: LaneFactory, lanes: int, shared: SharedCounters
+    ) -> None:
         self._end = end
         self._factory = factory
         self._beats = shared.beats
-        self._idle = [Seat(CellMeter(shared, end.slot * lanes + lane)) for lane in range(lanes)]
+        self._idle = [LaneSlot(CellMeter(shared, end.slot * lanes + lane)) for lane in range(lanes)]
         self._idle.reverse()
         self._inbox: deque[Task] = deque()
         self._answers: list[Answer] = []
         self._oldest = 0.0
-        self._watch = Watch(many=True)
-        self._quick: dict[int, Seat] = {}
-        self._whole: list[tuple[Seat, Task | None, int | None]] = []
+        self._watch = Poller(many=True)
+        self._quick: dict[int, LaneSlot] = {}
+        self._whole: list[tuple[LaneSlot, Task | None, int | None]] = []
         self._furnished = 0
-        self._called: deque[tuple[Seat, Answer]] = deque()
+        self._called: deque[tuple[LaneSlot, Answer]] = deque()
         self._wake_reader, self._wake_writer = os.pipe()
         self._watch.add(self._wake_reader)
         self._watch.add(end.tasks.fileno())
@@ -201,7 +203,7 @@ class Loop:
             self._oldest = self._now
         self._answers.append(answer)
 
-    def _answered(self, seat: Seat, answer: Answer) -> None:
+    def _answered(self, seat: LaneSlot, answer: Answer) -> None:
         self._note(answer)
         if self._inbox:
             self._begin(seat, self._inbox.popleft())
@@ -218,7 +220,7 @@ class Loop:
 
     # --- lanes ---
 
-    def _begin(self, seat: Seat, task: Task) -> None:
+    def _begin(self, seat: LaneSlot, task: Task) -> None:
         seat.task = task
         seat.meter.begin(task.id)
         descriptor = None
@@ -229,7 +231,7 @@ class Loop:
         else:
             self._await(seat, descriptor)
 
-    def _await(self, seat: Seat, descriptor: int) -> None:
+    def _await(self, seat: LaneSlot, descriptor: int) -> None:
         seat.since = self._now
         if descriptor != seat.watched:
             self._unwatch(seat)
@@ -237,7 +239,7 @@ class Loop:
             self._quick[descriptor] = seat
             seat.watched = descriptor
 
-    def _ready(self, seat: Seat) -> None:
+    def _ready(self, seat: LaneSlot) -> None:
         assert seat.ready is not None
         found = seat.ready()
         if found == "whole":
@@ -247,7 +249,7 @@ class Loop:
         elif found == "call":
             self._call(seat)
 
-    def _ask_ahead(self, seat: Seat) -> None:
+    def _ask_ahead(self, seat: LaneSlot) -> None:
         """Begin the next task before the file of the last is placed."""
         task = descriptor = None
         if seat.begin is not None and self._inbox and self._now >= self._rest_until:
@@ -291,7 +293,7 @@ class Loop:
             if self._now - seat.since >= PATIENCE:
                 self._call(seat)
 
-    def _unwatch(self, seat: Seat) -> None:
+    def _unwatch(self, seat: LaneSlot) -> None:
         if seat.watched >= 0:
             self._watch.remove(seat.watched)
             del self._quick[seat.watched]
@@ -299,12 +301,12 @@ class Loop:
 
     # --- threads ---
 
-    def _call(self, seat: Seat) -> None:
+    def _call(self, seat: LaneSlot) -> None:
         assert seat.task is not None
         self._unwatch(seat)
         seat.calls.put(seat.task)
 
-    def _furnish(self, seat: Seat) -> bool:
+    def _furnish(self, seat: LaneSlot) -> bool:
         """Build the lane and its thread; False if the system does not give what that takes now.
 
         Then the lanes that are there do the work, and the next tasks that come are another try.
@@ -323,7 +325,7 @@ class Loop:
         self._furnished += 1
         return True
 
-    def _run_calls(self, seat: Seat, calls: queue.SimpleQueue[Task]) -> None:
+    def _run_calls(self, seat: LaneSlot, calls: queue.SimpleQueue[Task]) -> None:
         """A seat's thread."""
         try:
             assert seat.lane is not None
@@ -341,7 +343,7 @@ class Loop:
             self._answered(*self._called.popleft())
 
 
-def serve(factory: LaneFactory, lanes: int, shared: Shared) -> None:
+def serve(factory: LaneFactory, lanes: int, shared: SharedCounters) -> None:
     """Be a worker until the main process closes the task pipe or dies; never returns.
 
     It is the Pool's initializer: a task that went through the Pool's own queue would be lost with
@@ -373,7 +375,7 @@ def _share_one_heap() -> None:
     glibc gives each thread a heap of its own, which keeps a megabyte for as long as the thread
     lives.
     """
-    import ctypes  # noqa: PLC0415 - it takes milliseconds where the fork server has not done it
+    import ctypes  # it takes milliseconds where the fork server has not done it
 
     with contextlib.suppress(AttributeError, OSError):  # another C library, which has one heap
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)

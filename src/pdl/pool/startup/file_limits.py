@@ -30,7 +30,7 @@ def ensure(processes: int, lanes: int) -> None:
     Raises:
         MachineError: fewer are allowed.
     """
-    from pdl.settings import HOSTS_KEPT  # noqa: PLC0415 - not needed by who starts early
+    from pdl.settings import HOSTS_KEPT  # not needed by who starts early
 
     needed = BASE + max(PER_PROCESS * processes, PER_LANE * lanes)
     wanted = needed + (PIPE + HOSTS_KEPT - 1) * lanes
@@ -56,7 +56,7 @@ def share(lanes: int) -> tuple[int, bool]:
     Returns:
         Its connections, idle ones included, and whether it may have a pipe.
     """
-    from pdl.settings import HOSTS_KEPT  # noqa: PLC0415 - as above
+    from pdl.settings import HOSTS_KEPT  # as above
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = (_number(soft) - BASE) // lanes - PER_LANE

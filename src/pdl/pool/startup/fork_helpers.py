@@ -74,7 +74,7 @@ def _start_server(server: Any, preload: Sequence[str]) -> None:  # noqa: ANN401 
         address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
         listener.bind(address)
         if not util.is_abstract_socket_namespace(address):
-            os.chmod(address, 0o600)  # noqa: PTH101 - as multiprocessing has it
+            os.chmod(address, 0o600)
         listener.listen()
         alive_reader, alive_writer = os.pipe()
         pid = os.fork()
@@ -96,8 +96,8 @@ def _serve(listener: int, alive: int, preload: list[str], address: str) -> None:
         forkserver.main(listener, alive, preload)
     except SystemExit:
         with contextlib.suppress(OSError):  # left by a main process that was killed
-            os.unlink(address)  # noqa: PTH108 - strings, as multiprocessing has it
-            os.rmdir(os.path.dirname(address))  # noqa: PTH106, PTH120
+            os.unlink(address)
+            os.rmdir(os.path.dirname(address))
         raise
 
 
@@ -127,7 +127,7 @@ def _track(reader: int) -> None:
 
 def name_process(name: str) -> None:
     """What ``ps`` and ``top`` call this process, at most 15 characters; on Linux alone."""
-    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as comm:  # noqa: PTH123 - pathlib would have to be imported
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as comm:
         comm.write(name)
 
 

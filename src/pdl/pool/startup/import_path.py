@@ -48,7 +48,7 @@ def forget_here() -> None:
     are still found: what is elsewhere comes first.
     """
     program = getattr(sys.modules.get("__main__"), "__file__", None) or ""
-    here = {_real(""), _real(os.path.dirname(program))}  # noqa: PTH120 - as sys.path has it
+    here = {_real(""), _real(os.path.dirname(program))}
     known = [place for place in sys.path if not isinstance(place, str) or _real(place) not in here]
     if not all(PathFinder.find_spec(name, known) for name in NEEDED):
         known += [place for place in sys.path if place not in known]

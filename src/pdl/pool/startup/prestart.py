@@ -80,7 +80,7 @@ def prepare(settings: PoolSettings, *, alone: bool = False) -> None:
     method = settings.method()
     with starting():
         if method != "fork":
-            os.getcwd()  # noqa: PTH109 - those that are started are told, and have to find it
+            os.getcwd()
         if method == "spawn":
             with importing_nothing_from_here(), _elsewhere():
                 _start_tracker(quiet=alone)
@@ -105,8 +105,8 @@ def _beginning(argument: str) -> bytes:
     """The argument, and what the file begins with that it may name."""
     found = os.fsencode(argument)
     try:
-        if stat.S_ISREG(os.stat(argument).st_mode):  # noqa: PTH116 - pathlib would have to be imported
-            with open(argument, "rb") as listed:  # noqa: PTH123 - likewise
+        if stat.S_ISREG(os.stat(argument).st_mode):
+            with open(argument, "rb") as listed:
                 found += b"\n" + listed.read(LOOKED_AT)
     except (OSError, ValueError):  # no file at all, or one that cannot be read: told later
         pass

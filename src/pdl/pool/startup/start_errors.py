@@ -59,7 +59,7 @@ def cannot_start(exc: OSError | MemoryError | RuntimeError) -> MachineError:
 def nowhere() -> MachineError | None:
     """The error of a current directory that does not exist any more; None if it does."""
     try:
-        os.getcwd()  # noqa: PTH109 - pathlib may not be imported yet
+        os.getcwd()
     except FileNotFoundError:
         return MachineError(
             "the current directory does not exist any more",

@@ -171,7 +171,7 @@ def _limit(ages: Counter[int], excess: int) -> tuple[int, int]:
 
 def _removed(path: str) -> bool:
     try:
-        os.unlink(path)  # noqa: PTH108 - strings, for speed
+        os.unlink(path)
     except FileNotFoundError:
         return True
     except OSError:

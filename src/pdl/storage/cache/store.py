@@ -43,7 +43,7 @@ _TAG = """Signature: 8a477f597d28d172789f06886806bc55
 """
 
 
-class Entry(NamedTuple):
+class CacheEntry(NamedTuple):
     """What is known of a file beside its bytes.
 
     Attributes:
@@ -62,7 +62,7 @@ class Entry(NamedTuple):
     called: str | None = None
 
 
-class Found(NamedTuple):
+class CachedFile(NamedTuple):
     """A file of the cache, open, at its start, and proven to have its digest; and its size."""
 
     fd: int
@@ -78,11 +78,11 @@ def prepare(settings: CacheSettings, warn: Callable[[str], None]) -> CacheSettin
     """
     if settings.path is None:
         return None
-    path = os.path.abspath(settings.path)  # noqa: PTH100 - Path would make it another one
+    path = os.path.abspath(settings.path)
     home = f"{path}/{VERSION}"
     try:
         for each in ("files", "index", "new"):
-            os.makedirs(f"{home}/{each}", mode=0o700, exist_ok=True)  # noqa: PTH103
+            os.makedirs(f"{home}/{each}", mode=0o700, exist_ok=True)
         # room first: what has filled the disk may be this cache
         _clear_new(f"{home}/new")
         Room(home, settings.size).settle()
@@ -96,9 +96,9 @@ def prepare(settings: CacheSettings, warn: Callable[[str], None]) -> CacheSettin
 def _try_out(home: str) -> None:
     """See that it can be written; backup programs are told to leave it out."""
     path = f"{home}/new/{secrets.token_hex(16)}"
-    with open(os.open(path, _NEW, 0o666), "w", encoding="ascii") as file:  # noqa: PTH123
+    with open(os.open(path, _NEW, 0o666), "w", encoding="ascii") as file:
         file.write(_TAG)
-    os.replace(path, f"{home}/CACHEDIR.TAG")  # noqa: PTH105 - strings, for speed
+    os.replace(path, f"{home}/CACHEDIR.TAG")
 
 
 def _clear_new(directory: str) -> None:
@@ -107,7 +107,7 @@ def _clear_new(directory: str) -> None:
         for entry in found:
             with contextlib.suppress(OSError):
                 if entry.stat(follow_symlinks=False).st_mtime < old:
-                    os.unlink(entry.path)  # noqa: PTH108
+                    os.unlink(entry.path)
 
 
 class Cache:
@@ -140,7 +140,9 @@ class Cache:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def find(self, sha256: str, buffer: memoryview, stopped: Callable[[], bool]) -> Found | None:
+    def find(
+        self, sha256: str, buffer: memoryview, stopped: Callable[[], bool]
+    ) -> CachedFile | None:
         """The file with that digest, to be closed by the caller; one that has another is removed.
 
         Args:
@@ -158,7 +160,7 @@ class Cache:
             sound = self._sealed(found, sha256) or _has(fd, sha256, buffer, stopped)
             if sound:
                 self._used_now(fd, sha256, found.st_size)
-                return Found(os.dup(fd), found.st_size)
+                return CachedFile(os.dup(fd), found.st_size)
             if sound is not None:
                 _remove(path)
             return None
@@ -242,17 +244,17 @@ class Cache:
     def learn(self, checksum: str, sha256: str) -> None:
         """Note that a file was found to have that digest as well."""
         if not checksum.startswith(_PREFIX):
-            self._note(checksum, Entry(sha256))
+            self._note(checksum, CacheEntry(sha256))
 
-    def given_by(self, url: Url) -> Entry | None:
+    def given_by(self, url: Url) -> CacheEntry | None:
         """The file that a URL of a list led to last."""
         return self._entry(_text(url))
 
-    def gave(self, url: Url, entry: Entry) -> None:
+    def gave(self, url: Url, entry: CacheEntry) -> None:
         """Note which file a URL of a list led to."""
         self._note(_text(url), entry)
 
-    def _entry(self, text: str) -> Entry | None:
+    def _entry(self, text: str) -> CacheEntry | None:
         path = self._index(text)
         try:
             fd = os.open(path, _READ)
@@ -267,10 +269,10 @@ class Cache:
         finally:
             os.close(fd)
 
-    def _note(self, text: str, entry: Entry) -> None:
+    def _note(self, text: str, entry: CacheEntry) -> None:
         new = f"{self._home}/new/{secrets.token_hex(16)}"
         try:
-            with open(os.open(new, _NEW, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
+            with open(os.open(new, _NEW, 0o600), "w", encoding="utf-8") as file:
                 json.dump(entry._asdict(), file)
             _rename(new, self._index(text))
         finally:
@@ -296,10 +298,10 @@ def _has(fd: int, sha256: str, buffer: memoryview, stopped: Callable[[], bool]) 
     return digest.hexdigest() == sha256
 
 
-def _parsed(data: bytes) -> Entry | None:
+def _parsed(data: bytes) -> CacheEntry | None:
     try:
         found: dict[str, Any] = json.loads(data)
-        entry = Entry(**found)
+        entry = CacheEntry(**found)
     except (ValueError, TypeError, RecursionError):
         return None
     texts = all(each is None or isinstance(each, str) for each in entry[3:])
@@ -313,12 +315,12 @@ def _is_sha256(value: object) -> TypeGuard[str]:
 
 def _rename(new: str, path: str) -> None:
     try:
-        os.replace(new, path)  # noqa: PTH105 - strings, for speed
+        os.replace(new, path)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-        os.replace(new, path)  # noqa: PTH105
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.replace(new, path)
 
 
 def _remove(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)

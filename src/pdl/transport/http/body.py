@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdl.text.lazy_regex import later
+from pdl.text.lazy_regex import lazy
 from pdl.transport.errors import protocol_error, truncated
 from pdl.transport.http.head import MAX_FIELDS, MAX_HEAD, parse_fields
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_CHUNK_LINE = 4096
 
-_CHUNK_LINE = later(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
+_CHUNK_LINE = lazy(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
 
 
 class Body:

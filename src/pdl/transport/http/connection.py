@@ -29,11 +29,11 @@ class Closable(Protocol):
 class Home(Protocol):
     """Where a connection goes that can serve another request."""
 
-    def keep(self, origin: str, kept: Kept) -> None:
+    def keep(self, origin: str, kept: Connection) -> None:
         """Keep it for the next request to the origin."""
 
 
-class Kept:
+class Connection:
     """An open connection between two requests.
 
     Args:
@@ -124,10 +124,10 @@ class Kept:
         self._owner.close()
 
 
-class KeptResponse:
+class ConnectionResponse:
     """`pdl.transport.Response` on a kept connection."""
 
-    def __init__(self, home: Home, kept: Kept, request: Request) -> None:
+    def __init__(self, home: Home, kept: Connection, request: Request) -> None:
         self._home = home
         self._kept = kept
         self._origin = split(request.url)[0]

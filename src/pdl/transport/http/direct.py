@@ -13,7 +13,7 @@ from pdl.text.urls import parse
 from pdl.transport import TransportError
 from pdl.transport.errors import translated
 from pdl.transport.http import proxy_env
-from pdl.transport.http.connection import Kept
+from pdl.transport.http.connection import Connection
 from pdl.transport.http.dial import dial
 from pdl.transport.http.reader import SocketReader
 from pdl.transport.http.request_bytes import overrides_ours
@@ -46,7 +46,7 @@ class Direct:
             and not overrides_ours(request.headers)
         )
 
-    def connect(self, request: Request) -> Kept:
+    def connect(self, request: Request) -> Connection:
         """A connection on which nothing has been asked yet.
 
         Raises:
@@ -67,4 +67,4 @@ class Direct:
             raise translated(exc) from exc
         reader = SocketReader(sock)
         reader.head_seconds = head_seconds(settings.timeout, settings.min_speed)
-        return Kept(sock, sock, reader, settings.timeout)
+        return Connection(sock, sock, reader, settings.timeout)

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
 from pdl.transport import TransportError
-from pdl.transport.http.connection import KeptResponse
+from pdl.transport.http.connection import ConnectionResponse
 from pdl.transport.http.direct import Direct
 from pdl.transport.http.request_bytes import message, overrides_ours, split
 
 if TYPE_CHECKING:
     from pdl.settings import HttpSettings
     from pdl.transport import Request, Response
-    from pdl.transport.http.connection import Kept
+    from pdl.transport.http.connection import Connection
     from pdl.transport.http.requests_ import RequestsTransport
 
 
@@ -39,11 +39,11 @@ class KeepaliveTransport:
         self._settings = settings
         self._direct = Direct(settings)
         self._requests: RequestsTransport | None = None
-        self._kept: dict[str, Kept] = {}
-        self._asked: tuple[Kept, bytes] | None = None
+        self._kept: dict[str, Connection] = {}
+        self._asked: tuple[Connection, bytes] | None = None
         self._never = overrides_ours(settings.headers)
 
-    def ask(self, origin: str, data: bytes) -> Kept | None:
+    def ask(self, origin: str, data: bytes) -> Connection | None:
         """Write a request to a connection kept for the origin, without waiting.
 
         Returns:
@@ -55,7 +55,7 @@ class KeepaliveTransport:
         kept.close()
         return None
 
-    def asked(self, kept: Kept, data: bytes, came: bytes, failed: OSError | None) -> None:
+    def asked(self, kept: Connection, data: bytes, came: bytes, failed: OSError | None) -> None:
         """The next `open` goes on with that connection, if it asks for just that.
 
         Args:
@@ -84,11 +84,11 @@ class KeepaliveTransport:
             return self._first(request)
         return self._answer(found, request, message(origin, target, request.headers))
 
-    def _answer(self, kept: Kept, request: Request, data: bytes = b"") -> Response:
+    def _answer(self, kept: Connection, request: Request, data: bytes = b"") -> Response:
         try:
             if data:
                 kept.send(data, request.deadline)
-            return KeptResponse(self, kept, request)
+            return ConnectionResponse(self, kept, request)
         except TransportError as exc:
             kept.close()
             if exc.kind is FailureKind.RESET:
@@ -104,13 +104,13 @@ class KeepaliveTransport:
         kept = self._direct.connect(request)
         try:
             kept.send(message(origin, target, request.headers), request.deadline)
-            return KeptResponse(self, kept, request)
+            return ConnectionResponse(self, kept, request)
         except TransportError:
             kept.close()
             raise
 
     def _through_requests(self, request: Request) -> Response:
-        from pdl.transport.http.requests_ import (  # noqa: PLC0415 - see the module
+        from pdl.transport.http.requests_ import (
             FirstResponse,
             RequestsTransport,
         )
@@ -125,7 +125,7 @@ class KeepaliveTransport:
         response.timeout = self._settings.timeout
         return response
 
-    def keep(self, origin: str, kept: Kept) -> None:
+    def keep(self, origin: str, kept: Connection) -> None:
         """Keep a connection for the next request to the origin."""
         if (old := self._kept.pop(origin, None)) is not None:
             old.close()

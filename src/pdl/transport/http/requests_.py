@@ -28,7 +28,7 @@ from pdl.transport import Request, Response, TransportError
 from pdl.transport.errors import translated
 from pdl.transport.http import proxies
 from pdl.transport.http.body import Body
-from pdl.transport.http.connection import Kept, unread
+from pdl.transport.http.connection import Connection, unread
 from pdl.transport.http.dial import dial
 from pdl.transport.http.head import Framing, Head, framing
 from pdl.transport.http.reader import SocketReader, final_head
@@ -268,7 +268,9 @@ class FirstResponse(RequestsResponse):
             return
         self._strict.finish()
         origin = split(self.url)[0]
-        self.home.keep(origin, Kept(connection, connection.sock, self._strict.reader, self.timeout))
+        self.home.keep(
+            origin, Connection(connection, connection.sock, self._strict.reader, self.timeout)
+        )
 
 
 def _unread(sock: Any) -> bool:  # noqa: ANN401 - whatever urllib3 has connected

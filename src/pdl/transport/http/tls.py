@@ -47,7 +47,7 @@ def trust_of(bundle: str | None, cert: str | None, key: str | None) -> Trust:
 
 def _state(path: str | None) -> tuple[int, ...]:
     try:
-        found = os.stat(path or "")  # noqa: PTH116 - a path of no length is none
+        found = os.stat(path or "")
     except OSError:  # met again when it is read, and then told
         return ()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
