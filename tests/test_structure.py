@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -209,3 +211,24 @@ def test_what_is_needed_when_nothing_can_be_opened_any_more_is_at_hand(module: s
 
 def test_the_check_would_notice() -> None:
     assert "tqdm" in loaded("import tqdm")
+
+
+def named_in_strings() -> list[tuple[str, str]]:
+    """Names below ``pdl`` in strings: modules that are imported later, and words of docstrings."""
+    found = set()
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                whole = re.findall(r"\Apdl(?:\.\w+)+\Z", node.value)
+                quoted = re.findall(r"`(pdl(?:\.\w+)+)`", node.value)
+                found.update((module, name) for name in whole + quoted)
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("module", "name"), named_in_strings())
+def test_a_name_in_a_string_is_one_that_is_there(module: str, name: str) -> None:
+    home = inside(name)
+    assert home is not None
+    found = importlib.import_module(f"pdl.{home}" if home else "pdl")
+    rest = name.removeprefix("pdl").removeprefix(f".{home}" if home else "").split(".")[1:2]
+    assert all(hasattr(found, each) for each in rest), f"{module} speaks of {name}"
