@@ -215,7 +215,7 @@ def test_the_check_would_notice() -> None:
 
 def named_in_strings() -> list[tuple[str, str]]:
     """Names below ``pdl`` in strings: modules that are imported later, and words of docstrings."""
-    found = set()
+    found: set[tuple[str, str]] = set()
     for module, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

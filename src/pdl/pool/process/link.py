@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from pdl.pool.process.outcome_queue import OutcomeQueue
 from pdl.pool.process.task_pipe import TaskReceiver, TaskSender
 from pdl.pool.process.worker import WorkerEnd
+from pdl.pool.startup.fork_helpers import uninterrupted
 from pdl.pool.startup.import_path import importing_nothing_from_here
-from pdl.pool.startup.signal_mask import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

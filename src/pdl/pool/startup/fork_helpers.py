@@ -20,6 +20,9 @@ from multiprocessing import connection, forkserver, resource_tracker, util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 TRACKER_SAYS = "resource_tracker"
@@ -145,3 +148,19 @@ def _be(name: str, task: Callable[[], object]) -> None:
         task()
     finally:
         os._exit(0)
+
+
+@contextlib.contextmanager
+def uninterrupted(*more: signal.Signals) -> Iterator[None]:
+    """Keep Ctrl-C from what is started within: it would end in the middle of its imports.
+
+    It inherits that SIGINT is held back, and has no need of it.
+
+    Args:
+        more: signals to hold back as well.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *more})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -8,12 +8,13 @@ import os
 import signal
 import stat
 import sys
-from multiprocessing import forkserver, resource_tracker
+import tempfile
+from multiprocessing import forkserver, resource_tracker, util
 from typing import TYPE_CHECKING
 
-from pdl.pool.startup import file_limits, fork_helpers, socket_dir
+from pdl.pool.startup import file_limits, fork_helpers
+from pdl.pool.startup.fork_helpers import uninterrupted
 from pdl.pool.startup.import_path import importing_nothing_from_here, variable
-from pdl.pool.startup.signal_mask import uninterrupted
 from pdl.pool.startup.start_errors import starting
 from pdl.transport.http import proxy_env
 
@@ -54,7 +55,7 @@ def guess(arguments: Sequence[str]) -> None:
     unlikely = any(each in _NO_RUN or each.startswith(_OTHER_RUN) for each in arguments)
     if arguments and not unlikely and not any(name in os.environ for name in _VARIABLES):
         with contextlib.suppress(OSError):  # met again when it is wanted, and then told
-            socket_dir.fit()
+            fit_socket_directory()
             modules = wanted(arguments)
             multiprocessing.set_forkserver_preload(modules)
             # a signal may end this process; by then its temporary directory is to be known
@@ -122,7 +123,7 @@ def _start_tracker(*, quiet: bool) -> None:
 
 
 def _start_server(*, alone: bool) -> None:
-    socket_dir.fit()
+    fit_socket_directory()
     # all that it ever starts inherits what is held back, another's processes too
     signals = uninterrupted(signal.SIGTERM, signal.SIGHUP) if alone else contextlib.nullcontext()
     with importing_nothing_from_here(), _elsewhere():
@@ -144,3 +145,27 @@ def _elsewhere() -> Iterator[None]:
     finally:
         os.fchdir(here)
         os.close(here)
+
+
+SOCKET_ROOM = 103 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
+"""Bytes that a directory's name may have for a socket below it: macOS takes paths of 103."""
+USUAL_PLACES = "/tmp", "/var/tmp"  # noqa: S108 - a directory is made there, as tempfile does it
+
+
+def fit_socket_directory() -> None:
+    """See that a socket can be made in multiprocessing's own temporary directory.
+
+    TMPDIR may be too long for that, as it is in some batch systems. Then the directory is made in
+    one of the usual places; where none will do, the socket's failure is told.
+    """
+    if len(os.fsencode(tempfile.gettempdir())) <= SOCKET_ROOM:
+        return
+    before = tempfile.tempdir
+    for other in USUAL_PLACES:
+        tempfile.tempdir = other
+        try:
+            with contextlib.suppress(OSError):
+                util.get_temp_dir()
+                return
+        finally:
+            tempfile.tempdir = before
