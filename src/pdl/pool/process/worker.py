@@ -95,12 +95,12 @@ class LaneSlot:
     """A lane's place in the loop.
 
     Attributes:
-        begin: the lane's `pdl.pool.QuickLane.begin`, None if it has none; None too when it raised:
-            the lane, which is called then, meets the same.
-        ready: likewise its `ready`; ``call`` when it raised.
-        finish: likewise its `finish`.
-        watched: the descriptor that is waited for on the quick way; -1 when it is not there.
-        since: when it went there.
+        begin: the lane's `pdl.pool.QuickLane.begin`; None if the lane has no quick way. It gives
+            None instead of raising: the lane is called then, and meets the same trouble.
+        ready: its `ready`; it gives ``call`` instead of raising.
+        finish: its `finish`; it gives None instead of raising.
+        watched: the descriptor that the loop waits for; -1 while the lane is not on the quick way.
+        since: when the lane went on the quick way.
     """
 
     def __init__(self, meter: CellMeter) -> None:
@@ -114,7 +114,7 @@ class LaneSlot:
         self.since = 0.0
         self.calls: queue.SimpleQueue[Task] = queue.SimpleQueue()
 
-    def furnish(self, factory: LaneFactory) -> None:
+    def build(self, factory: LaneFactory) -> None:
         """Build the lane, when it is needed for the first time."""
         lane = factory()
         quick: QuickLane | None = getattr(lane, "quick", None)
@@ -315,7 +315,7 @@ class Loop:
             RuntimeError, OSError, MemoryError: there is not a single lane.
         """
         try:
-            seat.furnish(self._factory)
+            seat.build(self._factory)
             threading.Thread(target=self._run_calls, args=(seat, seat.calls), daemon=True).start()
         except (RuntimeError, OSError, MemoryError):
             seat.lane = None

@@ -152,12 +152,13 @@ def _be(name: str, task: Callable[[], object]) -> None:
 
 @contextlib.contextmanager
 def uninterrupted(*more: signal.Signals) -> Iterator[None]:
-    """Keep Ctrl-C from what is started within: it would end in the middle of its imports.
+    """Block SIGINT in whatever is started inside of the ``with`` block.
 
-    It inherits that SIGINT is held back, and has no need of it.
+    Ctrl-C reaches every process of the terminal. One that is still importing would end with a
+    traceback. A process that is started inherits the blocked signals, and never needs SIGINT.
 
     Args:
-        more: signals to hold back as well.
+        more: signals to block as well.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *more})
     try:

@@ -1,4 +1,4 @@
-"""What is started takes no download for a module."""
+"""Keeps downloads out of `sys.path`: a file called ``json.py`` must not become a module."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SAFE_PATH = "PYTHONSAFEPATH"
 """Variable with which Python imports nothing from the current directory, from 3.11 on."""
 
 NEEDED = ("concurrent", "email", "requests", "urllib3", "idna", "certifi")
-"""Modules that a worker may import late: some of Python's own, and what pdl depends on."""
+"""Modules that a worker may import late: some of the standard library, and what pdl depends on."""
 
 
 def importing_nothing_from_here() -> contextlib.AbstractContextManager[None]:
-    """Let a Python started within not look for modules in the current directory.
+    """Set PYTHONSAFEPATH for every Python that is started inside of the ``with`` block.
 
-    It does so by itself with ``-c``, before anything else; and that may be the directory of the
-    downloads, one of which may be called ``json.py``.
+    Without it, a Python started with ``-c`` searches the current directory first. That may be the
+    directory of the downloads, and one of them may be called ``json.py``.
     """
     return variable(SAFE_PATH, "1")
 
 
 @contextlib.contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
-    """Let what is started within have this variable in its environment."""
+    """Set an environment variable for whatever is started inside of the ``with`` block."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -42,10 +42,10 @@ def variable(name: str, value: str) -> Iterator[None]:
 
 
 def forget_here() -> None:
-    """Let this process, a worker, look for modules neither here nor beside the program it is of.
+    """Take the current directory, and that of the main program, out of a worker's `sys.path`.
 
-    From the first download on there may be anything. Where some of `NEEDED` lie there, too, they
-    are still found: what is elsewhere comes first.
+    From the first download on, any file may lie there. If a module of `NEEDED` is found nowhere
+    else, the directories go to the end of the path instead: every other place is searched first.
     """
     program = getattr(sys.modules.get("__main__"), "__file__", None) or ""
     here = {_real(""), _real(os.path.dirname(program))}

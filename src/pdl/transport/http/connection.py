@@ -57,9 +57,9 @@ class Connection:
         self._idle = None if self._kernel_timeout else 0.0
         if self._kernel_timeout:
             self._now = socket.MSG_DONTWAIT
-            # the kernel minds the time: Python's own timeout costs a poll for every call
+            # Python's own timeout costs a poll for every call; SO_RCVTIMEO lets the kernel wait
             self._sock.settimeout(None)
-            # a time of nothing would be one without an end
+            # a `struct timeval`: two longs, seconds and microseconds; zero would wait for ever
             interval = struct.pack("@ll", *divmod(max(1, int(timeout * 1e6)), 1_000_000))
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                 self._sock.setsockopt(socket.SOL_SOCKET, option, interval)
@@ -139,6 +139,7 @@ class ConnectionResponse:
         self.url = request.url
         self.length = how.length
         self.framed = how.chunked or how.length is not None
+        # bound methods as attributes: a method of its own would be one more call for each read
         self.readinto = self._body.readinto
         self.splice_into = self._body.splice_into
         self.hurry = kept.reader.hurry
