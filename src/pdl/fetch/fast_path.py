@@ -34,7 +34,8 @@ from pdl.http_rules.ranges import (
     RANGE_NOT_SATISFIABLE,
     names_a_range,
 )
-from pdl.http_rules.redirects import STATUSES, request_headers
+from pdl.http_rules.redirects import STATUSES
+from pdl.http_rules.request_fields import request_headers
 from pdl.integrity.check import Mismatch, check_of
 from pdl.integrity.declared_digests import NAMES, declared
 from pdl.model import Answer, Success, Task

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.errors import ListError, MachineError, UsageError
 from pdl.fetch.lane_factory import lanes
-from pdl.http_rules.redirects import BadField, check_fields
+from pdl.http_rules.request_fields import BadField, check_fields
 from pdl.run.engine import Engine, Parts
 from pdl.run.outputs import Outputs
 from pdl.run.planner import Planner

@@ -12,6 +12,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pdl.http_rules.request_fields import FIELD_NAME
 from pdl.transport.errors import protocol_error
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pdl.transport import TransportError
+
 
 MAX_HEAD = 128 * 1024
 """Bytes of a response head, all its interim responses' heads not counted."""
@@ -33,7 +35,7 @@ MAX_LENGTH = 2**63 - 1
 MAX_LENGTH_DIGITS = 19
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00\r\n]*)\Z")
+_FIELD = re.compile(rf"({FIELD_NAME}):([^\x00\r\n]*)\Z".encode())
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 """An empty line, in bytes that begin with a head."""
 
