@@ -363,18 +363,21 @@ def test_a_connection_that_is_spoilt_while_it_is_idle_serves_nothing_more(
     tmp_path: Path,
     lanes: LaneMaker,
 ) -> None:
-    gate = threading.Event()
-    server.on("/one.bin", *getattr(reuse, what)(gate))
+    gate, forged = threading.Event(), threading.Event()
+    spoil = what == "unsolicited_bytes"
+    server.on(
+        "/one.bin",
+        *(reuse.unsolicited_bytes(gate, forged) if spoil else reuse.closed_when_idle(gate)),
+    )
     server.on("/two.bin", File(NEXT))
     server.on(WARM, File(NEXT))
     (tmp_path / ".pdl").mkdir()
     http = SETTINGS.http
     lane = lanes(http, FileSettings(directory=str(tmp_path)))
     assert lane(task(server, 1, "/one.bin"), InlineMeter()).word == "success"
-    before = server.sent("/one.bin")
     gate.set()
-    if what == "unsolicited_bytes":
-        server.wait_until(lambda: server.sent("/one.bin") > before)
+    if spoil:
+        assert forged.wait(30)
     else:
         server.wait_until(lambda: not server.open)
     assert lane(task(server, 2, "/two.bin"), InlineMeter()).word == "success"

@@ -61,6 +61,7 @@ def test_where_it_leads(location: str, expected: str) -> None:
         ("/\x00", "forbidden character"),
         ("/\x1b[31m", r"redirect to '/\\\\x1b\[31m': has a forbidden"),
         ("http://\u4e2d.example/", "redirect to"),
+        ("/b\n/c", "to several places"),
     ],
 )
 def test_where_nobody_goes(location: str | None, reason: str) -> None:

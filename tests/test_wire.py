@@ -18,7 +18,14 @@ from pdl.model import FailureKind
 from pdl.transport import TransportError
 from pdl.transport.http import head
 from pdl.transport.http.body import MAX_CHUNK_LINE, Body
-from pdl.transport.http.head import MAX_FIELDS, MAX_HEAD, content_length, framing, parse_fields
+from pdl.transport.http.head import (
+    MAX_FIELDS,
+    MAX_HEAD,
+    content_length,
+    framing,
+    parse_fields,
+    parse_head,
+)
 from pdl.transport.http.reader import MAX_INTERIM, SocketReader, final_head
 
 if TYPE_CHECKING:
@@ -144,6 +151,18 @@ GOOD: list[tuple[bytes, bytes, bool]] = [
     ),
     (length(5, b"hello", b"X-Folded: a\r\n  b\r\n\tc\r\n"), b"hello", True),
     (length(5, b"hello", b"X-Empty:\r\nX-Latin: \xe9\xff\r\n"), b"hello", True),
+    # what endangers nothing is taken as it comes: the name is no token, and is not of the framing
+    (length(5, b"hello", b"X-Blank : a\r\n"), b"hello", True),
+    (OK + b"Content-Length\t : 5\r\n\r\nhello", b"hello", True),
+    (length(5, b"hello", b"X Frame Options: DENY\r\n"), b"hello", True),
+    (length(5, b"hello", b"X-T\xc3\xbc: 1\r\n"), b"hello", True),
+    (length(5, b"hello", b"(X-Debug): 1\r\n"), b"hello", True),
+    (length(5, b"hello", b": no name\r\n"), b"hello", True),
+    (length(5, b"hello", b"X Odd: 1\r\n Content-Length: 9\r\n"), b"hello", True),
+    (length(5, b"hello", b"Transfer-Encoding: identity\r\n"), b"hello", True),
+    (OK + b"Transfer-Encoding: Identity\r\n\r\nto the end", b"to the end", False),
+    (CHUNKED.replace(b"chunked", b"chunked, chunked") + b"1\r\nx\r\n0\r\n\r\n", b"x", True),
+    (CHUNKED.replace(b"chunked", b"identity,chunked,") + b"1\r\nx\r\n0\r\n\r\n", b"x", True),
 ]
 
 
@@ -186,8 +205,17 @@ BAD: list[tuple[bytes, FailureKind]] = [
     (b"HTTP/1.1 101 Switching\r\n\r\n", FailureKind.PROTOCOL),
     (b"HTTP/1.1 100 Continue\r\n\r\n" * (MAX_INTERIM + 1), FailureKind.PROTOCOL),
     (OK + b"no colon\r\n\r\n", FailureKind.PROTOCOL),
-    (OK + b": no name\r\n\r\n", FailureKind.PROTOCOL),
-    (OK + b"Content-Length : 5\r\n\r\nhello", FailureKind.PROTOCOL),
+    (OK + b"Content Length: 5\r\n\r\nhello", FailureKind.PROTOCOL),
+    (OK + b"(Content-Length): 5\r\n\r\nhello", FailureKind.PROTOCOL),
+    (OK + b"Transfer-Encoding\x0b: chunked\r\n\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b"\xa0Content-Length: 5\r\n\r\nhello", FailureKind.PROTOCOL),
+    (length("\u00a05".encode().decode("latin-1"), b"hello"), FailureKind.PROTOCOL),
+    (OK + b"Content-Length: \xa05\r\n\r\nhello", FailureKind.PROTOCOL),
+    (OK + b"Content-Length: 5\x85\r\n\r\nhello", FailureKind.PROTOCOL),
+    (OK + b"Content-Length: 5,\xa05\r\n\r\nhello", FailureKind.PROTOCOL),
+    (OK + b"Transfer-Encoding: \xa0chunked\r\n\r\n0\r\n\r\n", FailureKind.PROTOCOL),
+    (OK + b"Transfer-Encoding: identity, gzip\r\n\r\n", FailureKind.PROTOCOL),
+    (length(5, b"hello", b"X\0: 1\r\n"), FailureKind.PROTOCOL),
     (OK + b"X: a\0b\r\n\r\n", FailureKind.PROTOCOL),
     (OK + b"X: a\rY: b\r\n\r\n", FailureKind.PROTOCOL),
     (OK + b" folded into nothing\r\n\r\n", FailureKind.PROTOCOL),
@@ -499,3 +527,24 @@ def test_a_head_that_is_too_long_is_refused_before_it_ends() -> None:
         buffer[MAX_HEAD + 1 : MAX_HEAD + 5] = b"\r\n\r\n"
         with pytest.raises(TransportError, match="longer than"):
             head.head_of(buffer, MAX_HEAD + 5)
+
+
+@pytest.mark.parametrize(
+    ("lines", "name", "value"),
+    [
+        (b"Location: /b\r\nLocation: /b", "location", "/b"),
+        (b"Location: /b\r\nLocation: /c", "location", "/b\n/c"),
+        (b'ETag: "a"\r\netag: "a"', "etag", '"a"'),
+        (b'ETag: "a"\r\nETag: "b"', "etag", '"a", "b"'),
+        (b"Content-Type: text/html\r\nContent-Type: text/html", "content-type", "text/html"),
+        (
+            b"Cache-Control: no-store\r\nCache-Control: private",
+            "cache-control",
+            "no-store, private",
+        ),
+        (b"Content-Encoding: gzip\r\nContent-Encoding: gzip", "content-encoding", "gzip, gzip"),
+        (b"X : 1\r\nX: 2", "x", "1, 2"),
+    ],
+)
+def test_a_field_that_is_there_twice(lines: bytes, name: str, value: str) -> None:
+    assert parse_head(b"HTTP/1.1 200 OK\r\n" + lines).get(name) == value

@@ -257,7 +257,7 @@ FAULTS = (
     Fault(header_without_colon, _BROKEN),
     Fault(header_with_nul, _BROKEN),
     # RFC 9112 section 5.1 binds servers and proxies alone; a client may take or refuse it.
-    Fault(header_name_with_blank, ("success", "protocol")),
+    Fault(header_name_with_blank),
     # Section 5.2: a client takes the fold for blanks; refusing the message harms nobody either.
     Fault(header_folded, ("success", "protocol")),
     Fault(head_cut, _UNANSWERED),

@@ -42,9 +42,21 @@ def reset_on_second_request() -> Script:
     return _on_reuse(Reset())
 
 
-def unsolicited_bytes(gate: threading.Event | None = None) -> Script:
-    """A forged response, once the gate is set, on the connection that is idle by then."""
-    return (Then(_GOOD, Pause(300 if gate else 0.05, gate), Raw(FORGED)),)
+def unsolicited_bytes(
+    gate: threading.Event | None = None, forged: threading.Event | None = None
+) -> Script:
+    """A forged response, once the gate is set, on the connection that is idle by then.
+
+    Args:
+        gate: is waited for.
+        forged: is set when the kernel has taken the response.
+    """
+
+    def tell(_: Exchange) -> None:
+        if forged is not None:
+            forged.set()
+
+    return (Then(_GOOD, Pause(300 if gate else 0.05, gate), Raw(FORGED), tell),)
 
 
 FAULTS = (

@@ -130,7 +130,7 @@ def _other_date(there: float | None, then: float | None, *, guess: bool) -> bool
 
 def _other_size(version: Version, length: str | None) -> bool:
     """A 304 may say how long the file is (RFC 9110 section 8.6); many say 0, which is its body."""
-    said = (length or "").partition(",")[0].strip()
+    said = (length or "").partition(",")[0].strip(" \t")
     return said.isascii() and said.isdigit() and int(said) not in {0, version.size}
 
 

@@ -46,7 +46,7 @@ def retry_after(value: str | None, date: str | None) -> float | None:
     """
     if value is None:
         return None
-    text = value.strip()
+    text = value.strip(" \t")
     if text.isascii() and text.isdigit():
         return float(text[:9])
     until = http_seconds(text)

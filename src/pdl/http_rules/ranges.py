@@ -79,7 +79,7 @@ class ContentRange(NamedTuple):
 
 def parse_content_range(value: str | None) -> ContentRange | None:
     """Read the field; None if it is absent, malformed or contradicts itself."""
-    match = _CONTENT_RANGE.fullmatch(value.strip()) if value is not None else None
+    match = _CONTENT_RANGE.fullmatch(value.strip(" \t")) if value is not None else None
     if match is None:
         return None
     first, last, total = (int(g) if g and g != "*" else None for g in match.groups())

@@ -23,10 +23,12 @@ def target(current: Url, location: str | None, *, https_only: bool = False) -> U
     """
     if not location:
         raise BadRedirect("a redirect without a Location")
+    if "\n" in location:
+        raise BadRedirect(f"a redirect to several places: {mask(location[:200])!r}")
     try:
         # Servers send what they have in Latin-1 or UTF-8; the wire was read as Latin-1.
         text = location.encode("latin-1").decode("utf-8", "replace")
-        url = parse(urljoin(current.request_url, text.strip()))
+        url = parse(urljoin(current.request_url, text.strip(" \t")))
     except (InvalidUrl, ValueError) as exc:
         raise BadRedirect(f"a redirect to {mask(location[:200])!r}: {exc}") from exc
     if https_only and url.scheme != "https":

@@ -30,12 +30,33 @@ MAX_USUAL = 2048
 MAX_CACHED = 256
 """Bytes of a header line that is remembered when it is parsed."""
 
+BLANKS = " \t"
+"""White space in HTTP (RFC 9110 section 5.6.3); bare `str.strip` takes a no-break space for it."""
+_BLANKS = BLANKS.encode()
+SINGLETONS = frozenset(
+    {
+        "content-length",
+        "content-range",
+        "content-type",
+        "content-disposition",
+        "content-md5",
+        "date",
+        "etag",
+        "last-modified",
+        "location",
+        "retry-after",
+    }
+)
+"""Fields that are no lists (RFC 9110 section 5.3): said twice alike, they are said once."""
+
 MAX_LENGTH = 2**63 - 1
 """Bytes a file can have on any system."""
 MAX_LENGTH_DIGITS = 19
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
 _FIELD = re.compile(rf"({FIELD_NAME}):([^\x00\r\n]*)\Z".encode())
+_FRAMING = re.compile(rb"contentlength|transferencoding")
+"""In the letters of a field's name: it may be meant to tell the body's end."""
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 """An empty line, in bytes that begin with a head."""
 
@@ -166,9 +187,14 @@ _known_status = lru_cache(maxsize=64)(_status)
 
 
 def _joined(fields: list[tuple[str, str]]) -> dict[str, str]:
+    """The values by name: of several the list, of equal ones of a field that is no list the one."""
     values: dict[str, str] = {}
     for name, value in fields:
-        values[name] = f"{values[name]}, {value}" if name in values else value
+        before = values.get(name)
+        if before is None or (before == value and name in SINGLETONS):
+            values[name] = value
+        else:  # a URL may have a comma in it, but no line feed
+            values[name] = f"{before}\n{value}" if name == "location" else f"{before}, {value}"
     return values
 
 
@@ -179,7 +205,7 @@ def _field(line: bytes) -> tuple[str, str] | None:
         return None
     name, value = match.groups()
     # Stripped here: a pattern that leaves the blanks out takes quadratic time over them.
-    return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
+    return name.decode("ascii").lower(), value.strip(_BLANKS).decode("latin-1")
 
 
 _known_field: Callable[[bytes], Any] = lru_cache(maxsize=1024)(_field)
@@ -190,21 +216,50 @@ def parse_fields(lines: list[bytes]) -> list[tuple[str, str]]:
     """Parse header or trailer lines, without their line feeds.
 
     Raises:
-        TransportError: a line is no field.
+        TransportError: a line is no field, and more than its own meaning is at stake.
     """
     fields: list[tuple[str, str]] = []
+    skipped = False
     for line in lines:
         text = line[:-1] if line.endswith(b"\r") else line
         field = _known_field(text) if len(text) <= MAX_CACHED else _field(text)
         if field is not None:
             fields.append(field)
-        elif fields and text[:1] in {b" ", b"\t"} and b"\0" not in text and b"\r" not in text:
+            skipped = False
+        elif b"\0" in text or b"\r" in text:
+            raise _malformed(text)
+        elif text[:1] in {b" ", b"\t"} and (fields or skipped):
             # obs-fold: a user agent replaces it with a blank (RFC 9112 section 5.2)
-            name_before, value_before = fields[-1]
-            fields[-1] = (name_before, f"{value_before} {text.strip().decode('latin-1')}".strip())
+            if not skipped:
+                name_before, value_before = fields[-1]
+                value = f"{value_before} {text.strip(_BLANKS).decode('latin-1')}"
+                fields[-1] = (name_before, value.strip(BLANKS))
+        elif found := _lenient_field(text):
+            fields.append(found)
+            skipped = False
         else:
-            raise protocol_error(f"malformed header line: {text[:60]!r}")
+            skipped = True
     return fields
+
+
+def _lenient_field(text: bytes) -> tuple[str, str] | None:
+    """A line that is no field by the letter; None if it is skipped, as browsers and curl do.
+
+    Raises:
+        TransportError: it has no colon, or may be meant to tell the end of the body.
+    """
+    name, colon, value = text.partition(b":")
+    if not colon:
+        raise _malformed(text)
+    if found := _field(name.rstrip(_BLANKS) + b":" + value):  # a blank before the colon
+        return found
+    if _FRAMING.search(re.sub(rb"[^a-z]", b"", name.lower())):
+        raise _malformed(text)
+    return None
+
+
+def _malformed(line: bytes) -> TransportError:
+    return protocol_error(f"malformed header line: {line[:60]!r}")
 
 
 def framing(head: Head) -> Framing:
@@ -229,12 +284,22 @@ def framed(minor: int, status: int, values: dict[str, str]) -> tuple[bool, int |
     coding = values.get("transfer-encoding")
     if status in {204, 304}:
         return False, 0, keep
-    if coding is not None:
-        if coding.strip().lower() != "chunked":
-            raise protocol_error(f"unknown transfer coding {coding[:60]!r}")
+    if coding is not None and _is_chunked(coding):
         # Both at once may be an attempt at smuggling: chunked rules and the connection ends.
         return True, None, keep and length is None and minor > 0
     return False, length, keep and length is not None
+
+
+def _is_chunked(coding: str) -> bool:
+    """Whether a Transfer-Encoding is ``chunked``, said once or twice; ``identity`` is none.
+
+    Raises:
+        TransportError: it is another one.
+    """
+    words = {word.strip(BLANKS) for word in coding.lower().split(",")} - {""}
+    if not words or words - {"chunked", "identity"}:
+        raise protocol_error(f"unknown transfer coding {coding[:60]!r}")
+    return "chunked" in words
 
 
 def _keeps(minor: int, options: str) -> bool:
@@ -247,7 +312,7 @@ def _keeps(minor: int, options: str) -> bool:
 @lru_cache(maxsize=64)
 def _connection(value: str) -> tuple[bool, bool]:
     """Whether the options of a Connection field have ``keep-alive``, and ``close``."""
-    options = {word.strip().lower() for word in value.split(",")}
+    options = {word.strip(BLANKS).lower() for word in value.split(",")}
     return "keep-alive" in options, "close" in options
 
 
@@ -259,7 +324,7 @@ def content_length(value: str) -> int:
     """
     if value.isascii() and value.isdigit() and len(value) < MAX_LENGTH_DIGITS:
         return int(value)
-    numbers = {number.strip() for number in value.split(",")}
+    numbers = {number.strip(BLANKS) for number in value.split(",")}
     number = numbers.pop()
     if numbers or not (number.isascii() and number.isdigit()) or len(number) > MAX_LENGTH_DIGITS:
         raise protocol_error(f"Content-Length is {value[:60]!r}")
