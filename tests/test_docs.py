@@ -1,10 +1,15 @@
-"""The README says what the command does: options, variables, exit codes, kinds, fields."""
+"""The README and the manual say what the command does, and what they show can be run."""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import re
+import shlex
+import subprocess
+from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 import pytest
@@ -15,42 +20,130 @@ from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = next(each for each in Path(__file__).parents if (each / "pyproject.toml").exists())
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    page.name.removesuffix(".md"): page.read_text(encoding="utf-8")
+    for page in resources.files("pdl").joinpath("manual").iterdir()
+    if page.name.endswith(".md")
+}
+TEXTS = {"README": README, **PAGES}
 OPTIONS = [each for each in command.params if isinstance(each, click.Option)]
-SETTABLE = [each for each in OPTIONS if each.name not in {"version", "help"}]
+SETTABLE = [each for each in OPTIONS if each.expose_value and not each.is_eager]
+
+COMING = {"--manual"}
+"""What the texts may name before the command has it."""
+ELSEWHERE = {
+    *("--quick", "--cases", "--rounds"),  # tests/benchmarks/run.py
+    *("--parallel", "--remote-name-all", "--tries", "--lowest-speed-limit", "--retry"),  # of peers
+    *("--user", "--now", "--no-cache-dir"),  # systemctl, pip
+}
+"""Options of other programs that the texts name."""
 
 
-def rows(heading: str) -> list[str]:
-    """The first cells of the tables below a heading."""
-    _, found, rest = README.partition(f"\n{heading}\n")
-    assert found, f"no heading {heading}"
-    section = re.split(r"\n#+ ", rest)[0]
-    cells = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| ")]
-    return [cell.removeprefix("| ") for cell in cells]
+class Block(NamedTuple):
+    """What stands between two fences: the language behind the first, and the lines."""
+
+    where: str
+    language: str
+    lines: list[str]
+
+
+def blocks() -> Iterator[Block]:
+    for name, text in TEXTS.items():
+        for language, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            yield Block(name, language, body.replace("\\\n", " ").splitlines())
+
+
+def prose(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def words_of_pdl(line: str) -> Iterator[list[str]]:
+    """The words behind each `pdl` that a line of shell, or something near it, runs."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in [*lexer, ";"]:
+        if set(word) <= set("();<>|&"):
+            starts = [n for n, each in enumerate(words) if re.fullmatch(r"(.*/bin/)?pdl", each)]
+            if starts:
+                yield words[starts[0] + 1 :]
+            words = []
+        else:
+            words.append(word)
+
+
+def commands() -> dict[str, list[str]]:
+    found = {}
+    for block in blocks():
+        if block.language in {"sh", "console", "crontab", "ini", "yaml", "dockerfile", "make"}:
+            for line in block.lines:
+                if re.search(r"\bpdl ", line) and not line.startswith("pdl: "):
+                    for words in words_of_pdl(line):
+                        found[f"{block.where}: pdl {shlex.join(words)}"] = words
+    for name, text in TEXTS.items():
+        for line in re.findall(r"`(pdl [^`]+)`", prose(text)):
+            if not re.search("--(manual|help|version)|OPTIONS", line):
+                found[f"{name}: {line}"] = shlex.split(line)[1:]
+    return found
+
+
+COMMANDS = commands()
+
+
+def section(page: str, heading: str) -> str:
+    """What stands below a heading, to the next one."""
+    _, found, rest = TEXTS[page].partition(f"\n{heading}\n")
+    assert found, f"{page} has no heading {heading}"
+    return re.split(r"^#+ ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def entries(page: str, heading: str) -> list[str]:
+    """What the items of the lists in a section begin with, up to the colon."""
+    return re.findall(r"^- (`[^:]*):", section(page, heading), re.MULTILINE)
+
+
+def words(entries: list[str]) -> list[str]:
+    return [word for entry in entries for word in re.findall(r"`([^`]+)`", entry)]
 
 
 def long_name(option: click.Option) -> str:
     return max(option.opts, key=len)
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=long_name)
-def test_every_option_is_in_the_table_with_all_its_names(option: click.Option) -> None:
-    for name in option.opts:
-        assert any(re.search(rf"`{name}[ `]", row) for row in rows("### Options")), name
+def alone(name: str) -> str:
+    return rf"(?<![\w-]){re.escape(name)}(?![\w-])"
+
+
+# --- Options and variables ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", SETTABLE, ids=long_name)
+def test_every_option_is_in_the_manual_with_all_its_names(option: click.Option) -> None:
+    missing = [
+        name
+        for name in option.opts
+        if not any(re.search(alone(name), text) for text in TEXTS.values())
+    ]
+    assert missing == []
 
 
 def test_no_option_is_documented_that_is_not_there() -> None:
     known = {"--help", *(name for option in OPTIONS for name in option.opts)}
-    commands = README.replace("python3 -m venv", "").replace("PDL_REQUIRE_REAL", "")
-    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", commands))
-    assert said - known == {"--quick", "--cases", "--rounds"}  # the benchmarks'
+    text = "\n".join(TEXTS.values())
+    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert said - known - COMING == ELSEWHERE
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=long_name)
 def test_choices_are_listed(option: click.Option) -> None:
     if isinstance(option.type, click.Choice):
-        assert f"`{long_name(option)} " + "\\|".join(option.type.choices) + "`" in README
+        listed = f"`{long_name(option)} {'|'.join(option.type.choices)}`"
+        assert any(listed in text for text in PAGES.values()), listed
 
 
 @pytest.mark.parametrize("option", SETTABLE, ids=long_name)
@@ -58,7 +151,7 @@ def test_the_variable_of_an_option_has_its_long_name(option: click.Option) -> No
     assert option.envvar == "PDL_" + long_name(option)[2:].upper().replace("-", "_")
 
 
-def test_variables_are_read_as_the_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_read_as_the_manual_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "PDL_JOBS": "16",
         "PDL_RETRY_WAIT": "2",
@@ -66,19 +159,25 @@ def test_variables_are_read_as_the_readme_says(monkeypatch: pytest.MonkeyPatch) 
         "PDL_DIR": "from environment",
         "PDL_HEADER": "Accept: a b\nX-One: 1",
         "PDL_REPORT": "a b.jsonl:c.json",
+        "PDL_CHECKSUMS": "a b\nc",
+        "PDL_EXPECT_TYPE": "image/* text/plain",
         "PDL_RETRY_STATUS": "500,503",
     }.items():
         monkeypatch.setenv(name, value)
-    given = command.make_context("pdl", ["-d", "from command", "list"]).params
-    assert given["jobs"] == 16
-    assert given["retry_wait"] == 2.0
-    assert given["tree"] is True
-    assert given["directory"] == "from command"
-    assert given["headers"] == (("Accept", "a b"), ("X-One", "1"))
-    assert given["reports"] == ("a b.jsonl", "c.json")
-    assert given["statuses"] == {500, 503}
-    for name in ("PDL_JOBS", "PDL_RETRY_WAIT", "PDL_TREE", "PDL_HEADER", "PDL_REPORT"):
-        assert f"`{name}" in README
+    values = command.make_context("pdl", ["-d", "from command", "list"]).params
+    given = {long_name(option): values[option.name] for option in SETTABLE if option.name}
+    assert given["--jobs"] == 16
+    assert given["--retry-wait"] == 2.0
+    assert given["--tree"] is True
+    assert given["--dir"] == "from command"
+    assert given["--header"] == (("Accept", "a b"), ("X-One", "1"))
+    assert given["--report"] == ("a b.jsonl", "c.json")
+    assert given["--checksums"] == ("a b", "c")
+    assert given["--expect-type"] == ("image/*", "text/plain")
+    assert given["--retry-status"] == {500, 503}
+    named = set(re.findall(r"`(PDL_[A-Z_]+)", PAGES["environment"]))
+    assert named >= {"PDL_JOBS", "PDL_RETRY_WAIT", "PDL_TREE", "PDL_HEADER", "PDL_REPORT"}
+    assert named - {"PDL_", "PDL_DEBUG"} <= {option.envvar for option in SETTABLE}
 
 
 @pytest.mark.parametrize("name", ["PDL_JOBS", "PDL_TIMEOUT", "PDL_RETRY_STATUS", "PDL_MAX_SIZE"])
@@ -90,50 +189,145 @@ def test_a_variable_with_a_wrong_value_is_a_usage_error(
         command.make_context("pdl", ["list"])
 
 
+# --- Words that are stable ------------------------------------------------------------------
+
+
 def test_the_exit_codes_are_all_there() -> None:
-    documented = [int(row) for row in rows("### Exit codes") if row.isdigit()]
-    assert documented == sorted(ExitCode)
-    assert command.epilog is not None
-    assert {str(int(code)) for code in ExitCode} <= set(re.findall(r"\d+", command.epilog))
+    assert [int(word) for word in words(entries("exit", "## Exit codes"))] == sorted(ExitCode)
+    table = re.findall(r"^\| ([\d, ]+) \|", section("README", "## Exit codes"), re.MULTILINE)
+    assert [int(code) for row in table for code in row.split(",")] == sorted(ExitCode)
+    screen = " ".join(command.get_help(click.Context(command)).split())
+    _, told, epilog = screen.partition("Exit codes:")
+    assert told
+    assert {str(int(code)) for code in ExitCode} <= set(re.findall(r"\d+", epilog))
 
 
 def test_the_failure_kinds_are_all_there() -> None:
-    documented = [row.strip("`") for row in rows("### Failure kinds") if row.startswith("`")]
-    assert documented == [kind.value.replace("http", "http-NNN") for kind in FailureKind]
+    listed = re.findall(
+        r"^- `([\w-]+)` \((permanent|transient|both)\):",
+        section("reports", "## Failure kinds"),
+        re.MULTILINE,
+    )
+    expected = [kind.value.replace("http", "http-NNN") for kind in FailureKind]
+    assert [kind for kind, _ in listed] == expected
 
 
 def test_the_report_fields_are_all_there() -> None:
-    documented = [name for row in rows("## Report files") for name in re.findall(r"`(\w+)`", row)]
-    assert sorted(documented) == sorted(Result._fields)
-    section = README.partition("## Report files")[2].partition("\n## ")[0]
-    for name in (*Summary._fields, *Outcome):
-        assert f"`{name}`" in section
+    listed = words(entries("reports", "## Report files"))
+    fields = listed[listed.index("source") : listed.index("message") + 1]
+    assert sorted(fields) == sorted(Result._fields)
+    summary = listed[listed.index("message") + 1 :]
+    assert sorted(summary) == sorted(Summary._fields)
+    assert all(f"`{outcome}`" in section("reports", "## Report files") for outcome in Outcome)
 
 
 def test_the_fields_of_a_name_are_all_there() -> None:
-    assert " ".join(f"{{{field}}}" for field in FIELDS) in README
+    assert " ".join(f"{{{field}}}" for field in FIELDS) in PAGES["names"]
+    assert set(FIELDS) <= set(re.findall(r"`\{(\w+)\}`", PAGES["names"]))
 
 
-def test_every_module_named_is_there() -> None:
-    section = README.partition("## For people who carry on the work")[2]
-    table = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
-    assert len(table) > 10
-    for row in table:
-        names = re.findall(r"`(.*?)`", row)
-        home = (ROOT / names[0]).parent
-        assert all((ROOT / name).exists() or (home / name).exists() for name in names), row
+# --- What is shown can be run ---------------------------------------------------------------
 
 
-def test_the_python_example_is_python_and_its_names_are_public() -> None:
-    code = README.partition("```python\n")[2].partition("```")[0]
-    tree = ast.parse(code)
-    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    used = {node.attr for node in attributes if ast.unparse(node.value) == "pdl"}
-    assert {"download", "Settings"} <= used <= set(pdl.__all__)
+@pytest.mark.parametrize("given", COMMANDS.values(), ids=COMMANDS)
+def test_every_command_can_be_given(
+    given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for option, name in itertools.pairwise(given):
+        if option in {"--cacert", "--cert", "--key"}:
+            Path(name).touch()  # these must be there
+    assert command.make_context("pdl", list(given)).params["sources"]
+
+
+def test_commands_are_found_in_every_kind_of_block() -> None:
+    assert len(COMMANDS) > 30
+    assert list(words_of_pdl("a | pdl - -d x && b; X=1 /usr/bin/pdl 'u v' > o # pdl no")) == [
+        ["-", "-d", "x"],
+        ["u v"],
+    ]
+    assert list(words_of_pdl("- run: pipx install ./tools/pdl")) == []
+    languages = {block.language for block in blocks()}
+    assert languages == {
+        *("", "console", "crontab", "dockerfile", "ini", "make", "python", "sh", "yaml")
+    }
+
+
+@pytest.mark.parametrize(
+    "block", [each for each in blocks() if each.language == "sh"], ids=lambda each: each.where
+)
+def test_shell_is_shell(block: Block) -> None:
+    done = subprocess.run(
+        ["sh", "-n"], input="\n".join(block.lines), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("page", ["README", "python"])
+def test_the_python_example_is_python_and_its_names_are_public(page: str) -> None:
+    for block in blocks():
+        if block.where == page and block.language == "python":
+            tree = ast.parse("\n".join(block.lines))
+            attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+            used = {node.attr for node in attributes if ast.unparse(node.value) == "pdl"}
+            assert {"download", "Item"} <= used <= set(pdl.__all__)
+            return
+    pytest.fail("there is none")
 
 
 def test_the_pipeline_runs_the_readme_commands() -> None:
-    pipeline = (ROOT / ".ci" / "run").read_text()
-    commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
-    assert len(commands) == 2
-    assert all(line in pipeline for line in commands)
+    pipeline = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    named = re.findall(r"^python3 -m venv \.venv.*$", README, re.MULTILINE)
+    assert len(named) == 2
+    assert all(line in pipeline for line in named)
+
+
+# --- The pages themselves -------------------------------------------------------------------
+
+
+def test_every_path_named_is_there() -> None:
+    text = prose(README)
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    spans = re.findall(r"`((?:src|tests|examples|\.ci)/[^` ]+)", text)
+    spans += [f"src/pdl/{path}" for path in re.findall(r"`((?!src|tests)\w+/[\w/]+\.py)`", text)]
+    assert len(links) > 1
+    assert len(spans) > 5
+    assert [path for path in (*links, *spans) if not (ROOT / path).exists()] == []
+    by_hand = re.findall(r"`(\w+\.py)`", text)
+    assert [name for name in by_hand if not (ROOT / "tests" / "survive" / name).exists()] == []
+
+
+def test_every_package_is_in_the_layout_and_no_other() -> None:
+    layout = next(each for each in blocks() if "6 cli/" in each.lines[0])
+    named = re.findall(r"^[\d ] (\w+)/", "\n".join(layout.lines), re.MULTILINE)
+    home = ROOT / "src" / "pdl"
+    assert sorted(named) == sorted(path.parent.name for path in home.glob("*/__init__.py"))
+    assert all((home / name).exists() for name in re.findall(r"\w+\.py", layout.lines[-1]))
+
+
+def test_every_topic_named_is_there() -> None:
+    for name, text in TEXTS.items():
+        topics = set(re.findall(r"`pdl --manual (\w+)`", text))
+        assert topics <= set(PAGES), name
+    assert set(re.findall(r"\(src/pdl/manual/(\w+)\.md\)", README)) <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_a_title_and_a_sentence_that_says_what_it_is(page: str) -> None:
+    title, blank, *rest = PAGES[page].splitlines()
+    assert re.fullmatch(r"# \S.*", title)
+    assert not blank
+    sentence = re.match(r".+?\.(?= |$)", "\n".join(rest).partition("\n\n")[0].replace("\n", " "))
+    assert sentence is not None
+    assert len(sentence[0]) <= 70, sentence[0]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_fits_a_terminal(page: str) -> None:
+    assert [line for line in PAGES[page].splitlines() if len(line) > 79] == []
+
+
+def test_the_readme_is_short() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 200
+    assert [line for line in lines if len(line) > 100 and not line.startswith("| ")] == []

@@ -1,7 +1,12 @@
-"""The examples and the benchmarks are programs, and do what they say."""
+"""The examples, the benchmarks and what the README shows are run, and do what they say."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from conftest import need
-from runner import base_environment
+from runner import Runner, base_environment
 from servers import nginx as nginx_program
 from servers.misbehave import File, Reply, Server
 
-ROOT = Path(__file__).parent.parent
+ROOT = next(each for each in Path(__file__).parents if (each / "pyproject.toml").exists())
+EXAMPLE = "https://example.org"
+"""Where the texts say their files are."""
 
 
 def run(
@@ -89,3 +96,114 @@ def test_an_unknown_case_is_a_usage_error(tmp_path: Path) -> None:
     words = ["--cases", "small,smal"]
     done = run("tests/benchmarks/run.py", *words, cwd=tmp_path, home=tmp_path, code=2)
     assert "no such case: smal;" in done.stderr
+
+
+# --- What the README and the manual show ----------------------------------------------------
+
+
+def shown(page: str, language: str, first: str) -> list[str]:
+    """The lines of a page's block of this language that begins with this line."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.search(
+        rf"^```{language}\n({re.escape(first)}.*?)^```$", text, re.MULTILINE | re.DOTALL
+    )
+    assert found, first
+    return found[1].splitlines()
+
+
+def test_the_report_in_the_readme_is_what_pdl_says(server: Server, pdl_run: Runner) -> None:
+    command, *expected = shown("README.md", "console", "$ pdl ")
+    refused = dict(zip(expected[3::4], expected[4::4], strict=False))
+    urls = [f"{server.base}/f{n}.iso" for n in range(100)]
+    for url, reason in refused.items():
+        status, line = re.findall(r"answered (\d+) .*:(\d+)\)", reason)[0]
+        path = url.strip().removeprefix("https://example.org")
+        urls[int(line) - 1] = server.on(path, Reply(int(status)))
+    for url in urls:
+        if "/f" in url.removeprefix(server.base):
+            server.on(url.removeprefix(server.base), File(b"12345"))
+    (pdl_run.directory / "urls.txt").write_text("\n".join(urls))
+    quick = {"PDL_PROGRESS": "none", "PDL_RETRY_WAIT": "0"}
+    said = pdl_run(*shlex.split(command)[2:], env=quick).err.replace(server.base, EXAMPLE)
+    amount = r"\S+ \S+ in \S+ s \(\S+ \S+/s\)"
+    assert re.sub(amount, "AMOUNT", said).splitlines() == [
+        re.sub(amount, "AMOUNT", line) for line in expected
+    ]
+
+
+def test_the_shell_recipes_do_what_they_say(server: Server, pdl_run: Runner) -> None:
+    need("jq", available=shutil.which("jq") is not None)
+    need("curl", available=shutil.which("curl") is not None)
+    here = pdl_run.directory
+    listed = [{"url": server.on(f"/{name}", File(name.encode()))} for name in ("a.bin", "b.bin")]
+    server.on("/index.json", File(json.dumps({"files": listed}).encode()))
+    server.on("/r/a.bin", File(b"a.bin"))
+    server.on("/r/SHA256SUMS", File(f"{hashlib.sha256(b'a.bin').hexdigest()}  a.bin\n".encode()))
+    (here / "urls.txt").write_text("".join(f"{each['url']}\n" for each in listed))
+    (here / "bin").mkdir()
+    (here / "bin" / "pdl").write_text(f'#!/bin/sh\nexec {sys.executable} -m pdl "$@"\n')
+    (here / "bin" / "pdl").chmod(0o755)
+    environment = base_environment(here) | {"TOKEN": "s3cret"}
+    environment["PATH"] = f"{here / 'bin'}:{environment['PATH']}"
+    lines = shown("README.md", "sh", "pdl urls.txt -d files")
+    for line in lines:
+        done = subprocess.run(
+            ["sh", "-c", line.replace(EXAMPLE, server.base)],
+            cwd=here,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, (line, done.stderr)
+    found = {str(path.relative_to(here)) for path in here.rglob("*.bin")}
+    host = server.base.removeprefix("http://").replace(":", "_")
+    assert {"files/a.bin", f"mirror/{host}/b.bin", "a.bin", "b.bin"} <= found
+    assert any(dict(each.headers).get("Authorization") for each in server.requests("/b.bin"))
+
+
+def test_make_tries_again_until_every_file_is_there(server: Server, pdl_run: Runner) -> None:
+    need("make", available=shutil.which("make") is not None)
+    here = pdl_run.directory
+    words = " ".join([shlex.quote(sys.executable), "-m", "pdl urls.txt"])
+    makefile = "\n".join(shown("README.md", "make", "data.stamp: urls.txt"))
+    (here / "Makefile").write_text(makefile.replace("pdl urls.txt", words) + "\n")
+    (here / "urls.txt").write_text(server.on("/a.bin", Reply(404), File(b"there")) + "\n")
+    results = [
+        subprocess.run(
+            ["make", "data.stamp"],
+            cwd=here,
+            env=base_environment(here),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        for _ in range(3)
+    ]
+    assert [done.returncode for done in results] == [2, 0, 0]
+    assert "up to date" in results[2].stdout
+    assert (here / "data" / "a.bin").read_bytes() == b"there"
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "paths"),
+    [
+        ("x.txt", "# a comment", ["discs/f.iso", "g.txt"]),
+        ("x.csv", "url,out,sha1", ["discs/f.iso"]),
+        ("x.jsonl", "{", ["discs/f.iso"]),
+    ],
+)
+def test_the_lists_in_the_manual_are_read(
+    name: str, first: str, paths: list[str], pdl_run: Runner
+) -> None:
+    lines = shown("src/pdl/manual/lists.md", "", first)
+    (pdl_run.directory / name).write_text("\n".join(lines))
+    code, out, err = pdl_run("--dry-run", name)
+    assert (code, err) == (0, "")
+    assert [line.split("\t")[0::2] for line in out.splitlines()] == [
+        ["get", path] for path in paths
+    ]

@@ -14,7 +14,7 @@ import pytest
 import pdl
 from pdl import errors, settings
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(pdl.__file__).parent / "manual" / "python.md"
 HEAVY = ("requests", "urllib3", "tqdm", "click", "multiprocessing", "sqlite3")
 
 
@@ -71,7 +71,7 @@ def test_every_public_name_is_documented(name: str) -> None:
         # what a dataclass or a NamedTuple without a docstring is given begins with its signature
         assert len(doc) > 20
         assert not doc.startswith(f"{name}(")
-    assert re.search(rf"`(?:pdl\.)?{name}\b", README.read_text()), "not in the README"
+    assert re.search(rf"`(?:pdl\.)?{name}\b", PAGE.read_text()), "not in the manual"
 
 
 def test_the_whole_error_tree_is_public() -> None:
