@@ -265,7 +265,7 @@ def test_lines_that_are_none_and_items_that_are_refused(tmp_path: object) -> Non
     entries: list[str | Item] = [
         "http://h/1",
         "nonsense",
-        Item("items", 3, "http://h/3", out="../x"),
+        Item("http://h/3", out="../x", source="items", line=3),
     ]
     bench = Bench(tmp_path, entries, ScriptedPool(always))
     assert bench.run().failed == 2
@@ -368,7 +368,7 @@ def test_a_worker_that_died_is_no_mirrors_fault(tmp_path: object, often: int) ->
         asked.append(task.url)
         return died(task) if time <= often else answered(success(task))
 
-    item = Item("list", 1, "http://a/1", ("http://b/1",))
+    item = Item("http://a/1", ("http://b/1",), source="list", line=1)
     bench = Bench(tmp_path, [item], ScriptedPool(script))
     bench.run()
     assert set(asked) == {"http://a/1"}
@@ -379,7 +379,7 @@ def test_what_is_fatal_asks_no_mirror(tmp_path: object) -> None:
     def script(task: Task, _: int) -> PoolEvent:
         return answered(failure(task, FailureKind.DISK, transient=False)._replace(fatal=True))
 
-    item = Item("list", 1, "http://a/1", ("http://b/2",))
+    item = Item("http://a/1", ("http://b/2",), source="list", line=1)
     bench = Bench(tmp_path, [item], ScriptedPool(script))
     bench.run()
     assert bench.pool.submitted == ["1"]
@@ -397,7 +397,7 @@ def test_per_host_and_pauses_are_those_of_the_mirror_that_is_asked(tmp_path: obj
         fail = failure(task, FailureKind.HTTP)
         return answered(fail._replace(status=503, retry_after=50.0))
 
-    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 21)]
+    items = [Item(f"http://a/{n}", (f"http://b/{n}",), source="list", line=n) for n in range(1, 21)]
     bench = Bench(tmp_path, items, ScriptedPool(script), StopSettings(per_host=1))
     assert bench.run().succeeded == 20
     assert Counter(asked) == {"a": 1, "b": 20}
@@ -417,7 +417,7 @@ def test_a_host_that_answers_now_and_then_stays_first(tmp_path: object, status: 
             failure(task, FailureKind.HTTP, transient=told == 500)._replace(status=told)
         )
 
-    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 31)]
+    items = [Item(f"http://a/{n}", (f"http://b/{n}",), source="list", line=n) for n in range(1, 31)]
     bench = Bench(tmp_path, items, ScriptedPool(script, lanes=1))
     assert bench.run().succeeded == 30
     assert Counter(asked)["a"] == 30
@@ -435,7 +435,7 @@ def test_a_host_that_cuts_off_some_bodies_is_up(
             return answered(success(task))
         return answered(failure(task)._replace(received=received))
 
-    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 21)]
+    items = [Item(f"http://a/{n}", (f"http://b/{n}",), source="list", line=n) for n in range(1, 21)]
     bench = Bench(tmp_path, items, ScriptedPool(script, lanes=1))
     assert bench.run().succeeded == 20
     assert Counter(asked) == {"a": times, "b": 20}
@@ -662,7 +662,7 @@ def test_a_list_that_breaks_off_ends_there_and_what_came_before_counts(tmp_path:
 
         def take(self, limit: int) -> list[Item]:
             if limit and not bench.pool.submitted:
-                return [Item("list", 1, "http://h/1")]
+                return [Item("http://h/1", source="list", line=1)]
             self.exhausted = True
             raise ListError("list: Input/output error")
 

@@ -36,7 +36,7 @@ class Bench:
 
     def plan(self, url: str, **fields: object) -> Job | Result | None:
         self.line += 1
-        return self.planner.plan(Item("list", self.line, url)._replace(**fields))  # type: ignore[arg-type]
+        return self.planner.plan(Item(url, source="list", line=self.line)._replace(**fields))  # type: ignore[arg-type]
 
     def job(self, url: str, **fields: object) -> Job:
         found = self.plan(url, **fields)
@@ -180,7 +180,7 @@ def test_a_failure_is_not_that_of_a_line_with_other_mirrors(tmp_path: Path) -> N
 
 
 def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -> None:
-    item = Item("list", 1, "http://h/x", ("http://m/x",))
+    item = Item("http://h/x", ("http://m/x",), source="list", line=1)
     plain = {}
     for there in ("", "http://h/x", "http://m/x", "http://n/x"):
         part = part_name(parse(there), SafePath("x")) if there else ""
@@ -191,7 +191,7 @@ def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -
     assert plain == {"": True, "http://h/x": False, "http://m/x": False, "http://n/x": True}
 
 
-ITEM = Item("list", 1, "http://h/x")
+ITEM = Item("http://h/x", source="list", line=1)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_where_nothing_was_nothing_is_looked_for(tmp_path: Path) -> None:
         FileSettings(directory=str(tmp_path)), NamingSettings(), found=FoundFiles(empty=True)
     )
     (tmp_path / "file.bin").write_bytes(b"there")
-    item = Item("list", 1, "http://host/file.bin")
+    item = Item("http://host/file.bin", source="list", line=1)
     skipped = planner.plan(item)
     assert isinstance(skipped, Result)
     assert skipped.outcome is Outcome.SKIPPED

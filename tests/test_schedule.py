@@ -17,7 +17,7 @@ HOSTS = ["a", "b", "c"]
 def job(name: str, number: int = 0) -> Job:
     """A job of the host that its name begins with."""
     task = Task(number, f"http://{name}/", SafePath(name), f"{name}.part")
-    return Job(task, Item("list", number, task.url), name[0], number)
+    return Job(task, Item(task.url, source="list", line=number), name[0], number)
 
 
 def filled(names: str, per_host: int | None = None) -> Schedule:

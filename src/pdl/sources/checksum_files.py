@@ -105,7 +105,7 @@ def fetch(urls: Sequence[str], directory: str, settings: Settings, download: Dow
         MachineError: this machine cannot fetch them.
     """
     wanted = [
-        Item("--checksums", number, url, out=str(number))
+        Item(url, out=str(number), source="--checksums", line=number)
         for number, url in enumerate(urls)
         if url not in urls[:number]
     ]
