@@ -47,8 +47,8 @@ def test_two_runs_of_one_process_keep_apart(server: Server, tmp_path: Path) -> N
     first.start()
     server.wait_for("/slow")
     try:
-        with pytest.raises(LockedError):
-            download([url], str(tmp_path), settings=INLINE)
+        report = download([url], str(tmp_path), settings=INLINE)
+        assert isinstance(report.machine_error, LockedError)
     finally:
         release.set()
         first.join()

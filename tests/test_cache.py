@@ -20,7 +20,7 @@ from pdl.fetch.lane_factory import CachedFetching, Fetching, lanes
 from pdl.model import Headers, Item, Outcome, Pieces, Result
 from pdl.output.display.bar import make_display
 from pdl.run.download import download
-from pdl.run.outputs import Outputs
+from pdl.run.outputs import Outputs, listeners_of
 from pdl.settings import (
     CacheSettings,
     EngineKind,
@@ -602,7 +602,8 @@ def test_a_lane_has_a_cache_only_if_there_is_one(tmp_path: Path) -> None:
 
 def test_a_run_tells_of_trouble_once() -> None:
     told = io.StringIO()
-    outputs = Outputs(display=make_display("plain", told, quiet=True, verbose=0))
+    display = make_display("plain", told, quiet=True, verbose=0)
+    outputs = Outputs(listeners_of([], display))
     outputs.trouble("one\x1b")
     outputs.trouble("two")
     assert "one\\x1b" in told.getvalue()

@@ -34,7 +34,13 @@ from pdl.output.sinks import StreamSink
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts
-from pdl.run.outputs import Outputs
+from pdl.run.outputs import (
+    CallbackListener,
+    FailureListener,
+    Listener,
+    Outputs,
+    listeners_of,
+)
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
 from pdl.scheduling.retry import MAX_DEATHS, RetryPolicy
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdl.model import BadLine
+    from pdl.output.reports import Reporter
 
 Script = Callable[[Task, int], PoolEvent | None]
 """What happens to a task when it is submitted for the n-th time, from 1; None: nothing, ever."""
@@ -130,8 +137,8 @@ def ids_of(event: PoolEvent) -> tuple[int, ...]:
     return event.ids
 
 
-class Recorder:
-    """A sink that keeps everything."""
+class Recorder(Listener):
+    """A listener that keeps everything."""
 
     def __init__(self, *, every: bool) -> None:
         self.every = every
@@ -153,7 +160,7 @@ class Recorder:
     def retrying(self, event: Retrying) -> None:
         self.retries.append(event)
 
-    def trouble(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         self.troubles.append(text)
 
     def tick(
@@ -197,7 +204,7 @@ class Bench:
             Schedule(limits.per_host),
             RetryPolicy(retry or RetrySettings(retries=3, wait=0.0)),
             pool,
-            self.sink,
+            Outputs([self.sink]),
         )
         self.engine = Engine(self.parts, limits, self.stop)
 
@@ -254,11 +261,36 @@ def test_who_wants_to_see_every_line() -> None:
 
     console = ConsoleReport(io.StringIO())
     rows = JsonLinesReport(StreamSink(io.StringIO(), print))
-    assert not Outputs([console], quiet()).every
+
+    def every(*reporters: Reporter, display: Display) -> bool:
+        return Outputs(listeners_of(reporters, display)).every
+
+    assert not every(console, display=quiet())
     assert not Outputs().every
-    assert Outputs([console, rows], quiet()).every
-    assert Outputs([console], quiet(verbose=1)).every
-    assert Outputs(on_event=print).every
+    assert not Outputs([FailureListener()]).every
+    assert every(console, rows, display=quiet())
+    assert every(console, display=quiet(verbose=1))
+    assert Outputs().and_also(CallbackListener(print)).every
+
+
+def test_only_who_listens_is_told_of_each_line(tmp_path: object) -> None:
+    told: list[str] = []
+
+    class Ticking(Listener):
+        def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:  # noqa: ARG002
+            told.append("tick")
+
+    class Recording(Listener):
+        def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
+            told.append(str(result.outcome))
+
+    bench = Bench(tmp_path, [*urls(3), "nonsense"], ScriptedPool(always))
+    parts = bench.parts._replace(outputs=Outputs([Ticking(), Recording()]))
+    summary = Engine(parts, StopSettings(), Stop()).run()
+    assert (summary.succeeded, summary.failed) == (3, 1)
+    assert {each for each in told if each != "tick"} == {"fail"}
+    assert told.count("fail") == 1
+    assert "tick" in told
 
 
 def test_lines_that_are_none_and_items_that_are_refused(tmp_path: object) -> None:

@@ -16,8 +16,8 @@ from pdl.errors import ListError, UsageError
 from pdl.integrity.lock import Lock, lock_url
 from pdl.integrity.lock_file import LockEntry
 from pdl.model import Item, Outcome, Pin, Refusal, Result, SafePath
-from pdl.run.planner import Planner
-from pdl.scheduling.job import Job
+from pdl.run.planner import Known, Planner
+from pdl.scheduling.job import Follow, Plan
 from pdl.settings import FileSettings, LockSettings, NamingSettings
 from pdl.text.urls import InvalidUrl, parse
 from servers.misbehave import File, Reply, Server
@@ -464,13 +464,13 @@ def test_an_unwritable_place_is_told_at_once(tmp_path: Path) -> None:
 def test_a_lock_makes_a_job_of_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
     lock = lock_of(tmp_path, LockEntry("http://h/x", "x", 0, SHA))
-    planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), pins=lock)
+    planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), Known(pins=lock))
     job = planner.plan(Item("http://h/x", source="list", line=1))
-    assert isinstance(job, Job)
-    assert job.task.local
-    assert job.task.pin == Pin(f"sha256:{SHA}", 0, f"{tmp_path}/x.lock:1")
-    assert planner.plan(Item("http://h/x", source="list", line=2)) is None
-    assert [item.line for item in job.followers] == [2]
+    assert isinstance(job, Plan)
+    assert job.local
+    assert job.pin == Pin(f"sha256:{SHA}", 0, f"{tmp_path}/x.lock:1")
+    again = Item("http://h/x", source="list", line=2)
+    assert planner.plan(again) == Follow(job.id, again)
 
 
 def test_a_dry_run_refuses_the_settings_that_a_run_refuses(pdl_run: Runner) -> None:

@@ -106,9 +106,8 @@ def test_options() -> None:
         ("Referer", "http://r/?a=b"),
     )
     assert entries == [
-        item(
-            1, "http://h/a", out="d/x y.txt", directory="sub", checksum=f"sha256:{SHA}",
-            headers=headers,
+        Item("http://h/a", (), "d/x y.txt", "sub", f"sha256:{SHA}", None, headers)._replace(
+            source="list", line=1
         ),
         item(12, "http://h/b"),
         item(14, "http://h/c"),

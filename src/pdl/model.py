@@ -136,10 +136,12 @@ class Refusal(NamedTuple):
     Attributes:
         kind: of the failure.
         message: what the user is told.
+        path: where the item's file would go, where that is known.
     """
 
     kind: FailureKind
     message: str
+    path: SafePath | None = None
 
 
 class Served(NamedTuple):
