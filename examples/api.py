@@ -23,11 +23,11 @@ def main(urls: list[str]) -> int:
         http=pdl.HttpSettings(timeout=30.0),
         retry=pdl.RetrySettings(retries=2, wait=0.2),
     )
-    try:
-        report = pdl.download(urls, "downloads", jobs=4, settings=settings, on_event=show)
-    except pdl.PdlError as exc:  # the directory cannot be written, another run holds it, ...
-        print(f"cannot download: {exc}", file=sys.stderr)
-        return int(exc.exit_code)
+    report = pdl.download(urls, "downloads", jobs=4, settings=settings, on_event=show)
+    error = report.machine_error or report.list_error
+    if error is not None:  # the directory cannot be written, another run holds it, ...
+        print(f"cannot download: {error}", file=sys.stderr)
+        return int(error.exit_code)
     print(f"{report.summary.succeeded} files, {report.summary.bytes} bytes")
     return 0 if report.ok else 1
 

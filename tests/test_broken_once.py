@@ -47,8 +47,8 @@ def test_two_runs_of_one_process_keep_apart(server: Server, tmp_path: Path) -> N
     first.start()
     server.wait_for("/slow")
     try:
-        with pytest.raises(LockedError):
-            download([url], str(tmp_path), settings=INLINE)
+        report = download([url], str(tmp_path), settings=INLINE)
+        assert isinstance(report.machine_error, LockedError)
     finally:
         release.set()
         first.join()
@@ -58,9 +58,9 @@ def test_two_runs_of_one_process_keep_apart(server: Server, tmp_path: Path) -> N
 def test_a_wrong_digest_of_one_line_is_not_that_of_another(server: Server, tmp_path: Path) -> None:
     url = server.on("/a", File(b"hello"))
     items = [
-        Item("x", 1, url, checksum=digest(b"other")),
-        Item("x", 2, url, checksum=digest(b"hello")),
-        Item("x", 3, url),
+        Item(url, checksum=digest(b"other"), source="x", line=1),
+        Item(url, checksum=digest(b"hello"), source="x", line=2),
+        Item(url, source="x", line=3),
     ]
     assert outcomes(items, tmp_path) == {1: "checksum", 2: "success", 3: "success"}
 
@@ -71,13 +71,20 @@ def test_a_line_with_its_own_header_is_asked_for_itself(server: Server, tmp_path
         (File(b"in") if known else Reply(401, (), b""))(exchange)
 
     url = server.on("/a", guarded)
-    items = [Item("x", 1, url), Item("x", 2, url, headers=(("Tok", "good"),))]
+    items = [
+        Item(url, source="x", line=1),
+        Item(url, headers=(("Tok", "good"),), source="x", line=2),
+    ]
     assert outcomes(items, tmp_path) == {1: "http-401", 2: "success"}
 
 
 def test_a_listed_size_of_a_later_line_counts(server: Server, tmp_path: Path) -> None:
     url = server.on("/a", File(b"abc"))
-    items = [Item("x", 1, url), Item("x", 2, url, size=999), Item("x", 3, url, size=3)]
+    items = [
+        Item(url, source="x", line=1),
+        Item(url, size=999, source="x", line=2),
+        Item(url, size=3, source="x", line=3),
+    ]
     assert outcomes(items, tmp_path) == {1: "success", 2: "size", 3: "success"}
     assert (tmp_path / "a").read_bytes() == b"abc"
 

@@ -20,7 +20,7 @@ from pdl.fetch.lane_factory import CachedFetching, Fetching, lanes
 from pdl.model import Headers, Item, Outcome, Pieces, Result
 from pdl.output.display.bar import make_display
 from pdl.run.download import download
-from pdl.run.outputs import Outputs
+from pdl.run.outputs import Outputs, listeners_of
 from pdl.settings import (
     CacheSettings,
     EngineKind,
@@ -54,7 +54,7 @@ def sha256(body: bytes) -> str:
 
 
 def pinned(url: str, body: bytes = BODY, **more: Any) -> Item:  # noqa: ANN401 - Item's
-    return Item("list", 1, url, **{"checksum": f"sha256:{sha256(body)}", **more})
+    return Item(url, source="list", line=1, **{"checksum": f"sha256:{sha256(body)}", **more})
 
 
 class Jobs:
@@ -149,7 +149,7 @@ PIECES = Pieces(
 def test_what_is_pinned_is_asked_for_once(
     server: Server, jobs: Jobs, known: dict[str, Any], engine: EngineKind
 ) -> None:
-    item = Item("list", 1, server.on("/x.bin", File(BODY)), **known)
+    item = Item(server.on("/x.bin", File(BODY)), source="list", line=1, **known)
     jobs.settings = jobs.settings._replace(pool=PoolSettings(engine=engine))
     assert jobs.run(item) == {"success": 1}
     assert jobs.results[0].message == ""
@@ -213,7 +213,7 @@ def test_a_mirror_is_not_doing_well_by_what_the_cache_has(server: Server, jobs: 
     items = []
     for number in range(4):
         server.on(f"/{number}", File(OTHER))
-        items.append(Item("list", 1, f"{dead}{number}", (f"{good}{number}",)))
+        items.append(Item(f"{dead}{number}", (f"{good}{number}",), source="list", line=1))
         items.append(pinned(f"{dead}cached{number}", mirrors=(good,)))
     assert jobs.run(*items) == {"success": 8}
     attempts = {row.path: row.attempts for row in jobs.results}
@@ -224,7 +224,7 @@ def test_a_mirror_is_not_doing_well_by_what_the_cache_has(server: Server, jobs: 
 def test_parts_give_way(server: Server, jobs: Jobs) -> None:
     jobs.run(pinned(server.on("/y.bin", File(BODY))))
     url, mirror = (server.on(path, cut((("ETag", ETAG),))) for path in ("/x.bin", "/z"))
-    item = Item("list", 1, url, (mirror,))
+    item = Item(url, (mirror,), source="list", line=1)
     assert jobs.run(item) == {"truncated": 1}
     assert len(list((jobs.out / ".pdl").glob("*.part"))) == 2
     assert jobs.run(pinned(url, mirrors=(mirror,)), again=True) == {"success": 1}
@@ -395,7 +395,7 @@ def test_what_was_asked_for_as_somebody_is_not_kept_by_its_url(
         mine = authority.files("me@example.org", stem="client")
         http = {"cert": str(mine.cert), "key": str(mine.key)}
     plain = server.on("/x.bin", File(BODY, etag=ETAG))
-    item = Item("list", 1, plain.replace("//", f"//{userinfo}"), headers=own)
+    item = Item(plain.replace("//", f"//{userinfo}"), headers=own, source="list", line=1)
     with_fields = jobs.settings._replace(http=HttpSettings(**http))
     jobs.settings, nobody = with_fields, jobs.settings
     jobs.run(item)
@@ -440,8 +440,8 @@ def test_a_condition_goes_to_the_target_that_gave_the_file(server: Server, jobs:
 
 def test_the_cache_has_no_secret_of_a_url(server: Server, jobs: Jobs) -> None:
     url = server.on("/hunter2", File(BODY, etag=ETAG)) + "?token=hunter3"
-    jobs.run(Item("list", 1, url, out="x.bin"))
-    jobs.run(Item("list", 1, url, out="x.bin"))
+    jobs.run(Item(url, out="x.bin", source="list", line=1))
+    jobs.run(Item(url, out="x.bin", source="list", line=1))
     assert conditions(server, "/hunter2")[-1] == (ETAG, None)
     index = jobs.files("index")
     assert index
@@ -452,8 +452,10 @@ def test_a_page_is_none_for_an_archive(server: Server, jobs: Jobs) -> None:
     media = (("Content-Type", "text/html"),)
     url = server.on("/x", File(BODY, etag=ETAG, headers=media))
     jobs.run(url)
-    assert jobs.run(Item("list", 1, url, out="x.zip")) == {"content": 1}
-    assert jobs.run(Item("list", 1, url, out="x.zip"), content_check=False) == {"success": 1}
+    assert jobs.run(Item(url, out="x.zip", source="list", line=1)) == {"content": 1}
+    assert jobs.run(Item(url, out="x.zip", source="list", line=1), content_check=False) == {
+        "success": 1
+    }
     assert conditions(server, "/x") == [NOTHING, NOTHING, (ETAG, None)]
 
 
@@ -461,7 +463,7 @@ def test_a_page_is_none_for_an_archive(server: Server, jobs: Jobs) -> None:
 def test_bytes_that_begin_as_a_page_are_no_archive(server: Server, jobs: Jobs, pin: bool) -> None:
     page = b"<!DOCTYPE html><title>log in</title>"
     url = server.on("/x", File(page, etag=ETAG))
-    item = pinned(url, page) if pin else Item("list", 1, url)
+    item = pinned(url, page) if pin else Item(url, source="list", line=1)
     jobs.run(item)
     assert jobs.run(item._replace(out="x.zip")) == {"content": 1}
     assert jobs.run(item) == {"success": 1}
@@ -600,7 +602,8 @@ def test_a_lane_has_a_cache_only_if_there_is_one(tmp_path: Path) -> None:
 
 def test_a_run_tells_of_trouble_once() -> None:
     told = io.StringIO()
-    outputs = Outputs(display=make_display("plain", told, quiet=True, verbose=0))
+    display = make_display("plain", told, quiet=True, verbose=0)
+    outputs = Outputs(listeners_of([], display))
     outputs.trouble("one\x1b")
     outputs.trouble("two")
     assert "one\\x1b" in told.getvalue()

@@ -34,7 +34,13 @@ from pdl.output.sinks import StreamSink
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts
-from pdl.run.outputs import Outputs
+from pdl.run.outputs import (
+    CallbackListener,
+    FailureListener,
+    Listener,
+    Outputs,
+    listeners_of,
+)
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
 from pdl.scheduling.retry import MAX_DEATHS, RetryPolicy
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdl.model import BadLine
+    from pdl.output.reports import Reporter
 
 Script = Callable[[Task, int], PoolEvent | None]
 """What happens to a task when it is submitted for the n-th time, from 1; None: nothing, ever."""
@@ -130,8 +137,8 @@ def ids_of(event: PoolEvent) -> tuple[int, ...]:
     return event.ids
 
 
-class Recorder:
-    """A sink that keeps everything."""
+class Recorder(Listener):
+    """A listener that keeps everything."""
 
     def __init__(self, *, every: bool) -> None:
         self.every = every
@@ -153,7 +160,7 @@ class Recorder:
     def retrying(self, event: Retrying) -> None:
         self.retries.append(event)
 
-    def trouble(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         self.troubles.append(text)
 
     def tick(
@@ -197,7 +204,7 @@ class Bench:
             Schedule(limits.per_host),
             RetryPolicy(retry or RetrySettings(retries=3, wait=0.0)),
             pool,
-            self.sink,
+            Outputs([self.sink]),
         )
         self.engine = Engine(self.parts, limits, self.stop)
 
@@ -254,18 +261,43 @@ def test_who_wants_to_see_every_line() -> None:
 
     console = ConsoleReport(io.StringIO())
     rows = JsonLinesReport(StreamSink(io.StringIO(), print))
-    assert not Outputs([console], quiet()).every
+
+    def every(*reporters: Reporter, display: Display) -> bool:
+        return Outputs(listeners_of(reporters, display)).every
+
+    assert not every(console, display=quiet())
     assert not Outputs().every
-    assert Outputs([console, rows], quiet()).every
-    assert Outputs([console], quiet(verbose=1)).every
-    assert Outputs(on_event=print).every
+    assert not Outputs([FailureListener()]).every
+    assert every(console, rows, display=quiet())
+    assert every(console, display=quiet(verbose=1))
+    assert Outputs().and_also(CallbackListener(print)).every
+
+
+def test_only_who_listens_is_told_of_each_line(tmp_path: object) -> None:
+    told: list[str] = []
+
+    class Ticking(Listener):
+        def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:  # noqa: ARG002
+            told.append("tick")
+
+    class Recording(Listener):
+        def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
+            told.append(str(result.outcome))
+
+    bench = Bench(tmp_path, [*urls(3), "nonsense"], ScriptedPool(always))
+    parts = bench.parts._replace(outputs=Outputs([Ticking(), Recording()]))
+    summary = Engine(parts, StopSettings(), Stop()).run()
+    assert (summary.succeeded, summary.failed) == (3, 1)
+    assert {each for each in told if each != "tick"} == {"fail"}
+    assert told.count("fail") == 1
+    assert "tick" in told
 
 
 def test_lines_that_are_none_and_items_that_are_refused(tmp_path: object) -> None:
     entries: list[str | Item] = [
         "http://h/1",
         "nonsense",
-        Item("items", 3, "http://h/3", out="../x"),
+        Item("http://h/3", out="../x", source="items", line=3),
     ]
     bench = Bench(tmp_path, entries, ScriptedPool(always))
     assert bench.run().failed == 2
@@ -368,7 +400,7 @@ def test_a_worker_that_died_is_no_mirrors_fault(tmp_path: object, often: int) ->
         asked.append(task.url)
         return died(task) if time <= often else answered(success(task))
 
-    item = Item("list", 1, "http://a/1", ("http://b/1",))
+    item = Item("http://a/1", ("http://b/1",), source="list", line=1)
     bench = Bench(tmp_path, [item], ScriptedPool(script))
     bench.run()
     assert set(asked) == {"http://a/1"}
@@ -379,7 +411,7 @@ def test_what_is_fatal_asks_no_mirror(tmp_path: object) -> None:
     def script(task: Task, _: int) -> PoolEvent:
         return answered(failure(task, FailureKind.DISK, transient=False)._replace(fatal=True))
 
-    item = Item("list", 1, "http://a/1", ("http://b/2",))
+    item = Item("http://a/1", ("http://b/2",), source="list", line=1)
     bench = Bench(tmp_path, [item], ScriptedPool(script))
     bench.run()
     assert bench.pool.submitted == ["1"]
@@ -397,7 +429,7 @@ def test_per_host_and_pauses_are_those_of_the_mirror_that_is_asked(tmp_path: obj
         fail = failure(task, FailureKind.HTTP)
         return answered(fail._replace(status=503, retry_after=50.0))
 
-    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 21)]
+    items = [Item(f"http://a/{n}", (f"http://b/{n}",), source="list", line=n) for n in range(1, 21)]
     bench = Bench(tmp_path, items, ScriptedPool(script), StopSettings(per_host=1))
     assert bench.run().succeeded == 20
     assert Counter(asked) == {"a": 1, "b": 20}
@@ -417,7 +449,7 @@ def test_a_host_that_answers_now_and_then_stays_first(tmp_path: object, status: 
             failure(task, FailureKind.HTTP, transient=told == 500)._replace(status=told)
         )
 
-    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 31)]
+    items = [Item(f"http://a/{n}", (f"http://b/{n}",), source="list", line=n) for n in range(1, 31)]
     bench = Bench(tmp_path, items, ScriptedPool(script, lanes=1))
     assert bench.run().succeeded == 30
     assert Counter(asked)["a"] == 30
@@ -435,7 +467,7 @@ def test_a_host_that_cuts_off_some_bodies_is_up(
             return answered(success(task))
         return answered(failure(task)._replace(received=received))
 
-    items = [Item("list", n, f"http://a/{n}", (f"http://b/{n}",)) for n in range(1, 21)]
+    items = [Item(f"http://a/{n}", (f"http://b/{n}",), source="list", line=n) for n in range(1, 21)]
     bench = Bench(tmp_path, items, ScriptedPool(script, lanes=1))
     assert bench.run().succeeded == 20
     assert Counter(asked) == {"a": times, "b": 20}
@@ -662,7 +694,7 @@ def test_a_list_that_breaks_off_ends_there_and_what_came_before_counts(tmp_path:
 
         def take(self, limit: int) -> list[Item]:
             if limit and not bench.pool.submitted:
-                return [Item("list", 1, "http://h/1")]
+                return [Item("http://h/1", source="list", line=1)]
             self.exhausted = True
             raise ListError("list: Input/output error")
 

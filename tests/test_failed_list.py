@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pdl.sources import Entry, Pause
 
-ITEM = Item("urls.txt", 7, "https://user:secret@h/a?token=x#y")
+ITEM = Item("https://user:secret@h/a?token=x#y", source="urls.txt", line=7)
 BAD = Result(
     "urls.txt", 7, "https://user:***@h/a?token=***", None, None, Outcome.FAIL, "http-404",
     transient=False, attempts=1, message="Not Found",

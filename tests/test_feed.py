@@ -403,11 +403,15 @@ def test_a_warning_names_list_and_line(tmp_path: Path) -> None:
 
 
 def test_a_feed_of_values() -> None:
-    listed = Item("mine", 7, "http://h/2", out="x")
-    feed = Feed.of(["http://h/1", listed, Item("", 0, "http://h/3"), "junk", Item("", 0, "a\tb")])
+    listed = Item("http://h/2", out="x", source="mine", line=7)
+    feed = Feed.of(["http://h/1", listed, Item("http://h/3"), "junk", Item("a\tb")])
     assert feed.estimate() == 5
     entries = everything(feed, 2)
-    assert entries[:3] == [Item("items", 1, "http://h/1"), listed, Item("items", 3, "http://h/3")]
+    assert entries[:3] == [
+        Item("http://h/1", source="items", line=1),
+        listed,
+        Item("http://h/3", source="items", line=3),
+    ]
     assert [(type(entry), entry.line) for entry in entries[3:]] == [(BadLine, 4), (BadLine, 5)]
 
 

@@ -130,19 +130,21 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
         return
     assert re.fullmatch(r"[\x21-\x7e]+", url.request_url)
     assert parse(url.request_url).request_url == url.request_url
-    named(Item("list", 1, text), url)
+    named(Item(text, source="list", line=1), url)
 
 
 @pytest.mark.parametrize("url", NASTY)
 def test_a_nasty_url_is_refused_or_stays_inside(url: str) -> None:
     with suppress(InvalidUrl):
-        named(Item("list", 1, url), parse(url))
+        named(Item(url, source="list", line=1), parse(url))
 
 
 @given(ANY, ANY)
 @settings(max_examples=300)
 def test_a_list_chooses_no_path_outside(out: str, directory: str) -> None:
-    named(Item("list", 1, "http://h/x", out=out, directory=directory), parse("http://h/x"))
+    named(
+        Item("http://h/x", out=out, directory=directory, source="list", line=1), parse("http://h/x")
+    )
 
 
 @given(ANY)
@@ -156,7 +158,7 @@ def test_a_server_chooses_no_path_outside(text: str) -> None:
 def test_any_template_is_one_or_refused(text: str) -> None:
     with suppress(PdlError, UnsafeName):
         path = Namer(NamingSettings(text)).path_for(
-            Item("list", 1, "http://h/x"), parse("http://h/x"), 1
+            Item("http://h/x", source="list", line=1), parse("http://h/x"), 1
         )
         assert safe_below(path)
 

@@ -170,7 +170,7 @@ def test_the_same_files_in_every_form(form: str, named: bool, packed: str, tmp_p
     entries = read(path, BASE)
     expected = [
         Item(
-            "", 0, url(file, BASE), (f"http://m1/{len(file.body)}", "http://m2/x"),
+            url(file, BASE), (f"http://m1/{len(file.body)}", "http://m2/x"),
             file.name, None, f"sha256:{file.sha256}", len(file.body),
         )
         for file in FILES
@@ -328,9 +328,7 @@ def test_a_packed_list_that_breaks_off_counts_so_far(packed: str, tmp_path: Path
     with closing(feed), pytest.raises(ListError) as raised:
         entries.extend(drain(feed.take, lambda: feed.exhausted))
     assert "list.jsonl" in str(raised.value)
-    assert plain(entries) == [
-        Item("", 0, json.loads(line)["url"]) for line in lines[: len(entries)]
-    ]
+    assert plain(entries) == [Item(json.loads(line)["url"]) for line in lines[: len(entries)]]
     assert len(entries) > 1000
 
 
@@ -429,7 +427,9 @@ def test_a_size_is_a_number_of_bytes(value: str) -> None:
 
 
 def test_size_and_mirrors_survive_the_failure_list() -> None:
-    item = Item("l", 1, "http://h/a", ("http://m/a",), size=0, checksum="sha256:" + "a" * 64)
+    item = Item(
+        "http://h/a", ("http://m/a",), size=0, checksum="sha256:" + "a" * 64, source="l", line=1
+    )
     result = Result("l", 1, "", None, None, Outcome.FAIL, FailureKind.SIZE.value)
     lines = entry_text(result, item).encode().split(b"\n")
     assert plain(TextFormat(pytest.fail).read(lines, "f")) == plain([item])

@@ -415,8 +415,8 @@ def test_what_came_before_the_break_counts() -> None:
     whole = metalink(f'<file name="x">{URL}</file>\n<file name="y">{URL}</file><oops')
     entries = formats.read([whole.encode()], "list")
     assert [next(entries), next(entries)] == [
-        Item("list", 2, "http://h/a&b", out="x"),
-        Item("list", 3, "http://h/a&b", out="y"),
+        Item("http://h/a&b", out="x", source="list", line=2),
+        Item("http://h/a&b", out="y", source="list", line=3),
     ]
     with pytest.raises(ListError, match="list 'list' is no metalink: line 4"):
         next(entries)

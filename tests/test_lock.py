@@ -16,8 +16,8 @@ from pdl.errors import ListError, UsageError
 from pdl.integrity.lock import Lock, lock_url
 from pdl.integrity.lock_file import LockEntry
 from pdl.model import Item, Outcome, Pin, Refusal, Result, SafePath
-from pdl.run.planner import Planner
-from pdl.scheduling.job import Job
+from pdl.run.planner import Known, Planner
+from pdl.scheduling.job import Follow, Plan
 from pdl.settings import FileSettings, LockSettings, NamingSettings
 from pdl.text.urls import InvalidUrl, parse
 from servers.misbehave import File, Reply, Server
@@ -373,7 +373,7 @@ def test_which_entry_an_item_has(tmp_path: Path, url: str, path: str, wanted: st
         LockEntry("http://h/two", "a", 0, SHA),
         LockEntry("http://h/two", "b", 0, OTHER),
     )
-    pin = lock.pin(Item("list", 1, url), SafePath(path), None)
+    pin = lock.pin(Item(url, source="list", line=1), SafePath(path), None)
     assert isinstance(pin, Pin)
     assert pin.checksum == (None if wanted is None else f"sha256:{wanted}")
 
@@ -390,15 +390,15 @@ def test_which_entry_an_item_has(tmp_path: Path, url: str, path: str, wanted: st
 def test_which_path_a_url_has(tmp_path: Path, url: str, path: str | None) -> None:
     signed = LockEntry(lock_url("http://h/k?key=mine"), "k", 0, SHA)
     lock = lock_of(tmp_path, LockEntry("http://h/get", "served", 0, SHA), signed)
-    assert lock.path_of(Item("list", 1, url)) == path
+    assert lock.path_of(Item(url, source="list", line=1)) == path
 
 
 @pytest.mark.parametrize(
     ("item", "checksum", "kind"),
     [
-        (Item("list", 1, "http://h/x"), f"sha256:{OTHER}", "checksum"),
-        (Item("list", 1, "http://h/x", size=3), None, "size"),
-        (Item("list", 1, "http://h/y"), None, "policy"),
+        (Item("http://h/x", source="list", line=1), f"sha256:{OTHER}", "checksum"),
+        (Item("http://h/x", size=3, source="list", line=1), None, "size"),
+        (Item("http://h/y", source="list", line=1), None, "policy"),
     ],
 )
 def test_a_list_that_contradicts_the_lock(
@@ -415,7 +415,7 @@ def test_a_list_that_contradicts_the_lock(
 
 def test_locked_wants_the_path_too(tmp_path: Path) -> None:
     lock = lock_of(tmp_path, LockEntry("http://h/x", "x", 0, SHA), frozen=True)
-    refusal = lock.pin(Item("list", 1, "http://h/x"), SafePath("y"), None)
+    refusal = lock.pin(Item("http://h/x", source="list", line=1), SafePath("y"), None)
     assert isinstance(refusal, Refusal)
     assert "x.lock:1 has it as x" in refusal.message
 
@@ -426,7 +426,7 @@ def test_a_path_that_another_url_has_now_loses_its_old_entry(tmp_path: Path) -> 
     path.write_text(LockEntry("http://h/1/f", "f", 0, SHA).text() + "\n")
     lock = opened(Lock(str(path), LockSettings(str(path)), warnings.append))
     row = Result("list", 1, "", None, "f", Outcome.SUCCESS, size=0, checksum=f"sha256:{OTHER}")
-    lock.record(row, Item("list", 1, "http://h/2/f"))
+    lock.record(row, Item("http://h/2/f", source="list", line=1))
     lock.save(whole=True)
     assert [json.loads(line)["url"] for line in path.read_text().splitlines()] == ["http://h/2/f"]
     assert len(warnings) == 1
@@ -439,7 +439,7 @@ def test_two_runs_that_write_one_lock_both_get_in(tmp_path: Path) -> None:
     one, two = (opened(Lock(str(path), settings, lambda _: None)) for _ in range(2))
     for lock, name in ((one, "one"), (two, "two")):
         row = Result("list", 1, "", None, name, Outcome.SUCCESS, size=0, checksum=f"sha256:{SHA}")
-        lock.record(row, Item("list", 1, f"http://h/{name}"))
+        lock.record(row, Item(f"http://h/{name}", source="list", line=1))
         lock.save(whole=True)
     assert [json.loads(line)["out"] for line in path.read_text().splitlines()] == ["one", "two"]
 
@@ -450,7 +450,7 @@ def test_of_two_runs_the_last_to_write_knows_best_what_is_at_a_path(tmp_path: Pa
     one, two = (opened(Lock(str(path), settings, lambda _: None)) for _ in range(2))
     for lock, host, digest in ((one, "a", SHA), (two, "b", OTHER)):
         row = Result("list", 1, "", None, "f", Outcome.SUCCESS, size=0, checksum=f"sha256:{digest}")
-        lock.record(row, Item("list", 1, f"http://{host}/f"))
+        lock.record(row, Item(f"http://{host}/f", source="list", line=1))
         lock.save(whole=True)
     (entry,) = map(json.loads, path.read_text().splitlines())
     assert (entry["url"], entry["out"], entry["sha256"]) == ("http://b/f", "f", OTHER)
@@ -464,13 +464,13 @@ def test_an_unwritable_place_is_told_at_once(tmp_path: Path) -> None:
 def test_a_lock_makes_a_job_of_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
     lock = lock_of(tmp_path, LockEntry("http://h/x", "x", 0, SHA))
-    planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), pins=lock)
-    job = planner.plan(Item("list", 1, "http://h/x"))
-    assert isinstance(job, Job)
-    assert job.task.local
-    assert job.task.pin == Pin(f"sha256:{SHA}", 0, f"{tmp_path}/x.lock:1")
-    assert planner.plan(Item("list", 2, "http://h/x")) is None
-    assert [item.line for item in job.followers] == [2]
+    planner = Planner(FileSettings(directory=str(tmp_path)), NamingSettings(), Known(pins=lock))
+    job = planner.plan(Item("http://h/x", source="list", line=1))
+    assert isinstance(job, Plan)
+    assert job.local
+    assert job.pin == Pin(f"sha256:{SHA}", 0, f"{tmp_path}/x.lock:1")
+    again = Item("http://h/x", source="list", line=2)
+    assert planner.plan(again) == Follow(job.id, again)
 
 
 def test_a_dry_run_refuses_the_settings_that_a_run_refuses(pdl_run: Runner) -> None:

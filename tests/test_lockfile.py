@@ -101,7 +101,9 @@ def test_an_entry_is_an_item_of_a_list(tmp_path: Path) -> None:
     warnings: list[str] = []
     text = LockEntry("http://h/x", "d/x", 5, SHA, "http://other/x").text().encode()
     found = list(JsonlFormat(warnings.append, None).read([text], "l"))
-    assert found == [Item("l", 1, "http://h/x", out="d/x", size=5, checksum=f"sha256:{SHA}")]
+    assert found == [
+        Item("http://h/x", out="d/x", size=5, checksum=f"sha256:{SHA}", source="l", line=1)
+    ]
     assert warnings == []
 
 

@@ -60,7 +60,7 @@ class Run:
             retry=RetrySettings(retries=retries, wait=0.02),
             pool=PoolSettings(engine="inline"),
         )
-        item = Item("list", 1, urls[0], urls[1:], out="f")._replace(**fields)  # type: ignore[arg-type]
+        item = Item(urls[0], urls[1:], out="f", source="list", line=1)._replace(**fields)  # type: ignore[arg-type]
         download([item], str(where), settings=settings, on_event=self.events.append)
         (self.result,) = (event for event in self.events if isinstance(event, Result))
         self.retries = [event for event in self.events if isinstance(event, Retrying)]
@@ -135,7 +135,7 @@ def test_what_each_said_is_told(tmp_path: Path, make_server: Callable[..., Serve
     one, two = make_server(), make_server()
     urls = (one.on("/f", Reply(500)), two.on("/f", Reply(404)), "ftp://h/f?token=hush")
     settings = Settings(retry=RetrySettings(retries=0), pool=PoolSettings(engine="inline"))
-    item = Item("list", 1, urls[0], urls[1:])
+    item = Item(urls[0], urls[1:], source="list", line=1)
     report = download([item], str(tmp_path), settings=settings)
     (row,) = report.failures
     assert (row.kind, row.transient) == ("http-500", True)

@@ -171,7 +171,7 @@ def path_for(
     url: str, *, out: str | None = None, directory: str | None = None, **settings: object
 ) -> str:
     namer = Namer(NamingSettings(**settings))  # type: ignore[arg-type]
-    item = Item("list", 1, url, out=out, directory=directory)
+    item = Item(url, out=out, directory=directory, source="list", line=1)
     return namer.path_for(item, parse(url), 7)
 
 
@@ -332,7 +332,10 @@ def test_no_path_escapes(tail: str, out: str, directory: str) -> None:
         NamingSettings(tree=True),
         NamingSettings(template="{stem}/.{ext}/{path}.{n}"),
     ):
-        for item in (Item("l", 1, ""), Item("l", 1, "", out=out, directory=directory)):
+        for item in (
+            Item("", source="l", line=1),
+            Item("", out=out, directory=directory, source="l", line=1),
+        ):
             try:
                 path = Namer(settings).path_for(item, url, 1)
             except UnsafeName:

@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
 import pdl
 from pdl import errors, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE = Path(pdl.__file__).parent / "manual" / "python.md"
 HEAVY = ("requests", "urllib3", "tqdm", "click", "multiprocessing", "sqlite3")
@@ -87,3 +90,64 @@ def test_every_part_of_the_settings_is_public() -> None:
 
 def test_an_event_is_an_outcome_or_a_retry() -> None:
     assert set(get_args(pdl.Event)) == {pdl.Result, pdl.Retrying}
+
+
+INLINE = pdl.Settings(pool=pdl.PoolSettings(engine="inline"))
+
+
+def test_an_item_begins_with_its_url() -> None:
+    item = pdl.Item("http://h/x", out="y")
+    assert (item.url, item.out, item.source, item.line) == ("http://h/x", "y", "", 0)
+
+
+def test_what_keeps_a_run_from_beginning_is_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    report = pdl.download(["http://h/x"], str(tmp_path / "file"), settings=INLINE)
+    assert isinstance(report.machine_error, pdl.MachineError)
+    assert (report.ok, report.summary.unread, report.failures) == (False, True, [])
+    sums = INLINE._replace(input=pdl.InputSettings(checksums=(str(tmp_path / "none"),)))
+    report = pdl.download(["http://h/x"], str(tmp_path / "out"), settings=sums)
+    assert isinstance(report.list_error, pdl.ListError)
+    assert not report.ok
+
+
+def test_what_keeps_a_run_from_its_end_is_in_the_report(tmp_path: Path) -> None:
+    def broken() -> Iterator[str]:
+        yield "nonsense"
+        raise pdl.ListError("the list broke off")
+
+    report = pdl.download(broken(), str(tmp_path / "out"), settings=INLINE)
+    assert str(report.list_error) == "the list broke off"
+    assert [row.kind for row in report.failures] == ["invalid-url"]
+
+
+def test_a_wrong_argument_is_an_exception(tmp_path: Path) -> None:
+    with pytest.raises(pdl.UsageError):
+        pdl.download([], str(tmp_path), jobs=0, settings=INLINE)
+
+
+HOOKS = """
+import os, sys
+count = 0
+register = os.register_at_fork
+def counted(**hooks):
+    global count
+    count += 1
+    register(**hooks)
+os.register_at_fork = counted
+import pdl
+settings = pdl.Settings(pool=pdl.PoolSettings(engine="inline"))
+pdl.download(["nonsense"], sys.argv[1], settings=settings)
+first = count
+for _ in range(10):
+    pdl.download(["nonsense"], sys.argv[1], settings=settings)
+print(count - first)
+"""
+
+
+def test_ten_runs_of_one_process_leave_no_hook_behind(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOOKS, str(tmp_path / "out")],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "0\n"

@@ -36,7 +36,7 @@ FORMATS = ["r.json", "r.jsonl"]
 def write(path: Path, *results: Result) -> None:
     reporter: Reporter = open_report(str(path), fail_on_warning)
     for result in results:
-        reporter.record(result, Item("urls.txt", 1, "http://h/a"))
+        reporter.record(result, Item("http://h/a", source="urls.txt", line=1))
     reporter.finish(SUMMARY)
 
 

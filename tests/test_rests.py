@@ -73,7 +73,7 @@ class Place:
             if isinstance(event, Result):
                 rows.append(event)
 
-        lines = [Item("list", 1, url, **item)]
+        lines = [Item(url, source="list", line=1, **item)]
         download(lines, str(self.out), settings=self.settings, on_event=note)
         (row,) = rows
         path = self.out / (row.path or "none")

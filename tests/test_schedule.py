@@ -7,17 +7,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pdl.model import Item, SafePath, Task
-from pdl.scheduling.job import Job
+from pdl.model import Item, SafePath
+from pdl.scheduling.job import Job, Plan
 from pdl.scheduling.schedule import Schedule
+from pdl.text.urls import parse
 
 HOSTS = ["a", "b", "c"]
 
 
 def job(name: str, number: int = 0) -> Job:
     """A job of the host that its name begins with."""
-    task = Task(number, f"http://{name}/", SafePath(name), f"{name}.part")
-    return Job(task, Item("list", number, task.url), name[0], number)
+    item, path = Item(f"http://{name}/", source="list", line=number), SafePath(name)
+    return Job(Plan(number, item, parse(item.url), number, name[:1], path, path, f"{name}.part"))
 
 
 def filled(names: str, per_host: int | None = None) -> Schedule:
@@ -28,7 +29,7 @@ def filled(names: str, per_host: int | None = None) -> Schedule:
 
 
 def taken(schedule: Schedule, now: float = 0.0, limit: int = 99) -> str:
-    return " ".join(each.task.path for each in schedule.take(now, limit))
+    return " ".join(each.path for each in schedule.take(now, limit))
 
 
 def one(schedule: Schedule, now: float = 0.0) -> Job:
@@ -112,7 +113,7 @@ def test_what_is_ready_for_a_host_can_be_sent_to_another() -> None:
     flying = one(schedule)
 
     def aim(waiting: Job) -> None:
-        waiting.host = "b" if waiting.task.path == "a2" else waiting.host
+        waiting.host = "b" if waiting.path == "a2" else waiting.host
 
     schedule.move("a", aim)
     schedule.move("nobody", aim)
@@ -177,7 +178,7 @@ def test_drop_gives_what_does_not_fly_and_drop_flying_the_rest() -> None:
     schedule = filled("a1 a2 b1 b2")
     flying, waiting = schedule.take(0, 2)
     schedule.retry(waiting, 9.0)
-    assert [each.task.path for each in schedule.drop()] == ["a2", "b2", "b1"]
+    assert [each.path for each in schedule.drop()] == ["a2", "b2", "b1"]
     assert list(schedule.drop_flying()) == [flying]
     assert schedule.empty()
     assert schedule.backlog() == schedule.in_flight() == 0
@@ -219,7 +220,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         jobs = self.schedule.take(self.now, limit)
         assert len(jobs) <= limit
         for each in jobs:
-            number = each.task.id
+            number = each.plan.id
             if number in self.waiting:
                 assert self.waiting.pop(number) <= self.now
             else:
@@ -281,7 +282,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         for _ in range(4 * self.count + 4):
             self.now += 10
             for each in self.schedule.take(self.now, 5):
-                self.flying[each.task.id] = each
+                self.flying[each.plan.id] = each
             for number, each in self.flying.items():
                 self.schedule.done(each)
                 self.ended.append(number)

@@ -183,7 +183,7 @@ def test_a_redirect_takes_no_secret_to_another_origin(
     server.on("/back.bin", File(BODY))
     url = server.url("/a.bin").replace("//", f"//user:{CANARY}@")
     settings = QUICK._replace(http=QUICK.http._replace(headers=(("X-Api-Key", CANARY),)))
-    assert row_of(Item("-", 0, url, headers=FIELDS), tmp_path, settings).kind is None
+    assert row_of(Item(url, headers=FIELDS, source="-"), tmp_path, settings).kind is None
     (first,) = server.requests("/a.bin")
     assert all(first.header(name) == value for name, value in FIELDS)
     assert first.header("X-Api-Key") == CANARY
@@ -201,7 +201,7 @@ def test_a_redirect_to_another_scheme_takes_no_secret(
     with Server(tls=authority.good()) as safe:
         url = safe.on("/a.bin", *redirect_to(server.url("/plain.bin")))
         settings = QUICK._replace(http=QUICK.http._replace(cacert=str(authority.pem)))
-        assert row_of(Item("-", 0, url, headers=FIELDS), tmp_path, settings).kind is None
+        assert row_of(Item(url, headers=FIELDS, source="-"), tmp_path, settings).kind is None
         assert safe.requests("/a.bin")[0].header("X-Own") == CANARY
     (seen,) = server.requests("/plain.bin")
     assert CANARY not in everything_in(seen)
@@ -214,7 +214,7 @@ def test_a_users_field_is_not_replaced_from_netrc_nor_added(
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     url = server.on("/a.bin", File(BODY))
-    mine = Item("-", 0, url + "?1", headers=(("Authorization", "Bearer mine"),))
+    mine = Item(url + "?1", headers=(("Authorization", "Bearer mine"),), source="-")
     rows_of([mine, url + "?2"], tmp_path / "out")
     assert [seen.header("Authorization") for seen in server.requests()] == ["Bearer mine", None]
 
@@ -251,7 +251,7 @@ def test_a_line_break_in_a_field_forges_nothing(
     field: tuple[str, str], server: Server, tmp_path: Path
 ) -> None:
     good = server.on("/a.bin", File(BODY))
-    rows = rows_of([good + "?1", Item("-", 0, good + "?2", headers=(field,))], tmp_path)
+    rows = rows_of([good + "?1", Item(good + "?2", headers=(field,), source="-")], tmp_path)
     assert sorted(str(row.kind) for row in rows) == ["None", "invalid-url"]
     assert [seen.target for seen in server.requests()] == ["/a.bin?1"]
     settings = QUICK._replace(http=QUICK.http._replace(headers=(field,)))
@@ -261,7 +261,7 @@ def test_a_line_break_in_a_field_forges_nothing(
 
 def test_a_field_in_any_script_goes_out_as_utf8(server: Server, tmp_path: Path) -> None:
     url = server.on("/a.bin", File(BODY))
-    items = [Item("-", 0, f"{url}?{n}", headers=(("X-Own", "\u00e9\u65e5"),)) for n in range(2)]
+    items = [Item(f"{url}?{n}", headers=(("X-Own", "\u00e9\u65e5"),), source="-") for n in range(2)]
     settings = QUICK._replace(http=QUICK.http._replace(user_agent="\u00e9\u65e5"))
     assert [row.kind for row in rows_of(list(items), tmp_path, settings)] == [None, None]
     for name in ("X-Own", "User-Agent"):
@@ -316,7 +316,11 @@ def test_the_list_chooses_no_place_outside(out: str, server: Server, tmp_path: P
     url = server.on("/a.bin", File(BODY))
     inside = tmp_path / "deep" / "inside"
     rows = rows_of(
-        [Item("-", 1, url, out=out), Item("-", 2, url, directory=out, out="x.bin")], inside
+        [
+            Item(url, out=out, source="-", line=1),
+            Item(url, directory=out, out="x.bin", source="-", line=2),
+        ],
+        inside,
     )
     assert all(row.kind == "name" for row in rows), rows
     assert not Path("/tmp/pdl-escaped").exists()
@@ -326,7 +330,13 @@ def test_the_list_chooses_no_place_outside(out: str, server: Server, tmp_path: P
 
 def test_the_list_cannot_name_a_file_of_pdls_own(server: Server, tmp_path: Path) -> None:
     url = server.on("/a.bin", File(BODY))
-    rows_of([Item("-", 1, url, out=".pdl/lock"), Item("-", 2, url, directory=".pdl")], tmp_path)
+    rows_of(
+        [
+            Item(url, out=".pdl/lock", source="-", line=1),
+            Item(url, directory=".pdl", source="-", line=2),
+        ],
+        tmp_path,
+    )
     assert not (tmp_path / ".pdl").exists()
 
 
@@ -357,7 +367,7 @@ def test_a_replaced_file_keeps_its_permissions(mode: int, server: Server, tmp_pa
 def test_a_wrong_digest_leaves_nothing(server: Server, tmp_path: Path) -> None:
     url = server.on("/a.bin", File(BODY, etag='"one"'))
     wrong = "sha256:" + hashlib.sha256(b"other").hexdigest()
-    row = row_of(Item("-", 0, url, checksum=wrong), tmp_path)
+    row = row_of(Item(url, checksum=wrong, source="-"), tmp_path)
     assert row.kind == "checksum"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -376,7 +386,7 @@ def test_a_body_without_a_length_ends_at_the_limit(
 ) -> None:
     url = server.on("/a.bin", endless(chunked=chunked))
     files = FileSettings(max_size=100_000 if limit == "max-size" else None)
-    item = Item("-", 0, url, size=100_000 if limit == "listed" else None)
+    item = Item(url, size=100_000 if limit == "listed" else None, source="-")
     row = row_of(item, tmp_path, QUICK._replace(files=files))
     assert row.kind == "size"
     assert row.attempts == 1

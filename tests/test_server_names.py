@@ -141,7 +141,7 @@ def test_the_final_answer_of_redirects_names_the_file(server: Server, copy: Copy
 def test_the_list_and_the_directory_rule(server: Server, copy: Copy) -> None:
     first = server.on("/1/get", called("a.bin"))
     second = server.on("/2/get", called("b.bin"))
-    items = [Item("", 1, first, out="own"), Item("", 2, second, directory="d/e")]
+    items = [Item(first, out="own", line=1), Item(second, directory="d/e", line=2)]
     assert copy.run(*items) == [("success", "own"), ("success", "d/e/b.bin")]
     assert copy.run(*items) == [("skipped", "own"), ("skipped", "d/e/b.bin")]
     copy.settings = BASE._replace(naming=NAMED._replace(tree=True))
@@ -161,7 +161,7 @@ def test_a_line_that_knows_more_is_fetched_for_itself_to_the_same_name(
 ) -> None:
     url = server.on("/get", called("a.bin"))
     digest = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
-    rows = copy.run(url, Item("", 2, url, checksum=digest))
+    rows = copy.run(url, Item(url, checksum=digest, line=2))
     assert rows == [("success", "a.bin")] * 2
     assert copy.files() == {"a.bin": BODY}
 
@@ -276,7 +276,7 @@ def test_what_the_list_and_what_a_server_names_are_kept_apart(
     """One after the other, or planned together: both files are there, on every further run."""
     by_server = server.on("/get", called("a.bin", OTHER))
     listed = server.on("/a.bin" if chosen == "url" else "/x", File(BODY))
-    by_list = Item("", 2, listed, out="a.bin" if chosen == "out" else None)
+    by_list = Item(listed, out="a.bin" if chosen == "out" else None, line=2)
     pair: dict[str, str | Item] = {"server": by_server, "list": by_list}
     order = ["server", "list"] if first == "server" else ["list", "server"]
     rows = dict(zip(order, copy.run(*[pair[each] for each in order]), strict=True))
@@ -350,7 +350,7 @@ def test_what_a_killed_run_has_placed_is_found_again(
 ) -> None:
     """Placed, and the main process was killed before it had remembered whose it is."""
     url = server.on("/get", called("a.bin"))
-    item = Item("", 1, url, checksum=checksum)
+    item = Item(url, checksum=checksum, line=1)
     state = copy.where / ".pdl"
     assert copy.run(item) == [("success", "a.bin")]
     part = next(iter(_part_of(server, copy, item)))
@@ -457,7 +457,7 @@ def test_times_and_modes_are_as_ever(server: Server, copy: Copy) -> None:
 def test_a_mirror_names_the_file(server: Server, copy: Copy) -> None:
     dead = server.on("/get", Reply(404))
     mirror = server.on("/other", called("a.bin"))
-    item = Item("", 1, dead, mirrors=(mirror,))
+    item = Item(dead, mirrors=(mirror,), line=1)
     assert copy.run(item) == [("success", "a.bin")]
     assert copy.run(item) == [("skipped", "a.bin")]
     assert copy.parts() == []
@@ -502,12 +502,12 @@ def test_a_file_from_the_cache_has_its_name(
     digest = None if known == "url" else f"sha256:{hashlib.sha256(BODY).hexdigest()}"
     copy.settings = BASE._replace(cache=cache)
     first = server.on("/x", File(BODY)) if known == "only the digest" else url
-    copy.run(Item("", 1, first, checksum=digest))
+    copy.run(Item(first, checksum=digest, line=1))
     fresh = Copy(tmp_path / "fresh")
     fresh.where.mkdir()
     (fresh.where / "%2Ea.bin").write_bytes(b"precious")
     fresh.settings = copy.settings
-    item = Item("", 1, url, checksum=digest)
+    item = Item(url, checksum=digest, line=1)
     expected = f"%2Ea-{suffix(url)}.bin"
     assert fresh.run(item) == [("success", expected)]
     assert fresh.files() == {"%2Ea.bin": b"precious", expected: BODY}
@@ -522,11 +522,11 @@ def test_what_was_placed_from_the_cache_before_a_kill_is_found_again(
 ) -> None:
     copy.settings = BASE._replace(cache=CacheSettings(str(tmp_path / "cache")))
     url = server.on("/get", called("a.bin"))
-    part = next(iter(_part_of(server, copy, Item("", 1, url))))
+    part = next(iter(_part_of(server, copy, Item(url, line=1))))
     (copy.where / ".pdl/state.sqlite").unlink()
     os.link(copy.where / "a.bin", copy.where / ".pdl" / part)
     digest = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
-    assert copy.run(Item("", 1, url, checksum=digest)) == [("success", "a.bin")]
+    assert copy.run(Item(url, checksum=digest, line=1)) == [("success", "a.bin")]
     assert copy.files() == {"a.bin": BODY}
 
 

@@ -34,7 +34,7 @@ def read(text: str | bytes, warnings: list[str] | None = None) -> list[Entry | P
 
 
 def item(line: int, url: str, *mirrors: str, **more: str) -> Item:
-    return Item("list", line, url, mirrors, **more)  # type: ignore[arg-type]
+    return Item(url, mirrors, source="list", line=line, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_lines(text: str, items: list[Item]) -> None:
 )
 def test_a_fragment_may_be_a_digest(fragment: str, checksum: str | None) -> None:
     url = f"http://h/a#{fragment}"
-    assert read(url) == [Item("list", 1, url, checksum=checksum)]
+    assert read(url) == [Item(url, checksum=checksum, source="list", line=1)]
 
 
 def test_options() -> None:
@@ -106,7 +106,9 @@ def test_options() -> None:
         ("Referer", "http://r/?a=b"),
     )
     assert entries == [
-        Item("list", 1, "http://h/a", (), "d/x y.txt", "sub", f"sha256:{SHA}", None, headers),
+        Item("http://h/a", (), "d/x y.txt", "sub", f"sha256:{SHA}", None, headers)._replace(
+            source="list", line=1
+        ),
         item(12, "http://h/b"),
         item(14, "http://h/c"),
     ]  # fmt: skip
@@ -213,8 +215,8 @@ def test_reading_is_lazy() -> None:
 
 def test_what_the_failure_list_says_is_read_back() -> None:
     listed = Item(
-        "list", 4, "http://u:p@h/a b?x=1", ("http://g/a",), "d/x", "y", f"sha256:{SHA}", None,
-        (("X-Key", "k"), ("User-Agent", "me")),
+        "http://u:p@h/a b?x=1", ("http://g/a",), "d/x", "y", f"sha256:{SHA}", None,
+        (("X-Key", "k"), ("User-Agent", "me")), source="list", line=4,
     )  # fmt: skip
     result = Result(
         "list", 4, "", None, None, Outcome.FAIL, FailureKind.DNS.value, transient=True, message="no"

@@ -48,7 +48,7 @@ def sums_of(*entries: tuple[str, str], base: str | None = None) -> ChecksumIndex
 
 
 def found(sums: ChecksumIndex, url: str, path: str = "", **fields: str) -> str | None:
-    item = Item("l", 1, url)._replace(**fields)  # type: ignore[arg-type]
+    item = Item(url, source="l", line=1)._replace(**fields)  # type: ignore[arg-type]
     parsed = parse(url)
     return sums.applied(item, parsed, SafePath(path or parsed.path.rpartition("/")[2])).checksum
 
@@ -121,7 +121,9 @@ def test_every_name_is_found_again(files: dict[str, bytes]) -> None:
     names = {name.removeprefix("./"): data for name, data in files.items()}
     sums = sums_of(*((name, f"sha256:{sha256(data)}") for name, data in names.items()))
     for name, data in names.items():
-        item = sums.applied(Item("l", 1, "http://h/"), parse("http://h/"), SafePath(name))
+        item = sums.applied(
+            Item("http://h/", source="l", line=1), parse("http://h/"), SafePath(name)
+        )
         assert item.checksum == f"sha256:{sha256(data)}"
 
 

@@ -232,7 +232,7 @@ def test_a_digest_that_is_new_in_the_list_is_fetched_and_checked(
     """The server says that nothing has changed; only the list knows."""
     url = server.on("/x.bin", File(BODY, etag=ETAG))
     copy.update(url)
-    pinned = Item("list", 1, url, checksum=_digest(BODY))
+    pinned = Item(url, checksum=_digest(BODY), source="list", line=1)
     assert copy.update(pinned) == {"success": 1}
     assert copy.update(pinned) == {"unchanged": 1}
     assert copy.results[0].checksum == _digest(BODY)
@@ -277,7 +277,7 @@ def test_a_line_that_follows_has_the_same_outcome(server: Server, copy: Copy) ->
 def test_a_line_that_follows_with_a_digest_has_its_own(server: Server, copy: Copy) -> None:
     url = server.on("/x.bin", File(BODY, etag=ETAG))
     copy.update(url)
-    pinned = Item("list", 2, url, checksum=_digest(BODY))
+    pinned = Item(url, checksum=_digest(BODY), source="list", line=2)
     assert copy.update(url, pinned) == {"unchanged": 1, "success": 1}
     assert conditions(server)[1:] == [(ETAG, None), NOTHING]
 

@@ -83,8 +83,6 @@ class Item(NamedTuple):
     """One line of a list: what is to be fetched and what is known of it beforehand.
 
     Attributes:
-        source: the list's name as the user gave it; ``-`` is standard input.
-        line: line number in it, from 1; 0 where there are no lines (a URL argument).
         url: as listed.
         mirrors: further URLs of the same file, best first.
         out: the wanted file name, relative to the directory; None means from the URL.
@@ -93,10 +91,10 @@ class Item(NamedTuple):
         size: in bytes, or None.
         headers: sent to the origin of `url` alone.
         pieces: digests of its pieces, or None.
+        source: the list's name as the user gave it; ``-`` is standard input. By keyword.
+        line: line number in it, from 1; 0 where there are no lines (a URL argument). By keyword.
     """
 
-    source: str
-    line: int
     url: str
     mirrors: tuple[str, ...] = ()
     out: str | None = None
@@ -105,6 +103,8 @@ class Item(NamedTuple):
     size: int | None = None
     headers: Headers = ()
     pieces: Pieces | None = None
+    source: str = ""
+    line: int = 0
 
 
 class BadLine(NamedTuple):
@@ -136,10 +136,12 @@ class Refusal(NamedTuple):
     Attributes:
         kind: of the failure.
         message: what the user is told.
+        path: where the item's file would go, where that is known.
     """
 
     kind: FailureKind
     message: str
+    path: SafePath | None = None
 
 
 class Served(NamedTuple):

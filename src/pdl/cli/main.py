@@ -321,7 +321,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
     from pdl.output.reports.failure_list import FailedList
     from pdl.output.reports.registry import check_distinct, open_report
     from pdl.run.download import run
-    from pdl.run.outputs import Outputs
+    from pdl.run.outputs import Outputs, listeners_of
     from pdl.sources.feed import open_sources
 
     display, console = _shown(given)
@@ -342,7 +342,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
         reporters.append(FailedList(given["failed"], display.notice, given["sources"]))
     reporters += [open_report(path, display.notice) for path in given["reports"]]
     sinks = [reporter.sink for reporter in reporters]
-    outputs = Outputs([*reporters, console(sinks)], display)
+    outputs = Outputs(listeners_of([*reporters, console(sinks)], display))
     try:
         if given["check"]:
             from pdl.run.check import check

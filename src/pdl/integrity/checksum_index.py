@@ -19,15 +19,19 @@ from urllib.parse import unquote
 
 from pdl.integrity.digests import parse_checksum, strength
 from pdl.naming.claims import IntTable
+from pdl.text.url_identity import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdl.model import Item, SafePath, Task
+    from pdl.model import Item, Pin, SafePath
     from pdl.text.urls import Url
 
 _SEVERAL = 1
-"""Stands for the place of a name whose entries contradict each other; others are above it."""
+"""Stands for the place of a name whose entries contradict each other; others are above it.
+
+The tables here hold hashes of names and places, no keys of URLs; `FREE` means the same.
+"""
 _HEADER = 3
 """Bytes before a digest: two for its file, one for its algorithm."""
 _MASK = (1 << 64) - 1
@@ -66,7 +70,7 @@ class ChecksumIndex:
         key = _key(plain)
         self._enter(key, place)
         last = _key(plain.rpartition("/")[2])
-        if self._lasts.setdefault(last, key) not in {0, key}:
+        if self._lasts.setdefault(last, key) not in {FREE, key}:
             self._lasts.replace(last, _SEVERAL)
         if url is not None and url != plain:
             self._enter(_key(url), place)
@@ -84,7 +88,7 @@ class ChecksumIndex:
     def _enter(self, key: int, place: int) -> None:
         """Of entries for one name the strongest counts; equal ones must agree."""
         old = self._names.setdefault(key, place)
-        if old in {0, _SEVERAL}:
+        if old in {FREE, _SEVERAL}:
             return
         before, now = self._checksum(old), self._checksum(place)
         more = _bytes(now) - _bytes(before)
@@ -98,10 +102,10 @@ class ChecksumIndex:
         start = place + _HEADER
         return f"{algorithm}:{self._records[start : start + strength(algorithm)].hex()}"
 
-    def count(self, task: Task) -> None:
+    def count(self, item: Item, pin: Pin | None) -> None:
         """A file is to be downloaded."""
-        pinned = task.pin is not None and task.pin.checksum is not None
-        if task.checksum is None and task.pieces is None and not pinned and not task.local:
+        pinned = pin is not None and pin.checksum is not None
+        if item.checksum is None and item.pieces is None and not pinned:
             self.missing += 1
 
     def remark(self) -> str:
@@ -141,8 +145,8 @@ class ChecksumIndex:
             if place := self._names.get(_key(name)):
                 return place
         last = unquote(url.path).rpartition("/")[2]
-        key = self._lasts.get(_key(last)) if last else 0
-        return self._names.get(key) if key not in {0, _SEVERAL} else 0
+        key = self._lasts.get(_key(last)) if last else FREE
+        return self._names.get(key) if key not in {FREE, _SEVERAL} else FREE
 
 
 def _candidates(item: Item, url: Url, path: SafePath) -> Iterator[str]:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pdl.model import SafePath
 from pdl.naming.safe_name import suffixed
+from pdl.text.url_identity import DIRECTORY, FREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_FREE = 0
-_DIRECTORY = 1
 _MASK = (1 << 64) - 1
 _FEW = 1 << 14
 """Entries up to which a dict is used, for its speed; it takes 2 MB then."""
@@ -82,7 +81,7 @@ class NameClaims:
     def remember(self, path: SafePath, key: int) -> None:
         """Keep the path for this URL, as on an earlier run; call before any claim."""
         self._recalls = True
-        if self._remembered.setdefault(_hash(path), key) != _FREE:
+        if self._remembered.setdefault(_hash(path), key) != FREE:
             self._remembered.replace(_hash(path), key)
 
     def claim(self, path: SafePath, key: int) -> Claim:
@@ -93,7 +92,7 @@ class NameClaims:
             key: the URL's `pdl.text.url_identity.url_key`.
         """
         plain = "/" not in path and not self._recalls
-        if plain and self._taken.setdefault(_hash(path), key) == _FREE:
+        if plain and self._taken.setdefault(_hash(path), key) == FREE:
             return Claim(path, "new")
         home, rival = self._home(path)
         wanted = f"{home}/{path.rpartition('/')[2]}" if home else path
@@ -102,11 +101,11 @@ class NameClaims:
             owner = self._owner(place, key)
             if owner == key:
                 return Claim(SafePath(candidate), "same")
-            if owner == _FREE:
+            if owner == FREE:
                 self._taken.setdefault(place, key)
                 how: Literal["new", "renamed"] = "new" if candidate == path else "renamed"
                 return Claim(SafePath(candidate), how, rival)
-            if rival is None and owner != _DIRECTORY:
+            if rival is None and owner != DIRECTORY:
                 rival = Pairing(SafePath(candidate), owner)
         raise AssertionError  # the candidates do not end
 
@@ -120,9 +119,9 @@ class NameClaims:
     def _owner(self, place: int, key: int) -> int:
         """Whose place it is; one kept for this very URL is free as long as it is not taken."""
         owner = self._taken.get(place)
-        if owner == _FREE and self._recalls:
+        if owner == FREE and self._recalls:
             kept = self._remembered.get(place)
-            return _FREE if kept == key else kept
+            return FREE if kept == key else kept
         return owner
 
     def _candidates(self, wanted: str, key: int) -> Iterator[str]:
@@ -151,10 +150,10 @@ class NameClaims:
         digest = hashlib.sha256(wanted.encode()).hexdigest()[:16]
         for candidate in variants(wanted, digest):
             place = _hash(candidate)
-            owner = self._owner(place, _DIRECTORY)
-            if owner == _FREE:
-                self._taken.setdefault(place, _DIRECTORY)
-            if owner in {_FREE, _DIRECTORY}:
+            owner = self._owner(place, DIRECTORY)
+            if owner == FREE:
+                self._taken.setdefault(place, DIRECTORY)
+            if owner in {FREE, DIRECTORY}:
                 return candidate, rival
             rival = rival or Pairing(SafePath(candidate), owner)
         raise AssertionError  # the variants do not end
@@ -178,11 +177,11 @@ def folded(path: str) -> str:
 
 
 def _hash(path: str) -> int:
-    return hash(folded(path)) & _MASK or 1
+    return hash(folded(path)) & _MASK or 1  # no place is `FREE`
 
 
 class IntTable:
-    """A map from 64-bit to 64-bit numbers, none of them 0.
+    """A map from 64-bit to 64-bit numbers, none of them `FREE`, which is 0.
 
     A dict while there are few; then two flat arrays with open addressing and linear probing, for a
     dict of ints would take four times the memory.
@@ -199,14 +198,14 @@ class IntTable:
         """Where the key is, or the free slot where it belongs."""
         keys, mask = self._keys, self._mask
         slot = key & mask
-        while (found := keys[slot]) != key and found != _FREE:
+        while (found := keys[slot]) != key and found != FREE:
             slot = (slot + 1) & mask
         return slot
 
     def get(self, key: int) -> int:
         """The value; 0 when there is none."""
         if self._few is not None:
-            return self._few.get(key, _FREE)
+            return self._few.get(key, FREE)
         return self._values[self._slot(key)]
 
     def setdefault(self, key: int, value: int) -> int:
@@ -218,19 +217,19 @@ class IntTable:
             few[key] = value
             if len(few) >= _FEW:
                 self._flatten(few)
-            return _FREE
+            return FREE
         if not self._room:
             self._grow()
         keys, mask = self._keys, self._mask
         slot = key & mask
-        while (found := keys[slot]) != _FREE:  # as `_slot`, of which this is most of the use
+        while (found := keys[slot]) != FREE:  # as `_slot`, of which this is most of the use
             if found == key:
                 return self._values[slot]
             slot = (slot + 1) & mask
         keys[slot] = key
         self._values[slot] = value
         self._room -= 1
-        return _FREE
+        return FREE
 
     def replace(self, key: int, value: int) -> None:
         """Give a key that is there another value."""
@@ -253,7 +252,7 @@ class IntTable:
         mask = capacity - 1
         count = 0
         for key, value in entries:
-            if key != _FREE:
+            if key != FREE:
                 slot = key & mask
                 while keys[slot]:
                     slot = (slot + 1) & mask

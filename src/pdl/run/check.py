@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import mmap
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.integrity.local_check import BUFFER, examine
 from pdl.model import FailureKind, Item, Outcome, Pin, Refusal, Result, SafePath, Summary
-from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.output.reports.console import closing_lines, ending, placed
 from pdl.output.terminal import Out
-from pdl.run.download import Report, make_pool, open_lock
-from pdl.run.engine import Engine, Parts
-from pdl.run.planner import Planner
-from pdl.run.server_names import RememberedNames, ServerNaming
+from pdl.run import build
+from pdl.run.download import Report
+from pdl.run.outputs import LockListener
 from pdl.run.stop import Stop, signals
-from pdl.scheduling.retry import RetryPolicy
-from pdl.scheduling.schedule import Schedule
 from pdl.settings import check as check_settings
-from pdl.sources.checksum_files import gather
-from pdl.storage.state_db import given_of, pairings_of
 from pdl.text.masking import printable
 from pdl.text.units import count_text, duration_text, size_text
 
@@ -56,30 +49,17 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
         ListError: the lock file is none, or a checksum file cannot be read.
     """
     check_settings(settings)
-    pins = open_lock(settings, outputs, look_only=True) or _NoLock()
-    planner = Planner(settings.files, settings.naming, pins=pins)
-    planner.sums = gather(settings, outputs.warn, download=None)
-    recall(planner, settings, outputs.warn)
+    lock = build.open_lock(settings, outputs.warn, look_only=True)
+    if lock is not None:
+        outputs = outputs.and_also(LockListener(lock))
+    planner = build.look_planner(settings, outputs.warn, lock or _NoLock())
     stop = Stop()
     with signals(stop):
-        pool = make_pool(settings, stop, Looking(settings.files.directory))
-        policy = RetryPolicy(settings.retry)
-        engine = Engine(
-            Parts(feed, planner, Schedule(), policy, pool, outputs), settings.stop, stop
-        )
+        looking = Looking(settings.files.directory)
+        engine = build.make_engine(settings, feed, planner, looking, outputs, stop)
         summary = engine.run()
         outputs.finish(summary)
-    return Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
-
-
-def recall(planner: Planner, settings: Settings, warn: Callable[[str], None]) -> None:
-    """Tell a planner the names that runs have kept; nothing is written."""
-    directory = settings.files.directory
-    state = Path(directory, STATE_DIRECTORY)
-    for pairing in pairings_of(state, warn):
-        planner.remember(pairing)
-    if settings.naming.server_names:
-        planner.servers = ServerNaming(RememberedNames(given_of(state, warn)), directory)
+    return Report(summary, (), engine.machine_error(), engine.list_error())
 
 
 class _NoLock:

@@ -1,4 +1,4 @@
-"""`download`: builds the parts of a run, wires them, and gives back what came of it."""
+"""`download`: a run that fetches what a list names, and what comes back of it."""
 
 from __future__ import annotations
 
@@ -6,37 +6,36 @@ import contextlib
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.errors import ListError, MachineError, UsageError
+from pdl.errors import ListError, LockedError, MachineError, UsageError
 from pdl.fetch.lane_factory import lanes
 from pdl.http_rules.request_fields import BadField, check_fields
-from pdl.run.engine import Engine, Parts
-from pdl.run.outputs import Outputs
-from pdl.run.planner import Planner
-from pdl.run.server_names import ServerNaming
+from pdl.model import Summary
+from pdl.run import build
+from pdl.run.outputs import (
+    CallbackListener,
+    FailureListener,
+    LockListener,
+    Outputs,
+    StateListener,
+)
 from pdl.run.stop import Stop, signals
-from pdl.scheduling.retry import RetryPolicy
-from pdl.scheduling.schedule import Schedule
 from pdl.settings import Settings, check
-from pdl.sources.detect import by_name
 from pdl.sources.feed import Feed
 from pdl.storage.output_directory import OutputDirectory
 from pdl.storage.state_db import StateDb
-from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pdl.integrity.checksum_index import ChecksumIndex
     from pdl.integrity.lock import Lock
-    from pdl.model import Event, Item, Result, Summary
-    from pdl.naming.claims import FoundFiles
-    from pdl.pool import LaneFactory, Pool
-
+    from pdl.model import Event, Item, Result
+    from pdl.run.outputs import Listener
 
 _LATER = ("email.utils", "idna", "json", "sqlite3")
 """Modules that a run imports when it first needs them."""
 _LATER_INLINE = ("base64", "concurrent.futures", "ctypes", "pdl.transport.http.requests_")
 """The same of what workers do; they mind that themselves."""
+_NOT_BEGUN = Summary(unread=True)
 
 
 class Report(NamedTuple):
@@ -45,13 +44,14 @@ class Report(NamedTuple):
     Attributes:
         summary: the run in numbers.
         failures: one row for each line that failed or was left.
-        machine_error: why this machine could not go on, or None.
-        list_error: why a list could not be read to its end, or None.
+        machine_error: why this machine could not begin or not go on (a `MachineError`), or who
+            holds the directory (a `LockedError`); or None.
+        list_error: why a list, lock file or checksum file could not be read to its end, or None.
     """
 
     summary: Summary
     failures: Sequence[Result] = ()
-    machine_error: MachineError | None = None
+    machine_error: MachineError | LockedError | None = None
     list_error: ListError | None = None
 
     @property
@@ -61,19 +61,43 @@ class Report(NamedTuple):
         return not self.failures and not self.summary.unread and broken is None
 
 
-def make_pool(settings: Settings, stop: Stop, factory: LaneFactory) -> Pool:
-    """The pool the settings ask for; an inline one looks at `stop` while it is at work.
+def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0) -> Report:
+    """Download what the feed gives, wired as the settings say; the report has no failures.
 
     Raises:
-        MachineError: its processes cannot be started.
+        MachineError: the directory cannot be written or processes cannot be started.
+        LockedError: another run holds the directory.
+        UsageError: a setting is wrong.
+        ListError: the lock file is none, or a checksum file cannot be had.
     """
-    if settings.pool.engine == "inline":
-        from pdl.pool.inline import InlinePool  # only the one that is used
-
-        return InlinePool(factory, lambda: stop.asked)
-    from pdl.pool.process.pool import ProcessPool
-
-    return ProcessPool(factory, *settings.pool.split(), settings.pool.method())
+    _check(settings)
+    warn = outputs.warn
+    sums = build.gather_checksums(settings, warn, download)
+    with contextlib.ExitStack() as ending:
+        lock = build.open_lock(settings, warn)
+        if lock is not None:
+            ending.callback(lock.close)
+            outputs = outputs.and_also(LockListener(lock))
+        workspace = OutputDirectory(settings.files.directory, wait_lock)
+        ending.callback(workspace.close)
+        memory = StateDb(workspace.state, warn)
+        outputs = outputs.and_also(StateListener(memory))
+        ending.callback(memory.close)
+        planner = build.run_planner(settings, workspace.found(), memory, lock, sums)
+        stop = Stop()
+        with signals(stop):
+            factory = lanes(settings, warn)
+            engine = build.make_engine(settings, feed, planner, factory, outputs, stop)
+            summary = engine.run()
+            memory.save()
+            if sums is not None and (remark := sums.remark()):
+                warn(remark)
+            whole = not summary.failed and not summary.left and not summary.unread
+            if whole:
+                workspace.clear_parts()
+            outputs.finish(summary)
+            report = Report(summary, (), engine.machine_error(), engine.list_error())
+            return report if lock is None else _saved(lock, report, whole=whole)
 
 
 def _check(settings: Settings) -> None:
@@ -83,109 +107,6 @@ def _check(settings: Settings) -> None:
         check_fields((*http.headers, ("User-Agent", http.user_agent)))
     except BadField as exc:
         raise UsageError(str(exc)) from exc
-
-
-def _digests(settings: Settings, warn: Callable[[str], None]) -> ChecksumIndex | None:
-    """Of the checksum files that the settings name; None if they name none.
-
-    Raises:
-        ListError, MachineError: as `pdl.sources.checksum_files.gather`.
-    """
-    if not settings.input.checksums:
-        return None
-    from pdl.sources.checksum_files import gather  # only where there are any
-
-    return gather(settings, warn, download)
-
-
-def _planner(settings: Settings, found: FoundFiles, memory: StateDb, lock: Lock | None) -> Planner:
-    """The planner of a run, which knows what earlier runs left."""
-    planner = Planner(settings.files, settings.naming, memory.keep, lock, found, memory)
-    if settings.naming.server_names:
-        planner.servers = _server_names(settings, memory, found)
-    for pairing in memory.pairings():
-        planner.remember(pairing)
-    return planner
-
-
-def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0) -> Report:
-    """Download what the feed gives, wired as the settings say.
-
-    Raises:
-        MachineError: the directory cannot be written or processes cannot be started.
-        LockedError: another run holds the directory.
-        UsageError: a setting is wrong.
-        ListError: the lock file is none, or a checksum file cannot be had.
-    """
-    _check(settings)
-    sums = _digests(settings, outputs.warn)
-    with contextlib.ExitStack() as ending:
-        lock = open_lock(settings, outputs)
-        if lock is not None:
-            ending.callback(lock.close)
-        workspace = OutputDirectory(settings.files.directory, wait_lock)
-        ending.callback(workspace.close)
-        memory = outputs.memory = StateDb(workspace.state, outputs.warn)
-        ending.callback(memory.close)
-        planner = _planner(settings, workspace.found(), memory, lock)
-        planner.sums = sums
-        stop = Stop()
-        with signals(stop):
-            parts = Parts(
-                feed,
-                planner,
-                Schedule(settings.stop.per_host),
-                RetryPolicy(settings.retry),
-                make_pool(settings, stop, lanes(settings, outputs.warn)),
-                outputs,
-            )
-            engine = Engine(parts, settings.stop, stop)
-            summary = engine.run()
-            memory.save()
-            if sums is not None and (remark := sums.remark()):
-                outputs.warn(remark)
-            whole = not summary.failed and not summary.left and not summary.unread
-            if whole:
-                workspace.clear_parts()
-            outputs.finish(summary)
-            report = Report(summary, outputs.failures, engine.machine_error(), engine.list_error())
-            return report if lock is None else _saved(lock, report, whole=whole)
-
-
-def _server_names(settings: Settings, memory: StateDb, found: FoundFiles) -> ServerNaming:
-    alone = settings.naming.on_collision == "fail"
-    return ServerNaming(memory, settings.files.directory, found.since_ns, alone=alone)
-
-
-def open_lock(settings: Settings, outputs: Outputs, *, look_only: bool = False) -> Lock | None:
-    """The lock file that the settings name, which then takes every result; None if they do not.
-
-    Raises:
-        UsageError, ListError, MachineError: as `pdl.integrity.lock.Lock` has it.
-    """
-    lock = outputs.lock = lock_of(settings, outputs.warn, look_only=look_only)
-    return lock
-
-
-def lock_of(
-    settings: Settings, warn: Callable[[str], None], *, look_only: bool = False
-) -> Lock | None:
-    """The lock file that the settings name; None if they name none.
-
-    Raises:
-        UsageError, ListError, MachineError: as `pdl.integrity.lock.Lock` has it.
-    """
-    path = settings.lock.path
-    if path is None:
-        return None
-    if by_name(path) not in {None, "jsonl"}:
-        raise UsageError(
-            f"{printable(path)} is no name for a lock file, which is a list in jsonl",
-            "call it NAME.jsonl",
-        )
-    from pdl.integrity.lock import Lock  # only where there is one
-
-    return Lock(path, settings.lock, warn, look_only=look_only)
 
 
 def _saved(lock: Lock, report: Report, *, whole: bool) -> Report:
@@ -216,6 +137,10 @@ def download(
 ) -> Report:
     """Download URLs to a directory.
 
+    A failed download raises nothing, and neither does a machine that cannot begin or not go on, a
+    directory that another run holds, or a checksum file that cannot be had: the report says so,
+    whether it came before the first download or after it. Only a wrong argument is an exception.
+
     With the ``spawn`` and ``forkserver`` start methods a script must call this under
     ``if __name__ == "__main__":``, as for every use of multiprocessing.
 
@@ -227,20 +152,25 @@ def download(
         on_event: called in this process with every outcome and every retry.
 
     Returns:
-        The numbers, and a row for each failure. A failed download raises nothing.
+        The numbers, a row for each failure, and what kept the run from its end, if anything did.
 
     Raises:
-        MachineError: the directory cannot be written or processes cannot be started.
-        LockedError: another run holds the directory.
         UsageError: a setting is wrong.
-        ListError: a checksum file cannot be had.
     """
     base = settings or Settings()
     wanted = base._replace(
         files=base.files._replace(directory=dir), pool=base.pool._replace(jobs=jobs)
     )
     _import_early(inline=wanted.pool.engine == "inline")
-    outputs = Outputs(on_event=on_event)
-    outputs.keep_failures = True
+    failures = FailureListener()
+    listeners: list[Listener] = [failures]
+    if on_event is not None:
+        listeners.append(CallbackListener(on_event))
     with contextlib.closing(Feed.of(items)) as feed:
-        return run(wanted, feed, outputs)
+        try:
+            report = run(wanted, feed, Outputs(listeners))
+        except (MachineError, LockedError) as exc:
+            report = Report(_NOT_BEGUN, machine_error=exc)
+        except ListError as exc:
+            report = Report(_NOT_BEGUN, list_error=exc)
+    return report._replace(failures=failures.rows)

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.errors import ExitCode, UsageError
-from pdl.model import Item, Outcome
+from pdl.model import Outcome
 from pdl.naming.safe_name import STATE_DIRECTORY
-from pdl.run.check import recall
-from pdl.run.download import lock_of
-from pdl.run.planner import Planner
-from pdl.scheduling.job import Job
+from pdl.run import build
+from pdl.run.rows import settled
+from pdl.scheduling.job import Follow, Plan
 from pdl.settings import check
-from pdl.sources.checksum_files import gather
 from pdl.sources.feed import open_sources
 from pdl.storage.state_db import ReadOnlyVersions
 from pdl.text.masking import mask, printable
@@ -24,7 +22,8 @@ from pdl.text.masking import mask, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdl.model import BadLine
+    from pdl.model import BadLine, Item
+    from pdl.run.planner import Planner
     from pdl.settings import Settings
 
 STDIN = 0
@@ -43,11 +42,9 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     check(settings)
     if sys.stdout is None:  # closed before Python started
         raise UsageError("standard output is closed, and --dry-run prints on it")
-    pins = lock_of(settings, warn)
+    lock = build.open_lock(settings, warn)
     versions = ReadOnlyVersions(Path(settings.files.directory, STATE_DIRECTORY))
-    planner = Planner(settings.files, settings.naming, pins=pins, versions=versions)
-    planner.sums = gather(settings, warn, download=None)
-    recall(planner, settings, warn)
+    planner = build.look_planner(settings, warn, lock, versions)
     bad = False
     feed = open_sources(sources, STDIN, warn, settings=settings.input)
     with contextlib.closing(versions), contextlib.closing(feed):
@@ -66,13 +63,13 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
 
 def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
     planned = planner.plan(entry)
-    if isinstance(planned, Job):
-        word = "skip" if planned.task.local else "check" if planned.task.version else "get"
-        return f"{word}\t{mask(planned.item.url)}\t{printable(planned.task.path)}", False
-    if planned is None:
-        assert isinstance(entry, Item)
-        return f"same\t{mask(entry.url)}\tas an earlier line", False
-    if planned.outcome is Outcome.FAIL:
-        where = f"{printable(planned.source)}:{planned.line}"
-        return f"fail\t{planned.url}\t{where}: {planned.kind}: {planned.message}", True
-    return f"skip\t{planned.url}\t{printable(planned.path or '')}", False
+    if isinstance(planned, Plan):
+        word = "skip" if planned.local else "check" if planned.version else "get"
+        return f"{word}\t{mask(planned.item.url)}\t{printable(planned.path)}", False
+    if isinstance(planned, Follow):
+        return f"same\t{mask(planned.item.url)}\tas an earlier line", False
+    row = settled(entry, planned)
+    if row.outcome is Outcome.FAIL:
+        where = f"{printable(row.source)}:{row.line}"
+        return f"fail\t{row.url}\t{where}: {row.kind}: {row.message}", True
+    return f"skip\t{row.url}\t{printable(row.path or '')}", False

@@ -2,8 +2,12 @@
 
 One thread, one loop: take what the pool has to say, read some of the list, hand out work, show
 where things stand, and sleep until something happens, never longer than a tick. Nothing in it
-blocks. When the run is to stop, nothing new is started, the lanes are told, what they answer
-within a moment still counts, and everything left is reported as ``cancelled``.
+blocks. How it ends before its time is in `pdl.run.stop`.
+
+A line's way: the planner makes a plan of it, or its outcome. A plan becomes a job of the schedule,
+and each of its attempts a task of the pool. What a worker answers goes to the selector, which says
+whether there is another attempt; else to the planner, which notes what the URL came to; then it is
+a row.
 """
 
 from __future__ import annotations
@@ -14,33 +18,24 @@ import time
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pdl.errors import ListError, MachineError
-from pdl.model import (
-    Answer,
-    Fail,
-    FailureKind,
-    Item,
-    Outcome,
-    Result,
-    Retrying,
-    Success,
-    Summary,
-    Transfer,
-    failure_word,
-)
+from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success, Summary, Transfer
 from pdl.pool import Answered, Died
 from pdl.run import rows
-from pdl.scheduling.job import Job
+from pdl.run.stop import cancel_rest, let_end
+from pdl.scheduling.job import Follow, Job, Plan
 from pdl.scheduling.mirrors import Selector
-from pdl.text.masking import mask, printable
+from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdl.model import BadLine
     from pdl.pool import Pool, PoolEvent
+    from pdl.run.outputs import Outputs
     from pdl.run.planner import Planner
     from pdl.run.stop import Stop
-    from pdl.scheduling.retry import Decision, RetryPolicy
+    from pdl.scheduling.job import Planned
+    from pdl.scheduling.retry import RetryPolicy
     from pdl.scheduling.schedule import Schedule
     from pdl.settings import StopSettings
 
@@ -55,10 +50,6 @@ LINES = 64
 work."""
 EVENTS = 16
 """Taken in one turn, for the same reason; each may be some dozen answers."""
-STOP_GRACE = 1.0
-"""Seconds that attempts under way are given to end when the run is stopped."""
-REST_SECONDS = 0.3
-"""Seconds spent on reading the rest of the list when the run is stopped."""
 MEND = "mend that and run the same command again; it goes on from here"
 
 
@@ -79,29 +70,6 @@ class Feed(Protocol):
         """How many lines there are in all, or None."""
 
 
-class Sink(Protocol):
-    """What is shown and recorded of the run."""
-
-    @property
-    def every(self) -> bool:
-        """Whether every line is to be recorded; else what succeeded may just be counted."""
-
-    def passed(self, count: int) -> None:
-        """So many lines succeeded that are not recorded."""
-
-    def record(self, result: Result, item: Item | None) -> None:
-        """A line has its outcome."""
-
-    def retrying(self, event: Retrying) -> None:
-        """An attempt is to be made again."""
-
-    def trouble(self, text: str) -> None:
-        """Something other than an item failed in a worker; mostly it will again."""
-
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
-        """Where things stand; about ten times a second."""
-
-
 class Parts(NamedTuple):
     """What the engine drives."""
 
@@ -110,7 +78,7 @@ class Parts(NamedTuple):
     schedule: Schedule
     policy: RetryPolicy
     pool: Pool
-    sink: Sink
+    outputs: Outputs
 
 
 class Engine:
@@ -125,18 +93,17 @@ class Engine:
     def __init__(self, parts: Parts, limits: StopSettings, stop: Stop) -> None:
         self._parts = parts
         self._selector = Selector(parts.policy)
+        self._results = rows.Results(parts.outputs)
         self._limits = limits
         self._stop = stop
-        self._counts = dict.fromkeys(Outcome, 0)
-        self._left = 0
+        self._followers: dict[int, list[Item]] = {}
         self._deaths = 0
         self._machine: MachineError | None = None
         self._broken: ListError | None = None
         self._began = time.monotonic()
         self._next_tick = 0.0
         self._starved = False
-        self._every = parts.sink.every
-        self._unseen = 0
+        self._every = parts.outputs.every
         self._total: int | None = None
         self._limit: Literal["max_failures", "deadline"] | None = None
 
@@ -144,10 +111,26 @@ class Engine:
         """Drive the run until every line has its outcome, or it is stopped."""
         try:
             self._drive()
-            unread = self._wind_up()
+            self._wind_up()
         finally:
             self._parts.pool.close()
-        return self._summary(unread=unread)
+        return self._results.summary()._replace(
+            bytes=self._parts.pool.received(),
+            seconds=time.monotonic() - self._began,
+            stopped_by=self._stop.signal,
+            unread=not self._parts.feed.exhausted,
+            limit=self._limit,
+        )
+
+    def machine_error(self) -> MachineError | None:
+        """Why this machine could not go on, if so."""
+        return self._machine
+
+    def list_error(self) -> ListError | None:
+        """Why a list could not be read to its end, if so."""
+        return self._broken
+
+    # --- the loop ---
 
     def _drive(self) -> None:
         try:
@@ -162,20 +145,12 @@ class Engine:
         except MachineError as exc:
             self._machine = exc
 
-    def machine_error(self) -> MachineError | None:
-        """Why this machine could not go on, if so."""
-        return self._machine
-
-    def list_error(self) -> ListError | None:
-        """Why a list could not be read to its end, if so."""
-        return self._broken
-
     def _over(self) -> bool:
         return self._parts.schedule.empty() and self._parts.feed.exhausted
 
     def _stopping(self) -> bool:
-        limits, failed = self._limits, self._counts[Outcome.FAIL]
-        if limits.max_failures is not None and failed >= limits.max_failures:
+        limits = self._limits
+        if limits.max_failures is not None and self._results.failed() >= limits.max_failures:
             self._limit = "max_failures"
         elif limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
             self._limit = "deadline"
@@ -194,6 +169,18 @@ class Engine:
         descriptor = feed.fileno()
         return () if descriptor is None else (descriptor,)
 
+    def _tick(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if now < self._next_tick and not last:
+            return
+        self._next_tick = now + TICK
+        if self._total is None:
+            self._total = self._parts.feed.estimate()
+        self._results.tell_passed()
+        pool, flying = self._parts.pool, self._parts.schedule.flying
+        live = [Transfer(flying(of.id).path, of.received, of.size) for of in pool.live()]
+        self._parts.outputs.tick(live, pool.received(), self._total, now)
+
     # --- the list ---
 
     def _admit(self) -> bool:
@@ -202,21 +189,12 @@ class Engine:
             return False
         entries = self._read(min(LINES, room))
         for entry in entries:
-            self._plan(entry)
+            self._take_on(entry, self._parts.planner.plan(entry))
         return bool(entries)
 
     def _reach(self) -> int:
         """How many jobs are kept ready: more when none of them can run, for others may."""
         return FAR_LOOKAHEAD if self._starved else LOOKAHEAD
-
-    def _plan(self, entry: Item | BadLine) -> None:
-        planned = self._parts.planner.plan(entry)
-        if isinstance(planned, Job):
-            if planned.mirrors is not None:
-                self._selector.aim(planned, time.monotonic())
-            self._parts.schedule.add(planned)
-        elif planned is not None:
-            self._emit(planned, entry if isinstance(entry, Item) else None)
 
     def _read(self, limit: int) -> Sequence[Item | BadLine]:
         """Some lines; a list that breaks off ends there, and what came before it still counts."""
@@ -225,6 +203,18 @@ class Engine:
         except ListError as exc:
             self._broken = exc
             return ()
+
+    def _take_on(self, entry: Item | BadLine, planned: Planned) -> None:
+        if isinstance(planned, Plan):
+            job = Job(planned)
+            if job.mirrors is not None:
+                self._selector.aim(job, time.monotonic())
+            self._parts.schedule.add(job)
+        elif isinstance(planned, Follow):
+            self._followers.setdefault(planned.id, []).append(planned.item)
+        else:
+            row = rows.settled(entry, planned)
+            self._results.record(row, entry if isinstance(entry, Item) else None)
 
     # --- the pool ---
 
@@ -242,7 +232,7 @@ class Engine:
         for job in jobs:
             if job.began is None:
                 job.began, job.started = now, clock
-        pool.submit([job.task for job in jobs])
+        pool.submit([job.task() for job in jobs])
         return True
 
     def _drain(self) -> bool:
@@ -264,13 +254,15 @@ class Engine:
             return
         if isinstance(event, Died):
             self._deaths += 1
-            for task_id, reached in zip(event.current, event.reached, strict=True):
-                self._died(schedule.flying(task_id), event.reason, reached)
+            for job_id, reached in zip(event.current, event.reached, strict=True):
+                self._died(schedule.flying(job_id), event.reason, reached)
             ids = event.waiting
         else:
             ids = event.ids
-        for task_id in reversed(ids):
-            schedule.put_back(schedule.flying(task_id))
+        for job_id in reversed(ids):
+            schedule.put_back(schedule.flying(job_id))
+
+    # --- answers ---
 
     def _answered(self, answer: Answer) -> None:
         job = self._parts.schedule.flying(answer.id)
@@ -279,7 +271,6 @@ class Engine:
         if isinstance(answer, Success):
             self._succeeded(job, answer)
         elif answer.kind is FailureKind.CANCELLED:
-            job.task = job.task._replace(plain=False)
             self._parts.schedule.put_back(job)
         elif answer.fatal:
             self._cannot_go_on(job, answer)
@@ -287,21 +278,17 @@ class Engine:
             self._failed(job, answer)
 
     def _succeeded(self, job: Job, answer: Success) -> None:
-        planner = self._parts.planner
-        if answer.name is not None:
-            planner.named(job, answer.name)
-        if answer.version is not None:
-            planner.placed(job, answer.version)
         if answer.trouble:
-            self._parts.sink.trouble(answer.trouble)
+            self._parts.outputs.trouble(answer.trouble)
         if job.mirrors is not None:
-            answer = self._selector.served(job, answer, time.monotonic())
-        if self._every or job.followers or not rows.fetched(job, answer):
-            self._finish(job, rows.succeeded(job, answer, self._elapsed(job)))
-            return
+            answer = self._selector.succeeded(job, answer, time.monotonic())
+        how = rows.outcome_of(job, answer)
         self._parts.schedule.done(job)
-        planner.ended(job, Outcome.SUCCESS)
-        self._unseen += 1
+        job.path = self._parts.planner.ended(job.plan, how, answer)
+        if self._every or how is not Outcome.SUCCESS or job.plan.id in self._followers:
+            self._conclude(job, rows.succeeded(job, how, answer, self._elapsed(job)))
+        else:
+            self._results.passed()
 
     def _cannot_go_on(self, job: Job, fail: Fail) -> None:
         """Stop; the first to meet the trouble tells of it, the others are left for the next run."""
@@ -313,148 +300,72 @@ class Engine:
         self._give_up(job, fail)
 
     def _failed(self, job: Job, fail: Fail) -> None:
-        now = time.monotonic()
-        fail, decision = self._decide(job, fail, now)
-        if decision.delay is None:
-            if decision.reason:
-                fail = fail._replace(message=f"{fail.message}; {decision.reason}")
-            self._give_up(job, fail)
+        now, host, schedule = time.monotonic(), job.host, self._parts.schedule
+        verdict = self._selector.failed(job, fail, now, random.random())  # noqa: S311 - jitter
+        if verdict.pause:
+            schedule.pause(host, now + verdict.pause)
+        if verdict.avoid:  # what waits for it goes elsewhere, if it can
+            schedule.move(host, lambda waiting: self._selector.aim(waiting, now))
+        if verdict.delay is None:
+            self._give_up(job, verdict.fail)
             return
-        job.task = job.task._replace(plain=False)
-        self._parts.schedule.retry(job, now + decision.delay)
+        schedule.retry(job, now + verdict.delay)
         self._selector.aim(job, now)
-        self._parts.sink.retrying(
-            Retrying(
-                mask(job.item.url),
-                printable(fail.message),
-                failure_word(fail.kind, fail.status),
-                job.attempts,
-                decision.delay,
-            )
-        )
-
-    def _decide(self, job: Job, fail: Fail, now: float) -> tuple[Fail, Decision]:
-        """What becomes of it; what waits for a host that is to be avoided goes elsewhere."""
-        host, selector, schedule = job.host, self._selector, self._parts.schedule
-        avoid = selector.blame(job, fail, now)
-        fail, decision = selector.decide(job, fail, random.random())  # noqa: S311 - jitter
-        if decision.pause_host:
-            until = now + decision.pause_host
-            schedule.pause(host, until)
-            avoid = selector.paused(host, until, now) or avoid
-        if avoid:
-            schedule.move(host, lambda waiting: selector.aim(waiting, now))
-        return fail, decision
+        self._parts.outputs.retrying(rows.retrying(job, verdict.fail, verdict.delay))
 
     def _died(self, job: Job, reason: str, reached: int) -> None:
-        job.deaths = job.deaths.another(reached, kept=job.task.fragile)
+        # what was kept of it is known only where the task had said that it is to be kept
+        job.deaths = job.deaths.another(reached, kept=job.deaths.total > 0)
         if not job.deaths.to_blame(self._deaths):
-            job.task = job.task._replace(fragile=True, plain=False)
             self._parts.schedule.put_back(job)
             return
-        fail = Fail(
-            "fail",
-            job.task.id,
-            FailureKind.WORKER_DIED,
-            transient=True,
-            message=f"{job.deaths.total} workers died over it, the last was {reason}",
-        )
-        self._give_up(job, fail)
-
-    # --- outcomes ---
-
-    def _finish(self, job: Job, result: Result) -> None:
-        self._parts.schedule.done(job)
-        self._parts.planner.ended(job, result.outcome)
-        self._conclude(job, result)
+        message = f"{job.deaths.total} workers died over it, the last was {reason}"
+        kind = FailureKind.WORKER_DIED
+        self._give_up(job, Fail("fail", job.plan.id, kind, transient=True, message=message))
 
     def _give_up(self, job: Job, fail: Fail) -> None:
         transient = self._parts.policy.transient(fail)
-        self._finish(job, rows.failed(job, fail, self._elapsed(job), transient=transient))
+        self._parts.schedule.done(job)
+        self._parts.planner.ended(job.plan, Outcome.FAIL)
+        self._conclude(job, rows.failed(job, fail, self._elapsed(job), transient=transient))
 
-    def _conclude(self, job: Job, result: Result) -> None:
-        self._emit(result, job.item)
-        for item in job.followers:
-            stopped = result.kind == FailureKind.CANCELLED.value
-            if stopped or self._parts.planner.shares(job, item, result.outcome):
-                self._emit(rows.shared(result, item), item)
+    # --- outcomes ---
+
+    def _conclude(self, job: Job, row: Result) -> None:
+        plan, stopped = job.plan, row.kind == FailureKind.CANCELLED.value
+        self._results.record(row, plan.item)
+        for item in self._followers.pop(plan.id, ()):
+            if stopped or plan.shares(item, row.outcome):
+                self._results.record(rows.shared(row, item), item)
             else:
-                self._plan(item)
+                self._take_on(item, self._parts.planner.plan_again(item, plan))
 
     def _elapsed(self, job: Job) -> float:
         return 0.0 if job.began is None else time.monotonic() - job.began
 
-    def _emit(self, result: Result, item: Item | None) -> None:
-        if result.kind == FailureKind.CANCELLED.value:
-            self._left += 1
-        else:
-            self._counts[result.outcome] += 1
-        self._parts.sink.record(result, item)
+    # --- the end before the end ---
 
-    # --- the end ---
-
-    def _wind_up(self) -> bool:
-        """Stop what is under way, report what is left; whether some of the list was not read."""
-        if self._over():
-            self._tick(last=True)
-            return False
-        self._parts.pool.stop()
-        try:
-            self._let_end(time.monotonic() + STOP_GRACE)
-        except MachineError as exc:  # the pool has no workers left: nothing more will come
-            self._machine = self._machine or exc
+    def _wind_up(self) -> None:
+        """Stop what is under way, and report what is left."""
+        over, schedule = self._over(), self._parts.schedule
+        if not over:
+            try:
+                let_end(self._parts.pool, schedule, self._drain)
+            except MachineError as exc:
+                self._machine = self._machine or exc
         self._tick(last=True)
-        for job in [*self._parts.schedule.drop_flying(), *self._parts.schedule.drop()]:
-            self._conclude(job, rows.cancelled(job, self._elapsed(job)))
-        return self._cancel_rest()
+        if not over:
+            for job in [*schedule.drop_flying(), *schedule.drop()]:
+                self._conclude(job, rows.cancelled(job, self._elapsed(job)))
+            cancel_rest(self._cancel_some)
 
-    def _let_end(self, deadline: float) -> None:
-        while self._parts.schedule.in_flight() and (left := deadline - time.monotonic()) > 0:
-            if not self._drain():
-                self._parts.pool.wait(min(left, TICK))
-
-    def _cancel_rest(self) -> bool:
+    def _cancel_some(self) -> bool:
+        """Cancel some lines that nobody has planned; whether there may be more of them now."""
         feed = self._parts.feed
-        deadline = time.monotonic() + REST_SECONDS
-        while not feed.exhausted and time.monotonic() < deadline:
-            entries = self._read(LINES)
-            if not entries and feed.fileno() is not None:
-                break  # whoever writes the list has not finished; nobody waits for that
-            for entry in entries:
-                if isinstance(entry, Item):
-                    row = rows.refused(entry, FailureKind.CANCELLED, "the run was stopped")
-                    self._emit(row, entry)
-                else:
-                    self._emit(rows.bad_line(entry), None)
-        return not feed.exhausted
-
-    def _summary(self, *, unread: bool) -> Summary:
-        counts = self._counts
-        return Summary(
-            succeeded=counts[Outcome.SUCCESS],
-            skipped=counts[Outcome.SKIPPED],
-            unchanged=counts[Outcome.UNCHANGED],
-            failed=counts[Outcome.FAIL],
-            left=self._left,
-            bytes=self._parts.pool.received(),
-            seconds=time.monotonic() - self._began,
-            stopped_by=self._stop.signal,
-            unread=unread,
-            limit=self._limit,
-        )
-
-    # --- the display ---
-
-    def _tick(self, *, last: bool = False) -> None:
-        now = time.monotonic()
-        if now < self._next_tick and not last:
-            return
-        self._next_tick = now + TICK
-        if self._total is None:
-            self._total = self._parts.feed.estimate()
-        self._parts.sink.passed(self._unseen)
-        self._counts[Outcome.SUCCESS] += self._unseen
-        self._unseen = 0
-        pool, flying = self._parts.pool, self._parts.schedule.flying
-        live = [Transfer(flying(of.id).task.path, of.received, of.size) for of in pool.live()]
-        self._parts.sink.tick(live, pool.received(), self._total, now)
+        if feed.exhausted:
+            return False
+        entries = self._read(LINES)
+        for entry in entries:
+            row = rows.never_planned(entry)
+            self._results.record(row, entry if isinstance(entry, Item) else None)
+        return bool(entries) or feed.fileno() is None  # else nobody waits for whoever writes it

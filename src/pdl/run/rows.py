@@ -1,4 +1,7 @@
-"""Rows: how an outcome reads in the reports, secrets masked and nothing that a terminal obeys."""
+"""Rows: how an outcome reads in the reports, secrets masked and nothing that a terminal obeys.
+
+Here alone a row is made. Each is counted, and told to whoever listens, by `Results`.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,100 @@ import time
 from typing import TYPE_CHECKING
 
 from pdl.http_rules.ranges import NOT_MODIFIED
-from pdl.model import Fail, FailureKind, Outcome, Result, Success, failure_word
+from pdl.model import (
+    BadLine,
+    Fail,
+    FailureKind,
+    Outcome,
+    Refusal,
+    Result,
+    Retrying,
+    Success,
+    Summary,
+    failure_word,
+)
+from pdl.scheduling.job import Share, Skip
 from pdl.text.masking import mask, printable
 
 if TYPE_CHECKING:
-    from pdl.model import BadLine, Item, SafePath
+    from pdl.model import Item, SafePath
+    from pdl.run.outputs import Outputs
     from pdl.scheduling.job import Job
 
+_THERE = "already there"
+_STOPPED = Refusal(FailureKind.CANCELLED, "the run was stopped")
 
-_SKIPPED = (Outcome.SKIPPED, "already there")
+
+class Results:
+    """Every outcome of a run, counted and handed on.
+
+    Args:
+        outputs: told of each row.
+
+    Attributes:
+        left: lines that were cancelled, as the run was stopped.
+    """
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        self._counts = dict.fromkeys(Outcome, 0)
+        self._untold = 0
+        self.left = 0
+
+    def record(self, row: Result, item: Item | None) -> None:
+        """A line has its outcome."""
+        if row.kind == FailureKind.CANCELLED.value:
+            self.left += 1
+        else:
+            self._counts[row.outcome] += 1
+        self._outputs.record(row, item)
+
+    def passed(self) -> None:
+        """A line succeeded, and nobody wants more than the number of those."""
+        self._untold += 1
+
+    def tell_passed(self) -> None:
+        """Hand on how many `passed` since the last time."""
+        self._outputs.passed(self._untold)
+        self._counts[Outcome.SUCCESS] += self._untold
+        self._untold = 0
+
+    def failed(self) -> int:
+        """How many failed so far."""
+        return self._counts[Outcome.FAIL]
+
+    def summary(self) -> Summary:
+        """How many ended in which way; the rest of it is not known here."""
+        counts = self._counts
+        return Summary(
+            counts[Outcome.SUCCESS],
+            counts[Outcome.SKIPPED],
+            counts[Outcome.UNCHANGED],
+            counts[Outcome.FAIL],
+            self.left,
+        )
 
 
-def untried(
-    item: Item,
-    how: Outcome,
-    *,
-    path: SafePath | None = None,
-    size: int | None = None,
-    message: str = "",
+def settled(entry: Item | BadLine, how: Share | Skip | Refusal) -> Result:
+    """The row of a line that needs no request."""
+    if isinstance(entry, BadLine):
+        return bad_line(entry)
+    if isinstance(how, Skip):
+        return _untried(entry, Outcome.SKIPPED, _THERE, how.path, how.size)
+    if isinstance(how, Share):
+        return _untried(entry, how.how, "the same URL as an earlier line", how.path)
+    row = _untried(entry, Outcome.FAIL, how.message, how.path)
+    return row._replace(kind=how.kind.value, transient=how.kind is FailureKind.CANCELLED)
+
+
+def never_planned(entry: Item | BadLine) -> Result:
+    """The row of a line that was read after the run had been stopped."""
+    return settled(entry, _STOPPED)
+
+
+def _untried(
+    item: Item, how: Outcome, message: str, path: SafePath | None, size: int | None = None
 ) -> Result:
-    """The row of an item that needed no request."""
     return Result(
         item.source,
         item.line,
@@ -36,12 +113,6 @@ def untried(
         size=size,
         message=printable(message),
     )
-
-
-def refused(item: Item, kind: FailureKind, message: str, *, path: SafePath | None = None) -> Result:
-    """The row of an item that failed before any request."""
-    row = untried(item, Outcome.FAIL, path=path, message=message)
-    return row._replace(kind=kind.value, transient=kind is FailureKind.CANCELLED)
 
 
 def bad_line(line: BadLine) -> Result:
@@ -59,24 +130,31 @@ def bad_line(line: BadLine) -> Result:
     )
 
 
-def fetched(job: Job, answer: Success) -> bool:
-    """Whether a job has got its file, as it was not there before or not like that."""
-    return not job.task.local and (answer.status != NOT_MODIFIED or answer.cached)
+def outcome_of(job: Job, answer: Success) -> Outcome:
+    """How a job ended whose file is whole."""
+    plan = job.plan
+    if plan.local:
+        proven = plan.item.checksum or plan.item.pieces or (plan.pin and plan.pin.checksum)
+        return Outcome.UNCHANGED if proven else Outcome.SKIPPED
+    fetched = answer.status != NOT_MODIFIED or answer.cached
+    return Outcome.SUCCESS if fetched else Outcome.UNCHANGED
 
 
-def succeeded(job: Job, answer: Success, seconds: float) -> Result:
+def succeeded(job: Job, how: Outcome, answer: Success, seconds: float) -> Result:
     """The row of a job whose file is whole."""
-    item = job.item
-    if job.task.local:
-        return looked_at(job, answer)
+    item = job.plan.item
+    if job.plan.local:
+        message = _THERE if how is Outcome.SKIPPED else "as it should be"
+        row = _untried(item, how, message, job.path, answer.size)
+        return row._replace(checksum=answer.checksum)
     url = mask(item.url)
     row = Result(
         item.source,
         item.line,
         url,
         url if answer.final_url == item.url else mask(answer.final_url),
-        job.task.path,
-        Outcome.SUCCESS if fetched(job, answer) else Outcome.UNCHANGED,
+        job.path,
+        how,
         status=answer.status,
         bytes=job.received,
         size=answer.size,
@@ -92,24 +170,15 @@ def succeeded(job: Job, answer: Success, seconds: float) -> Result:
     return row._replace(final_url=None, status=None, attempts=job.attempts - 1 + job.deaths.total)
 
 
-def looked_at(job: Job, answer: Success) -> Result:
-    """The row of a file that is there: ``unchanged`` where a digest says so, else ``skipped``."""
-    task = job.task
-    proven = task.checksum or task.pieces or (task.pin and task.pin.checksum)
-    how, message = (Outcome.UNCHANGED, "as it should be") if proven else _SKIPPED
-    row = untried(job.item, how, path=task.path, size=answer.size, message=message)
-    return row._replace(checksum=answer.checksum)
-
-
 def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
     """The row of a job that is given up."""
-    item = job.item
+    item = job.plan.item
     return Result(
         item.source,
         item.line,
         mask(item.url),
         mask(fail.final_url) if fail.final_url else None,
-        job.task.path,
+        job.path,
         Outcome.FAIL,
         kind=failure_word(fail.kind, fail.status),
         transient=transient,
@@ -117,17 +186,17 @@ def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
         bytes=job.received,
         size=fail.size,
         resumed_from=fail.resumed_from,
-        attempts=0 if job.task.local else job.attempts + job.deaths.total,
+        attempts=0 if job.plan.local else job.attempts + job.deaths.total,
         seconds=seconds,
         started=_iso(job.started),
-        checksum=job.task.checksum,
+        checksum=item.checksum,
         message=printable(fail.message),
     )
 
 
 def cancelled(job: Job, seconds: float) -> Result:
     """The row of a job that a stop of the run left unfinished."""
-    row = refused(job.item, FailureKind.CANCELLED, "the run was stopped", path=job.task.path)
+    row = settled(job.plan.item, _STOPPED._replace(path=job.path))
     return row._replace(
         bytes=job.received,
         attempts=job.attempts + job.deaths.total,
@@ -141,6 +210,12 @@ def shared(result: Result, item: Item) -> Result:
     return result._replace(
         source=item.source, line=item.line, url=mask(item.url), bytes=0, attempts=0
     )
+
+
+def retrying(job: Job, fail: Fail, delay: float) -> Retrying:
+    """What is told of an attempt that is to be made again after so many seconds."""
+    word = failure_word(fail.kind, fail.status)
+    return Retrying(mask(job.plan.item.url), printable(fail.message), word, job.attempts, delay)
 
 
 def _iso(clock: float | None) -> str | None:

@@ -12,14 +12,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pdl.model import SafePath, Served
+from pdl.model import Served
 from pdl.naming.claims import GivenName, Store
-from pdl.scheduling.mirrors import mirrors_of
-from pdl.text.url_identity import part_name
-from pdl.text.urls import parse
 
 if TYPE_CHECKING:
-    from pdl.scheduling.job import Job
+    from pdl.model import SafePath
+    from pdl.scheduling.job import Plan
 
 
 class RememberedNames:
@@ -63,22 +61,16 @@ class ServerNaming:
         """Whether a file was made since the run began; its own time may be the server's."""
         return self._since_ns is not None and found.st_ctime_ns >= self._since_ns
 
-    def ask(self, job: Job, wanted: SafePath, *, known: bool, named: bool) -> None:
-        """Let the job's file be named by its server.
+    def served(self, key: int, path: SafePath, *, known: bool, named: bool) -> Served:
+        """What a task says of it: its file may be named by its server.
 
         Args:
-            job: new; its task says where the file goes if no server names it.
-            wanted: what `GivenName.wanted` is to be.
-            known: what is at the task's path is this URL's.
+            key: the URL's.
+            path: where the file goes if no server names it.
+            known: what is at that path is this URL's.
             named: the server's name counts.
         """
-        task, url = job.task, parse(job.item.url)
-        served = Served(f"{job.key:016x}", named, self._replaces(task.path, known), self._alone)
-        # the part's name must be the same on every run, whoever has taken which name before
-        job.task = task._replace(part=part_name(url, wanted), plain=False, served=served)
-        job.wanted = wanted
-        if job.mirrors is not None:
-            job.mirrors = mirrors_of(job.item, url, wanted)
+        return Served(f"{key:016x}", named, self._replaces(path, known), self._alone)
 
     def _replaces(self, path: SafePath, known: bool) -> bool:
         try:
@@ -87,6 +79,6 @@ class ServerNaming:
             return False
         return known or not self.meanwhile(found)
 
-    def keep(self, job: Job, path: SafePath) -> None:
+    def keep(self, plan: Plan, path: SafePath) -> None:
         """A job's file has got its name."""
-        self._store.give(GivenName(job.key, job.wanted or job.task.path, path, job.task.part))
+        self._store.give(GivenName(plan.key, plan.wanted, path, plan.part))

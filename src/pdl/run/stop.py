@@ -1,14 +1,28 @@
-"""How a run is told to end early."""
+"""How a run ends early: how it is told to, and what is done then with what is left.
+
+Nothing new is started, the lanes are told, and what they answer within a moment still counts. What
+is left after that is cancelled, and so is what can be read of the rest of the list.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from pdl.pool import Pool
+    from pdl.scheduling.schedule import Schedule
+
+STOP_GRACE = 1.0
+"""Seconds that attempts under way are given to end when the run is stopped."""
+REST_SECONDS = 0.3
+"""Seconds spent on reading the rest of the list when the run is stopped."""
+_WAIT_SECONDS = 0.1
 
 
 class Stop:
@@ -53,3 +67,32 @@ def signals(stop: Stop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def let_end(pool: Pool, schedule: Schedule, drain: Callable[[], bool]) -> None:
+    """Tell the lanes to stop, and take what they answer for a moment.
+
+    Args:
+        pool: is told, and waited for.
+        schedule: says whether anything is in flight.
+        drain: takes what the pool has to say; whether that was anything.
+
+    Raises:
+        MachineError: the pool has no workers left: nothing more will come.
+    """
+    pool.stop()
+    deadline = time.monotonic() + STOP_GRACE
+    while schedule.in_flight() and (left := deadline - time.monotonic()) > 0:
+        if not drain():
+            pool.wait(min(left, _WAIT_SECONDS))
+
+
+def cancel_rest(cancel_some: Callable[[], bool]) -> None:
+    """Cancel what can be read of the list without waiting for whoever writes it.
+
+    Args:
+        cancel_some: cancels some lines; whether there may be more of them now.
+    """
+    deadline = time.monotonic() + REST_SECONDS
+    while time.monotonic() < deadline and cancel_some():
+        pass

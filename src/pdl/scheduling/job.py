@@ -1,47 +1,258 @@
-"""A job: one file on its way to its outcome, as the schedule and the engine see it."""
+"""What a line comes to; and a job: one file on its way to its outcome, and a worker's task of it.
+
+The plan of a job says all that is known before the first request, and never changes. A job is that
+plan and what has come of it so far. Each attempt gets a task of its own, which `Job.task` makes of
+the two; nothing else makes one.
+
+The bytes of two mirrors never mix: a part's name comes from the URL that is asked, for the
+validator of one server says nothing of another's file.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from pdl.model import Headers, Item, Outcome, Refusal, SafePath, Task
 from pdl.scheduling.retry import Deaths
+from pdl.text.url_identity import part_name
+from pdl.text.urls import InvalidUrl, Url, parse
 
 if TYPE_CHECKING:
-    from pdl.model import Item, SafePath, Task
-    from pdl.scheduling.mirrors import Mirrors
-
+    from pdl.model import Fail, Pin, Served, Version
 
 _NO_DEATHS = Deaths()
+
+
+class Plan(NamedTuple):
+    """What is to be done for a line of the list.
+
+    Attributes:
+        id: names the job and its tasks; unique in a run.
+        item: what the list and checksum files say; its checksum is normalised.
+        url: the item's, parsed.
+        key: the URL's `pdl.text.url_identity.url_key`.
+        host: whom it is asked of; names a queue. Empty if no server is asked.
+        path: where the file goes.
+        wanted: where it would go if no other URL and no server had a say in that.
+        part: name of its part file, as long as the item's own URL is asked.
+        pin: what a lock file says of the file.
+        local: the file that is there is looked at, and no server asked.
+        plain: nothing can be there of it, and there is nothing special about its request.
+        remember: the answer is to say which version was placed.
+        version: what stands at `path`: to hear that it is unchanged is enough.
+        served: the server may name the file.
+    """
+
+    id: int
+    item: Item
+    url: Url
+    key: int
+    host: str
+    path: SafePath
+    wanted: SafePath
+    part: str
+    pin: Pin | None = None
+    local: bool = False
+    plain: bool = False
+    remember: bool = False
+    version: Version | None = None
+    served: Served | None = None
+
+    def shares(self, item: Item, how: Outcome) -> bool:
+        """Whether the job's outcome is also that of a line that followed it.
+
+        A success is not if the line knows a digest or size that the job did not check; a failure
+        is not if the line asks in another way or for something else.
+        """
+        first = self.item
+        if how is not Outcome.FAIL:
+            same = item.pieces in {None, first.pieces}
+            proven = item.checksum == first.checksum if item.checksum else same
+            return proven and item.size in {None, first.size}
+        asked = (item.headers, item.mirrors) == (first.headers, first.mirrors)
+        wanted = (item.checksum, item.size, item.pieces)
+        return asked and wanted == (first.checksum, first.size, first.pieces)
+
+
+class Follow(NamedTuple):
+    """The line wants the same URL at the same path as a job that has no outcome yet.
+
+    Attributes:
+        id: the job's.
+        item: the line's, as `Plan.item`.
+    """
+
+    id: int
+    item: Item
+
+
+class Share(NamedTuple):
+    """The line has the file of an earlier line, which is what this line says of it.
+
+    Attributes:
+        path: of the file.
+        how: the earlier line ended.
+    """
+
+    path: SafePath
+    how: Outcome
+
+
+class Skip(NamedTuple):
+    """A file of that size, in bytes, is at the line's path, and is left as it is."""
+
+    path: SafePath
+    size: int
+
+
+Planned = Plan | Follow | Share | Skip | Refusal
+"""What a line comes to."""
 
 
 class Job:
     """One item on its way to its outcome.
 
     Attributes:
-        task: what a worker is given.
-        item: what the list said.
-        host: whom it is asked of; names a queue.
-        key: the URL's `pdl.text.url_identity.url_key`.
+        plan: what is to be done.
+        path: where the file goes; another than the plan's once its server has named it.
+        host: whom it is asked of next.
         attempts: answers so far.
         deaths: what is known of workers that died while they were at it.
         received: bytes over the wire, all attempts together.
         began: when the first attempt was handed out, by the caller's clock; None before.
         started: the same by `time.time`.
-        followers: further lines with the same URL; they share the outcome.
         mirrors: the URLs it may be asked at, if there is more than one.
-        wanted: where the file would go if its server named it not; None where that is the task's.
     """
 
-    def __init__(self, task: Task, item: Item, host: str, key: int) -> None:
-        self.task = task
-        self.item = item
-        self.host = host
-        self.key = key
+    __slots__ = (
+        "attempts",
+        "began",
+        "deaths",
+        "host",
+        "mirrors",
+        "path",
+        "plan",
+        "received",
+        "started",
+    )
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.path = plan.path
+        self.host = plan.host
         self.attempts = 0
         self.deaths = _NO_DEATHS
         self.received = 0
         self.began: float | None = None
         self.started: float | None = None
-        self.followers: list[Item] = []
-        self.mirrors: Mirrors | None = None
-        self.wanted: SafePath | None = None
+        self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
+
+    def task(self) -> Task:
+        """What a worker is given for the next attempt."""
+        plan, item, mirrors, died = self.plan, self.plan.item, self.mirrors, self.deaths.total > 0
+        url, part, headers = item.url, plan.part, item.headers
+        plain = plan.plain and not self.attempts and not died
+        others: tuple[str, ...] = ()
+        if mirrors is not None:
+            mirror = mirrors.current
+            url, part, headers = mirror.url, mirror.part, mirror.headers
+            plain = plain and mirror.plain
+            others = tuple(each.part for each in mirrors.usable if each is not mirror)
+        return Task(
+            plan.id,
+            url,
+            self.path,
+            part,
+            headers,
+            item.checksum,
+            item.size,
+            died,
+            item.pieces,
+            plan.pin,
+            plan.local,
+            plain,
+            plan.remember,
+            plan.version,
+            others,
+            plan.served,
+        )
+
+
+class Mirror(NamedTuple):
+    """One URL of an item.
+
+    Attributes:
+        place: in the list; 0 is the item's own URL.
+        url: as listed.
+        host: whom it is asked of, as `Job.host`.
+        part: name of its part file.
+        headers: the item's, if this is the origin they are meant for; else none.
+        plain: it may be asked for as `pdl.model.Task.plain` means.
+    """
+
+    place: int
+    url: str
+    host: str
+    part: str
+    headers: Headers
+    plain: bool
+
+
+class Mirrors:
+    """The URLs of an item on its way to its outcome.
+
+    Attributes:
+        usable: those that can be asked, best first.
+        current: the one that is asked, or is to be.
+        pending: those not answered in this round, the current one among them.
+        rounds: the number of this round, from 1.
+        delays: seconds after which one that failed in this round may be asked again.
+        fails: how each failed last, by place.
+        words: what is told of each that failed, by place.
+    """
+
+    def __init__(self, usable: tuple[Mirror, ...], words: dict[int, str]) -> None:
+        self.usable = usable
+        self.current = usable[0]
+        self.pending = list(usable)
+        self.rounds = 1
+        self.delays: dict[int, float] = {}
+        self.fails: dict[int, Fail] = {}
+        self.words = words
+
+    def next_round(self) -> None:
+        """Begin another round, of those that may be asked again."""
+        self.pending = [mirror for mirror in self.usable if mirror.place in self.delays]
+        self.delays = {}
+        self.rounds += 1
+
+
+def mirrors_of(plan: Plan) -> Mirrors | None:
+    """The URLs of an item that has mirrors, each once; None if there is but one.
+
+    One that pdl cannot ask (ftp, or no URL at all) counts as failed.
+    """
+    item, own = plan.item, plan.url
+    # the parts' names must be the same on every run, whatever the servers call the file
+    path = plan.path if plan.served is None else plan.wanted
+    first = _mirror(0, item.url, own, path, item.headers)
+    usable = {first.part: first}
+    words = {}
+    for place, text in enumerate(item.mirrors, 1):
+        try:
+            other = parse(text)
+        except InvalidUrl as error:
+            words[place] = f"mirror {place}: {error}"
+            continue
+        headers = item.headers if other.origin == own.origin else ()
+        mirror = _mirror(place, text, other, path, headers)
+        usable.setdefault(mirror.part, mirror)
+    found = tuple(usable.values())
+    if len(found) == 1 and not words:
+        return None
+    return Mirrors(found, words)
+
+
+def _mirror(place: int, text: str, url: Url, path: SafePath, headers: Headers) -> Mirror:
+    plain = not headers and text == url.request_url
+    return Mirror(place, text, url.netloc, part_name(url, path), headers, plain)

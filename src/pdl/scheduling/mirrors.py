@@ -1,24 +1,21 @@
-"""The URLs of one item: which is asked, which is next, and what each of them said.
+"""What becomes of a failed attempt: which URL of the item is asked next, and when.
 
-All of them are asked once before the first is asked again: that is a round, and it is rounds that
-the retry budget and the back-off count. One that failed for good is left out of the next round.
-The bytes of two mirrors never mix: a part's name comes from the URL that is asked, for the
-validator of one server says nothing of another's file.
+All URLs of an item are asked once before the first is asked again: that is a round, and it is
+rounds that the retry budget and the back-off count. One that failed for good is left out of the
+next round. An item with one URL is asked again there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.model import Fail, FailureKind, Headers, Item, SafePath, Success
+from pdl.model import Fail, FailureKind, Success
 from pdl.scheduling.host_health import HostHealth
 from pdl.scheduling.retry import Decision
 from pdl.text.masking import printable
-from pdl.text.url_identity import part_name
-from pdl.text.urls import InvalidUrl, Url, parse
 
 if TYPE_CHECKING:
-    from pdl.scheduling.job import Job
+    from pdl.scheduling.job import Job, Mirror, Mirrors
     from pdl.scheduling.retry import RetryPolicy
 
 SHOWN = 6
@@ -53,90 +50,24 @@ _ANSWERS = frozenset(
 """Kinds that only a host can cause that is up."""
 
 
-class Mirror(NamedTuple):
-    """One URL of an item.
+class Verdict(NamedTuple):
+    """What becomes of a job whose attempt failed.
 
     Attributes:
-        place: in the list; 0 is the item's own URL.
-        url: as listed.
-        host: whom it is asked of, as `pdl.scheduling.job.Job.host`.
-        part: name of its part file.
-        headers: the item's, if this is the origin they are meant for; else none.
-        plain: it may be asked for as `pdl.model.Task.plain` means.
+        fail: what to report; if the job is given up, what all of its URLs said.
+        delay: seconds until the next attempt; None gives up.
+        pause: seconds in which nothing else is asked of the host; 0 for none.
+        avoid: the host is to be avoided from now on: what waits for it is to be aimed anew.
     """
 
-    place: int
-    url: str
-    host: str
-    part: str
-    headers: Headers
-    plain: bool
-
-
-class Mirrors:
-    """The URLs of an item on its way to its outcome.
-
-    Attributes:
-        usable: those that can be asked, best first.
-        current: the one that is asked, or is to be.
-        pending: those not answered in this round, the current one among them.
-        rounds: the number of this round, from 1.
-        delays: seconds after which one that failed in this round may be asked again.
-        fails: how each failed last, by place.
-        words: what is told of each that failed, by place.
-    """
-
-    def __init__(self, usable: tuple[Mirror, ...], words: dict[int, str]) -> None:
-        self.usable = usable
-        self.current = usable[0]
-        self.pending = list(usable)
-        self.rounds = 1
-        self.delays: dict[int, float] = {}
-        self.fails: dict[int, Fail] = {}
-        self.words = words
-
-    def next_round(self) -> None:
-        """Begin another round, of those that may be asked again."""
-        self.pending = [mirror for mirror in self.usable if mirror.place in self.delays]
-        self.delays = {}
-        self.rounds += 1
-
-
-def mirrors_of(item: Item, url: Url, path: SafePath) -> Mirrors | None:
-    """The URLs of an item, each once; None if there is but one.
-
-    One that pdl cannot ask (ftp, or no URL at all) counts as failed.
-
-    Args:
-        item: it has mirrors.
-        url: its own URL, parsed.
-        path: of the file.
-    """
-    first = _mirror(0, item.url, url, path, item.headers)
-    usable = {first.part: first}
-    words = {}
-    for place, text in enumerate(item.mirrors, 1):
-        try:
-            other = parse(text)
-        except InvalidUrl as error:
-            words[place] = f"mirror {place}: {error}"
-            continue
-        headers = item.headers if other.origin == url.origin else ()
-        mirror = _mirror(place, text, other, path, headers)
-        usable.setdefault(mirror.part, mirror)
-    found = tuple(usable.values())
-    if len(found) == 1 and not words:
-        return None
-    return Mirrors(found, words)
-
-
-def _mirror(place: int, text: str, url: Url, path: SafePath, headers: Headers) -> Mirror:
-    plain = not headers and text == url.request_url
-    return Mirror(place, text, url.netloc, part_name(url, path), headers, plain)
+    fail: Fail
+    delay: float | None
+    pause: float
+    avoid: bool
 
 
 class Selector:
-    """Says which mirror an item is to ask, and what becomes of it when that failed.
+    """Says which URL an item is to ask, and what becomes of it when that failed.
 
     Args:
         policy: decides about rounds.
@@ -144,7 +75,7 @@ class Selector:
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
-        self._ledger = HostHealth()
+        self._health = HostHealth()
 
     def aim(self, job: Job, now: float) -> None:
         """Point a job that is not in flight at the best mirror of those left in this round."""
@@ -152,53 +83,53 @@ class Selector:
         if mirrors is None:
             return
         pending = mirrors.pending
-        chosen = pending[self._ledger.pick([mirror.host for mirror in pending], now)]
+        chosen = pending[self._health.pick([mirror.host for mirror in pending], now)]
         mirrors.current = chosen
         job.host = chosen.host
-        others = tuple(mirror.part for mirror in mirrors.usable if mirror is not chosen)
-        job.task = job.task._replace(
-            url=chosen.url,
-            part=chosen.part,
-            headers=chosen.headers,
-            plain=job.task.plain and chosen.plain,
-            other_parts=others,
-        )
 
-    def paused(self, host: str, until: float, now: float) -> bool:
-        """The host asked to be left alone; whether jobs that wait for it are to be aimed anew."""
-        return self._ledger.rest(host, until, now)
-
-    def blame(self, job: Job, fail: Fail, now: float) -> bool:
-        """Note what a failure says of its host; the answer is that of `paused`.
-
-        Only jobs with mirrors count, for only of them the successes are known as well.
-        """
-        if job.mirrors is None:
-            return False
-        if _is_the_hosts(fail):
-            return self._ledger.failed(job.host, now)
-        if fail.kind in _ANSWERS:
-            self._ledger.answered(job.host, now)
-        return False
-
-    def served(self, job: Job, answer: Success, now: float) -> Success:
+    def succeeded(self, job: Job, answer: Success, now: float) -> Success:
         """Note a success; it tells which mirror it came from, if not from the item's own URL."""
-        if not answer.status:  # it came from the cache
+        if job.mirrors is None or not answer.status:  # without one it came from the cache
             return answer
-        self._ledger.answered(job.host, now)
-        if job.mirrors is None or not job.mirrors.current.place:
+        self._health.answered(job.host, now)
+        if not job.mirrors.current.place:
             return answer
         message = f"from mirror {job.mirrors.current.place}, {job.host}"
         if answer.message:
             message = f"{message}; {answer.message}"
         return answer._replace(message=message)
 
-    def decide(self, job: Job, fail: Fail, chance: float) -> tuple[Fail, Decision]:
-        """Decide after a failed attempt; `aim` is to follow unless the item is given up.
+    def failed(self, job: Job, fail: Fail, now: float, chance: float) -> Verdict:
+        """Note a failure and decide; `aim` is to follow unless the job is given up.
 
-        Returns:
-            What to report (if it is given up: what all of them said), and what to do.
+        Args:
+            job: still in flight.
+            fail: how its attempt failed.
+            now: the time.
+            chance: a random number in [0, 1), for the jitter.
         """
+        avoid = self._blame(job, fail, now)
+        fail, decision = self._decide(job, fail, chance)
+        if decision.pause_host:
+            avoid = self._health.rest(job.host, now + decision.pause_host, now) or avoid
+        if decision.reason:
+            fail = fail._replace(message=f"{fail.message}; {decision.reason}")
+        return Verdict(fail, decision.delay, decision.pause_host, avoid)
+
+    def _blame(self, job: Job, fail: Fail, now: float) -> bool:
+        """Note what a failure says of its host; whether that is to be avoided from now on.
+
+        Only jobs with mirrors count, for only of them the successes are known as well.
+        """
+        if job.mirrors is None:
+            return False
+        if _is_the_hosts(fail):
+            return self._health.failed(job.host, now)
+        if fail.kind in _ANSWERS:
+            self._health.answered(job.host, now)
+        return False
+
+    def _decide(self, job: Job, fail: Fail, chance: float) -> tuple[Fail, Decision]:
         mirrors = job.mirrors
         if mirrors is None or fail.kind in _OWN_FAULTS:
             return fail, self._policy.decide(fail, job.attempts, chance)

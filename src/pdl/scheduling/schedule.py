@@ -18,7 +18,7 @@ host may be **paused** until a time (Retry-After), and have at most `per_host` j
 
 There is no clock and no I/O in here: the time is an argument, in seconds of whatever clock the
 caller uses, as long as it does not go back. What may live here: order and time. Not here: why an
-attempt failed, or what a job's task says.
+attempt failed, or what a job's plan says.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Schedule:
     """See the module's theory of operation.
 
     Args:
-        per_host: jobs of one host that may be in flight; None for any number.
+        per_host: jobs of one host that may be in flight; None for any number. Jobs without a host
+            are not counted.
     """
 
     def __init__(self, per_host: int | None = None) -> None:
@@ -90,7 +91,9 @@ class Schedule:
             if until > now:
                 return 0
             del self._paused[host]  # first of all: a pause that is over must not seem due for ever
-        return most if self._per_host is None else min(most, self._per_host - self._flying_of[host])
+        if self._per_host is None or not host:
+            return most
+        return min(most, self._per_host - self._flying_of[host])
 
     def _launch(self, host: str, most: int) -> list[Job]:
         queue = self._ready[host]
@@ -100,7 +103,7 @@ class Schedule:
             del self._ready[host]
             self._turns.remove(host)
         for job in jobs:
-            self._flying[job.task.id] = job
+            self._flying[job.plan.id] = job
         self._flying_of[host] += len(jobs)
         return jobs
 
@@ -116,17 +119,17 @@ class Schedule:
         queue.appendleft(job) if first else queue.append(job)
         self._ready_count += 1
 
-    def flying(self, task_id: int) -> Job:
-        """The job in flight whose task has that id.
+    def flying(self, job_id: int) -> Job:
+        """The job in flight that has that id.
 
         Raises:
             KeyError: there is none.
         """
-        return self._flying[task_id]
+        return self._flying[job_id]
 
     def done(self, job: Job) -> None:
         """The job in flight has its outcome."""
-        del self._flying[job.task.id]
+        del self._flying[job.plan.id]
         self._flying_of[job.host] -= 1
         if not self._flying_of[job.host]:
             del self._flying_of[job.host]

@@ -24,7 +24,7 @@ from pdl.text.urls import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pdl.errors import MachineError
+    from pdl.errors import PdlError
     from pdl.model import Result, Summary
     from pdl.sources import Line
 
@@ -49,8 +49,8 @@ class Downloaded(Protocol):
         """A row for each file that failed."""
 
     @property
-    def machine_error(self) -> MachineError | None:
-        """Why this machine could not go on, if so."""
+    def machine_error(self) -> PdlError | None:
+        """Why this machine could not begin or not go on, if so."""
 
 
 class Download(Protocol):
@@ -105,7 +105,7 @@ def fetch(urls: Sequence[str], directory: str, settings: Settings, download: Dow
         MachineError: this machine cannot fetch them.
     """
     wanted = [
-        Item("--checksums", number, url, out=str(number))
+        Item(url, out=str(number), source="--checksums", line=number)
         for number, url in enumerate(urls)
         if url not in urls[:number]
     ]

@@ -81,7 +81,7 @@ class ChecksumsFormat:
             check_urls((url,))
         except ValueError as error:
             return bad_line(listed.text, source, listed.line, str(error))
-        return Item(source, listed.line, url, out=_out(name), checksum=listed.checksum)
+        return Item(url, out=_out(name), checksum=listed.checksum, source=source, line=listed.line)
 
     def _url(self, name: str) -> str:
         if self._base is None:

@@ -71,7 +71,9 @@ def item_of(row: Row, source: str, line: int, base: str | None) -> Entry:
             raise ValueError("has no url")  # noqa: TRY301 - a bad line as for any other reason
         urls = resolve((listed, *row.mirrors), base)
         fragment = check_urls(urls)
-        item = Item(source, line, urls[0], urls[1:], checksum=_digest(row.fields) or fragment)
+        item = Item(
+            urls[0], urls[1:], checksum=_digest(row.fields) or fragment, source=source, line=line
+        )
         for name, value in row.fields.items():
             item = _with(item, name, value)
         for header in row.headers:

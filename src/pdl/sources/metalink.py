@@ -128,7 +128,9 @@ class _File:
         urls = self._usable(base)
         size = parse_size(self.size) if self.size else None
         checksum = self._checksum() or check_urls(urls)
-        item = Item(source, self.line, urls[0], urls[1:], self.name, None, checksum, size)
+        item = Item(
+            urls[0], urls[1:], self.name, None, checksum, size, source=source, line=self.line
+        )
         return item._replace(pieces=self.pieces.of(size))
 
     def _usable(self, base: str | None) -> tuple[str, ...]:

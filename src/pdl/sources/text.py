@@ -104,7 +104,7 @@ class _Reader:
         except UnicodeDecodeError:
             return self._bad(raw, self._why_no_text(raw))
         if is_plain(text):
-            return Item(self._source, self._number, text)
+            return Item(text, source=self._source, line=self._number)
         if len(raw) > MAX_LINE:
             return self._bad(raw, self._why_no_text(raw))
         stripped = text.strip(_BLANKS)
@@ -149,7 +149,7 @@ def entry_of(text: str, source: str, line: int, base: str | None = None) -> Entr
         checksum = check_urls(urls or ("",))
     except ValueError as error:
         return bad_line(text, source, line, str(error))
-    return Item(source, line, urls[0], urls[1:], checksum=checksum)
+    return Item(urls[0], urls[1:], checksum=checksum, source=source, line=line)
 
 
 def bad_line(text: str, source: str, line: int, message: str) -> BadLine:

@@ -71,14 +71,13 @@ class OutputDirectory:
             os.close(fd)
             return False
         self._fd = fd
-        let_go = weakref.WeakMethod(self._let_go_in_child)
-        os.register_at_fork(after_in_child=lambda: (method := let_go()) and method())
+        _HELD.add(self)
         now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
         os.ftruncate(fd, 0)
         os.write(fd, f'{{"pid": {os.getpid()}, "started": "{now}"}}'.encode())
         return True
 
-    def _let_go_in_child(self) -> None:
+    def let_go(self) -> None:
         """In a forked child: it must not hold the directory when the run is dead."""
         if self._fd >= 0:
             os.close(self._fd)
@@ -153,6 +152,18 @@ class OutputDirectory:
         with contextlib.suppress(OSError):
             os.close(self._fd)
         self._fd = -1
+
+
+_HELD: weakref.WeakSet[OutputDirectory] = weakref.WeakSet()
+"""What this process holds. One hook sees to all of them, for a hook cannot be taken away again."""
+
+
+def _let_go_in_child() -> None:
+    for held in list(_HELD):
+        held.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def _reason(exc: OSError, state: Path) -> str:

@@ -29,6 +29,7 @@ _SECRET_NAME = lazy(
     r"(?![a-z0-9])",
     re.IGNORECASE,
 )
+_URL = lazy(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _SECRET_FRAGMENT = lazy(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+/!.~-]{16,}")
 
 
@@ -61,6 +62,12 @@ def mask(text: str) -> str:
         if parts[place - 1] == "#" and _SECRET_FRAGMENT.fullmatch(parts[place]):
             parts[place] = "***"
     return "".join(parts)
+
+
+def mask_urls(text: str) -> str:
+    """Text of several lines for people, with the secrets in each URL that it mentions masked."""
+    lines = (_URL.sub(lambda found: mask(found[0]), printable(line)) for line in text.split("\n"))
+    return "\n".join(lines)
 
 
 def _mask_userinfo(text: str) -> str:

@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from pdl.text.urls import Url
 
 
+# --- The space of keys -----------------------------------------------------------------------
+# A URL's key is 64 bits of a hash, of which one bit is always set. So a table of keys can also hold
+# these numbers, none of which a URL has for its key (the last but by a chance that is nil):
+FREE = 0
+"""Nobody has it: there is no entry."""
+DIRECTORY = 1
+"""A directory has the name."""
+RUNS_OWN = 2
+"""A file of the run itself has the name, as a report or the list."""
+_URL_BIT = 2
+"""Set in every URL's key, which is therefore neither `FREE` nor `DIRECTORY`."""
+
+
 class Asked:
     """What is asked for, and as whom: what tells URLs apart, and names a part.
 
@@ -18,7 +31,7 @@ class Asked:
         netloc: the URL's.
         text: the request URL, with the user's name if there is one. That counts, for it may decide
             what is served; the password does not, so that nothing derived from it is ever seen.
-        key: the first 64 bits of its SHA-256. The last bits are bent so that 0 and 1 never occur.
+        key: the first 64 bits of its SHA-256, with `_URL_BIT` set.
     """
 
     __slots__ = ("_hashed", "key", "netloc", "text", "url")
@@ -30,7 +43,7 @@ class Asked:
         user = url.userinfo and url.userinfo.partition(":")[0]
         self.text = f"{user}@{text}" if user else text
         self._hashed = hashlib.sha256(self.text.encode())
-        self.key = int.from_bytes(self._hashed.digest()[:8], "big") | 2
+        self.key = int.from_bytes(self._hashed.digest()[:8], "big") | _URL_BIT
 
     def part_name(self, path: SafePath) -> str:
         """File name of the part: 32 hex digits and ``.part``, the same on every run."""

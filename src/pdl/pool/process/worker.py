@@ -31,6 +31,7 @@ import gc
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -44,6 +45,7 @@ from pdl.pool.process.shared_counters import CellMeter, SharedCounters
 from pdl.pool.startup import file_limits
 from pdl.pool.startup.fork_helpers import name_process
 from pdl.pool.startup.import_path import forget_here
+from pdl.text.masking import mask_urls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -385,9 +387,22 @@ def guarded(lane: Lane) -> Lane:
     """The lane, with whatever it raises made an ``internal`` failure."""
 
     def failed(exc: Exception, task: Task, _meter: Meter) -> Answer:
+        if os.environ.get("PDL_DEBUG"):
+            show_traceback(exc)
         return internal(task.id, f"{type(exc).__name__}: {exc}")
 
     return _else(failed, lane)
+
+
+def show_traceback(exc: Exception) -> None:
+    """Write it on standard error, in one piece: an answer has no room for it."""
+    import traceback  # only where somebody looks for a mistake in pdl
+
+    text = mask_urls("".join(traceback.format_exception(exc)))
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # it is closed, or its reader is gone
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def _else(

@@ -1,0 +1,159 @@
+"""The parts of a run, built from the settings: for a download, for ``--check`` and ``--dry-run``.
+
+All three plan lines in one way. They differ in what is known before the first line: a run holds the
+output directory and remembers what comes of it, a look takes no lock and writes nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdl.errors import UsageError
+from pdl.naming.safe_name import STATE_DIRECTORY
+from pdl.run.engine import Engine, Parts
+from pdl.run.planner import Known, Planner
+from pdl.run.server_names import RememberedNames, ServerNaming
+from pdl.scheduling.retry import RetryPolicy
+from pdl.scheduling.schedule import Schedule
+from pdl.sources.detect import by_name
+from pdl.storage.state_db import given_of, pairings_of
+from pdl.text.masking import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.integrity.checksum_index import ChecksumIndex
+    from pdl.integrity.lock import Lock
+    from pdl.naming.claims import FoundFiles
+    from pdl.pool import LaneFactory, Pool
+    from pdl.run.outputs import Outputs
+    from pdl.run.planner import Pins
+    from pdl.run.stop import Stop
+    from pdl.settings import Settings
+    from pdl.sources.checksum_files import Download
+    from pdl.sources.feed import Feed
+    from pdl.storage.state_db import StateDb
+    from pdl.storage.versions import Versions
+
+
+def gather_checksums(
+    settings: Settings, warn: Callable[[str], None], download: Download | None
+) -> ChecksumIndex | None:
+    """The digests of the checksum files that the settings name; None if they name none.
+
+    Raises:
+        ListError, MachineError: as `pdl.sources.checksum_files.gather`.
+    """
+    if not settings.input.checksums:
+        return None
+    from pdl.sources.checksum_files import gather  # only where there are any
+
+    return gather(settings, warn, download)
+
+
+def open_lock(
+    settings: Settings, warn: Callable[[str], None], *, look_only: bool = False
+) -> Lock | None:
+    """The lock file that the settings name; None if they name none.
+
+    Raises:
+        UsageError, ListError, MachineError: as `pdl.integrity.lock.Lock` has it.
+    """
+    path = settings.lock.path
+    if path is None:
+        return None
+    if by_name(path) not in {None, "jsonl"}:
+        raise UsageError(
+            f"{printable(path)} is no name for a lock file, which is a list in jsonl",
+            "call it NAME.jsonl",
+        )
+    from pdl.integrity.lock import Lock  # only where there is one
+
+    return Lock(path, settings.lock, warn, look_only=look_only)
+
+
+def run_planner(
+    settings: Settings,
+    found: FoundFiles,
+    memory: StateDb,
+    pins: Pins | None,
+    sums: ChecksumIndex | None,
+) -> Planner:
+    """The planner of a run that holds the output directory.
+
+    Args:
+        settings: of the run.
+        found: what is in the directory.
+        memory: what earlier runs left, and takes what this one leaves.
+        pins: see `Known.pins`.
+        sums: see `Known.sums`.
+    """
+    servers = None
+    if settings.naming.server_names:
+        alone = settings.naming.on_collision == "fail"
+        servers = ServerNaming(memory, settings.files.directory, found.since_ns, alone=alone)
+    known = Known(pins, sums, servers, memory, found, memory.pairings(), memory.keep)
+    return Planner(settings.files, settings.naming, known)
+
+
+def look_planner(
+    settings: Settings,
+    warn: Callable[[str], None],
+    pins: Pins | None,
+    versions: Versions | None = None,
+) -> Planner:
+    """The planner of a look: it knows the names that runs have kept, and keeps none itself.
+
+    Args:
+        settings: of the run.
+        warn: told of what cannot be read.
+        pins: see `Known.pins`.
+        versions: see `Known.versions`.
+
+    Raises:
+        ListError: a checksum file cannot be read.
+    """
+    sums = gather_checksums(settings, warn, download=None)
+    directory = settings.files.directory
+    state = Path(directory, STATE_DIRECTORY)
+    pairings = pairings_of(state, warn)
+    servers = None
+    if settings.naming.server_names:
+        servers = ServerNaming(RememberedNames(given_of(state, warn)), directory)
+    known = Known(pins, sums, servers, versions, pairings=pairings)
+    return Planner(settings.files, settings.naming, known)
+
+
+def make_pool(settings: Settings, stop: Stop, factory: LaneFactory) -> Pool:
+    """The pool the settings ask for; an inline one looks at `stop` while it is at work.
+
+    Raises:
+        MachineError: its processes cannot be started.
+    """
+    if settings.pool.engine == "inline":
+        from pdl.pool.inline import InlinePool  # only the one that is used
+
+        return InlinePool(factory, lambda: stop.asked)
+    from pdl.pool.process.pool import ProcessPool
+
+    return ProcessPool(factory, *settings.pool.split(), settings.pool.method())
+
+
+def make_engine(
+    settings: Settings,
+    feed: Feed,
+    planner: Planner,
+    factory: LaneFactory,
+    outputs: Outputs,
+    stop: Stop,
+) -> Engine:
+    """The engine, with its pool started.
+
+    Raises:
+        MachineError: the pool's processes cannot be started.
+    """
+    schedule = Schedule(settings.stop.per_host)
+    pool = make_pool(settings, stop, factory)
+    parts = Parts(feed, planner, schedule, RetryPolicy(settings.retry), pool, outputs)
+    return Engine(parts, settings.stop, stop)
