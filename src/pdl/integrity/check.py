@@ -7,10 +7,9 @@ beside all of these.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
-from pdl.integrity.digests import Verifier
+from pdl.integrity.digests import Verifier, new_hash, strength
 
 if TYPE_CHECKING:
     from pdl.integrity.declared_digests import Declared
@@ -127,13 +126,13 @@ class PieceVerifier:
 
     def __init__(self, pieces: Pieces) -> None:
         self._pieces = pieces
-        self._size = hashlib.new(pieces.algorithm, usedforsecurity=False).digest_size
+        self._size = strength(pieces.algorithm)
         self._count = len(pieces.digests) // self._size
         self._index = 0
         self._begin()
 
     def _begin(self) -> None:
-        self._hash: Any = hashlib.new(self._pieces.algorithm, usedforsecurity=False)
+        self._hash: Any = new_hash(self._pieces.algorithm)
         self._left = self._pieces.length
 
     def update(self, data: memoryview) -> None:

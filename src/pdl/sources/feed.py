@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -35,8 +34,7 @@ from pdl.sources.streams import (
     unreadable,
 )
 from pdl.sources.text import bad_line, entry_of
-
-_URL = re.compile("https?://", re.IGNORECASE)
+from pdl.text.urls import has_scheme
 
 
 class Source(Protocol):
@@ -185,7 +183,7 @@ def open_sources(
     formats = Formats(settings or InputSettings(), warn)
     sources: list[Source] = []
     for arg in args:
-        if _URL.match(arg):
+        if has_scheme(arg):
             sources.append(_Items([arg], "argument", 0))
         elif arg == "-":
             if args.count(arg) > 1:
