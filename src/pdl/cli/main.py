@@ -29,6 +29,7 @@ from pdl.cli.options import (
 )
 from pdl.errors import ExitCode, PdlError
 from pdl.output.terminal import Out
+from pdl.pool.registry import CHOICES as ENGINES
 from pdl.settings import (
     RETRY_STATUSES,
     CacheSettings,
@@ -42,6 +43,7 @@ from pdl.settings import (
     Settings,
     StopSettings,
 )
+from pdl.sources.registry import CHOICES as LIST_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +79,7 @@ COUNT = click.IntRange(min=1)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @reading(
     "--format",
-    type=click.Choice(["auto", "text", "csv", "tsv", "jsonl", "metalink", "checksums"]),
+    type=click.Choice(LIST_FORMATS),
     default="auto",
     help="Of the lists.  [auto: by name, then by content]",
 )
@@ -222,7 +224,7 @@ COUNT = click.IntRange(min=1)
 )
 @running(
     "--engine",
-    type=click.Choice(["process", "inline"]),
+    type=click.Choice(ENGINES),
     default="process",
     help="Worker processes, or this process alone.  [process]",
 )

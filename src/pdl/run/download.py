@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pdl.errors import ListError, MachineError, UsageError
 from pdl.fetch.lane_factory import lanes
 from pdl.http_rules.redirects import BadField, check_fields
+from pdl.pool import registry
 from pdl.run.engine import Engine, Parts
 from pdl.run.outputs import Outputs
 from pdl.run.planner import Planner
@@ -17,8 +18,8 @@ from pdl.run.stop import Stop, signals
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import Settings, check
-from pdl.sources.detect import by_name
 from pdl.sources.feed import Feed
+from pdl.sources.registry import by_name, format_of
 from pdl.storage.output_directory import OutputDirectory
 from pdl.storage.state_db import StateDb
 from pdl.text.masking import printable
@@ -67,17 +68,13 @@ def make_pool(settings: Settings, stop: Stop, factory: LaneFactory) -> Pool:
     Raises:
         MachineError: its processes cannot be started.
     """
-    if settings.pool.engine == "inline":
-        from pdl.pool.inline import InlinePool  # only the one that is used
-
-        return InlinePool(factory, lambda: stop.asked)
-    from pdl.pool.process.pool import ProcessPool
-
-    return ProcessPool(factory, *settings.pool.split(), settings.pool.method())
+    return registry.make_pool(factory, settings.pool, lambda: stop.asked)
 
 
 def _check(settings: Settings) -> None:
     check(settings)
+    format_of(settings.input.format)
+    registry.engine_of(settings.pool.engine)
     http = settings.http
     try:
         check_fields((*http.headers, ("User-Agent", http.user_agent)))
@@ -239,7 +236,7 @@ def download(
     wanted = base._replace(
         files=base.files._replace(directory=dir), pool=base.pool._replace(jobs=jobs)
     )
-    _import_early(inline=wanted.pool.engine == "inline")
+    _import_early(inline=registry.engine_of(wanted.pool.engine).here)
     outputs = Outputs(on_event=on_event)
     outputs.keep_failures = True
     with contextlib.closing(Feed.of(items)) as feed:

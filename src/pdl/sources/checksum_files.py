@@ -14,8 +14,7 @@ from pdl.model import BadLine, FailureKind, Item
 from pdl.settings import FileSettings, Settings, StopSettings
 from pdl.sources import Pause
 from pdl.sources.checksums import Listed, digests, relative_url
-from pdl.sources.detect import compression
-from pdl.sources.lines import MAX_LINE, split_lines
+from pdl.sources.streams import MAX_LINE, compression, split_lines
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
 from pdl.text.urls import has_scheme, parse

@@ -20,13 +20,13 @@ from pdl.integrity.digests import BY_LENGTH, of_tag, parse_checksum, strength, w
 from pdl.model import Item
 from pdl.sources import Pause
 from pdl.sources.item_options import check_urls, resolve
-from pdl.sources.lines import MAX_LINE
+from pdl.sources.streams import MAX_LINE
 from pdl.sources.text import bad_bytes, bad_line, why_no_text
 from pdl.text.lazy_regex import lazy
 from pdl.text.urls import has_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pdl.model import BadLine
     from pdl.sources import Entry, Line
@@ -65,7 +65,7 @@ class ChecksumsFormat:
 
     by_line: ClassVar[bool] = True
 
-    def __init__(self, base: str | None) -> None:
+    def __init__(self, _warn: Callable[[str], None], base: str | None) -> None:
         self._base = base
 
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:

@@ -21,8 +21,8 @@ from pdl.errors import ListError
 from pdl.model import Item
 from pdl.settings import InputSettings
 from pdl.sources import Entry, Pause
-from pdl.sources.detect import Formats
 from pdl.sources.item_options import check_urls
+from pdl.sources.registry import Formats
 from pdl.sources.streams import (
     Chunks,
     check_path,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pdl.integrity.digests import spelling
 from pdl.model import FailureKind, Item, Outcome, Result, Summary
 from pdl.output.sinks import FileSink, Warn, warn_on_stderr
-from pdl.sources.lines import MAX_LINE
+from pdl.sources.streams import MAX_LINE
 from pdl.text.masking import printable
 from pdl.text.units import count_text
 
