@@ -27,9 +27,9 @@ from pdl.model import (
     Task,
     Transfer,
 )
-from pdl.output.display.bar import Display, make_display
+from pdl.output.display.registry import make_display
 from pdl.output.reports.console import ConsoleReport
-from pdl.output.reports.jsonl import JsonLinesReport
+from pdl.output.reports.json_ import JsonLinesReport
 from pdl.output.sinks import StreamSink
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdl.model import BadLine
+    from pdl.output.display.base import Display
 
 Script = Callable[[Task, int], PoolEvent | None]
 """What happens to a task when it is submitted for the n-th time, from 1; None: nothing, ever."""

@@ -5,16 +5,23 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 import pdl
+from pdl.cli.main import command
 from pdl.errors import UsageError
+from pdl.model import Summary
+from pdl.output.display import registry as displays
+from pdl.output.reports import registry as reports
+from pdl.output.terminal import Out
 from pdl.pool import registry as engines
 from pdl.settings import InputSettings, PoolSettings, Settings
 from pdl.sources import registry as formats
 from pdl.sources.registry import Formats
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -33,6 +40,54 @@ def test_each_engine_has_what_makes_its_pool(row: engines.Engine) -> None:
     assert callable(getattr(importlib.import_module(row.module), row.factory))
     assert not (row.prestarts and row.here)
     assert row.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("row", displays.MODES, ids=lambda row: row.name)
+def test_each_display_can_be_made_and_is_had_by_its_name(row: displays.Mode) -> None:
+    made = getattr(importlib.import_module(row.module), row.factory)(Out(None), verbose=0)
+    found = displays.make_display(row.name, None, quiet=False, verbose=0)
+    assert type(found) is type(made)
+    quiet = displays.make_display(row.name, None, quiet=True, verbose=0)
+    assert (type(quiet) is type(made)) == (row.asked or row is displays.MODES[-1])
+    assert row.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("row", reports.FORMATS, ids=lambda row: row.suffix)
+def test_each_report_format_is_had_by_its_suffix(row: reports.ReportFormat, tmp_path: Path) -> None:
+    path = tmp_path / f"r{row.suffix.upper()}"
+    made = reports.open_report(str(path), pytest.fail)
+    made.finish(Summary())
+    assert type(made) is getattr(importlib.import_module(row.module), row.factory)
+    assert path.exists()
+    assert row.sentence.endswith(".")
+
+
+def test_the_command_line_offers_what_the_rows_are() -> None:
+    offered = {each.name: each for each in command.params}
+    for name, choices in (
+        ("format", formats.CHOICES),
+        ("engine", engines.CHOICES),
+        ("progress", displays.CHOICES),
+    ):
+        kind = offered[name].type
+        assert isinstance(kind, click.Choice)
+        assert tuple(kind.choices) == choices
+    told = getattr(offered["reports"], "help", "")
+    assert all(suffix in told for suffix in reports.SUFFIXES)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        formats.CHOICES,
+        engines.CHOICES,
+        displays.CHOICES,
+        reports.SUFFIXES,
+        [suffix for row in formats.FORMATS for suffix in row.suffixes],
+    ],
+)
+def test_no_name_stands_for_two_rows(names: Sequence[str]) -> None:
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize(

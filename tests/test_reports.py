@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pdl.errors import MachineError, PdlError, UsageError
 from pdl.model import Item, Outcome, Result, Summary
-from pdl.output.reports.jsonl import JsonLinesReport
+from pdl.output.reports.json_ import JsonLinesReport
 from pdl.output.reports.registry import check_distinct, open_report
 from pdl.output.sinks import FileSink, StreamSink
 

@@ -158,6 +158,7 @@ def loaded(code: str) -> set[str]:
     return set(run.stdout.splitlines()[-1].split())
 
 
+SHOWN = "pdl.output.display.registry, pdl.output.display.bar, pdl.output.display.plain"
 SELDOM = {
     "sqlite3",
     "string",
@@ -188,10 +189,10 @@ SELDOM = {
             {"requests", "tqdm", "click"},
         ),
         ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.run.download"}),
-        ("import pdl.run.download, pdl.output.display.bar, pdl.pool.process.pool", SELDOM),
+        (f"import pdl.run.download, {SHOWN}, pdl.pool.process.pool", SELDOM),
         ("import pdl.fetch.attempt, pdl.fetch.fast_path", SELDOM),
         (
-            "import pdl.run.download, pdl.output.display.bar, pdl.pool.process.pool",
+            f"import pdl.run.download, {SHOWN}, pdl.pool.process.pool",
             {"json", "pdl.storage.part"},
         ),
     ],
@@ -201,7 +202,7 @@ def test_what_is_not_needed_is_not_imported(code: str, never: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["pdl.output.reports.json_", "pdl.output.reports.jsonl", "pdl.storage.part"]
+    "module", ["pdl.output.reports.json_", "pdl.output.display.json_", "pdl.storage.part"]
 )
 def test_what_is_needed_when_nothing_can_be_opened_any_more_is_at_hand(module: str) -> None:
     assert "json" in loaded(f"import {module}")

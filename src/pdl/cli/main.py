@@ -28,6 +28,8 @@ from pdl.cli.options import (
     if_exists,
 )
 from pdl.errors import ExitCode, PdlError
+from pdl.output.display.registry import CHOICES as DISPLAYS
+from pdl.output.reports.registry import SUFFIXES
 from pdl.output.terminal import Out
 from pdl.pool.registry import CHOICES as ENGINES
 from pdl.settings import (
@@ -48,7 +50,7 @@ from pdl.sources.registry import CHOICES as LIST_FORMATS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdl.output.display.bar import Display
+    from pdl.output.display.base import Display
     from pdl.output.reports import Reporter
     from pdl.output.sinks import Sink
 
@@ -201,7 +203,7 @@ COUNT = click.IntRange(min=1)
 @http("--public-only", is_flag=True, help="Connect to public addresses only.")
 @seeing(
     "--progress",
-    type=click.Choice(["auto", "bar", "plain", "json", "none"]),
+    type=click.Choice(DISPLAYS),
     default="auto",
     help="How to show it.  [auto: bar on a terminal, else plain]",
 )
@@ -214,7 +216,7 @@ COUNT = click.IntRange(min=1)
     type=click.Path(readable=False),  # a path, so that a variable holds several as PATH does
     multiple=True,
     metavar="FILE",
-    help="One row for each line; .jsonl or .json.  [repeatable]",
+    help=f"One row for each line; {' or '.join(SUFFIXES)}.  [repeatable]",
 )
 @seeing(
     "--failed",
@@ -360,7 +362,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
 
 def _shown(given: dict[str, Any]) -> tuple[Display, Callable[[Sequence[Sink]], Reporter]]:
     """What people see of the run while it lasts, and what makes that of its end."""
-    from pdl.output.display.bar import make_display
+    from pdl.output.display.registry import make_display
 
     mode, quiet, verbose = given["progress"], given["quiet"], given["verbose"]
     if given["check"]:
