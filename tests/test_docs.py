@@ -14,6 +14,7 @@ from pdl.cli.main import command
 from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
+from pdl.scheduling.kinds import KINDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -100,6 +101,9 @@ def test_the_exit_codes_are_all_there() -> None:
 def test_the_failure_kinds_are_all_there() -> None:
     documented = [row.strip("`") for row in rows("### Failure kinds") if row.startswith("`")]
     assert documented == [kind.value.replace("http", "http-NNN") for kind in FailureKind]
+    for row in KINDS:
+        word = row.kind.value.replace("http", "http-NNN")
+        assert f"| `{word}` | {row.lasting} |" in README
 
 
 def test_the_report_fields_are_all_there() -> None:

@@ -11,11 +11,12 @@ import pytest
 import pdl
 from pdl.cli.main import command
 from pdl.errors import UsageError
-from pdl.model import Summary
+from pdl.model import FailureKind, Summary
 from pdl.output.display import registry as displays
 from pdl.output.reports import registry as reports
 from pdl.output.terminal import Out
 from pdl.pool import registry as engines
+from pdl.scheduling import kinds
 from pdl.settings import InputSettings, PoolSettings, Settings
 from pdl.sources import registry as formats
 from pdl.sources.registry import Formats
@@ -74,6 +75,27 @@ def test_the_command_line_offers_what_the_rows_are() -> None:
         assert tuple(kind.choices) == choices
     told = getattr(offered["reports"], "help", "")
     assert all(suffix in told for suffix in reports.SUFFIXES)
+
+
+def test_every_kind_of_failure_has_one_row() -> None:
+    assert [row.kind for row in kinds.KINDS] == list(FailureKind)
+
+
+@pytest.mark.parametrize("row", kinds.KINDS, ids=lambda row: str(row.kind))
+def test_what_a_kind_means_agrees_with_itself(row: kinds.Kind) -> None:
+    sets = (kinds.HOST_FAULTS, kinds.OWN_FAULTS, kinds.PROOFS_OF_HOST)
+    assert sum(row.kind in each for each in sets) <= 1
+    told = row.hint or row.check_hint or kinds.hint_of(f"{row.kind}-500")
+    assert told or row.kind is FailureKind.CANCELLED
+
+
+def test_hints() -> None:
+    assert kinds.hint_of("dns") == "check the host's name"
+    assert kinds.hint_of("http-404") == "the server has no such file"
+    assert kinds.hint_of("http-503") == "the server is in trouble or overloaded"
+    assert kinds.hint_of("http-418") == ""
+    assert kinds.check_hint_of("size") == "--if-exists overwrite fetches what is wrong again"
+    assert kinds.check_hint_of("dns") == ""
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def interrupted_at(step: int, path: Path) -> bool:
 
     def trace(frame: FrameType, event: str, _arg: object) -> Any:  # noqa: ANN401 - as sys has it
         nonlocal left
-        if not frame.f_code.co_filename.endswith("target.py"):
+        if not frame.f_code.co_filename.endswith(("sinks.py", "atomic_file.py")):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":

@@ -21,6 +21,7 @@ from pdl.run.engine import Engine, Parts
 from pdl.run.planner import Planner
 from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.run.stop import Stop, signals
+from pdl.scheduling.kinds import check_hint_of
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import check as check_settings
@@ -39,12 +40,6 @@ if TYPE_CHECKING:
     from pdl.run.outputs import Outputs
     from pdl.settings import Settings
     from pdl.sources.feed import Feed
-
-_HINTS = {
-    FailureKind.MISSING.value: "the same command without --check fetches what is missing",
-    FailureKind.CHECKSUM.value: "--if-exists overwrite fetches what is wrong again",
-    FailureKind.SIZE.value: "--if-exists overwrite fetches what is wrong again",
-}
 
 
 def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
@@ -160,7 +155,7 @@ class CheckReport:
         stopped = summary.left or summary.unread or summary.stopped_by is not None
         if self._quiet and not self._wrong and not stopped:
             return
-        hints = {_HINTS[kind]: None for kind in self._wrong if kind in _HINTS}
+        hints = {hint: None for kind in self._wrong if (hint := check_hint_of(kind))}
         lines = [self._sum(summary), *(f"  {hint}" for hint in hints)]
         lines += closing_lines(summary, placed(self._lists) if self._wrong else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))

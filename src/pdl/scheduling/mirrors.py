@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Fail, FailureKind, Headers, Item, SafePath, Success
 from pdl.scheduling.host_health import HostHealth
+from pdl.scheduling.kinds import HOST_FAULTS, OWN_FAULTS, PROOFS_OF_HOST
 from pdl.scheduling.retry import Decision
 from pdl.text.masking import printable
 from pdl.text.url_identity import part_name
@@ -28,29 +29,6 @@ MAX_WORDS = 200
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
-_OWN_FAULTS = frozenset(
-    {
-        FailureKind.NAME,
-        FailureKind.EXISTS,
-        FailureKind.DISK,
-        FailureKind.WORKER_DIED,
-        FailureKind.CANCELLED,
-    }
-)
-"""Kinds that would be no other at another mirror."""
-_HOST_FAULTS = frozenset(
-    {
-        FailureKind.DNS,
-        FailureKind.CONNECT,
-        FailureKind.TLS,
-        FailureKind.TIMEOUT,
-        FailureKind.STALLED,
-    }
-)
-_ANSWERS = frozenset(
-    {FailureKind.HTTP, FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.CONTENT}
-)
-"""Kinds that only a host can cause that is up."""
 
 
 class Mirror(NamedTuple):
@@ -177,7 +155,7 @@ class Selector:
             return False
         if _is_the_hosts(fail):
             return self._ledger.failed(job.host, now)
-        if fail.kind in _ANSWERS:
+        if fail.kind in PROOFS_OF_HOST:
             self._ledger.answered(job.host, now)
         return False
 
@@ -200,7 +178,7 @@ class Selector:
             What to report (if it is given up: what all of them said), and what to do.
         """
         mirrors = job.mirrors
-        if mirrors is None or fail.kind in _OWN_FAULTS:
+        if mirrors is None or fail.kind in OWN_FAULTS:
             return fail, self._policy.decide(fail, job.attempts, chance)
         current = mirrors.current
         fail = fail._replace(message=f"{current.host}: {fail.message}")
@@ -233,7 +211,7 @@ def _is_the_hosts(fail: Fail) -> bool:
     if fail.kind is FailureKind.HTTP:
         status = fail.status or 0
         return status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS
-    return fail.kind in _HOST_FAULTS or (fail.kind is FailureKind.RESET and not fail.received)
+    return fail.kind in HOST_FAULTS or (fail.kind is FailureKind.RESET and not fail.received)
 
 
 def _words(fail: Fail, reason: str) -> str:
