@@ -108,6 +108,12 @@ def test_imports_point_down_only() -> None:
     assert up == []
 
 
+def test_integrity_stands_below_what_uses_it() -> None:
+    beside = {"pool", "sources", "storage"}
+    used = {of.partition(".")[0] for by, of, _ in INNER if by.startswith("integrity")}
+    assert used & beside == set()
+
+
 def test_no_cycle() -> None:
     graph: dict[str, set[str]] = {name: set() for name in MODULES}
     for by, of, _ in INNER:

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdl.integrity.local_check import BUFFER, examine
+from pdl.integrity.check import BUFFER, examine
 from pdl.model import FailureKind, Item, Outcome, Pin, Refusal, Result, SafePath, Summary
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.output.reports.console import closing_lines, ending, placed
