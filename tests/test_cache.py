@@ -18,7 +18,7 @@ import pytest
 from pdl.fetch.cached_attempt import FROM_CACHE
 from pdl.fetch.lane_factory import CachedFetching, Fetching, lanes
 from pdl.model import Headers, Item, Outcome, Pieces, Result
-from pdl.output.display.bar import make_display
+from pdl.output.display.registry import make_display
 from pdl.run.download import download
 from pdl.run.outputs import Outputs, listeners_of
 from pdl.settings import (

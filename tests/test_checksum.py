@@ -10,7 +10,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pdl.integrity.digests import BadChecksum, Verifier, decoded, parse_checksum
+from pdl.integrity.digests import (
+    BY_LENGTH,
+    DIGESTS,
+    HTTP_KEYS,
+    BadChecksum,
+    Digest,
+    Verifier,
+    decoded,
+    new_hash,
+    of_tag,
+    parse_checksum,
+    spelling,
+    strength,
+)
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
@@ -144,3 +157,40 @@ def test_base64_of_either_alphabet(data: bytes, padded: bool, url: bool) -> None
     assert decoded(text, len(data)) == data
     assert decoded(text, len(data) + 1) is None
     assert decoded(text + "===", len(data)) is None
+
+
+LISTED = [digest for digest in DIGESTS if digest.listed]
+
+
+@pytest.mark.parametrize("digest", DIGESTS, ids=lambda digest: digest.name)
+def test_a_row_of_the_table_gives_digests_of_its_size(digest: Digest) -> None:
+    made = new_hash(digest.name)
+    made.update(memoryview(b"abc"))
+    assert len(made.hexdigest()) == 2 * digest.size
+    assert made.hexdigest() != new_hash(digest.name).hexdigest()
+
+
+@pytest.mark.parametrize("digest", LISTED, ids=lambda digest: digest.name)
+def test_each_spelling_of_a_listed_digest_is_understood(digest: Digest) -> None:
+    expected = f"{digest.name}:{'ab' * digest.size}"
+    written = {digest.name, digest.name.upper(), digest.name.replace("_", "-"), digest.spelling}
+    for name in written - {""}:
+        assert parse_checksum(f"{name}={'AB' * digest.size}") == expected
+    assert strength(digest.name) == digest.size
+    assert parse_checksum(f"{spelling(digest.name)}:{'ab' * digest.size}") == expected
+    assert {of_tag(tag.upper()) for tag in digest.tags} <= {digest.name}
+
+
+def test_no_name_in_the_table_means_two_digests() -> None:
+    names = [digest.name for digest in DIGESTS]
+    spelt = [each for digest in DIGESTS for each in (digest.spelling, *digest.tags) if each]
+    assert len(set(names + spelt)) == len(names + spelt)
+    assert len(HTTP_KEYS) == sum(len(digest.http) for digest in DIGESTS)
+    assert len(BY_LENGTH) == sum(digest.common for digest in DIGESTS)
+
+
+def test_what_servers_alone_declare_is_unknown_to_lists() -> None:
+    for digest in set(DIGESTS) - set(LISTED):
+        assert strength(digest.name) == 0
+        with pytest.raises(BadChecksum, match="unknown"):
+            parse_checksum(f"{digest.name}:{'ab' * digest.size}")

@@ -19,6 +19,7 @@ from pdl.cli.main import command
 from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
+from pdl.scheduling.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,6 +211,8 @@ def test_the_failure_kinds_are_all_there() -> None:
     )
     expected = [kind.value.replace("http", "http-NNN") for kind in FailureKind]
     assert [kind for kind, _ in listed] == expected
+    lasting = {row.kind.value.replace("http", "http-NNN"): row.lasting for row in KINDS}
+    assert dict(listed) == lasting
 
 
 def test_the_report_fields_are_all_there() -> None:

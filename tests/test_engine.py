@@ -27,9 +27,9 @@ from pdl.model import (
     Task,
     Transfer,
 )
-from pdl.output.display.bar import Display, make_display
+from pdl.output.display.registry import make_display
 from pdl.output.reports.console import ConsoleReport
-from pdl.output.reports.jsonl import JsonLinesReport
+from pdl.output.reports.json_ import JsonLinesReport
 from pdl.output.sinks import StreamSink
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdl.model import BadLine
+    from pdl.output.display.base import Display
     from pdl.output.reports import Reporter
 
 Script = Callable[[Task, int], PoolEvent | None]

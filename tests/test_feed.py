@@ -15,8 +15,7 @@ from pdl.model import BadLine, Item
 from pdl.sources import Pause
 from pdl.sources import streams as streams_module
 from pdl.sources.feed import Feed, open_sources
-from pdl.sources.lines import MAX_LINE
-from pdl.sources.streams import GRACE, StreamChunks, count_items
+from pdl.sources.streams import GRACE, MAX_LINE, StreamChunks, count_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,7 @@ from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName
 from pdl.settings import NamingSettings
 from pdl.sources.item_options import parse_header
-from pdl.sources.lines import split_lines
+from pdl.sources.streams import split_lines
 from pdl.sources.text import TextFormat
 from pdl.text.masking import mask, printable
 from pdl.text.url_identity import part_name

@@ -26,9 +26,9 @@ from pdl.model import BadLine, FailureKind, Item, Outcome, Result
 from pdl.output.reports.failure_list import entry_text
 from pdl.settings import InputSettings, ListFormat
 from pdl.sources import Pause
-from pdl.sources.detect import Formats, by_content, by_name
 from pdl.sources.feed import open_sources
-from pdl.sources.lines import MAX_LINE
+from pdl.sources.registry import Formats, by_content, by_name
+from pdl.sources.streams import MAX_LINE
 from pdl.sources.text import TextFormat
 from pdl.text.masking import printable
 from servers.files import File

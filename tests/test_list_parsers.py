@@ -10,8 +10,8 @@ import pytest
 from pdl.errors import ListError
 from pdl.model import BadLine, Item, Pieces
 from pdl.settings import InputSettings
-from pdl.sources.detect import Formats
-from pdl.sources.lines import MAX_LINE
+from pdl.sources.registry import Formats
+from pdl.sources.streams import MAX_LINE
 
 if TYPE_CHECKING:
     from pdl.sources import Entry, Pause
@@ -29,7 +29,7 @@ def parse(
     warned: list[str] | None = None,
 ) -> list[Entry | Pause]:
     warn = [] if warned is None else warned
-    formats = Formats(InputSettings(form, base), warn.append)  # type: ignore[arg-type]
+    formats = Formats(InputSettings(form, base), warn.append)
     raw = data.encode()
     return list(formats.read([raw[i : i + 1000] for i in range(0, len(raw), 1000)], name))
 

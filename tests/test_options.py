@@ -218,10 +218,6 @@ def test_what_is_no_proxy_is_said() -> None:
         (Settings(retry=RetrySettings(retries=-1)), "retries: -1 is less than 0"),
         (Settings(http=HttpSettings(max_redirects=-1)), "max_redirects: -1 is less than 0"),
         (
-            Settings(pool=PoolSettings(engine="ray")),  # type: ignore[arg-type]
-            "engine: 'ray' is none of process, inline",
-        ),
-        (
             Settings(pool=PoolSettings(start_method="vfork")),  # type: ignore[arg-type]
             "start_method: 'vfork' is none of fork, forkserver, spawn",
         ),

@@ -20,14 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import Outcome, Result, Retrying, Transfer
-from pdl.output.display.bar import (
-    BarDisplay,
-    Display,
-    JsonDisplay,
-    PlainDisplay,
-    SilentDisplay,
-    make_display,
-)
+from pdl.output.display.bar import BarDisplay
+from pdl.output.display.base import Display, SilentDisplay
+from pdl.output.display.json_ import JsonDisplay
+from pdl.output.display.plain import PlainDisplay
+from pdl.output.display.registry import make_display
 from pdl.text.units import cells
 
 if TYPE_CHECKING:
@@ -364,7 +361,7 @@ def test_a_terminal_that_knows_only_ascii_gets_only_that() -> None:
 def test_nothing_but_a_bar_on_show_imports_tqdm_and_no_thread_is_left() -> None:
     code = """
 import io, sys, threading
-from pdl.output.display.bar import make_display
+from pdl.output.display.registry import make_display
 def run(mode, seconds):
     display = make_display(mode, io.StringIO(), quiet=False, verbose=0)
     display.tick([], 0, 2, 0.0); display.tick([], 0, 2, seconds); display.close()
@@ -516,7 +513,7 @@ def test_a_full_disk_behind_the_streams_does_not_reach_the_exit_code(mode: str) 
     code = f"""
 import sys
 from pdl.model import *
-from pdl.output.display.bar import make_display
+from pdl.output.display.registry import make_display
 display = make_display({mode!r}, sys.stderr, quiet=False, verbose=1)
 display.record(Result("l", 1, "http://h/", None, "a", Outcome.SUCCESS))
 display.tick([], 0, None, 0.0); display.tick([], 0, None, 99.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.text.json_text import json_line
+from pdl.output.reports.json_ import json_line
 from pdl.text.units import (
     cells,
     clock_text,

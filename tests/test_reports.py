@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pdl.errors import MachineError, PdlError, UsageError
 from pdl.model import Item, Outcome, Result, Summary
-from pdl.output.reports.jsonl import JsonLinesReport
+from pdl.output.reports.json_ import JsonLinesReport
 from pdl.output.reports.registry import check_distinct, open_report
 from pdl.output.sinks import FileSink, StreamSink
 
@@ -156,7 +156,7 @@ def interrupted_at(step: int, path: Path) -> bool:
 
     def trace(frame: FrameType, event: str, _arg: object) -> Any:  # noqa: ANN401 - as sys has it
         nonlocal left
-        if not frame.f_code.co_filename.endswith("output/sinks.py"):
+        if not frame.f_code.co_filename.endswith(("sinks.py", "atomic_file.py")):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":

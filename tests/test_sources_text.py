@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result
 from pdl.output.reports.failure_list import entry_text
 from pdl.sources import Entry, Line, Pause
-from pdl.sources.lines import MAX_LINE, split_lines
+from pdl.sources.streams import MAX_LINE, split_lines
 from pdl.sources.text import MAX_SHOWN, TextFormat
 from pdl.text.masking import printable
 

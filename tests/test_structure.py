@@ -110,6 +110,12 @@ def test_imports_point_down_only() -> None:
     assert up == []
 
 
+def test_integrity_stands_below_what_uses_it() -> None:
+    beside = {"pool", "sources", "storage"}
+    used = {of.partition(".")[0] for by, of, _ in INNER if by.startswith("integrity")}
+    assert used & beside == set()
+
+
 def test_no_cycle() -> None:
     graph: dict[str, set[str]] = {name: set() for name in MODULES}
     for by, of, _ in INNER:
@@ -160,6 +166,7 @@ def loaded(code: str) -> set[str]:
     return set(run.stdout.splitlines()[-1].split())
 
 
+SHOWN = "pdl.output.display.registry, pdl.output.display.bar, pdl.output.display.plain"
 SELDOM = {
     "sqlite3",
     "string",
@@ -190,10 +197,10 @@ SELDOM = {
             {"requests", "tqdm", "click"},
         ),
         ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.run.download"}),
-        ("import pdl.run.download, pdl.output.display.bar, pdl.pool.process.pool", SELDOM),
+        (f"import pdl.run.download, {SHOWN}, pdl.pool.process.pool", SELDOM),
         ("import pdl.fetch.attempt, pdl.fetch.fast_path", SELDOM),
         (
-            "import pdl.run.download, pdl.output.display.bar, pdl.pool.process.pool",
+            f"import pdl.run.download, {SHOWN}, pdl.pool.process.pool",
             {"json", "pdl.storage.part"},
         ),
     ],
@@ -203,7 +210,7 @@ def test_what_is_not_needed_is_not_imported(code: str, never: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["pdl.output.reports.json_", "pdl.output.reports.jsonl", "pdl.storage.part"]
+    "module", ["pdl.output.reports.json_", "pdl.output.display.json_", "pdl.storage.part"]
 )
 def test_what_is_needed_when_nothing_can_be_opened_any_more_is_at_hand(module: str) -> None:
     assert "json" in loaded(f"import {module}")

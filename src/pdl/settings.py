@@ -24,9 +24,12 @@ _MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
 
 IfExists = Literal["skip", "update", "overwrite", "fail"]
 OnCollision = Literal["hash", "fail"]
-ProgressMode = Literal["auto", "bar", "plain", "json", "none"]
-ListFormat = Literal["auto", "text", "csv", "tsv", "jsonl", "metalink", "checksums"]
-EngineKind = Literal["process", "inline"]
+ProgressMode = str
+"""A row of `pdl.output.display.registry`."""
+ListFormat = str
+"""A row of `pdl.sources.registry`."""
+EngineKind = str
+"""A row of `pdl.pool.registry`."""
 StartMethod = Literal["fork", "forkserver", "spawn"]
 
 
@@ -291,10 +294,8 @@ def _check_numbers(settings: Settings) -> None:
 
 def _check_words(settings: Settings) -> None:
     words = {
-        "format": (settings.input.format, ListFormat),
         "if_exists": (settings.files.if_exists, IfExists),
         "on_collision": (settings.naming.on_collision, OnCollision),
-        "engine": (settings.pool.engine, EngineKind),
         "start_method": (settings.pool.method(), StartMethod),
     }
     for name, (value, choices) in words.items():

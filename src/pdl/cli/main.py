@@ -28,7 +28,10 @@ from pdl.cli.options import (
     if_exists,
 )
 from pdl.errors import ExitCode, PdlError
+from pdl.output.display.registry import CHOICES as DISPLAYS
+from pdl.output.reports.registry import SUFFIXES
 from pdl.output.terminal import Out
+from pdl.pool.registry import CHOICES as ENGINES
 from pdl.settings import (
     RETRY_STATUSES,
     CacheSettings,
@@ -42,11 +45,12 @@ from pdl.settings import (
     Settings,
     StopSettings,
 )
+from pdl.sources.registry import CHOICES as LIST_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdl.output.display.bar import Display
+    from pdl.output.display.base import Display
     from pdl.output.reports import Reporter
     from pdl.output.sinks import Sink
 
@@ -77,7 +81,7 @@ COUNT = click.IntRange(min=1)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @reading(
     "--format",
-    type=click.Choice(["auto", "text", "csv", "tsv", "jsonl", "metalink", "checksums"]),
+    type=click.Choice(LIST_FORMATS),
     default="auto",
     help="Of the lists.  [auto: by name, then by content]",
 )
@@ -199,7 +203,7 @@ COUNT = click.IntRange(min=1)
 @http("--public-only", is_flag=True, help="Connect to public addresses only.")
 @seeing(
     "--progress",
-    type=click.Choice(["auto", "bar", "plain", "json", "none"]),
+    type=click.Choice(DISPLAYS),
     default="auto",
     help="How to show it.  [auto: bar on a terminal, else plain]",
 )
@@ -212,7 +216,7 @@ COUNT = click.IntRange(min=1)
     type=click.Path(readable=False),  # a path, so that a variable holds several as PATH does
     multiple=True,
     metavar="FILE",
-    help="One row for each line; .jsonl or .json.  [repeatable]",
+    help=f"One row for each line; {' or '.join(SUFFIXES)}.  [repeatable]",
 )
 @seeing(
     "--failed",
@@ -222,7 +226,7 @@ COUNT = click.IntRange(min=1)
 )
 @running(
     "--engine",
-    type=click.Choice(["process", "inline"]),
+    type=click.Choice(ENGINES),
     default="process",
     help="Worker processes, or this process alone.  [process]",
 )
@@ -358,7 +362,7 @@ def _run(given: dict[str, Any]) -> ExitCode | int:
 
 def _shown(given: dict[str, Any]) -> tuple[Display, Callable[[Sequence[Sink]], Reporter]]:
     """What people see of the run while it lasts, and what makes that of its end."""
-    from pdl.output.display.bar import make_display
+    from pdl.output.display.registry import make_display
 
     mode, quiet, verbose = given["progress"], given["quiet"], given["verbose"]
     if given["check"]:

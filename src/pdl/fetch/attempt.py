@@ -35,9 +35,8 @@ from pdl.http_rules.ranges import (
 from pdl.http_rules.redirects import STATUSES, BadRedirect, target
 from pdl.http_rules.request_fields import request_headers
 from pdl.integrity.background_digest import BackgroundDigest
-from pdl.integrity.check import Mismatch, check_of
+from pdl.integrity.check import Mismatch, check_of, examine
 from pdl.integrity.declared_digests import Declared, declared
-from pdl.integrity.local_check import examine
 from pdl.model import Answer, Fail, FailureKind, Headers, Success, Task
 from pdl.storage import versions
 from pdl.storage.note import _TYPE, told

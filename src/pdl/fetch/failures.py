@@ -6,23 +6,14 @@ from typing import TYPE_CHECKING
 
 from pdl.http_rules.dates import retry_after
 from pdl.model import Fail, FailureKind
+from pdl.scheduling.kinds import USELESS_PARTS
 from pdl.settings import RETRY_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-USELESS = frozenset(
-    {
-        FailureKind.CHECKSUM,
-        FailureKind.SIZE,
-        FailureKind.CONTENT,
-        FailureKind.PROTOCOL,
-        FailureKind.HTTP,
-    }
-)
-"""Kinds after which a part is not worth keeping, if they are permanent."""
-
+USELESS = USELESS_PARTS
 
 _OF_THE_FILE = frozenset({401, 402, 403, 404, 407, 408, 410, 423, 425, 429, 451})
 """Statuses that speak of the file, the user or the moment, whatever was asked beside the URL."""

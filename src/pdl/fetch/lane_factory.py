@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pdl.pool.registry import engine_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -56,7 +58,7 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
         MachineError: too few file handles are allowed.
     """
     http = settings.http
-    if settings.pool.engine == "process":
+    if engine_of(settings.pool.engine).prestarts:
         from pdl.pool.startup import file_limits, prestart  # only where there are processes
 
         prestart.prepare(settings.pool)

@@ -12,7 +12,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING
 
-from pdl.integrity.local_check import examine
+from pdl.integrity.check import examine
 from pdl.model import SafePath, Success
 from pdl.naming.claims import folded, variants
 from pdl.naming.content_disposition import safe_name, server_name

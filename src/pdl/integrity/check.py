@@ -2,22 +2,31 @@
 
 The list's digest rules. What the server declares counts where the list knows nothing, and beside
 the list's it tells whose fault a mismatch is, if it is of the same algorithm. A lock's digest holds
-beside all of these.
+beside all of these. `examine` holds a file that is there against them, and asks no server.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
+import stat
+import time
 from typing import TYPE_CHECKING, Any
 
-from pdl.integrity.digests import Verifier
+from pdl.integrity.digests import Verifier, new_hash, strength
+from pdl.model import Answer, Fail, FailureKind, Success
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdl.integrity.declared_digests import Declared
     from pdl.model import Pieces, Pin, Task
 
 ALGORITHM = "sha256"
 """Of the digests in lock files."""
+BUFFER = 512 * 1024
+"""Bytes to read at once; only the pages that were used take memory."""
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+"""Not blocking, for what was a file a moment ago may be a pipe now."""
 
 
 class Mismatch(Exception):
@@ -127,13 +136,13 @@ class PieceVerifier:
 
     def __init__(self, pieces: Pieces) -> None:
         self._pieces = pieces
-        self._size = hashlib.new(pieces.algorithm, usedforsecurity=False).digest_size
+        self._size = strength(pieces.algorithm)
         self._count = len(pieces.digests) // self._size
         self._index = 0
         self._begin()
 
     def _begin(self) -> None:
-        self._hash: Any = hashlib.new(self._pieces.algorithm, usedforsecurity=False)
+        self._hash: Any = new_hash(self._pieces.algorithm)
         self._left = self._pieces.length
 
     def update(self, data: memoryview) -> None:
@@ -200,3 +209,85 @@ def size_fault(task: Task, size: int) -> str:
     if task.size is not None or pin is None:
         return f"{size} bytes, the list says {task.size}"
     return f"{size} bytes, {pin.where} has {pin.size} ({pin.checksum})"
+
+
+class _Wrong(Exception):
+    """The file is not what it should be."""
+
+    def __init__(self, kind: FailureKind, message: str, size: int | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.size = size
+
+
+def examine(task: Task, directory: str, buffer: memoryview, stopped: Callable[[], bool]) -> Answer:
+    """Look at the task's file; its bytes are read only if a digest is known or asked for.
+
+    Args:
+        task: what the file should be.
+        directory: the output directory.
+        buffer: is read into.
+        stopped: says whether the run is to stop.
+    """
+    began = time.monotonic()
+    size: int | None = None
+    try:
+        size, found = _look(task, f"{directory}/{task.path}", buffer, stopped)
+    except _Wrong as exc:
+        kind, message, size = exc.kind, exc.message, exc.size
+    except (FileNotFoundError, NotADirectoryError):
+        kind, message = FailureKind.MISSING, f"there is no file {task.path}"
+    except OSError as exc:
+        kind, message = FailureKind.DISK, f"{exc.strerror or exc} ({directory}/{task.path})"
+    else:
+        spent = time.monotonic() - began
+        return Success("success", task.id, 0, "", 0, size, 0, spent, checksum=found)
+    return Fail(
+        "fail",
+        task.id,
+        kind,
+        transient=kind is FailureKind.CANCELLED,
+        message=message,
+        size=size,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _look(
+    task: Task, path: str, buffer: memoryview, stopped: Callable[[], bool]
+) -> tuple[int, str | None]:
+    """The file's size and digest, the latter None where none is known or asked for."""
+    size = _size_of(task, os.stat(path))
+    check = check_of(task, None)
+    if check is None:
+        return size, None
+    fd = os.open(path, _READ)
+    try:
+        _size_of(task, os.fstat(fd))
+        size = _digest(check, fd, buffer, stopped)
+        return size, check.finish()
+    except Mismatch as exc:
+        message = f"{task.path} on this disk: {exc.message}"
+        raise _Wrong(FailureKind.CHECKSUM, message, size) from exc
+    finally:
+        os.close(fd)
+
+
+def _size_of(task: Task, found: os.stat_result) -> int:
+    if not stat.S_ISREG(found.st_mode):
+        raise _Wrong(FailureKind.EXISTS, f"{task.path} is there and is not a file")
+    if wanted_size(task) not in {None, found.st_size}:
+        fault = size_fault(task, found.st_size)
+        raise _Wrong(FailureKind.SIZE, f"{task.path} on this disk: {fault}", found.st_size)
+    return found.st_size
+
+
+def _digest(check: Check, fd: int, buffer: memoryview, stopped: Callable[[], bool]) -> int:
+    size = 0
+    while count := os.readv(fd, [buffer]):
+        check.update(buffer[:count])
+        size += count
+        if stopped():
+            raise _Wrong(FailureKind.CANCELLED, "the run was stopped")
+    return size

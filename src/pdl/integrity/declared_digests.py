@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.integrity.digests import CRC32, decoded, strength
+from pdl.integrity.digests import HTTP_KEYS, declared_size, decoded
 from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
@@ -28,13 +28,6 @@ _NOT_MODIFIED = 304
 _MOST = 4096
 """Characters of a field that are looked at; honest ones are far shorter."""
 
-_ALGORITHMS = {  # of the fields' registries, what hashlib has too
-    "sha-512": "sha512",
-    "sha-256": "sha256",
-    "sha": "sha1",
-    "sha-1": "sha1",
-    "md5": "md5",
-}
 _MEMBER = lazy(  # of a dictionary (RFC 8941 section 3.2), if it is a byte sequence
     r"(?:^|,)[ \t]*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*={0,2}):(?:;[^,\"]*)?(?=[ \t]*(?:,|$))"
 )
@@ -67,7 +60,7 @@ def declared(status: int, header: Header) -> Declared | None:
         if value is None or status not in field.statuses:
             continue
         for algorithm, text in field.read(value[:_MOST], header):
-            size = 4 if algorithm == CRC32 else strength(algorithm)
+            size = declared_size(algorithm)
             raw = decoded(text, size) if size > most else None
             if raw is not None:
                 most, best = size, Declared(field.shown, f"{algorithm}:{raw.hex()}")
@@ -113,7 +106,7 @@ def _pairs(value: str) -> Named:
 
 
 def _known(pairs: Named) -> Named:
-    return [(_ALGORITHMS[name], text) for name, text in pairs if name in _ALGORITHMS]
+    return [(HTTP_KEYS[name], text) for name, text in pairs if name in HTTP_KEYS]
 
 
 def _coding(header: Header, name: str = "content-encoding") -> str:
@@ -144,7 +137,7 @@ _FIELDS = (
     _field("x-goog-hash", _WHOLE, _google),
     _field("x-amz-checksum-sha256", _MESSAGE, _amazon("sha256")),
     _field("x-amz-checksum-sha1", _MESSAGE, _amazon("sha1")),
-    _field("x-amz-checksum-crc32", _MESSAGE, _amazon(CRC32)),
+    _field("x-amz-checksum-crc32", _MESSAGE, _amazon("crc32")),
 )
 NAMES = frozenset(field.name for field in _FIELDS)
 """Of the fields that may declare a digest, in lower case."""

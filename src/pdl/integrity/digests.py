@@ -1,4 +1,8 @@
-"""Digests: parsing what lists say, and checking bytes as they pass."""
+"""Digests: the table of algorithms, parsing what lists say, and checking bytes as they pass.
+
+`DIGESTS` is the one place that names algorithms: each pattern that knows some is made from it.
+What hashlib has beside them (``sm3``, ``ripemd160``) is taken under hashlib's own name.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,135 @@ import binascii
 import functools
 import hashlib
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _FORM = lazy(r"\s*([A-Za-z0-9_-]+)\s*[:=]\s*([0-9A-Fa-f]+|[A-Za-z0-9+/_-]+={0,2})\s*")
 _HEX = lazy("[0-9A-Fa-f]+")
 _INTEGRITY = lazy(r"([A-Za-z0-9]+)-([A-Za-z0-9+/_-]+={0,2})(?:\?[\x21-\x7e]*)?")
-_SHORT = {"sha256", "sha512", "sha1", "sha224", "sha384", "md5"}
 _STANDARD = str.maketrans("-_", "+/")  # from base64's alphabet for URLs (RFC 4648 section 5)
-CRC32 = "crc32"
-"""What some servers declare; no list may rely on it."""
 
 
 class BadChecksum(ValueError):
     """The text is no checksum; the message says why."""
+
+
+class _Crc32:
+    """CRC-32 with the manners of hashlib's digests."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: memoryview) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
+class Digest(NamedTuple):
+    """An algorithm, and how others write its name.
+
+    Attributes:
+        name: pdl's, in lower case, in lists, reports and lock files; hashlib's where it has it.
+        size: bytes; by them the stronger of two is told.
+        make: gives an object with hashlib's `update` and `hexdigest`; None where hashlib has it.
+        spelling: aria2's and Metalink's (RFC 5854, IANA's textual names), where it is another.
+        tags: what programs that write checksum files call it beside these: GNU's names of files,
+            BSD's tags.
+        http: its keys in Repr-Digest and Content-Digest (RFC 9530) and in Digest (RFC 3230).
+        common: it is meant where nothing but the number of digits tells (a line of `sha256sum`);
+            it may stand in a URL's fragment and in Subresource Integrity.
+        listed: a list may rely on it; else servers alone declare it.
+    """
+
+    name: str
+    size: int
+    make: Callable[[], Any] | None = None
+    spelling: str = ""
+    tags: tuple[str, ...] = ()
+    http: tuple[str, ...] = ()
+    common: bool = False
+    listed: bool = True
+
+
+DIGESTS = (
+    Digest("md5", 16, http=("md5",), common=True),
+    Digest("sha1", 20, spelling="sha-1", http=("sha", "sha-1"), common=True),
+    Digest("sha224", 28, spelling="sha-224", tags=("sha2-224",), common=True),
+    Digest("sha256", 32, spelling="sha-256", tags=("sha2-256",), http=("sha-256",), common=True),
+    Digest("sha384", 48, spelling="sha-384", tags=("sha2-384",), common=True),
+    Digest("sha512", 64, spelling="sha-512", tags=("sha2-512",), http=("sha-512",), common=True),
+    Digest("sha3_224", 28),
+    Digest("sha3_256", 32),
+    Digest("sha3_384", 48),
+    Digest("sha3_512", 64),
+    Digest("blake2b", 64, tags=("b2", "blake2")),
+    Digest("blake2s", 32),
+    Digest("crc32", 4, make=_Crc32, listed=False),
+)
+_BY_NAME = {digest.name: digest for digest in DIGESTS}
+_MAKERS = {digest.name: digest.make for digest in DIGESTS if digest.make is not None}
+_COMMON = {digest.name: digest for digest in DIGESTS if digest.common}
+
+
+def _key(name: str) -> str:
+    """The name as it is compared: neither case nor dashes count."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
+_SPELT = {_key(digest.name): digest.name for digest in DIGESTS} | {
+    _key(digest.spelling): digest.name for digest in DIGESTS if digest.spelling
+}
+_TAGS = {tag: digest.name for digest in DIGESTS for tag in digest.tags}
+HTTP_KEYS = {key: digest.name for digest in DIGESTS for key in digest.http}
+"""Algorithms by their keys in header fields."""
+BY_LENGTH = {2 * digest.size: digest.name for digest in _COMMON.values()}
+"""The algorithm that is meant by so many hex digits alone."""
+
+
+def words(*, common: bool = False) -> str:
+    """All names of algorithms that a list may rely on, as the alternatives of a pattern.
+
+    Args:
+        common: of those that are `Digest.common` only, and without the tags of checksum files.
+    """
+    found: set[str] = set()
+    for digest in DIGESTS:
+        if digest.common or (digest.listed and not common):
+            found |= {digest.name, digest.name.replace("_", "-"), digest.name.replace("_", "")}
+            found |= {digest.spelling or digest.name, *(() if common else digest.tags)}
+    return "|".join(sorted(found, reverse=True))  # of two that begin alike the longer first
+
+
+def hex_digits(*, common: bool = False) -> str:
+    """How many hex digits the digests in lists have, as a pattern's ``{32,128}``."""
+    sizes = [2 * each.size for each in DIGESTS if each.common or (each.listed and not common)]
+    return f"{{{min(sizes)},{max(sizes)}}}"
+
+
+def integrity_words(least: int) -> str:
+    """Subresource Integrity's forms without padding, of digests with so many bytes or more."""
+    return "|".join(
+        rf"{digest.name}-[\w+/-]{{{-(-4 * digest.size // 3)}}}"
+        for digest in _COMMON.values()
+        if digest.size >= least
+    )
+
+
+def spelling(name: str) -> str:
+    """The name as aria2's input file has it."""
+    digest = _BY_NAME.get(name)
+    return (digest and digest.spelling) or name
+
+
+def of_tag(tag: str) -> str:
+    """The name of what checksum files call ``B2``, ``BLAKE2b`` or ``SHA2-256``."""
+    return _TAGS.get(tag.lower(), tag.lower())
 
 
 def parse_checksum(text: str) -> str:
@@ -43,7 +158,7 @@ def parse_checksum(text: str) -> str:
     if match is None:
         raise BadChecksum(f"{text[:80]!r} is not of the form algorithm:hex")
     name, digits = _plain_name(match[1]), match[2]
-    size = _digest_size(name)
+    size = _listed_size(name)
     if not _HEX.fullmatch(digits):
         raw = decoded(digits, size)
         if raw is None:
@@ -54,9 +169,9 @@ def parse_checksum(text: str) -> str:
     return f"{name}:{digits.lower()}"
 
 
-def _parse_integrity(text: str, words: Sequence[Sequence[str]]) -> str:
+def _parse_integrity(text: str, metadata: Sequence[Sequence[str]]) -> str:
     """Integrity metadata (W3C Subresource Integrity): unknown algorithms in it are ignored."""
-    known = [(name.lower(), digits) for name, digits in words if name.lower() in _SHORT]
+    known = [(name.lower(), digits) for name, digits in metadata if name.lower() in _COMMON]
     if not known:
         raise BadChecksum(f"{text[:80]!r} has no digest algorithm that is known")
     best = max((name for name, _ in known), key=strength)
@@ -86,21 +201,31 @@ def decoded(text: str, size: int) -> bytes | None:
 
 
 def strength(algorithm: str) -> int:
-    """Bytes of the algorithm's digests, by which the strongest is found; 0 for an unknown one."""
+    """Bytes of the algorithm's digests, by which the strongest is found; 0 for an unknown one.
+
+    One that a list may not rely on counts as unknown.
+    """
     try:
-        return _digest_size(_plain_name(algorithm))
+        return _listed_size(_plain_name(algorithm))
     except BadChecksum:
         return 0
 
 
+def declared_size(name: str) -> int:
+    """Bytes of a digest that a server declares; 0 for one that is not available here."""
+    digest = _BY_NAME.get(name)
+    return strength(name) if digest is None or digest.listed else digest.size
+
+
 def _plain_name(name: str) -> str:
-    name = name.lower().replace("_", "-")
-    plain = name.replace("-", "")
-    return plain if plain in _SHORT else name.replace("-", "_")
+    return _SPELT.get(_key(name)) or name.lower().replace("-", "_")
 
 
 @functools.cache
-def _digest_size(name: str) -> int:
+def _listed_size(name: str) -> int:
+    digest = _BY_NAME.get(name)
+    if digest is not None and digest.make is not None and digest.listed:
+        return digest.size
     if name not in hashlib.algorithms_available:
         raise BadChecksum(f"unknown digest algorithm {name!r}")
     try:
@@ -112,35 +237,27 @@ def _digest_size(name: str) -> int:
     return size
 
 
-class _Crc32:
-    """CRC-32 with the manners of hashlib's digests."""
+def new_hash(name: str) -> Any:  # noqa: ANN401 - hashlib's, or one of the table with its manners
+    """An object that takes bytes and gives the digest of that algorithm.
 
-    digest_size = 4
-
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: memoryview) -> None:
-        self._value = zlib.crc32(data, self._value)
-
-    def hexdigest(self) -> str:
-        return f"{self._value:08x}"
+    Args:
+        name: as `parse_checksum` has it before the colon.
+    """
+    make = _MAKERS.get(name)
+    return make() if make else hashlib.new(name, usedforsecurity=False)
 
 
 class Verifier:
     """Digests bytes as they pass and compares at the end.
 
     Args:
-        checksum: as `parse_checksum` returns it, or ``crc32:hex``.
+        checksum: as `parse_checksum` returns it, or of an algorithm that servers declare.
     """
 
     def __init__(self, checksum: str) -> None:
         self.algorithm, _, self.expected = checksum.partition(":")
-        self._hash: Any = (
-            _Crc32()
-            if self.algorithm == CRC32
-            else hashlib.new(self.algorithm, usedforsecurity=False)
-        )
+        make = _MAKERS.get(self.algorithm)  # as `new_hash`, without a call more for a small file
+        self._hash: Any = make() if make else hashlib.new(self.algorithm, usedforsecurity=False)
 
     def update(self, data: memoryview) -> None:
         """Take the next bytes."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pdl.model import Task
+    from pdl.settings import PoolSettings
 
 
 class InlineMeter:
@@ -99,3 +100,10 @@ class InlinePool:
         self._tasks.clear()
         if self._end is not None:
             self._end()
+
+
+def inline_pool(
+    factory: LaneFactory, _settings: PoolSettings, stopped: Callable[[], bool]
+) -> InlinePool:
+    """See `pdl.pool.registry.make_pool`."""
+    return InlinePool(factory, stopped)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from pdl.errors import UsageError
 from pdl.naming.safe_name import STATE_DIRECTORY
+from pdl.pool import registry
 from pdl.run.engine import Engine, Parts
 from pdl.run.planner import Known, Planner
 from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
-from pdl.sources.detect import by_name
+from pdl.sources.registry import by_name
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.text.masking import printable
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pdl.integrity.checksum_index import ChecksumIndex
     from pdl.integrity.lock import Lock
     from pdl.naming.claims import FoundFiles
-    from pdl.pool import LaneFactory, Pool
+    from pdl.pool import LaneFactory
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Pins
     from pdl.run.stop import Stop
@@ -125,21 +126,6 @@ def look_planner(
     return Planner(settings.files, settings.naming, known)
 
 
-def make_pool(settings: Settings, stop: Stop, factory: LaneFactory) -> Pool:
-    """The pool the settings ask for; an inline one looks at `stop` while it is at work.
-
-    Raises:
-        MachineError: its processes cannot be started.
-    """
-    if settings.pool.engine == "inline":
-        from pdl.pool.inline import InlinePool  # only the one that is used
-
-        return InlinePool(factory, lambda: stop.asked)
-    from pdl.pool.process.pool import ProcessPool
-
-    return ProcessPool(factory, *settings.pool.split(), settings.pool.method())
-
-
 def make_engine(
     settings: Settings,
     feed: Feed,
@@ -154,6 +140,6 @@ def make_engine(
         MachineError: the pool's processes cannot be started.
     """
     schedule = Schedule(settings.stop.per_host)
-    pool = make_pool(settings, stop, factory)
+    pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
     parts = Parts(feed, planner, schedule, RetryPolicy(settings.retry), pool, outputs)
     return Engine(parts, settings.stop, stop)

@@ -10,7 +10,7 @@ import mmap
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pdl.integrity.local_check import BUFFER, examine
+from pdl.integrity.check import BUFFER, examine
 from pdl.model import FailureKind, Item, Outcome, Pin, Refusal, Result, SafePath, Summary
 from pdl.output.reports.console import closing_lines, ending, placed
 from pdl.output.terminal import Out
@@ -18,6 +18,7 @@ from pdl.run import build
 from pdl.run.download import Report
 from pdl.run.outputs import LockListener
 from pdl.run.stop import Stop, signals
+from pdl.scheduling.kinds import check_hint_of
 from pdl.settings import check as check_settings
 from pdl.text.masking import printable
 from pdl.text.units import count_text, duration_text, size_text
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
     from pdl.run.outputs import Outputs
     from pdl.settings import Settings
     from pdl.sources.feed import Feed
-
-_HINTS = {
-    FailureKind.MISSING.value: "the same command without --check fetches what is missing",
-    FailureKind.CHECKSUM.value: "--if-exists overwrite fetches what is wrong again",
-    FailureKind.SIZE.value: "--if-exists overwrite fetches what is wrong again",
-}
 
 
 def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
@@ -140,7 +135,7 @@ class CheckReport:
         stopped = summary.left or summary.unread or summary.stopped_by is not None
         if self._quiet and not self._wrong and not stopped:
             return
-        hints = {_HINTS[kind]: None for kind in self._wrong if kind in _HINTS}
+        hints = {hint: None for kind in self._wrong if (hint := check_hint_of(kind))}
         lines = [self._sum(summary), *(f"  {hint}" for hint in hints)]
         lines += closing_lines(summary, placed(self._lists) if self._wrong else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))

@@ -10,6 +10,7 @@ from pdl.errors import ListError, LockedError, MachineError, UsageError
 from pdl.fetch.lane_factory import lanes
 from pdl.http_rules.request_fields import BadField, check_fields
 from pdl.model import Summary
+from pdl.pool import registry
 from pdl.run import build
 from pdl.run.outputs import (
     CallbackListener,
@@ -21,6 +22,7 @@ from pdl.run.outputs import (
 from pdl.run.stop import Stop, signals
 from pdl.settings import Settings, check
 from pdl.sources.feed import Feed
+from pdl.sources.registry import format_of
 from pdl.storage.output_directory import OutputDirectory
 from pdl.storage.state_db import StateDb
 
@@ -102,6 +104,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
 
 def _check(settings: Settings) -> None:
     check(settings)
+    format_of(settings.input.format)
+    registry.engine_of(settings.pool.engine)
     http = settings.http
     try:
         check_fields((*http.headers, ("User-Agent", http.user_agent)))
@@ -161,7 +165,7 @@ def download(
     wanted = base._replace(
         files=base.files._replace(directory=dir), pool=base.pool._replace(jobs=jobs)
     )
-    _import_early(inline=wanted.pool.engine == "inline")
+    _import_early(inline=registry.engine_of(wanted.pool.engine).here)
     failures = FailureListener()
     listeners: list[Listener] = [failures]
     if on_event is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pdl.integrity.lock import Lock
     from pdl.model import Item, Transfer
-    from pdl.output.display.bar import Display
+    from pdl.output.display.base import Display
     from pdl.output.reports import Reporter
     from pdl.storage.state_db import StateDb
 
@@ -36,7 +36,7 @@ class Listener:
         """An attempt is to be made again."""
 
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
-        """Where things stand, about ten times a second; see `pdl.output.display.bar.Display`."""
+        """Where things stand, about ten times a second; see `pdl.output.display.base.Display`."""
 
     def warn(self, text: str) -> None:
         """There is something the user should know that is no failure."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Fail, FailureKind, Success
 from pdl.scheduling.host_health import HostHealth
+from pdl.scheduling.kinds import HOST_FAULTS, OWN_FAULTS, PROOFS_OF_HOST
 from pdl.scheduling.retry import Decision
 from pdl.text.masking import printable
 
@@ -25,29 +26,6 @@ MAX_WORDS = 200
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
-_OWN_FAULTS = frozenset(
-    {
-        FailureKind.NAME,
-        FailureKind.EXISTS,
-        FailureKind.DISK,
-        FailureKind.WORKER_DIED,
-        FailureKind.CANCELLED,
-    }
-)
-"""Kinds that would be no other at another mirror."""
-_HOST_FAULTS = frozenset(
-    {
-        FailureKind.DNS,
-        FailureKind.CONNECT,
-        FailureKind.TLS,
-        FailureKind.TIMEOUT,
-        FailureKind.STALLED,
-    }
-)
-_ANSWERS = frozenset(
-    {FailureKind.HTTP, FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.CONTENT}
-)
-"""Kinds that only a host can cause that is up."""
 
 
 class Verdict(NamedTuple):
@@ -125,13 +103,13 @@ class Selector:
             return False
         if _is_the_hosts(fail):
             return self._health.failed(job.host, now)
-        if fail.kind in _ANSWERS:
+        if fail.kind in PROOFS_OF_HOST:
             self._health.answered(job.host, now)
         return False
 
     def _decide(self, job: Job, fail: Fail, chance: float) -> tuple[Fail, Decision]:
         mirrors = job.mirrors
-        if mirrors is None or fail.kind in _OWN_FAULTS:
+        if mirrors is None or fail.kind in OWN_FAULTS:
             return fail, self._policy.decide(fail, job.attempts, chance)
         current = mirrors.current
         fail = fail._replace(message=f"{current.host}: {fail.message}")
@@ -164,7 +142,7 @@ def _is_the_hosts(fail: Fail) -> bool:
     if fail.kind is FailureKind.HTTP:
         status = fail.status or 0
         return status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS
-    return fail.kind in _HOST_FAULTS or (fail.kind is FailureKind.RESET and not fail.received)
+    return fail.kind in HOST_FAULTS or (fail.kind is FailureKind.RESET and not fail.received)
 
 
 def _words(fail: Fail, reason: str) -> str:

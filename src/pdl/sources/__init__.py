@@ -36,11 +36,11 @@ Line = bytes | Pause
 
 
 class Format(Protocol):
-    """Understands one format of lists.
+    """Understands one format of lists; made with the warner and the base of relative URLs.
 
     Attributes:
         by_line: `read` is to be given lines; else the bytes as they come, in pieces of at most
-            `pdl.sources.lines.MAX_LINE`.
+            `pdl.sources.streams.MAX_LINE`.
     """
 
     by_line: ClassVar[bool]
@@ -52,7 +52,7 @@ class Format(Protocol):
         out. A line that is not understood becomes a `BadLine`; nothing is raised for it.
 
         Args:
-            lines: at most `pdl.sources.lines.MAX_LINE` + 1 bytes each; what is longer than
+            lines: at most `pdl.sources.streams.MAX_LINE` + 1 bytes each; what is longer than
                 `MAX_LINE` has been cut. Where not `by_line`, pieces of the list.
             source: the list's name, for the entries.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import signal
 import tempfile
 from typing import TYPE_CHECKING, Protocol
@@ -15,11 +14,10 @@ from pdl.model import BadLine, FailureKind, Item
 from pdl.settings import FileSettings, Settings, StopSettings
 from pdl.sources import Pause
 from pdl.sources.checksums import Listed, digests, relative_url
-from pdl.sources.detect import compression
-from pdl.sources.lines import MAX_LINE, split_lines
+from pdl.sources.streams import MAX_LINE, compression, split_lines
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
-from pdl.text.urls import parse
+from pdl.text.urls import has_scheme, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 1024 * 1024
 """Of a checksum file, unpacked: some 700,000 entries."""
 _JOBS = 4
-_URL = lazy("https?://", re.IGNORECASE)
 _PLAIN = lazy("[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 """Names that are relative URLs as they stand."""
 _HINT = "what sha256sum and its like write is understood, in GNU's style and in BSD's"
@@ -85,12 +82,12 @@ def gather(
     if not places:
         return None
     sums = ChecksumIndex()
-    urls = [place for place in places if _URL.match(place)]
+    urls = [place for place in places if has_scheme(place)]
     with tempfile.TemporaryDirectory(prefix="pdl-") as directory:
         if urls and download is not None:
             fetch(urls, directory, settings, download)
         for place in places:
-            if not _URL.match(place):
+            if not has_scheme(place):
                 read(sums, place, place, settings.input.base_url, warn)
             elif download is not None:
                 read(sums, f"{directory}/{urls.index(place)}", place, place, warn)
@@ -149,7 +146,7 @@ def read(
     Raises:
         ListError: it cannot be read, is too large, or has no digest in it.
     """
-    shown = mask(name) if _URL.match(name) else printable(name)
+    shown = mask(name) if has_scheme(name) else printable(name)
     sums.sources.append(shown)
     home = parse(urljoin(base, ".")).request_url if base else ""
     bad: list[BadLine] = []
@@ -171,14 +168,14 @@ def read(
 
 def parse_name(name: str) -> str:
     """What of a checksum file's name may tell the algorithm: of a URL its path."""
-    return parse(name).path if _URL.match(name) else name
+    return parse(name).path if has_scheme(name) else name
 
 
 def _url_of(name: str, base: str | None, home: str) -> str | None:
     if home and _PLAIN.fullmatch(name):
         return home + name
     try:
-        if _URL.match(name):
+        if has_scheme(name):
             return parse(name).request_url
         return parse(urljoin(base, relative_url(name))).request_url if base else None
     except ValueError:

@@ -16,26 +16,25 @@ import re
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import quote
 
-from pdl.integrity.digests import parse_checksum, strength
+from pdl.integrity.digests import BY_LENGTH, of_tag, parse_checksum, strength, words
 from pdl.model import Item
 from pdl.sources import Pause
 from pdl.sources.item_options import check_urls, resolve
-from pdl.sources.lines import MAX_LINE
+from pdl.sources.streams import MAX_LINE
 from pdl.sources.text import bad_bytes, bad_line, why_no_text
 from pdl.text.lazy_regex import lazy
+from pdl.text.urls import has_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pdl.model import BadLine
     from pdl.sources import Entry, Line
 
 _GNU = lazy(r"(\\?)([0-9a-fA-F]+)(?: [ *]|[ \t]+)(.+)", re.DOTALL)
 _BSD = lazy(r"(\\?)([A-Za-z][\w/-]*) ?\((.+)\) ?= ?([0-9a-fA-F]+)", re.DOTALL)
-_IN_NAME = lazy(r"(?:^|[./_-])(md5|sha3-?\d{3}|sha-?\d{1,3}|b2|blake2[bs]?)(?![a-z0-9])")
-_BY_LENGTH = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
+_IN_NAME = lazy(rf"(?:^|[./_-])({words()})(?![a-z0-9])")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}  # those of GNU's coreutils
-_URL = lazy("https?://", re.IGNORECASE)
 _ARMOR = "-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 _END = "-----END PGP SIGNATURE-----"
@@ -66,7 +65,7 @@ class ChecksumsFormat:
 
     by_line: ClassVar[bool] = True
 
-    def __init__(self, base: str | None) -> None:
+    def __init__(self, _warn: Callable[[str], None], base: str | None) -> None:
         self._base = base
 
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
@@ -77,7 +76,7 @@ class ChecksumsFormat:
     def _entry(self, listed: Listed, source: str) -> Entry:
         name = listed.name
         try:
-            (url,) = resolve((name if _URL.match(name) else self._url(name),), self._base)
+            (url,) = resolve((name if has_scheme(name) else self._url(name),), self._base)
             check_urls((url,))
         except ValueError as error:
             return bad_line(listed.text, source, listed.line, str(error))
@@ -143,34 +142,27 @@ def _taken_apart(text: str, preferred: str | None) -> tuple[str, str]:
         raise ValueError("is neither DIGEST  NAME nor ALGORITHM (NAME) = DIGEST")
     if escaped:
         name = re.sub(r"\\[\\nr]", lambda found: _ESCAPES[found[0]], name)
-    return parse_checksum(f"{_usual(algorithm)}:{digits}"), name
+    return parse_checksum(f"{of_tag(algorithm)}:{digits}"), name
 
 
 def _algorithm(digits: str, preferred: str | None) -> str:
     if preferred and 2 * strength(preferred) == len(digits):
         return preferred
-    if len(digits) not in _BY_LENGTH:
+    if len(digits) not in BY_LENGTH:
         raise ValueError(f"no digest has {len(digits)} hex digits")
-    return _BY_LENGTH[len(digits)]
+    return BY_LENGTH[len(digits)]
 
 
 def _algorithm_of(source: str) -> str | None:
     """The algorithm that the list's name tells: SHA256SUMS, ``x.iso.md5``, ``b2sums.txt``."""
     name = source.rpartition("/")[2].lower()
     found = _IN_NAME.search(re.sub("-?sums?", "", name))
-    return _usual(found[1]) if found else None
-
-
-def _usual(algorithm: str) -> str:
-    """Python's name for what other programs call ``B2``, ``BLAKE2b`` or ``SHA2-256``."""
-    name = re.sub("^sha2-", "sha", algorithm.lower())
-    name = re.sub(r"^sha3-?(?=\d)", "sha3-", name)
-    return "blake2b" if name in {"b2", "blake2"} else name
+    return of_tag(found[1]) if found else None
 
 
 def _out(name: str) -> str | None:
     """The name below the output directory where it has one; others are called as their URLs."""
     parts = name.removeprefix("./").split("/")
-    if _URL.match(name) or len(parts) == 1 or {"", "..", "."} & set(parts):
+    if has_scheme(name) or len(parts) == 1 or {"", "..", "."} & set(parts):
         return None
     return "/".join(parts)

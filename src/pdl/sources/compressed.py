@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pdl.errors import ListError
 from pdl.sources import Line, Pause
-from pdl.sources.lines import MAX_LINE
-from pdl.sources.streams import shown_name
+from pdl.sources.streams import MAX_LINE, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

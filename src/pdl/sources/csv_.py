@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pdl.errors import ListError
 from pdl.sources import Pause
 from pdl.sources.fields import Row, Unknown, is_field, item_of
-from pdl.sources.lines import MAX_LINE
-from pdl.sources.streams import shown_name
+from pdl.sources.streams import MAX_LINE, shown_name
 from pdl.sources.text import bad_bytes, why_no_text
 
 if TYPE_CHECKING:
@@ -31,30 +30,35 @@ _MAX_LINES = 100
 
 
 class CsvFormat:
-    """Reads csv, with commas or semicolons, and tsv.
+    """Reads csv, with commas or semicolons.
 
     Args:
         warn: told of the columns that are not known.
         base: URL that relative ones are resolved against.
-        tabs: fields are separated by TABs.
     """
 
     by_line: ClassVar[bool] = True
+    separators: ClassVar[str] = ",;"
 
-    def __init__(self, warn: Callable[[str], None], base: str | None, *, tabs: bool) -> None:
+    def __init__(self, warn: Callable[[str], None], base: str | None) -> None:
         self._unknown = Unknown(warn)
         self._base = base
-        self._tabs = tabs
 
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """See `pdl.sources.Format.read`."""
-        reader = _Reader(source, self._base, self._unknown, "\t" if self._tabs else ",;")
+        reader = _Reader(source, self._base, self._unknown, self.separators)
         for line in lines:
             if isinstance(line, Pause):
                 yield line
             else:
                 yield from reader.line(line)
         yield from reader.end()
+
+
+class TsvFormat(CsvFormat):
+    """Reads tsv: as csv, with TABs."""
+
+    separators: ClassVar[str] = "\t"
 
 
 class _Reader:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -22,8 +21,8 @@ from pdl.errors import ListError
 from pdl.model import Item
 from pdl.settings import InputSettings
 from pdl.sources import Entry, Pause
-from pdl.sources.detect import Formats
 from pdl.sources.item_options import check_urls
+from pdl.sources.registry import Formats
 from pdl.sources.streams import (
     Chunks,
     check_path,
@@ -35,8 +34,7 @@ from pdl.sources.streams import (
     unreadable,
 )
 from pdl.sources.text import bad_line, entry_of
-
-_URL = re.compile("https?://", re.IGNORECASE)
+from pdl.text.urls import has_scheme
 
 
 class Source(Protocol):
@@ -185,7 +183,7 @@ def open_sources(
     formats = Formats(settings or InputSettings(), warn)
     sources: list[Source] = []
     for arg in args:
-        if _URL.match(arg):
+        if has_scheme(arg):
             sources.append(_Items([arg], "argument", 0))
         elif arg == "-":
             if args.count(arg) > 1:

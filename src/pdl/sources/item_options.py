@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from pdl.integrity.digests import parse_checksum
+from pdl.integrity.digests import integrity_words, parse_checksum, words
 from pdl.text.lazy_regex import lazy
-from pdl.text.urls import InvalidUrl, is_plain, parse
+from pdl.text.urls import InvalidUrl, has_scheme, is_plain, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 _TOKEN = lazy(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _VALUE = lazy(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5, as far as Latin-1 goes
 _DIGEST = lazy(
-    r"(?:md5|sha-?(?:1|224|256|384|512))=[^&]*"
-    # longer than any word that only looks like Subresource Integrity
-    r"|sha(?:256-[\w+/-]{43}|384-[\w+/-]{64}|512-[\w+/-]{86})={0,2}(?=$|[&?])",
+    rf"(?:{words(common=True)})=[^&]*"
+    # so long that no word only looks like Subresource Integrity
+    rf"|(?:{integrity_words(least=32)})={{0,2}}(?=$|[&?])",
     re.IGNORECASE,
 )
 _HEADERS = {"user-agent": "User-Agent", "referer": "Referer"}
 _ABSOLUTE = lazy("[A-Za-z][A-Za-z0-9+.-]*:")
-_ELSEWHERE = lazy("(?!https?:)[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
-"""URLs that are for other programs, as ``ftp://``."""
+_ELSEWHERE = lazy("[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
+"""URLs, also those that are for other programs, as ``ftp://``."""
 _SIZE = lazy("[0-9]{1,18}")
 OPTIONS = frozenset({"out", "dir", "checksum", "size", "header", *_HEADERS})
 """What a list may say of an item, by the names of its text format."""
@@ -109,7 +109,9 @@ def check_urls(urls: tuple[str, ...]) -> str | None:
     """
     found = None
     for place, text in enumerate(urls):
-        if is_plain(text) or (place and _ELSEWHERE.match(text)):  # no fragment in most
+        if is_plain(text):  # most have no fragment
+            continue
+        if place and not has_scheme(text) and _ELSEWHERE.match(text):
             continue
         try:
             fragment = parse(text).fragment

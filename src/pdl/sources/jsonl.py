@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pdl.sources import Pause
 from pdl.sources.fields import Row, Unknown, is_field, item_of
-from pdl.sources.lines import MAX_LINE
+from pdl.sources.streams import MAX_LINE
 from pdl.sources.text import bad_bytes, bad_line, why_no_text
 
 if TYPE_CHECKING:

@@ -4,6 +4,10 @@ Read with expat as the bytes come; a file is handed out at its end tag. There is
 and nothing to fetch: a document type is refused, and without one there are no entities but XML's
 own. What expat, or this module, keeps is bounded whatever comes: tags, text, depth, URLs of a file.
 
+Digests of pieces (section 4.1.3) are a help and no must: a set that is malformed, of an unknown
+algorithm, too large or of another size than the file is left out, and the file is held against its
+whole digest alone.
+
 Only where an element stands decides what it is: ``size`` and ``hash`` of a part or of another
 version of the file (Fedora's alternates) are not the file's.
 """
@@ -15,18 +19,16 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from xml.parsers import expat
 
 from pdl.errors import ListError
-from pdl.integrity.digests import parse_checksum, strength
-from pdl.model import Item
+from pdl.integrity.digests import BadChecksum, parse_checksum, strength
+from pdl.model import Item, Pieces
 from pdl.sources import Pause
 from pdl.sources.item_options import check_urls, parse_size, resolve
-from pdl.sources.lines import MAX_LINE
-from pdl.sources.pieces import PieceSets
-from pdl.sources.streams import shown_name
+from pdl.sources.streams import MAX_LINE, shown_name
 from pdl.sources.text import bad_line
 from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pdl.sources import Entry, Line
 
@@ -38,6 +40,9 @@ _LAST = 999_999
 _MAX_DEPTH = 64
 _MAX_TAG = 256 * 1024
 _MAX_URLS = 1000
+MAX_PIECES = 16 * 1024
+"""Bytes of all digests of pieces: a task has to fit into a pipe that nobody may be reading."""
+_MAX_DIGITS = 18
 
 _FILES: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {
     ("metalink", "file"): {  # version 4
@@ -66,7 +71,7 @@ class MetalinkFormat:
 
     by_line: ClassVar[bool] = False
 
-    def __init__(self, base: str | None) -> None:
+    def __init__(self, _warn: Callable[[str], None], base: str | None) -> None:
         self._base = base
 
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
@@ -104,7 +109,7 @@ class _File:
         self.size = ""
         self.hashes: dict[str, str] = {}
         self.urls: list[_Url] = []
-        self.pieces = PieceSets()
+        self.pieces = _PieceSets()
 
     def take(self, what: str, attributes: dict[str, str], text: str) -> None:
         """An element of the file is complete."""
@@ -154,6 +159,55 @@ class _File:
             return None
         best = max(known, key=strength)
         return parse_checksum(f"{best}:{self.hashes[best]}")
+
+
+class _PieceSets:
+    """The sets of digests of a file's pieces, as they come; the strongest usable one counts."""
+
+    def __init__(self) -> None:
+        self._best: Pieces | None = None
+        self._algorithm = ""
+        self._length = 0
+        self._digests = bytearray()
+        self._good = False
+
+    def begin(self, attributes: dict[str, str]) -> None:
+        """A set begins, with these attributes of its element."""
+        self._algorithm = attributes.get("type", "").strip()
+        length = attributes.get("length", "").strip()
+        number = length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS
+        self._length = int(length) if number else 0
+        self._digests = bytearray()
+        self._good = self._length > 0 and strength(self._algorithm) > 0
+
+    def add(self, text: str, attributes: dict[str, str]) -> None:
+        """The next digest; version 3 numbers them."""
+        if not self._good:
+            return
+        index = len(self._digests) // strength(self._algorithm)
+        try:
+            self._algorithm, _, digits = parse_checksum(f"{self._algorithm}:{text}").partition(":")
+        except BadChecksum:
+            self._good = False
+            return
+        self._digests += bytes.fromhex(digits)
+        in_turn = attributes.get("piece", str(index)).strip() == str(index)
+        self._good = in_turn and len(self._digests) <= MAX_PIECES
+
+    def end(self) -> None:
+        """The set is complete."""
+        if not self._good or not self._digests:
+            return
+        if self._best is None or strength(self._algorithm) > strength(self._best.algorithm):
+            self._best = Pieces(self._algorithm, self._length, bytes(self._digests))
+
+    def of(self, size: int | None) -> Pieces | None:
+        """The file's pieces, if there are any for a file of that many bytes."""
+        best = self._best
+        if best is None or size is None:
+            return best
+        count = len(best.digests) // strength(best.algorithm)
+        return best if -(-size // best.length) == count else None
 
 
 class _Reader:

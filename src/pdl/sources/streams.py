@@ -1,8 +1,8 @@
-"""Where a list's bytes come from: a regular file, read at once, or a stream, read as it comes.
+"""Where a list's bytes come from, a regular file or a stream, and how they become lines.
 
-A stream (pipe, terminal, FIFO, socket) is read only when the system says that it is ready, in the
-calling thread: nothing blocks, no thread can hang the exit, and the descriptor, which may be the
-shell's own, keeps its mode.
+A file is read at once. A stream (pipe, terminal, FIFO, socket) is read only when the system says
+that it is ready, in the calling thread: nothing blocks, no thread can hang the exit, and the
+descriptor, which may be the shell's own, keeps its mode.
 """
 
 from __future__ import annotations
@@ -15,17 +15,22 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.errors import ListError
 from pdl.sources import Line, Pause
-from pdl.sources.lines import MAX_LINE
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+MAX_LINE = 64 * 1024
+"""Bytes a line may have, and a chunk."""
 
 GRACE = 0.2
 """Seconds of silence after which a stream's last line is taken to be complete in itself."""
 
 _BURST = 1024 * 1024  # read without giving control back: a list may be one endless comment
 _SAMPLE = 64 * 1024 * 1024  # read to estimate how many items a list has; takes a tenth of a second
+
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 
 
 class Counting(NamedTuple):
@@ -42,6 +47,48 @@ class Counting(NamedTuple):
 
 TEXT = Counting(re.compile(rb"\n[^\s#]"))
 """A list with a line for each item."""
+
+
+def split_lines(chunks: Iterable[Line]) -> Iterator[Line]:
+    """Cut chunks at line feeds; the last line needs none.
+
+    Of a line longer than `MAX_LINE` the first `MAX_LINE` + 1 bytes are given, the rest is skipped.
+    A pause is passed on; a line that is not complete by then waits.
+
+    Args:
+        chunks: at most `MAX_LINE` bytes each.
+    """
+    begun = b""
+    skipping = False
+    for chunk in chunks:
+        if isinstance(chunk, Pause):
+            yield chunk
+            continue
+        first, *rest = chunk.split(b"\n")
+        if not skipping:
+            begun += first
+        if rest:
+            if not skipping:
+                yield begun[: MAX_LINE + 1]
+            skipping = False
+            begun = rest.pop()
+            yield from rest
+        elif len(begun) > MAX_LINE:
+            yield begun[: MAX_LINE + 1]
+            skipping = True
+            begun = b""
+    if begun:
+        yield begun
+
+
+def compression(head: bytes) -> str:
+    """What the first bytes of a list say of its compression; empty for none."""
+    return next((form for magic, form in _MAGIC.items() if head.startswith(magic)), "")
+
+
+def may_be_packed(head: bytes) -> bool:
+    """Whether it takes more bytes to tell."""
+    return any(len(head) < len(magic) and magic.startswith(head) for magic in _MAGIC)
 
 
 class Chunks(Protocol):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pdl.model import BadLine, Item
 from pdl.sources import Entry, Line, Pause
 from pdl.sources.item_options import check_urls, resolve, with_option
-from pdl.sources.lines import MAX_LINE
+from pdl.sources.streams import MAX_LINE
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
 from pdl.text.urls import is_plain

@@ -16,11 +16,13 @@ MAX_LENGTH = 8000
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+"""The schemes that can be downloaded, each with its port: the only place that lists them."""
+_BEGINNINGS = " or ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
 
 _MAX_HOST = 253
 _MAX_PORT = 65535
 _MAX_PORT_DIGITS = 5
-_AUTHORITY = len("http://") + 1
+_AUTHORITY = len(min(DEFAULT_PORTS, key=len)) + len("://") + 1
 """The offset from which on a slash can only be the path's."""
 _ORIGINS_KEPT = 256
 """A list has many URLs of one origin, which is taken apart once then."""
@@ -33,10 +35,11 @@ def _run_of(characters: str) -> str:
     return rf"[{characters}]*(?:%[0-9A-Fa-f]{{2}}[{characters}]*)*"
 
 
-_ORIGIN = re.compile(rf"(https?)://({_HOST})(?::([0-9]{{1,5}}))?")
+_ORIGIN = re.compile(rf"({'|'.join(DEFAULT_PORTS)})://({_HOST})(?::([0-9]{{1,5}}))?")
 _TARGET = re.compile(
     rf"(/{_run_of(_PCHAR + '/')})(?:\?({_run_of(_PCHAR + '/?')}))?(?:#({_run_of(_PCHAR + '/?')}))?"
 )
+_SCHEME = lazy(rf"(?:{'|'.join(DEFAULT_PORTS)})://", re.IGNORECASE)
 _SHAPE = lazy(  # RFC 3986 appendix B
     r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
 )
@@ -50,10 +53,10 @@ class InvalidUrl(ValueError):
 
 
 class Url(NamedTuple):
-    """An http or https URL, normalised.
+    """A URL that can be downloaded, normalised.
 
     Attributes:
-        scheme: ``http`` or ``https``.
+        scheme: of `DEFAULT_PORTS`.
         host: lower case, IDNA-encoded; an IPv6 address without its brackets.
         port: always a number, the scheme's own where none was given.
         path: percent-encoded, begins with ``/``, free of dot segments.
@@ -102,6 +105,11 @@ def parse(text: str) -> Url:
             or more than `MAX_LENGTH` characters.
     """
     return _parse_plain(text) or _parse_any(text)
+
+
+def has_scheme(text: str) -> bool:
+    """Whether it begins as a URL that can be downloaded, ``https://`` say; it may be none yet."""
+    return _SCHEME.match(text) is not None
 
 
 def is_plain(text: str) -> bool:
@@ -174,14 +182,14 @@ def _parse_any(text: str) -> Url:
 
 def _scheme(found: str | None) -> str:
     if found is None:
-        raise InvalidUrl("has no scheme: it must begin with http:// or https://")
+        raise InvalidUrl(f"has no scheme: it must begin with {_BEGINNINGS}")
     scheme = found.lower()
     if scheme not in DEFAULT_PORTS:
         # What stands before the colon may as well be a user's name or a secret.
         known = re.fullmatch("[a-z][a-z0-9+.-]{0,15}", scheme)
         shown = f", not {scheme}" if known else ""
-        begin = "" if known else "; the URL must begin with http:// or https://"
-        raise InvalidUrl(f"only http and https can be downloaded{shown}{begin}")
+        begin = "" if known else f"; the URL must begin with {_BEGINNINGS}"
+        raise InvalidUrl(f"only {' and '.join(DEFAULT_PORTS)} can be downloaded{shown}{begin}")
     return scheme
 
 

@@ -1,224 +1,31 @@
-"""What is seen while a run goes on; the only module that imports tqdm.
+"""The display for terminals; the only module that imports tqdm.
 
 The total bar is tqdm's; where it goes is not. The frame, that is the bar and the lines below it,
 is written in one piece that leaves the cursor at the bar's first column. From there "clear to the
 end of the screen" removes the whole frame, also after a resize has wrapped its lines.
-
-Time is passed in; no display ever raises because of its stream.
 """
 
 from __future__ import annotations
 
-import math
-import sys
 from io import StringIO
-from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
+from typing import TYPE_CHECKING, NoReturn
 
-from pdl.model import Outcome, Result, Retrying, Transfer
+from pdl.output.display.base import SilentDisplay, notice_line, result_line, retry_line
 from pdl.output.display.tally import Slots, Tally, was_cancelled
-from pdl.output.sinks import StreamSink
-from pdl.output.terminal import Out
 from pdl.text.masking import printable
-from pdl.text.units import (
-    clock_text,
-    count_text,
-    duration_text,
-    pad,
-    shorten,
-    size_text,
-)
+from pdl.text.units import clock_text, count_text, pad, shorten, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tqdm import tqdm
 
-    from pdl.settings import ProgressMode
+    from pdl.model import Result, Retrying, Transfer
+    from pdl.output.terminal import Out
 
 _SHOW_AFTER = 0.3
 """Seconds before the bar appears: a shorter run needs neither it nor the import of tqdm."""
-_PLAIN_EVERY = 30.0
-_JSON_EVERY = 1.0
 _CLEAR = "\r\x1b[J"
-
-
-class Display(Protocol):
-    """Shows a run under way.
-
-    Attributes:
-        every: whether it wants to be told of each file that was fetched; else their number will do.
-    """
-
-    every: bool
-
-    @property
-    def lost(self) -> bool:
-        """Whether what a program is to read could not be written."""
-
-    def passed(self, count: int) -> None:
-        """So many files were fetched that are not recorded."""
-
-    def record(self, result: Result) -> None:
-        """Take the end of one line of the list."""
-
-    def retrying(self, event: Retrying) -> None:
-        """Take note of an attempt that failed and is to be made again."""
-
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
-        """Bring the display up to date; called about ten times a second.
-
-        Args:
-            live: the transfers under way.
-            received: bytes of the whole run so far; never falls.
-            total: items expected, or None while the list is still being read.
-            now: seconds on a clock that never goes back.
-        """
-
-    def notice(self, text: str) -> None:
-        """Print a warning on a line of its own."""
-
-    def close(self) -> None:
-        """Leave the terminal tidy; nothing is called after it."""
-
-
-def make_display(
-    mode: ProgressMode, stream: TextIO | None, *, quiet: bool, verbose: int
-) -> Display:
-    """The display for `mode`.
-
-    Args:
-        mode: ``auto`` is ``bar`` on a terminal, else ``plain``.
-        stream: where people look; ``json`` alone writes its objects to standard output. None, as
-            `sys.stderr` is when it was closed at the start, shows nothing.
-        quiet: show nothing but notices, except with ``json``, which nobody gets unasked.
-        verbose: from 1 on, every finished item and every retry has its line.
-    """
-    out = Out(stream)
-    if mode == "json":
-        return JsonDisplay(sys.stdout, out)
-    if quiet or mode == "none":
-        return SilentDisplay(out)
-    if mode == "bar" or (mode == "auto" and out.is_terminal()):
-        return BarDisplay(out, verbose=verbose)
-    return PlainDisplay(out, verbose=verbose)
-
-
-class SilentDisplay:
-    """Nothing but notices; the base of the others."""
-
-    every = False
-
-    def __init__(self, out: Out) -> None:
-        self._out = out
-
-    @property
-    def lost(self) -> bool:
-        """Nobody waits for it."""
-        return False
-
-    def passed(self, count: int) -> None:
-        """Not shown."""
-
-    def record(self, result: Result) -> None:
-        """Not shown."""
-
-    def retrying(self, event: Retrying) -> None:
-        """Not shown."""
-
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
-        """Not shown."""
-
-    def notice(self, text: str) -> None:
-        """Print the warning."""
-        self._out.write(_notice_line(text) + "\n")
-
-    def close(self) -> None:
-        """Nothing is left over."""
-
-
-class JsonDisplay(SilentDisplay):
-    """One JSON object a line for a program that reads along; notices stay on the other stream."""
-
-    every = True
-
-    def __init__(self, objects: TextIO | None, notices: Out) -> None:
-        from pdl.text.json_text import json_line  # for people nothing is written so
-
-        super().__init__(notices)
-        self._objects = StreamSink(objects, self.notice)
-        self._line = json_line
-        self._tally = Tally()
-        self._next = -math.inf
-
-    @property
-    def lost(self) -> bool:
-        """See `Display.lost`."""
-        return self._objects.lost
-
-    def record(self, result: Result) -> None:
-        """``"event": "done"`` with the fields of a report row."""
-        self._tally.record(result)
-        self._emit("done", **result._asdict())
-
-    def retrying(self, event: Retrying) -> None:
-        """``"event": "retry"``; `delay` in seconds."""
-        self._emit("retry", **event._asdict())
-
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
-        """``"event": "progress"`` once a second; `speed` in bytes per second."""
-        tally = self._tally
-        tally.update(received, total, now, live)
-        if now < self._next:
-            return
-        self._next = now + _JSON_EVERY
-        self._emit(
-            "progress",
-            done=tally.done,
-            failed=tally.failed,
-            total=total,
-            bytes=received,
-            speed=round(tally.speed),
-            remaining=None if tally.remaining is None else round(tally.remaining, 1),
-            transfers=[transfer._asdict() for transfer in live],
-        )
-
-    def _emit(self, event: str, **fields: object) -> None:
-        self._objects.write(self._line({"event": event, **fields}) + "\n")
-
-
-class PlainDisplay(SilentDisplay):
-    """Lines for a log: each failure at once, how far it is now and then."""
-
-    def __init__(self, out: Out, *, verbose: int) -> None:
-        super().__init__(out)
-        self.every = verbose > 0
-        self._tally = Tally()
-        self._next: float | None = None
-
-    def passed(self, count: int) -> None:
-        """Count them."""
-        self._tally.done += count
-
-    def record(self, result: Result) -> None:
-        """A line for a failure, and with `verbose` for anything but the many a stop leaves."""
-        self._tally.record(result)
-        wanted = self.every or result.outcome is Outcome.FAIL
-        if wanted and not was_cancelled(result):
-            self._out.write(_result_line(result) + "\n")
-
-    def retrying(self, event: Retrying) -> None:
-        """A line with `verbose`."""
-        if self.every:
-            self._out.write(_retry_line(event) + "\n")
-
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
-        """A line every half minute."""
-        self._tally.update(received, total, now, live)
-        if self._next is None:
-            self._next = now + _PLAIN_EVERY
-        if now >= self._next:
-            self._next = now + _PLAIN_EVERY
-            self._out.write(_progress_line(self._tally, len(live)) + "\n")
 
 
 class BarDisplay(SilentDisplay):
@@ -244,12 +51,12 @@ class BarDisplay(SilentDisplay):
         """With `verbose`, a line above the bar at the next tick."""
         self._tally.record(result)
         if self.every and not was_cancelled(result):
-            self._above.append(_result_line(result))
+            self._above.append(result_line(result))
 
     def retrying(self, event: Retrying) -> None:
         """With `verbose`, a line above the bar at the next tick."""
         if self.every:
-            self._above.append(_retry_line(event))
+            self._above.append(retry_line(event))
 
     def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
         """Draw the frame anew, if anything in it has changed."""
@@ -267,7 +74,7 @@ class BarDisplay(SilentDisplay):
 
     def notice(self, text: str) -> None:
         """Print the warning above the bar at once."""
-        self._above.append(_notice_line(text))
+        self._above.append(notice_line(text))
         self._draw(self._frame)
 
     def close(self) -> None:
@@ -363,41 +170,3 @@ def _file_line(transfer: Transfer, width: int, encodable: Callable[[str], str]) 
     else:
         return shorten(f"  {name}", width, dots)
     return f"  {pad(shorten(name, min(room, 48), dots), min(room, 48))}{right}".rstrip()
-
-
-def _result_line(result: Result) -> str:
-    if result.outcome is Outcome.FAIL:
-        tries = count_text(result.attempts, "attempt")
-        place = f", {result.source}:{result.line}" if result.line else ""
-        return printable(
-            f"failed     {result.kind}  {result.url}  {result.message} ({tries}{place})"
-        )
-    text = f"{result.outcome.value:<9}  {result.path or result.url}"
-    if result.outcome is Outcome.SUCCESS:
-        text += f"  {size_text(result.size or result.bytes)} in {duration_text(result.seconds)}"
-    return printable(f"{text}  ({result.message})" if result.message else text)
-
-
-def _retry_line(event: Retrying) -> str:
-    return printable(
-        f"again in {duration_text(event.delay)}  {event.kind}  {event.url}  {event.message}"
-        f" (attempt {event.attempt})"
-    )
-
-
-def _notice_line(text: str) -> str:
-    return f"pdl: {printable(text)}"
-
-
-def _progress_line(tally: Tally, live: int) -> str:
-    of = f" of {tally.total}" if tally.total else ""
-    parts = [
-        f"{tally.done}{of} done",
-        f"{tally.failed} failed",
-        f"{live} in flight",
-        size_text(tally.received),
-        f"{size_text(tally.speed)}/s",
-    ]
-    if tally.remaining is not None:
-        parts.append(f"{clock_text(tally.remaining)} left")
-    return "pdl: " + ", ".join(parts)

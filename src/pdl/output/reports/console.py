@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from pdl.model import FailureKind, Item, Outcome, Result, Summary
 from pdl.output.terminal import Out
+from pdl.scheduling.kinds import hint_of
 from pdl.text.masking import printable
 from pdl.text.units import count_text, duration_text, size_text
 
@@ -17,34 +18,6 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Failures of one kind that are shown one by one."""
-
-_REASONS = {
-    "invalid-url": "correct the line in the list",
-    "dns": "check the host's name",
-    "connect": "check the port, the proxy and the network",
-    "tls": "certificate or TLS set-up is refused; --cacert takes an authority of your own",
-    "timeout": "the server was silent; --timeout allows more",
-    "stalled": "the server was too slow for --timeout, --max-time or --min-speed",
-    "reset": "the server closed the connection; fewer jobs may help",
-    "truncated": "the server keeps closing the connection too early",
-    "protocol": "the server's answer breaks the rules of HTTP",
-    "redirect": "the redirects lead nowhere pdl may go",
-    "checksum": "the bytes are not those that were promised",
-    "size": "the file has not the size that was asked for",
-    "content": "the server sent something else than was expected; is a login needed?",
-    "name": "give the file another name with out= in the list",
-    "exists": "something is in the way of that name",
-    "policy": "the options given forbid it",
-    "disk": "make room or give permission on this machine first",
-    "worker-died": "the process that downloaded it was killed; is memory short?",
-    "internal": "a mistake in pdl itself; please report it",
-    "http-401": "the server wants a user name and password",
-    "http-403": "the server refuses access",
-    "http-404": "the server has no such file",
-    "http-407": "the proxy wants a user name and password",
-    "http-410": "the file is gone for good",
-    "http-429": "the server wants fewer requests: try later, or with fewer jobs",
-}
 
 _LIMITS = {
     None: "",
@@ -140,7 +113,7 @@ def ending(summary: Summary) -> str:
 
 
 def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
-    reason = f", {_REASONS[kind]}" if kind in _REASONS else _of_status(kind)
+    reason = f", {hint}" if (hint := hint_of(kind)) else ""
     lines = [f"{kind}: {count_text(group.count, 'failure')}{reason} ({_again(group)})"]
     for result in group.shown:
         lines += _failure_lines(result)
@@ -149,11 +122,6 @@ def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
         where = f"all are in {lists[0]}" if lists else "--failed FILE lists them all"
         lines.append(f"  ... and {hidden} more; {where}")
     return lines
-
-
-def _of_status(kind: str) -> str:
-    """What a status says that has no reason of its own."""
-    return ", the server is in trouble or overloaded" if kind.startswith("http-5") else ""
 
 
 def placed(lists: Sequence[Sink]) -> list[str]:

@@ -8,12 +8,12 @@ running it again would change nothing. A list without entries is a valid list to
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
+from pdl.integrity.digests import spelling
 from pdl.model import FailureKind, Item, Outcome, Result, Summary
 from pdl.output.sinks import FileSink, Warn, warn_on_stderr
-from pdl.sources.lines import MAX_LINE
+from pdl.sources.streams import MAX_LINE
 from pdl.text.masking import printable
 from pdl.text.units import count_text
 
@@ -111,7 +111,7 @@ def _options(item: Item) -> Iterator[str]:
     if item.checksum:
         algorithm, _, digits = item.checksum.partition(":")
         # aria2's spelling, so that it can run the list too
-        yield f"checksum={re.sub('^sha(?=[0-9]+$)', 'sha-', algorithm)}={digits}"
+        yield f"checksum={spelling(algorithm)}={digits}"
     if item.size is not None:
         yield f"size={item.size}"
     yield from (f"header={name}: {value}" for name, value in item.headers)

@@ -1,25 +1,64 @@
-"""Report files with one row an item, and the choice of their format by suffix."""
+"""The formats of report files: a row each, and the choice among them by suffix."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.errors import UsageError
-from pdl.output.reports.json_ import JsonReport
-from pdl.output.reports.jsonl import JsonLinesReport
 from pdl.output.sinks import FileSink, StreamSink, Warn, warn_on_stderr
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pdl.output.reports import Reporter
+    from pdl.output.sinks import Sink
 
 _STDOUT = frozenset({"-", "/dev/stdout"})
-_KNOWN = ".jsonl .json"
+
+
+class ReportFormat(NamedTuple):
+    """A format of reports.
+
+    Attributes:
+        suffix: of a report's name, in lower case.
+        sentence: what it is, for the help and the manual.
+        module: imported when a report is opened, with all that it needs to its end: by then the
+            system may give no file handles any more.
+        factory: of the module; makes a `Reporter` of the `Sink` that it writes to.
+        keep: what a run that was killed has written can be read.
+    """
+
+    suffix: str
+    sentence: str
+    module: str
+    factory: str
+    keep: bool = False
+
+
+FORMATS = (
+    ReportFormat(
+        ".jsonl",
+        "A JSON object a line.",
+        "pdl.output.reports.json_",
+        "JsonLinesReport",
+        keep=True,
+    ),
+    ReportFormat(
+        ".json",
+        "One JSON object with the items and the summary.",
+        "pdl.output.reports.json_",
+        "JsonReport",
+    ),
+)
+"""The first is that of standard output."""
+
+SUFFIXES = tuple(row.suffix for row in FORMATS)
+"""What a report's name may end in."""
 
 
 def check_distinct(paths: Iterable[str]) -> None:
@@ -50,13 +89,18 @@ def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
         MachineError: the file cannot be made.
     """
     if path in _STDOUT:
-        return JsonLinesReport(StreamSink(sys.stdout, warn))
+        return _factory(FORMATS[0])(StreamSink(sys.stdout, warn))
     suffix = PurePath(path).suffix.lower()
-    if suffix == ".jsonl":
-        return JsonLinesReport(FileSink(path, warn, keep=True))
-    if suffix == ".json":
-        return JsonReport(FileSink(path, warn))
-    raise UsageError(
-        f"no report format is known by the suffix of {printable(path)}",
-        f"the name of a report ends in one of {_KNOWN}; - is JSON lines on standard output",
-    )
+    row = next((row for row in FORMATS if row.suffix == suffix), None)
+    if row is None:
+        raise UsageError(
+            f"no report format is known by the suffix of {printable(path)}",
+            f"the name of a report ends in one of {' '.join(SUFFIXES)}; "
+            "- is JSON lines on standard output",
+        )
+    return _factory(row)(FileSink(path, warn, keep=row.keep))
+
+
+def _factory(row: ReportFormat) -> Callable[[Sink], Reporter]:
+    factory: Callable[[Sink], Reporter] = getattr(importlib.import_module(row.module), row.factory)
+    return factory

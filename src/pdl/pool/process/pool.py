@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from pdl.model import Answer, Task
     from pdl.pool.process.task_pipe import TaskSender
-    from pdl.settings import StartMethod
+    from pdl.settings import PoolSettings, StartMethod
 
 BEAT_SECONDS = 1.0
 """Between two looks at whether the workers run; they show it fifty times as often."""
@@ -320,6 +320,13 @@ class ProcessPool:
                     "run with --engine inline to see why",
                 )
         return Died(current, waiting, reason, tuple(reached[task_id] for task_id in current))
+
+
+def process_pool(
+    factory: LaneFactory, settings: PoolSettings, _stopped: Callable[[], bool]
+) -> ProcessPool:
+    """See `pdl.pool.registry.make_pool`; the pool is told to stop by `ProcessPool.stop`."""
+    return ProcessPool(factory, *settings.split(), settings.method())
 
 
 def _ending(exitcode: int | None) -> str:

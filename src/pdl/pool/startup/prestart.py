@@ -12,6 +12,7 @@ import tempfile
 from multiprocessing import forkserver, resource_tracker, util
 from typing import TYPE_CHECKING
 
+from pdl.pool.registry import engine_of
 from pdl.pool.startup import file_limits, fork_helpers
 from pdl.pool.startup.fork_helpers import uninterrupted
 from pdl.pool.startup.import_path import importing_nothing_from_here, variable
@@ -75,7 +76,7 @@ def prepare(settings: PoolSettings, *, alone: bool = False) -> None:
     Raises:
         MachineError: too few file handles are allowed, or the system would not.
     """
-    if settings.engine != "process":
+    if not engine_of(settings.engine).prestarts:
         return
     file_limits.ensure(*settings.split())
     method = settings.method()

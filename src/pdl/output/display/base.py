@@ -1,0 +1,114 @@
+"""What every display has: the protocol, the one that shows nothing, and the lines of single files.
+
+Time is passed in; no display ever raises because of its stream.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pdl.model import Outcome, Result, Retrying, Transfer
+from pdl.text.masking import printable
+from pdl.text.units import count_text, duration_text, size_text
+
+if TYPE_CHECKING:
+    from pdl.output.terminal import Out
+
+
+class Display(Protocol):
+    """Shows a run under way.
+
+    Attributes:
+        every: whether it wants to be told of each file that was fetched; else their number will do.
+    """
+
+    every: bool
+
+    @property
+    def lost(self) -> bool:
+        """Whether what a program is to read could not be written."""
+
+    def passed(self, count: int) -> None:
+        """So many files were fetched that are not recorded."""
+
+    def record(self, result: Result) -> None:
+        """Take the end of one line of the list."""
+
+    def retrying(self, event: Retrying) -> None:
+        """Take note of an attempt that failed and is to be made again."""
+
+    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+        """Bring the display up to date; called about ten times a second.
+
+        Args:
+            live: the transfers under way.
+            received: bytes of the whole run so far; never falls.
+            total: items expected, or None while the list is still being read.
+            now: seconds on a clock that never goes back.
+        """
+
+    def notice(self, text: str) -> None:
+        """Print a warning on a line of its own."""
+
+    def close(self) -> None:
+        """Leave the terminal tidy; nothing is called after it."""
+
+
+class SilentDisplay:
+    """Nothing but notices; the base of the others."""
+
+    every = False
+
+    def __init__(self, out: Out, *, verbose: int = 0) -> None:  # noqa: ARG002 - every row takes it
+        self._out = out
+
+    @property
+    def lost(self) -> bool:
+        """Nobody waits for it."""
+        return False
+
+    def passed(self, count: int) -> None:
+        """Not shown."""
+
+    def record(self, result: Result) -> None:
+        """Not shown."""
+
+    def retrying(self, event: Retrying) -> None:
+        """Not shown."""
+
+    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+        """Not shown."""
+
+    def notice(self, text: str) -> None:
+        """Print the warning."""
+        self._out.write(notice_line(text) + "\n")
+
+    def close(self) -> None:
+        """Nothing is left over."""
+
+
+def result_line(result: Result) -> str:
+    """How one line of the list ended."""
+    if result.outcome is Outcome.FAIL:
+        tries = count_text(result.attempts, "attempt")
+        place = f", {result.source}:{result.line}" if result.line else ""
+        return printable(
+            f"failed     {result.kind}  {result.url}  {result.message} ({tries}{place})"
+        )
+    text = f"{result.outcome.value:<9}  {result.path or result.url}"
+    if result.outcome is Outcome.SUCCESS:
+        text += f"  {size_text(result.size or result.bytes)} in {duration_text(result.seconds)}"
+    return printable(f"{text}  ({result.message})" if result.message else text)
+
+
+def retry_line(event: Retrying) -> str:
+    """An attempt that is to be made again."""
+    return printable(
+        f"again in {duration_text(event.delay)}  {event.kind}  {event.url}  {event.message}"
+        f" (attempt {event.attempt})"
+    )
+
+
+def notice_line(text: str) -> str:
+    """A warning."""
+    return f"pdl: {printable(text)}"

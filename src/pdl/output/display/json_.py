@@ -1,0 +1,72 @@
+"""The display for programs: one JSON object a line on standard output."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING
+
+from pdl.output.display.base import SilentDisplay
+from pdl.output.display.tally import Tally
+from pdl.output.reports.json_ import json_line
+from pdl.output.sinks import StreamSink
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from pdl.model import Result, Retrying, Transfer
+    from pdl.output.terminal import Out
+
+_EVERY = 1.0
+
+
+class JsonDisplay(SilentDisplay):
+    """One JSON object a line for a program that reads along; notices stay on the other stream."""
+
+    every = True
+
+    def __init__(self, objects: TextIO | None, notices: Out) -> None:
+        super().__init__(notices)
+        self._objects = StreamSink(objects, self.notice)
+        self._tally = Tally()
+        self._next = -math.inf
+
+    @property
+    def lost(self) -> bool:
+        """See `Display.lost`."""
+        return self._objects.lost
+
+    def record(self, result: Result) -> None:
+        """``"event": "done"`` with the fields of a report row."""
+        self._tally.record(result)
+        self._emit("done", **result._asdict())
+
+    def retrying(self, event: Retrying) -> None:
+        """``"event": "retry"``; `delay` in seconds."""
+        self._emit("retry", **event._asdict())
+
+    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+        """``"event": "progress"`` once a second; `speed` in bytes per second."""
+        tally = self._tally
+        tally.update(received, total, now, live)
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        self._emit(
+            "progress",
+            done=tally.done,
+            failed=tally.failed,
+            total=total,
+            bytes=received,
+            speed=round(tally.speed),
+            remaining=None if tally.remaining is None else round(tally.remaining, 1),
+            transfers=[transfer._asdict() for transfer in live],
+        )
+
+    def _emit(self, event: str, **fields: object) -> None:
+        self._objects.write(json_line({"event": event, **fields}) + "\n")
+
+
+def json_display(out: Out, *, verbose: int) -> JsonDisplay:  # noqa: ARG001 - everything is told
+    """See `pdl.output.display.registry.Mode`."""
+    return JsonDisplay(sys.stdout, out)
