@@ -6,19 +6,19 @@ import ast
 import re
 from pathlib import Path
 
-import click
 import pytest
 
 import pdl
-from pdl.cli.main import command
+from pdl.cli.help import EPILOG, default_text, manual_page
+from pdl.cli.options import Row, topics
+from pdl.cli.table import ROWS
 from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-OPTIONS = [each for each in command.params if isinstance(each, click.Option)]
-SETTABLE = [each for each in OPTIONS if each.name not in {"version", "help"}]
+OPTIONS_PAGE = manual_page("options")
 
 
 def rows(heading: str) -> list[str]:
@@ -30,71 +30,41 @@ def rows(heading: str) -> list[str]:
     return [cell.removeprefix("| ") for cell in cells]
 
 
-def long_name(option: click.Option) -> str:
-    return max(option.opts, key=len)
-
-
-@pytest.mark.parametrize("option", OPTIONS, ids=long_name)
-def test_every_option_is_in_the_table_with_all_its_names(option: click.Option) -> None:
-    for name in option.opts:
-        assert any(re.search(rf"`{name}[ `]", row) for row in rows("### Options")), name
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.names)
+def test_every_option_is_on_its_page_with_its_names_variable_choices_and_default(row: Row) -> None:
+    (line,) = [
+        line for line in OPTIONS_PAGE.splitlines() if re.match(rf"\| .*`{row.opts[-1]}[ `]", line)
+    ]
+    names, variable, meaning = re.split(r" (?<!\\)\| ", line.strip("| "))
+    assert all(re.search(rf"`{name}[ `]", names) for name in row.opts)
+    assert variable == (f"`PDL_{row.opts[-1][2:].upper().replace('-', '_')}`" if row.target else "")
+    assert row.text.replace("|", r"\|") in meaning
+    if row.target:
+        assert "\\|".join(row.choices) in names
+        assert meaning.endswith(f"[{default_text(row)}]") or not default_text(row)
 
 
 def test_no_option_is_documented_that_is_not_there() -> None:
-    known = {"--help", *(name for option in OPTIONS for name in option.opts)}
+    known = {name for row in ROWS for name in row.opts}
     commands = README.replace("python3 -m venv", "").replace("PDL_REQUIRE_REAL", "")
     said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", commands))
     assert said - known == {"--quick", "--cases", "--rounds"}  # the benchmarks'
+    for topic in topics():
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", manual_page(topic))) <= known, topic
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=long_name)
-def test_choices_are_listed(option: click.Option) -> None:
-    if isinstance(option.type, click.Choice):
-        assert f"`{long_name(option)} " + "\\|".join(option.type.choices) + "`" in README
-
-
-@pytest.mark.parametrize("option", SETTABLE, ids=long_name)
-def test_the_variable_of_an_option_has_its_long_name(option: click.Option) -> None:
-    assert option.envvar == "PDL_" + long_name(option)[2:].upper().replace("-", "_")
-
-
-def test_variables_are_read_as_the_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "PDL_JOBS": "16",
-        "PDL_RETRY_WAIT": "2",
-        "PDL_TREE": "1",
-        "PDL_DIR": "from environment",
-        "PDL_HEADER": "Accept: a b\nX-One: 1",
-        "PDL_REPORT": "a b.jsonl:c.json",
-        "PDL_RETRY_STATUS": "500,503",
-    }.items():
-        monkeypatch.setenv(name, value)
-    given = command.make_context("pdl", ["-d", "from command", "list"]).params
-    assert given["jobs"] == 16
-    assert given["retry_wait"] == 2.0
-    assert given["tree"] is True
-    assert given["directory"] == "from command"
-    assert given["headers"] == (("Accept", "a b"), ("X-One", "1"))
-    assert given["reports"] == ("a b.jsonl", "c.json")
-    assert given["statuses"] == {500, 503}
-    for name in ("PDL_JOBS", "PDL_RETRY_WAIT", "PDL_TREE", "PDL_HEADER", "PDL_REPORT"):
-        assert f"`{name}" in README
-
-
-@pytest.mark.parametrize("name", ["PDL_JOBS", "PDL_TIMEOUT", "PDL_RETRY_STATUS", "PDL_MAX_SIZE"])
-def test_a_variable_with_a_wrong_value_is_a_usage_error(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, "nonsense")
-    with pytest.raises(click.BadParameter, match="nonsense"):
-        command.make_context("pdl", ["list"])
+def test_the_variables_that_are_examples_are_there() -> None:
+    variables = {row.variable for row in ROWS} | {"PDL_DEBUG"}
+    for text in (EPILOG, *map(manual_page, topics())):
+        assert set(re.findall(r"\bPDL_[A-Z_]+", text)) <= variables
 
 
 def test_the_exit_codes_are_all_there() -> None:
     documented = [int(row) for row in rows("### Exit codes") if row.isdigit()]
     assert documented == sorted(ExitCode)
-    assert command.epilog is not None
-    assert {str(int(code)) for code in ExitCode} <= set(re.findall(r"\d+", command.epilog))
+    assert {str(int(code)) for code in ExitCode} <= set(re.findall(r"\d+", EPILOG))
+    page = re.findall(r"^\| (\d+) \|", manual_page("exit"), re.MULTILINE)
+    assert [int(code) for code in page] == sorted(ExitCode)
 
 
 def test_the_failure_kinds_are_all_there() -> None:
@@ -111,7 +81,9 @@ def test_the_report_fields_are_all_there() -> None:
 
 
 def test_the_fields_of_a_name_are_all_there() -> None:
-    assert " ".join(f"{{{field}}}" for field in FIELDS) in README
+    fields = " ".join(f"{{{field}}}" for field in FIELDS)
+    assert fields in README
+    assert fields in OPTIONS_PAGE
 
 
 def test_every_module_named_is_there() -> None:

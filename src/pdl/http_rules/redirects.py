@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urljoin
 
-from pdl.text.lazy_regex import lazy
+from pdl.settings import header_fault
 from pdl.text.masking import mask
 from pdl.text.urls import InvalidUrl, Url, parse
 
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses that name another place for a GET (RFC 9110 section 15.4)."""
-
-
-_NAME = lazy(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_NO_VALUE = lazy(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class BadRedirect(Exception):
@@ -80,10 +76,8 @@ def check_fields(fields: Headers) -> None:
         BadField: one can.
     """
     for name, value in fields:
-        if not _NAME.fullmatch(name):
-            raise BadField(f"{name!r} is no name of a header field")
-        if _NO_VALUE.search(value):
-            raise BadField(f"the value of header {name} has a control character")
+        if fault := header_fault(name, value):
+            raise BadField(fault)
 
 
 def _sendable(value: str) -> str:
