@@ -15,7 +15,9 @@ import click
 import pytest
 
 import pdl
+from pdl.cli.help import default_text, manual_page
 from pdl.cli.main import command
+from pdl.cli.table import ROWS
 from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
@@ -23,6 +25,8 @@ from pdl.scheduling.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pdl.cli.options import Row
 
 ROOT = next(each for each in Path(__file__).parents if (each / "pyproject.toml").exists())
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,14 +39,13 @@ TEXTS = {"README": README, **PAGES}
 OPTIONS = [each for each in command.params if isinstance(each, click.Option)]
 SETTABLE = [each for each in OPTIONS if each.expose_value and not each.is_eager]
 
-COMING = {"--manual"}
-"""What the texts may name before the command has it."""
 ELSEWHERE = {
     *("--quick", "--cases", "--rounds"),  # tests/benchmarks/run.py
     *("--parallel", "--remote-name-all", "--tries", "--lowest-speed-limit", "--retry"),  # of peers
     *("--user", "--now", "--no-cache-dir"),  # systemctl, pip
 }
 """Options of other programs that the texts name."""
+OPTIONS_PAGE = manual_page("options")
 
 
 class Block(NamedTuple):
@@ -137,7 +140,7 @@ def test_no_option_is_documented_that_is_not_there() -> None:
     known = {"--help", *(name for option in OPTIONS for name in option.opts)}
     text = "\n".join(TEXTS.values())
     said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
-    assert said - known - COMING == ELSEWHERE
+    assert said - known == ELSEWHERE
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=long_name)
@@ -190,6 +193,20 @@ def test_a_variable_with_a_wrong_value_is_a_usage_error(
         command.make_context("pdl", ["list"])
 
 
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.names)
+def test_every_option_is_on_its_page_with_its_names_variable_choices_and_default(row: Row) -> None:
+    (line,) = [
+        line for line in OPTIONS_PAGE.splitlines() if re.match(rf"\| .*`{row.opts[-1]}[ `]", line)
+    ]
+    names, variable, meaning = re.split(r" (?<!\\)\| ", line.strip("| "))
+    assert all(re.search(rf"`{name}[ `]", names) for name in row.opts)
+    assert variable == (f"`PDL_{row.opts[-1][2:].upper().replace('-', '_')}`" if row.target else "")
+    assert row.text.replace("|", r"\|") in meaning
+    if row.target:
+        assert "\\|".join(row.choices) in names
+        assert meaning.endswith(f"[{default_text(row)}]") or not default_text(row)
+
+
 # --- Words that are stable ------------------------------------------------------------------
 
 
@@ -227,6 +244,7 @@ def test_the_report_fields_are_all_there() -> None:
 def test_the_fields_of_a_name_are_all_there() -> None:
     assert " ".join(f"{{{field}}}" for field in FIELDS) in PAGES["names"]
     assert set(FIELDS) <= set(re.findall(r"`\{(\w+)\}`", PAGES["names"]))
+    assert " ".join(f"{{{field}}}" for field in FIELDS) in OPTIONS_PAGE
 
 
 # --- What is shown can be run ---------------------------------------------------------------

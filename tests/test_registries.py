@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 
 import pdl
-from pdl.cli.main import command
+from pdl.cli.table import ROWS
 from pdl.errors import UsageError
 from pdl.model import FailureKind, Summary
 from pdl.output.display import registry as displays
@@ -64,17 +63,11 @@ def test_each_report_format_is_had_by_its_suffix(row: reports.ReportFormat, tmp_
 
 
 def test_the_command_line_offers_what_the_rows_are() -> None:
-    offered = {each.name: each for each in command.params}
-    for name, choices in (
-        ("format", formats.CHOICES),
-        ("engine", engines.CHOICES),
-        ("progress", displays.CHOICES),
-    ):
-        kind = offered[name].type
-        assert isinstance(kind, click.Choice)
-        assert tuple(kind.choices) == choices
-    told = getattr(offered["reports"], "help", "")
-    assert all(suffix in told for suffix in reports.SUFFIXES)
+    offered = {row.opts[-1]: row for row in ROWS}
+    assert offered["--format"].choices == formats.CHOICES
+    assert offered["--engine"].choices == engines.CHOICES
+    assert offered["--progress"].choices == displays.CHOICES
+    assert all(suffix in offered["--report"].text for suffix in reports.SUFFIXES)
 
 
 def test_every_kind_of_failure_has_one_row() -> None:
@@ -115,8 +108,14 @@ def test_no_name_stands_for_two_rows(names: Sequence[str]) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (Settings(pool=PoolSettings(engine="ray")), "engine: 'ray' is none of process, inline"),
-        (Settings(input=InputSettings(format="xls")), "format: 'xls' is none of auto, text, csv,"),
+        (
+            Settings(pool=PoolSettings(engine="ray")),
+            "pool.engine: 'ray' is none of process, inline",
+        ),
+        (
+            Settings(input=InputSettings(format="xls")),
+            "input.format: 'xls' is none of auto, text, csv,",
+        ),
     ],
 )
 def test_a_word_that_is_no_row_is_a_usage_error(

@@ -97,7 +97,8 @@ def _start_early() -> None:
     """Let the workers' imports begin beside this process's own."""
     import sys
 
-    if not sys.argv[1:] or "--help" in sys.argv:
+    answered = ("--help", "--manual", "--completion")
+    if not sys.argv[1:] or any(each == "-h" or each.startswith(answered) for each in sys.argv):
         return  # answered in no time: not even the guess is worth its imports
     from pdl.pool.startup import prestart
 

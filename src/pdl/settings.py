@@ -1,12 +1,13 @@
 """What a run is told: frozen, nested, each part for the one component that needs it."""
 
 import os
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
 
 from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import Headers
-from pdl.text.lazy_regex import lazy
+from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.urls import InvalidUrl, parse
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -18,9 +19,11 @@ HOSTS_KEPT = 16
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
-_WORD = r"[!#$%&'+.^_`|~0-9A-Za-z-]+"
+_WORD = HTTP_WORD.replace("*", "")
 _MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
 """RFC 9110 section 12.5.1, without parameters."""
+_FIELD_NAME = lazy(HTTP_WORD)
+_NO_FIELD_VALUE = lazy(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 IfExists = Literal["skip", "update", "overwrite", "fail"]
 OnCollision = Literal["hash", "fail"]
@@ -241,81 +244,56 @@ def check(settings: Settings) -> None:
     """See to it that the run can do what its settings say.
 
     Raises:
-        UsageError: a time or a number is out of range, a word is not one of its choices, there is
-            no directory, the proxy is no URL, a key has no certificate, a type is none, or there
-            is no lock to be locked.
+        UsageError: a value breaks its field's rule, see `fault_of`, or two do not go together.
     """
-    _check_times(settings)
-    _check_numbers(settings)
-    _check_words(settings)
-    http = settings.http
+    for path in _RULES:
+        part, _, name = path.partition(".")
+        if fault := fault_of(path, getattr(getattr(settings, part), name)):
+            raise UsageError(f"{path}: {fault}")
     if not settings.files.directory:
         raise UsageError("the output directory's name is empty", "the current directory is .")
     if settings.lock.locked and settings.lock.path is None:
         raise UsageError("--locked needs a lock file", "name it with --lock FILE")
-    if http.key and not http.cert:
+    if settings.http.key and not settings.http.cert:
         raise UsageError("--key needs a certificate", "name it with --cert FILE")
-    for text in settings.files.expect_types:
-        if fault := type_fault(text):
-            raise UsageError(f"expect_types: {text!r} {fault}")
-    if http.proxy and (fault := proxy_fault(http.proxy)):
-        raise UsageError(f"the proxy's URL {fault}")
 
 
-def _check_times(settings: Settings) -> None:
-    http, retry = settings.http, settings.retry
-    times = {
-        "connect_timeout": (http.connect_timeout, False),
-        "timeout": (http.timeout, False),
-        "wait": (retry.wait, True),
-        "max_wait": (retry.max_wait, True),
-        "max_time": (settings.files.max_time, False),
-        "deadline": (settings.stop.deadline, False),
-    }
-    for name, (value, zero) in times.items():
-        if value is not None and (fault := time_fault(value, zero=zero)):
-            raise UsageError(f"{name}: {value!r} {fault}")
+def fault_of(path: str, value: object) -> str:
+    """Why a field cannot have this value, which the text shows unless it may be secret.
+
+    The command line and `check` both ask here, so that both say the same.
+
+    Args:
+        path: of the field in `Settings`, as ``pool.jobs``.
+        value: of the field's type; None, where nothing was said, is always good.
+
+    Returns:
+        What is wrong, or the empty text.
+    """
+    rule = _RULES.get(path)
+    return "" if rule is None or value is None else rule(value)
 
 
-def _check_numbers(settings: Settings) -> None:
-    pool, stop = settings.pool, settings.stop
-    numbers = {
-        "jobs": (pool.jobs, 1),
-        "processes": (pool.processes, 1),
-        "max_failures": (stop.max_failures, 1),
-        "per_host": (stop.per_host, 1),
-        "retries": (settings.retry.retries, 0),
-        "max_redirects": (settings.http.max_redirects, 0),
-    }
-    for name, (value, least) in numbers.items():
-        if value is not None and value < least:
-            raise UsageError(f"{name}: {value!r} is less than {least}")
-
-
-def _check_words(settings: Settings) -> None:
-    words = {
-        "if_exists": (settings.files.if_exists, IfExists),
-        "on_collision": (settings.naming.on_collision, OnCollision),
-        "start_method": (settings.pool.method(), StartMethod),
-    }
-    for name, (value, choices) in words.items():
-        if value not in get_args(choices):
-            raise UsageError(f"{name}: {value!r} is none of {', '.join(get_args(choices))}")
-
-
-def time_fault(seconds: float, *, zero: bool) -> str:
+def time_fault(seconds: float, *, zero: bool = False) -> str:
     """Why this can be no time limit, empty if it can; nan never can."""
     if 0 < seconds <= MAX_SECONDS or (zero and seconds == 0):
         return ""
     least = "from 0" if zero else "above 0 and"
-    return f"is not a number of seconds {least} up to {MAX_SECONDS}"
+    return f"{seconds!r} is not a number of seconds {least} up to {MAX_SECONDS}"
 
 
-def type_fault(text: str) -> str:
-    """Why this names no media types, empty if it does."""
-    return (
-        "" if _MEDIA_RANGE.fullmatch(text) else "is not a type such as application/zip or image/*"
-    )
+def output_fault(path: str) -> str:
+    """Why nothing can be written to this file or directory, empty if it can."""
+    if not path:
+        return f"{path!r} is empty"
+    if path == "-":
+        return f"{path!r} is standard output, where this cannot go; give a name, ./- is one"
+    return ""
+
+
+def word_fault(word: str, choices: tuple[str, ...]) -> str:
+    """Why this is no choice, empty if it is."""
+    return "" if word in choices else f"{word!r} is none of {', '.join(choices)}"
 
 
 def proxy_fault(url: str) -> str:
@@ -328,3 +306,109 @@ def proxy_fault(url: str) -> str:
     except InvalidUrl as error:
         return str(error)
     return ""
+
+
+def header_fault(name: str, value: str) -> str:
+    """Why this field could break out of its line, empty if it cannot (RFC 9110 section 5.5).
+
+    The value is not shown.
+    """
+    if not _FIELD_NAME.fullmatch(name):
+        return f"{name!r} is no name of a header field"
+    if _NO_FIELD_VALUE.search(value):
+        return f"the value of header {name} has a control character"
+    return ""
+
+
+def _headers_fault(headers: Headers) -> str:
+    return next(filter(None, (header_fault(name, value) for name, value in headers)), "")
+
+
+def _agent_fault(agent: str) -> str:
+    return header_fault("User-Agent", agent)
+
+
+def _url_fault(url: str) -> str:
+    try:
+        parse(url)
+    except InvalidUrl as error:
+        from pdl.text.masking import mask  # for this alone
+
+        return f"{mask(url)!r} {error}"
+    return ""
+
+
+def _checksums_fault(places: tuple[str, ...]) -> str:
+    urls = (each for each in places if each[:8].lower().startswith(("http://", "https://")))
+    return next(filter(None, map(_url_fault, urls)), "")
+
+
+def _proxy_fault(url: str) -> str:
+    fault = proxy_fault(url) if url else ""
+    return f"the URL {fault}" if fault else ""
+
+
+def _types_fault(types: tuple[str, ...]) -> str:
+    wrong = [each for each in types if not _MEDIA_RANGE.fullmatch(each)]
+    return f"{wrong[0]!r} is not a type such as application/zip or image/*" if wrong else ""
+
+
+def _statuses_fault(statuses: frozenset[int]) -> str:
+    wrong = sorted(each for each in statuses if not 400 <= each <= 599)  # noqa: PLR2004 - errors
+    return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
+
+
+def _file_fault(path: str) -> str:
+    if os.path.isdir(path):
+        return f"{path!r} is a directory"
+    if not os.path.exists(path):
+        return f"{path!r} does not exist"
+    return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"
+
+
+def _at_least(least: int) -> Callable[[float], str]:
+    return lambda number: f"{number!r} is less than {least}" if number < least else ""
+
+
+def _one_of(literal: object) -> Callable[[str], str]:
+    return lambda word: word_fault(word, get_args(literal))
+
+
+def _seconds(*, zero: bool = False) -> Callable[[float], str]:
+    return lambda seconds: time_fault(seconds, zero=zero)
+
+
+_RULES: dict[str, Callable[[Any], str]] = {
+    "input.base_url": _url_fault,
+    "input.checksums": _checksums_fault,
+    "http.headers": _headers_fault,
+    "http.user_agent": _agent_fault,
+    "http.proxy": _proxy_fault,
+    "http.cacert": _file_fault,
+    "http.cert": _file_fault,
+    "http.key": _file_fault,
+    "http.connect_timeout": _seconds(),
+    "http.timeout": _seconds(),
+    "http.max_redirects": _at_least(0),
+    "http.min_speed": _at_least(0),
+    "retry.retries": _at_least(0),
+    "retry.wait": _seconds(zero=True),
+    "retry.max_wait": _seconds(zero=True),
+    "retry.statuses": _statuses_fault,
+    "files.if_exists": _one_of(IfExists),
+    "files.max_time": _seconds(),
+    "files.max_size": _at_least(0),
+    "files.min_size": _at_least(0),
+    "files.expect_types": _types_fault,
+    "naming.on_collision": _one_of(OnCollision),
+    "pool.jobs": _at_least(1),
+    "pool.processes": _at_least(1),
+    "pool.start_method": _one_of(StartMethod),
+    "stop.max_failures": _at_least(1),
+    "stop.deadline": _seconds(),
+    "stop.per_host": _at_least(1),
+    "lock.path": output_fault,
+    "cache.path": output_fault,
+    "cache.size": _at_least(0),
+}
+"""What the values of a field must be; a field that is not here takes what its type has."""

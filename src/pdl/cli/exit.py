@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pdl.errors import ExitCode, MachineError, PdlError
 from pdl.output.terminal import Out
 
 if TYPE_CHECKING:
+    from pdl.cli.to_settings import CommandOptions
     from pdl.model import Summary
     from pdl.run.download import Report
 
 
-def exit_code(report: Report, given: dict[str, Any], *, lost: bool = False) -> int:
+def exit_code(report: Report, options: CommandOptions, *, lost: bool = False) -> int:
     """What the shell is told; `lost` is that a report could not be written, as a warning said."""
     summary = report.summary
     error = report.machine_error or report.list_error
@@ -24,19 +25,18 @@ def exit_code(report: Report, given: dict[str, Any], *, lost: bool = False) -> i
         return 128 + summary.stopped_by
     if lost:
         return ExitCode.MACHINE
-    if summary.left or summary.unread or summary.failed > _allowed(summary, given):
+    if summary.left or summary.unread or summary.failed > _allowed(summary, options):
         return ExitCode.SOME_FAILED
-    if given["error_on_no_transfer"] and not summary.succeeded:
+    if options.error_on_no_transfer and not summary.succeeded:
         return ExitCode.NOTHING_TRANSFERRED
     return ExitCode.OK
 
 
-def _allowed(summary: Summary, given: dict[str, Any]) -> float:
-    if given["allow_failures"] is None:
+def _allowed(summary: Summary, options: CommandOptions) -> float:
+    if options.allow_failures is None:
         return 0
-    number, share = given["allow_failures"]
     lines = summary.succeeded + summary.skipped + summary.unchanged + summary.failed
-    return float(lines * number / 100 if share else number)
+    return options.allow_failures.most(lines)
 
 
 def complain(error: PdlError) -> None:

@@ -1,20 +1,27 @@
-"""The command line's vocabulary: option groups in the help, and sizes, rates and headers."""
+"""How an option is made: a `Row` of the table, and the types that read its value.
+
+A type only turns text into a value. Which values are good is the rule of the field that the row
+sets, see `pdl.settings.fault_of`; it holds for the Python API as well.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from pdl.cli.to_settings import Allowance as AllowanceValue
+from pdl.cli.to_settings import fault_of
 from pdl.errors import UsageError
-from pdl.settings import proxy_fault, time_fault, type_fault
+from pdl.settings import header_fault, word_fault
 from pdl.text.lazy_regex import lazy
-from pdl.text.masking import mask
-from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from click.shell_completion import CompletionItem
 
     Kind = click.ParamType[Any]
 else:
@@ -22,51 +29,117 @@ else:
 
 _SIZE = lazy(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_FIELD = lazy(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-class GroupedOption(click.Option):
-    """An option that is shown under a heading; its variable is ``PDL_`` and its long name."""
+class Row(NamedTuple):
+    """One option: all that is said of it anywhere.
 
-    def __init__(self, *args: Any, group: str = "", **kwargs: Any) -> None:  # noqa: ANN401 - click's
-        super().__init__(*args, **kwargs)
-        self.group = group
-        # click would take the parameter's name, which is not what the user types
-        long = max(self.opts, key=len)
-        self.envvar = "PDL_" + long.lstrip("-").replace("-", "_").upper()
+    Attributes:
+        names: the short name, if it has one, the long one, and what stands for its value, if it
+            takes one: ``-j --jobs N``.
+        target: path of the field that it sets, as ``pool.jobs``; empty for what is answered at
+            once. The field's default is the option's.
+        text: sentences; the first says what it does, and stands on one line of the help.
+        kind: reads its value; None for a flag.
+        sets: what a flag sets its field to.
+        default: what holds where nothing is said, if the field's default does not show it.
+        multiple: it can be given several times.
+    """
+
+    names: str
+    target: str
+    text: str
+    kind: Kind | None = None
+    sets: object = True
+    default: str = ""
+    multiple: bool = False
+
+    @property
+    def opts(self) -> list[str]:
+        """Its names, with their hyphens."""
+        return [word for word in self.names.split() if word[0] == "-"]
+
+    @property
+    def metavar(self) -> str:
+        """What stands for its value; empty for a flag."""
+        return "" if self.kind is None else self.names.rpartition(" ")[2]
+
+    @property
+    def key(self) -> str:
+        """What click calls the value."""
+        return self.opts[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The variable of the environment that sets it; empty for what is answered at once."""
+        return f"PDL_{self.key.upper()}" if self.target else ""
+
+    @property
+    def choices(self) -> Sequence[str]:
+        """The words that its value is one of; empty for other values."""
+        return self.kind.choices if isinstance(self.kind, Word) else ()
 
 
-class GroupedCommand(click.Command):
-    """A command whose help lists its options under their headings, in the order of definition."""
+class SettingOption(click.Option):
+    """The option of a row; its value keeps the rule of the field that the row sets.
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Called by click."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None and not isinstance(parameter, click.Argument):
-                groups.setdefault(getattr(parameter, "group", "") or "Running", []).append(record)
-        for heading, records in groups.items():
-            with formatter.section(heading):
-                formatter.write_dl(records)
+    Args:
+        row: what is said of it.
+        answer: prints something instead of a run, and takes the value; None for a setting.
+    """
+
+    def __init__(self, row: Row, answer: Callable[[Any], None] | None = None) -> None:
+        self.row = row
+        self.answer = answer
+        more: dict[str, Any] = {}
+        if answer is not None:
+            more = {"is_eager": True, "expose_value": False, "callback": _answer}
+        if row.kind is None:  # in the variable of what may be repeated a number is as good
+            more["count" if row.multiple else "is_flag"] = True
+        elif row.multiple:
+            more["multiple"] = True
+        elif row.metavar[0] == "[":  # it may be left out
+            more |= {"is_flag": False, "flag_value": ""}
+        super().__init__(
+            [*row.opts, row.key],
+            type=row.kind,
+            metavar=row.metavar or None,
+            help=first_sentence(row.text),
+            **more,
+        )
+        self.envvar = row.variable or None
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's
+        """Called by click; the value, if it is a good one."""
+        cast = super().type_cast_value(ctx, value)
+        if self.row.kind is not None and (fault := fault_of(self.row.target, cast)):
+            raise click.BadParameter(fault, ctx, self)
+        return cast
 
 
-def grouped(group: str) -> Callable[..., Callable[[Any], Any]]:
-    """`click.option` for one heading."""
+def _answer(ctx: click.Context, option: click.Parameter, value: Any) -> None:  # noqa: ANN401
+    """Called by click; answer, and end, where the option was given."""
+    assert isinstance(option, SettingOption)
+    source = ctx.get_parameter_source(option.row.key)
+    if source is not click.core.ParameterSource.COMMANDLINE or ctx.resilient_parsing:
+        return
+    if option.answer is not None:
+        option.answer(value)
+        ctx.exit()
 
-    def option(*names: str, **kwargs: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - click's
-        return click.option(*names, cls=GroupedOption, group=group, **kwargs)
 
-    return option
+def first_sentence(text: str) -> str:
+    """The first of some sentences."""
+    return text.partition(". ")[0].removesuffix(".") + "."
 
 
-def if_exists(ctx: click.Context) -> str:
+def agree_on_if_exists(ctx: click.Context) -> str | None:
     """What ``--if-exists`` and ``--update`` say together: the command line over a variable.
 
     Raises:
         UsageError: they contradict each other on the command line.
     """
-    said: str = ctx.params["if_exists"]
+    said: str | None = ctx.params["if_exists"]
     if not ctx.params["update"] or said == "update":
         return said
     line = click.core.ParameterSource.COMMANDLINE
@@ -75,6 +148,65 @@ def if_exists(ctx: click.Context) -> str:
     if ctx.get_parameter_source("update") is line:
         raise UsageError(f"--update and --if-exists {said} contradict each other", "give one")
     return said
+
+
+class Word(Kind):
+    """One of some words.
+
+    Args:
+        choices: gives the words.
+    """
+
+    name = "choice"
+
+    def __init__(self, choices: Sequence[str] = ()) -> None:
+        self._choices = tuple(choices)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words."""
+        return self._choices
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click."""
+        if fault := word_fault(str(value), self.choices):
+            self.fail(fault, param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        param: click.Parameter,  # noqa: ARG002 - click's
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Called by click; the words that begin like this."""
+        from click.shell_completion import CompletionItem  # for a completion alone
+
+        return [CompletionItem(word) for word in self.choices if word.startswith(incomplete)]
+
+
+def topics() -> tuple[str, ...]:
+    """The names of the manual's pages: of the files that are there, and that of the options."""
+    from importlib.resources import files  # for the manual alone
+
+    names = [page.name for page in (files("pdl") / "manual").iterdir()]
+    pages = {name.removesuffix(".md") for name in names if name.endswith(".md")}
+    return tuple(sorted({*pages, "options"}))
+
+
+class Topic(Word):
+    """A page of the manual; the pages are the files that are there, and that of the options."""
+
+    name = "topic"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The pages."""
+        return topics()
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click; the empty text is none of them, and good."""
+        return super().convert(value, param, ctx) if value else ""
 
 
 class Size(Kind):
@@ -94,22 +226,16 @@ class Size(Kind):
 
 
 class Seconds(Kind):
-    """A time that the system's timers can wait for."""
+    """A time."""
 
     name = "seconds"
-
-    def __init__(self, *, zero: bool = False) -> None:
-        self._zero = zero
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ANN401 - click's
         """Called by click."""
         try:
-            seconds = float(value)
+            return float(value)
         except ValueError:
             self.fail(f"{value!r} is not a number", param, ctx)
-        if fault := time_fault(seconds, zero=self._zero):
-            self.fail(f"{value!r} {fault}", param, ctx)
-        return seconds
 
 
 class Header(Kind):
@@ -123,12 +249,11 @@ class Header(Kind):
         if isinstance(value, tuple):
             return value
         name, colon, content = str(value).partition(":")
-        content = content.strip()
-        if not colon or not _FIELD.fullmatch(name.strip()):
+        if not colon or header_fault(name.strip(), ""):
             self.fail("a header has the form 'Name: value'", param, ctx)
-        if not content.isprintable():
-            self.fail(f"the value of {name.strip()} has a control character", param, ctx)
-        return name.strip(), content
+        if fault := header_fault(name.strip(), content.strip()):
+            self.fail(fault, param, ctx)
+        return name.strip(), content.strip()
 
 
 class Statuses(Kind):
@@ -141,21 +266,9 @@ class Statuses(Kind):
         if isinstance(value, frozenset):
             return value
         words = [word.strip() for word in str(value).split(",") if word.strip()]
-        if not all(re.fullmatch(r"[45]\d\d", word) for word in words):
+        if not all(re.fullmatch(r"[0-9]{3}", word) for word in words):
             self.fail(f"{value!r} is not a list of statuses such as 429,503", param, ctx)
         return frozenset(int(word) for word in words)
-
-
-class MediaRange(Kind):
-    """A media type, or all with one beginning: ``application/zip``, ``image/*``."""
-
-    name = "type"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
-        """Called by click."""
-        if fault := type_fault(str(value)):
-            self.fail(f"{value!r} {fault}", param, ctx)
-        return str(value)
 
 
 class Allowance(Kind):
@@ -163,64 +276,61 @@ class Allowance(Kind):
 
     name = "N|P%"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, bool]:  # noqa: ANN401 - click's
-        """Called by click; the flag says whether it is a share."""
-        if isinstance(value, tuple):
+    def convert(self, value: Any, param: Any, ctx: Any) -> AllowanceValue:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, AllowanceValue):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value).strip())
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", str(value).strip())
         if match is None or (not match.group(2) and "." in match.group(1)):
             self.fail(f"{value!r} is neither a number nor a percentage", param, ctx)
-        return float(match.group(1)), bool(match.group(2))
+        return AllowanceValue(float(match.group(1)), bool(match.group(2)))
 
 
-class BaseUrl(Kind):
-    """An http or https URL that others are relative to."""
+class Text(Kind):
+    """Any text; the empty one is as if nothing was said."""
 
-    name = "url"
+    name = "text"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | None:  # noqa: ANN401, ARG002
         """Called by click."""
-        try:
-            parse(str(value))
-        except InvalidUrl as error:
-            self.fail(f"{mask(str(value))!r} {error}", param, ctx)
-        return str(value)
+        return str(value) or None
 
 
-class FileOrUrl(Kind):
-    """A file's name, or an http or https URL; several in a variable are on lines of their own."""
+class PathName(Kind):
+    """The name of a file or a directory, or what else may stand in its place.
 
-    name = "file"
+    Args:
+        completes: ``file`` or ``dir``: what a shell offers.
+    """
+
+    name = "path"
+
+    def __init__(self, completes: str = "file") -> None:
+        self._completes = completes
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401, ARG002 - click's
+        """Called by click."""
+        return os.fsdecode(value)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        param: click.Parameter,  # noqa: ARG002 - click's
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Called by click; the shell itself finds the names."""
+        from click.shell_completion import CompletionItem  # for a completion alone
+
+        return [CompletionItem(incomplete, type=self._completes)]
+
+
+class PathByLine(PathName):
+    """The same; several in a variable are on lines of their own."""
+
     envvar_list_splitter = "\n"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
-        """Called by click."""
-        if re.match("https?://", str(value), re.IGNORECASE):
-            return BaseUrl().convert(value, param, ctx)
-        return str(value)
 
+class PathByColon(PathName):
+    """The same; several in a variable are as in ``PATH``."""
 
-class OutputPath(Kind):
-    """The name of a file or directory to be written: neither empty nor ``-``."""
-
-    name = "file"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
-        """Called by click."""
-        if not value:
-            self.fail("it is empty", param, ctx)
-        if value == "-":
-            self.fail("nothing of it goes to standard output; give a name, ./- is one", param, ctx)
-        return str(value)
-
-
-class ProxyUrl(Kind):
-    """An http or https URL of a proxy; its password is never shown."""
-
-    name = "url"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
-        """Called by click."""
-        if value and (fault := proxy_fault(str(value))):
-            self.fail(f"the URL {fault}", param, ctx)
-        return str(value)
+    envvar_list_splitter = os.pathsep

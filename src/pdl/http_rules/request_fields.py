@@ -5,19 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from pdl.text.lazy_regex import lazy
+from pdl.settings import header_fault
 
 if TYPE_CHECKING:
     from pdl.model import Headers
     from pdl.settings import HttpSettings
     from pdl.text.urls import Url
-
-
-FIELD_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-"""Pattern of a name in HTTP (RFC 9110 section 5.6.2)."""
-
-_NAME = lazy(FIELD_NAME)
-_NO_VALUE = lazy(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 def request_headers(http: HttpSettings, listed: Url, current: Url, extra: Headers) -> Headers:
@@ -56,10 +49,8 @@ def check_fields(fields: Headers) -> None:
         BadField: one can.
     """
     for name, value in fields:
-        if not _NAME.fullmatch(name):
-            raise BadField(f"{name!r} is no name of a header field")
-        if _NO_VALUE.search(value):
-            raise BadField(f"the value of header {name} has a control character")
+        if fault := header_fault(name, value):
+            raise BadField(fault)
 
 
 def _sendable(value: str) -> str:

@@ -11,13 +11,13 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from pdl.naming.safe_name import SafeName
-from pdl.text.lazy_regex import lazy
+from pdl.text.lazy_regex import HTTP_WORD, lazy
 
 MAX_VALUE = 8192
 """Characters of a field that is read; the longest name takes a tenth of that."""
 
 _SEGMENT = lazy(
-    r"[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*"
+    rf"[ \t]*(?:({HTTP_WORD})[ \t]*=[ \t]*"
     r'(?:"((?:[^"\\]|\\.)*)"[^;]*|([^;]*))|[^;]*)(?:;|\Z)',
     re.DOTALL,
 )

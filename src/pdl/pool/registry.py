@@ -62,7 +62,7 @@ def engine_of(name: str) -> Engine:
         UsageError: there is none.
     """
     if name not in CHOICES:
-        raise UsageError(f"engine: {name!r} is none of {', '.join(CHOICES)}")
+        raise UsageError(f"pool.engine: {name!r} is none of {', '.join(CHOICES)}")
     return ENGINES[CHOICES.index(name)]
 
 

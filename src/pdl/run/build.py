@@ -17,7 +17,8 @@ from pdl.run.planner import Known, Planner
 from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
-from pdl.sources.registry import by_name
+from pdl.settings import check
+from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.text.masking import printable
 
@@ -36,6 +37,17 @@ if TYPE_CHECKING:
     from pdl.sources.feed import Feed
     from pdl.storage.state_db import StateDb
     from pdl.storage.versions import Versions
+
+
+def check_settings(settings: Settings) -> None:
+    """See that there can be a run with these settings.
+
+    Raises:
+        UsageError: one is wrong; the message names it.
+    """
+    check(settings)
+    format_of(settings.input.format)
+    registry.engine_of(settings.pool.engine)
 
 
 def gather_checksums(

@@ -19,7 +19,6 @@ from pdl.run.download import Report
 from pdl.run.outputs import LockListener
 from pdl.run.stop import Stop, signals
 from pdl.scheduling.kinds import check_hint_of
-from pdl.settings import check as check_settings
 from pdl.text.masking import printable
 from pdl.text.units import count_text, duration_text, size_text
 
@@ -43,7 +42,7 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
         UsageError: a setting is wrong, or the lock file is not there.
         ListError: the lock file is none, or a checksum file cannot be read.
     """
-    check_settings(settings)
+    build.check_settings(settings)
     lock = build.open_lock(settings, outputs.warn, look_only=True)
     if lock is not None:
         outputs = outputs.and_also(LockListener(lock))

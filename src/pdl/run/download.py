@@ -6,9 +6,8 @@ import contextlib
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.errors import ListError, LockedError, MachineError, UsageError
+from pdl.errors import ListError, LockedError, MachineError
 from pdl.fetch.lane_factory import lanes
-from pdl.http_rules.request_fields import BadField, check_fields
 from pdl.model import Summary
 from pdl.pool import registry
 from pdl.run import build
@@ -20,9 +19,8 @@ from pdl.run.outputs import (
     StateListener,
 )
 from pdl.run.stop import Stop, signals
-from pdl.settings import Settings, check
+from pdl.settings import Settings
 from pdl.sources.feed import Feed
-from pdl.sources.registry import format_of
 from pdl.storage.output_directory import OutputDirectory
 from pdl.storage.state_db import StateDb
 
@@ -72,7 +70,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         UsageError: a setting is wrong.
         ListError: the lock file is none, or a checksum file cannot be had.
     """
-    _check(settings)
+    build.check_settings(settings)
     warn = outputs.warn
     sums = build.gather_checksums(settings, warn, download)
     with contextlib.ExitStack() as ending:
@@ -100,17 +98,6 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             outputs.finish(summary)
             report = Report(summary, (), engine.machine_error(), engine.list_error())
             return report if lock is None else _saved(lock, report, whole=whole)
-
-
-def _check(settings: Settings) -> None:
-    check(settings)
-    format_of(settings.input.format)
-    registry.engine_of(settings.pool.engine)
-    http = settings.http
-    try:
-        check_fields((*http.headers, ("User-Agent", http.user_agent)))
-    except BadField as exc:
-        raise UsageError(str(exc)) from exc
 
 
 def _saved(lock: Lock, report: Report, *, whole: bool) -> Report:

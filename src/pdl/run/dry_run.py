@@ -14,7 +14,6 @@ from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.run import build
 from pdl.run.rows import settled
 from pdl.scheduling.job import Follow, Plan
-from pdl.settings import check
 from pdl.sources.feed import open_sources
 from pdl.storage.state_db import ReadOnlyVersions
 from pdl.text.masking import mask, printable
@@ -39,7 +38,7 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
         UsageError: a setting is wrong.
         ListError: so is the lock file.
     """
-    check(settings)
+    build.check_settings(settings)
     if sys.stdout is None:  # closed before Python started
         raise UsageError("standard output is closed, and --dry-run prints on it")
     lock = build.open_lock(settings, warn)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from pdl.integrity.digests import integrity_words, parse_checksum, words
-from pdl.text.lazy_regex import lazy
+from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.urls import InvalidUrl, has_scheme, is_plain, parse
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pdl.model import Item
 
-_TOKEN = lazy(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_TOKEN = lazy(HTTP_WORD)
 _VALUE = lazy(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5, as far as Latin-1 goes
 _DIGEST = lazy(
     rf"(?:{words(common=True)})=[^&]*"

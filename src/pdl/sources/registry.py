@@ -161,7 +161,7 @@ def format_of(name: str) -> ListFormat:
         UsageError: there is none.
     """
     if name not in CHOICES:
-        raise UsageError(f"format: {name!r} is none of {', '.join(CHOICES)}")
+        raise UsageError(f"input.format: {name!r} is none of {', '.join(CHOICES)}")
     return next((row for row in FORMATS if row.name == name), FORMATS[0])
 
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, AnyStr, cast
 if TYPE_CHECKING:
     from re import Pattern
 
+HTTP_WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+"""The name of a field, and other words of HTTP (RFC 9110 section 5.6.2)."""
+
 
 def lazy(text: AnyStr, flags: int = 0) -> Pattern[AnyStr]:
     """As `re.compile`, which is done when a method of the pattern is first asked for.

@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pdl.http_rules.request_fields import FIELD_NAME
+from pdl.text.lazy_regex import HTTP_WORD
 from pdl.transport.errors import protocol_error
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ MAX_LENGTH = 2**63 - 1
 MAX_LENGTH_DIGITS = 19
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
-_FIELD = re.compile(rf"({FIELD_NAME}):([^\x00\r\n]*)\Z".encode())
+_FIELD = re.compile(rf"({HTTP_WORD}):([^\x00\r\n]*)\Z".encode())
 _FRAMING = re.compile(rb"contentlength|transferencoding")
 """In the letters of a field's name: it may be meant to tell the body's end."""
 HEAD_END = re.compile(rb"\r?\n\r?\n")

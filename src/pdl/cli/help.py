@@ -1,0 +1,211 @@
+"""What the command tells of itself, made from the table: help, manual, completion, version."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pdl._version import __version__
+from pdl.cli.options import first_sentence, topics
+from pdl.cli.table import GROUPS, MOST_USED, ROWS, SIZE
+from pdl.cli.to_settings import default_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.cli.options import Row
+
+USAGE = "pdl [OPTIONS] SOURCE..."
+PURPOSE = "Download every URL of the SOURCEs: list files, - for standard input, or http(s) URLs."
+EXAMPLES = (
+    ("pdl urls.txt -j 16 -d downloads", "16 files at once, into a directory"),
+    ("some-command | pdl - --tree", "URLs as they come, on standard input"),
+    ("pdl urls.txt --failed failed.txt", "then: pdl failed.txt"),
+)
+ELSEWHERE = "pdl --help shows all options, pdl --manual the pages of the manual."
+EPILOG = (
+    "Every option can be set in the environment: PDL_JOBS=16. Exit codes: 0 all well, "
+    "1 some failed, 2 usage, 3 this machine cannot go on, 4 the directory is in use, "
+    "9 nothing transferred, 129/130/143 by signal."
+)
+_SEPARATORS = {None: "white space", "\n": "a line break", ":": "a colon"}
+_MANUAL_HEAD = """\
+# Options
+
+Sizes are bytes, or have a suffix K, M, G or T for powers of 1,024 (`500K`, `1.5GiB`). Times are
+seconds, at most 1,000,000. Brackets show what holds when an option is not given.
+
+Each option can be set by a variable of the environment: `PDL_JOBS=16` is `--jobs 16`,
+`PDL_RETRY_WAIT=2` is `--retry-wait 2`, `PDL_TREE=1` is `--tree`. The command line wins over the
+variable. `PDL_DEBUG=1` shows the traceback of an internal error.
+"""
+
+
+def short_help(width: int) -> str:
+    """What ``-h`` prints: examples, the options most used, and where the rest is."""
+    room = max(len(example) for example, _ in EXAMPLES)
+    examples = [f"  {example:{room}}  # {remark}" for example, remark in EXAMPLES]
+    by_name = {row.opts[-1]: row for row in ROWS}
+    lines = [f"Usage: {USAGE}", "", *_wrapped(PURPOSE, width), "", "Examples:", *examples, ""]
+    lines.append("Options most used:")
+    for row in map(by_name.__getitem__, MOST_USED):
+        default = f"  [{default_text(row)}]" if default_text(row) else ""
+        line = _line(row) + first_sentence(row.text)
+        lines.append(line + default if len(line + default) < width else line)
+    return "\n".join([*lines, "", ELSEWHERE])
+
+
+def long_help(width: int) -> str:
+    """What ``--help`` prints: all options, by group, in one column layout."""
+    lines = [f"Usage: {USAGE}", "", *_wrapped(PURPOSE, width), *_wrapped(ELSEWHERE, width)]
+    for heading, rows in GROUPS.items():
+        lines += ["", f"{heading}:"]
+        for row in rows:
+            indent = " " * len(_line(row))
+            first, *rest = _wrapped(_told(row), width - len(indent))
+            lines += [_line(row) + first, *(indent + line for line in rest)]
+    return "\n".join([*lines, "", *_wrapped(EPILOG, width)])
+
+
+def options_page() -> str:
+    """The page of the manual that has all options, in Markdown."""
+    lines = [_MANUAL_HEAD]
+    for heading, rows in GROUPS.items():
+        lines += [f"## {heading}", "", "| option | variable | meaning |", "| --- | --- | --- |"]
+        lines += [
+            f"| {_names_cell(row)} | {_variable_cell(row)} | {_told_cell(row)} |" for row in rows
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _line(row: Row) -> str:
+    """The left column; long names stand below each other."""
+    return f"  {_shown(row):{_LEFT}}  "
+
+
+def _shown(row: Row) -> str:
+    names = ", ".join(row.opts)
+    aside = "" if row.opts[0][1] != "-" else "    "
+    return f"{aside}{names} {row.metavar}".rstrip()
+
+
+def _told(row: Row, *, in_manual: bool = False) -> str:
+    """All sentences of a row, those that the table need not have too, and the default."""
+    sentences = [row.text]
+    if row.choices and not in_manual:
+        *most, last = row.choices
+        words = f"{', '.join(most)} or {last}" if most else last
+        sentences.append(f"{row.metavar.strip('[]')} is {words}.")
+    if row.kind is not None and row.multiple:
+        sentences.append("It can be given several times.")
+        if in_manual:
+            separator = _SEPARATORS[row.kind.envvar_list_splitter]
+            sentences.append(f"In the variable, {separator} separates them.")
+    default = default_text(row)
+    return " ".join(sentences) + (f" [{default}]" if default else "")
+
+
+def default_text(row: Row) -> str:
+    """What holds where nothing is said, as it would be given; empty where that is nothing."""
+    if row.default or row.kind is None or not row.target:
+        return row.default
+    value = default_of(row.target)
+    if isinstance(value, frozenset):
+        return ",".join(map(str, sorted(value)))
+    if row.kind is SIZE and isinstance(value, int):
+        return _size_text(value)
+    if isinstance(value, (int, float)):
+        return f"{value:g}"
+    return str(value) if value else ""
+
+
+def _size_text(size: int) -> str:
+    for power, suffix in ((4, "T"), (3, "G"), (2, "M"), (1, "K")):
+        if size and not size % 1024**power:
+            return f"{size // 1024**power}{suffix}"
+    return str(size)
+
+
+def _names_cell(row: Row) -> str:
+    *short, long = row.opts
+    value = "|".join(row.choices) if row.choices and row.target else row.metavar
+    names = [*short, f"{long} {value}".rstrip()]
+    return ", ".join(f"`{name}`" for name in names).replace("|", r"\|")
+
+
+def _variable_cell(row: Row) -> str:
+    return f"`{row.variable}`" if row.variable else ""
+
+
+def _told_cell(row: Row) -> str:
+    return _told(row, in_manual=True).replace("|", r"\|")
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    # a word is never broken: an option's name is looked for as a whole
+    return textwrap.wrap(text, width - 1, break_long_words=False, break_on_hyphens=False)
+
+
+def page_width() -> int:
+    """Columns of the terminal, between 80 and 120; 80 where there is none."""
+    columns = shutil.get_terminal_size((0, 0)).columns
+    for descriptor in (2, 0):  # where standard output is a pager's or grep's
+        if not columns and os.isatty(descriptor):
+            columns = os.get_terminal_size(descriptor).columns
+    return min(max(columns, 80), 120)
+
+
+def _print_short(_given: object) -> None:
+    click.echo(short_help(page_width()))
+
+
+def _print_long(_given: object) -> None:
+    click.echo(long_help(page_width()))
+
+
+def _print_version(_given: object) -> None:
+    click.echo(f"pdl, version {__version__}")
+
+
+def _print_completion(shell: str) -> None:
+    from click.shell_completion import get_completion_class  # for this alone
+
+    known = get_completion_class(shell)
+    assert known is not None  # one of the option's choices
+    click.echo(known(click.get_current_context().command, {}, "pdl", "_PDL_COMPLETE").source())
+
+
+def _show_manual(topic: str) -> None:
+    if topic:
+        click.echo_via_pager(manual_page(topic))
+        return
+    click.echo("Pages of the manual, each shown by pdl --manual TOPIC:\n")
+    for name in topics():
+        heading = manual_page(name).partition("\n")[0].lstrip("# ")
+        click.echo(f"  {name:12}  {heading}")
+
+
+def manual_page(topic: str) -> str:
+    """A page of the manual, in Markdown."""
+    if topic == "options":
+        return options_page()
+    from importlib.resources import files  # for the manual alone
+
+    return (files("pdl") / "manual" / f"{topic}.md").read_text(encoding="utf-8")
+
+
+ANSWERS: dict[str, Callable[[Any], None]] = {
+    "-h": _print_short,
+    "--help": _print_long,
+    "--version": _print_version,
+    "--manual": _show_manual,
+    "--completion": _print_completion,
+}
+"""What is printed instead of a run, by option."""
+
+_LEFT = max(len(_shown(row)) for row in ROWS)

@@ -1,0 +1,375 @@
+"""The table of options: each is one row, and is said nowhere else.
+
+From it come click's options, the variables of the environment, what ``-h`` and ``--help`` print,
+the manual's page of options and the completion. Defaults are those of the fields that the rows
+set; choices are the words of the fields' types.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import click
+
+from pdl import settings
+from pdl.cli.options import (
+    Allowance,
+    Header,
+    PathByColon,
+    PathByLine,
+    PathName,
+    Row,
+    Seconds,
+    Size,
+    Statuses,
+    Text,
+    Topic,
+    Word,
+)
+from pdl.output.display.registry import CHOICES as DISPLAYS
+from pdl.output.reports.registry import SUFFIXES
+from pdl.pool.registry import CHOICES as ENGINES
+from pdl.sources.registry import CHOICES as LIST_FORMATS
+
+FILE, DIR = PathName(), PathName("dir")
+NUMBER, SECONDS, SIZE, STRING, TEXT = click.INT, Seconds(), Size(), click.STRING, Text()
+
+INPUT = (
+    Row(
+        "--format FORMAT",
+        "input.format",
+        "Read each list in this format. With auto, its name decides, then how it begins.",
+        Word(LIST_FORMATS),
+    ),
+    Row(
+        "--base-url URL",
+        "input.base_url",
+        "Resolve relative URLs in lists against URL. Names in checksum files are resolved as "
+        "well. The URL of a directory ends with /.",
+        STRING,
+    ),
+)
+WHERE_TO = (
+    Row(
+        "-d --dir DIR",
+        "files.directory",
+        "Put the files into this directory. It is made if it is not there.",
+        DIR,
+    ),
+    Row(
+        "--name TEMPLATE",
+        "naming.template",
+        "Name each file by this template. Its fields are {name} {stem} {ext} {host} {path} {n} "
+        "{hash}. The extension {ext} has its dot, {n} counts the items, and {n:04} pads the "
+        "number.",
+        STRING,
+        default="{name}",
+    ),
+    Row("--tree", "naming.tree", "Put each file under HOST/PATH, as on the server."),
+    Row(
+        "-J --content-disposition",
+        "naming.server_names",
+        "Give each file the name that its server gives. It never gets the name of another file.",
+    ),
+    Row(
+        "--if-exists ACTION",
+        "files.if_exists",
+        "Do this with a file that is there.",
+        Word(get_args(settings.IfExists)),
+    ),
+    Row(
+        "-N --update",
+        "files.if_exists",
+        "Fetch files that have changed on the server. A file that is not as it was fetched is "
+        "fetched, too. It is --if-exists update.",
+        sets="update",
+    ),
+    Row(
+        "--on-collision ACTION",
+        "naming.on_collision",
+        "Do this if two URLs want one name. With hash, the name of the second has a part of its "
+        "URL's digest.",
+        Word(get_args(settings.OnCollision)),
+    ),
+    Row(
+        "--no-mtime",
+        "files.mtime",
+        "Leave the time of each file as it is. A file gets the server's Last-Modified time "
+        "otherwise.",
+        sets=False,
+    ),
+    Row("--fsync", "files.fsync", "Flush each file to disk before it gets its name."),
+)
+HOW_MANY = (
+    Row("-j --jobs N", "pool.jobs", "Download N files at once.", NUMBER),
+    Row("--per-host N", "stop.per_host", "Download at most N files at once from one host.", NUMBER),
+    Row(
+        "--processes N",
+        "pool.processes",
+        "Spread the downloads over N worker processes.",
+        NUMBER,
+        default="one for each core, at least 2",
+    ),
+)
+HOW_FAST = (
+    Row(
+        "--min-speed SIZE",
+        "http.min_speed",
+        "Give up an attempt that is slower for 10 seconds. SIZE is the bytes of one second. The "
+        "file is tried again.",
+        SIZE,
+    ),
+    Row(
+        "--connect-timeout S",
+        "http.connect_timeout",
+        "Wait at most S seconds for a connection.",
+        SECONDS,
+    ),
+    Row("--timeout S", "http.timeout", "Wait at most S seconds for the next byte.", SECONDS),
+    Row(
+        "--max-time S",
+        "files.max_time",
+        "Let one attempt at a file take S seconds at most.",
+        SECONDS,
+    ),
+    Row(
+        "--deadline S",
+        "stop.deadline",
+        "Stop the whole run after S seconds. It stops as on a signal, and exits with 1.",
+        SECONDS,
+    ),
+    Row("--max-size SIZE", "files.max_size", "Refuse files that are larger than SIZE.", SIZE),
+    Row("--min-size SIZE", "files.min_size", "Refuse files that are smaller than SIZE.", SIZE),
+)
+TRYING_AGAIN = (
+    Row("--retries N", "retry.retries", "Try a file up to N times more if it fails.", NUMBER),
+    Row(
+        "--retry-wait S",
+        "retry.wait",
+        "Wait up to S seconds before the first retry. The limit doubles with each retry, and "
+        "each wait is a random part of it.",
+        SECONDS,
+    ),
+    Row(
+        "--max-retry-wait S",
+        "retry.max_wait",
+        "Wait at most S seconds before any retry. A server that asks for more is given up, and "
+        "the report says so.",
+        SECONDS,
+    ),
+    Row(
+        "--retry-status LIST",
+        "retry.statuses",
+        "Try again after one of these HTTP statuses. LIST has commas between them.",
+        Statuses(),
+    ),
+)
+WHAT_COUNTS_AS_FAILURE = (
+    Row(
+        "--fail-fast",
+        "stop.max_failures",
+        "Stop at the first failure. The next run goes on with what was under way.",
+        sets=1,
+    ),
+    Row("--max-failures N", "stop.max_failures", "Stop after N failures.", NUMBER),
+    Row(
+        "--allow-failures N|P%",
+        "command.allow_failures",
+        "Exit with 0 although so many lines failed. N is a number of lines, P% a share of all "
+        "of them.",
+        Allowance(),
+    ),
+    Row(
+        "--error-on-no-transfer",
+        "command.error_on_no_transfer",
+        "Exit with 9 if nothing was transferred.",
+    ),
+    Row(
+        "--no-content-check",
+        "files.content_check",
+        "Accept an HTML page for an archive or an image.",
+        sets=False,
+    ),
+    Row(
+        "--expect-type TYPE",
+        "files.expect_types",
+        "Refuse files of another media type than this. TYPE is as application/zip or image/*.",
+        STRING,
+        multiple=True,
+    ),
+)
+INTEGRITY = (
+    Row(
+        "--checksums FILE|URL",
+        "input.checksums",
+        "Check files against the digests in this file. It is one as sha256sum writes it, here "
+        "or at an http(s) URL.",
+        PathByLine(),
+        multiple=True,
+    ),
+    Row(
+        "--lock FILE",
+        "lock.path",
+        "Hold every file against this lock file. What is new is added to it. It is made if it "
+        "is not there.",
+        FILE,
+    ),
+    Row(
+        "--locked",
+        "lock.locked",
+        "Fail each file that is not in the lock file. The lock file is not written.",
+    ),
+    Row(
+        "--check",
+        "command.check",
+        "Check the files that are there; ask no server. Nothing is written.",
+    ),
+    Row("--cache DIR", "cache.path", "Keep files in DIR for other runs, and reuse them.", DIR),
+    Row(
+        "--cache-size SIZE",
+        "cache.size",
+        "Let the cache take SIZE at most. The files that were not used for longest go first. A "
+        "size of 0 is no bound.",
+        SIZE,
+    ),
+)
+HTTP = (
+    Row(
+        "-H --header HEADER",
+        "http.headers",
+        "Send this 'Name: value' to listed origins alone. It does not go to where they redirect.",
+        Header(),
+        multiple=True,
+    ),
+    Row("-A --user-agent TEXT", "http.user_agent", "Send TEXT as the User-Agent.", TEXT),
+    Row(
+        "--proxy URL",
+        "http.proxy",
+        "Send all requests through this proxy.",
+        STRING,
+        default="from the environment",
+    ),
+    Row(
+        "--cacert FILE",
+        "http.cacert",
+        "Trust the certificates in this PEM file.",
+        FILE,
+        default="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else those of certifi",
+    ),
+    Row("--cert FILE", "http.cert", "Present the client certificate in this PEM file.", FILE),
+    Row(
+        "--key FILE",
+        "http.key",
+        "Take the key of the certificate from this file. It is a PEM file, and goes with --cert.",
+        FILE,
+        default="the file of --cert",
+    ),
+    Row(
+        "--insecure",
+        "http.insecure",
+        "Accept any certificate. Anyone may then have sent the files.",
+    ),
+    Row(
+        "--max-redirects N",
+        "http.max_redirects",
+        "Follow at most N redirects for one file.",
+        NUMBER,
+    ),
+    Row("--https-only", "http.https_only", "Refuse plain http, also in redirects."),
+    Row(
+        "--public-only",
+        "http.public_only",
+        "Connect to addresses of the open internet alone. This holds whatever a name or a "
+        "redirect says.",
+    ),
+)
+SEEING = (
+    Row(
+        "--progress MODE",
+        "command.progress",
+        "Show the run in this way. With auto, it is a bar on a terminal, and else plain lines "
+        "for a log. With json, it is an object a line on standard output.",
+        Word(DISPLAYS),
+    ),
+    Row("-q --quiet", "command.quiet", "Say nothing but failures."),
+    Row(
+        "-v --verbose",
+        "command.verbose",
+        "Print a line for every file and every retry. Given twice it says no more.",
+        multiple=True,
+    ),
+    Row(
+        "--dry-run",
+        "command.dry_run",
+        "Print what would be done, and do nothing. Each line begins with get, check, skip, same "
+        "or fail.",
+    ),
+    Row(
+        "--report FILE",
+        "command.reports",
+        "Write a row for each line of the lists to FILE. The suffix "
+        f"{' or '.join(SUFFIXES)} chooses the format. FILE may be -, which is JSON lines on "
+        "standard output.",
+        PathByColon(),
+        multiple=True,
+    ),
+    Row("--failed FILE", "command.failed", "Write what failed as a list that pdl can run.", FILE),
+)
+RUNNING = (
+    Row(
+        "--engine ENGINE",
+        "pool.engine",
+        "Download in worker processes, or in this one. With inline, this process fetches one "
+        "file after the other, for debugging.",
+        Word(ENGINES),
+    ),
+    Row(
+        "--start-method METHOD",
+        "pool.start_method",
+        "Start worker processes in this way.",
+        Word(get_args(settings.StartMethod)),
+        default=settings.PoolSettings().method(),
+    ),
+    Row(
+        "--wait-lock S",
+        "command.wait_lock",
+        "Wait S seconds for another run in the directory.",
+        SECONDS,
+    ),
+    Row("--manual [TOPIC]", "", "Show a page of the manual, or the list of pages.", Topic()),
+    Row(
+        "--completion SHELL",
+        "",
+        "Print the script with which SHELL completes pdl.",
+        Word(("bash", "zsh", "fish")),
+    ),
+    Row("--version", "", "Print the version."),
+    Row("-h", "", "Print the options most used."),
+    Row("--help", "", "Print all options."),
+)
+
+GROUPS = {
+    "Input": INPUT,
+    "Where to": WHERE_TO,
+    "How many": HOW_MANY,
+    "How fast": HOW_FAST,
+    "Trying again": TRYING_AGAIN,
+    "What counts as failure": WHAT_COUNTS_AS_FAILURE,
+    "Integrity": INTEGRITY,
+    "HTTP": HTTP,
+    "Seeing": SEEING,
+    "Running": RUNNING,
+}
+ROWS = tuple(row for rows in GROUPS.values() for row in rows)
+
+MOST_USED = (
+    *("--format", "--base-url", "--dir", "--name"),
+    *("--tree", "--content-disposition", "--if-exists", "--update"),
+    *("--jobs", "--per-host", "--min-speed", "--timeout"),
+    *("--deadline", "--max-size", "--retries", "--fail-fast"),
+    *("--allow-failures", "--checksums", "--lock", "--check"),
+    *("--cache", "--header", "--proxy", "--insecure"),
+    *("--progress", "--quiet", "--verbose", "--dry-run"),
+    *("--report", "--failed"),
+)
+"""Those that ``-h`` shows, in this order."""
