@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from servers.static import PlainNginx, StaticServer
 
 _REAL_FIXTURES = {"nginx", "make_nginx", "proxy", "static_server"}
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
+_SHOWN = {"slow": "slow tests", "real": "that need other programs"}
+"""What a run says of the tests of a mark that it left out."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,6 +37,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _REAL_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what is left out, by its mark."""
+    for item in items:
+        marks = [mark for mark in _SHOWN if item.get_closest_marker(mark)]
+        item.config.stash.setdefault(_LEFT_OUT, Counter()).update(marks[:1])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the count to the process that prints, if that is another (pytest-xdist)."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = dict(session.config.stash.setdefault(_LEFT_OUT, Counter()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - xdist has no types
+    """Take the count of a worker: each of them has collected the same tests."""
+    counted = getattr(node, "workeroutput", {}).get("left_out")
+    if counted is not None:
+        node.config.stash[_LEFT_OUT] = Counter(counted)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say at the end which tests were left out, and how to run them."""
+    counted = config.stash.get(_LEFT_OUT, Counter())
+    shown = [f"{counted[m]} {what} (pytest -m {m})" for m, what in _SHOWN.items() if counted[m]]
+    if shown:
+        terminalreporter.write_line("left out: " + ", ".join(shown))
 
 
 def need(program: str, *, available: bool) -> None:

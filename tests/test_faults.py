@@ -484,6 +484,7 @@ def test_no_answer_makes_it_take_memory(faulty: Server, tmp_path: Path) -> None:
     assert hungry - plain < 100 * 1024
 
 
+@pytest.mark.slow
 def test_the_command_ends_right_on_the_whole_table(
     faulty: Server, pdl_run: Runner, no_leftovers: None
 ) -> None:

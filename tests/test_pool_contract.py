@@ -767,10 +767,10 @@ def test_a_worker_forked_while_links_are_closing_starts_in_silence() -> None:
 def test_only_a_process_of_one_thread_is_forked_for_the_server(threads: int) -> None:
     code = f"""
 import threading
-from pdl.pool import forked
+from pdl.pool.startup import fork_helpers
 for _ in range({threads}):
     threading.Thread(target=threading.Event().wait, daemon=True).start()
-print(forked.start([]))
+print(fork_helpers.start([]))
 """
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -824,6 +824,7 @@ def victims(pool: ProcessPool, chance: random.Random) -> list[int]:
     return [pid for link in links if (pid := getattr(link.process, "pid", None))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_nothing_is_lost_or_doubled_in_a_storm_of_kills(method: StartMethod) -> None:
     chance = random.Random(20240229)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from pdl.errors import MachineError, PdlError, UsageError
 from pdl.model import Item, Outcome, Result, Summary
+from pdl.output import sinks
 from pdl.output.reports.jsonl import JsonLinesReport
 from pdl.output.reports.registry import check_distinct, open_report
 from pdl.output.sinks import FileSink, StreamSink
@@ -156,7 +157,7 @@ def interrupted_at(step: int, path: Path) -> bool:
 
     def trace(frame: FrameType, event: str, _arg: object) -> Any:  # noqa: ANN401 - as sys has it
         nonlocal left
-        if not frame.f_code.co_filename.endswith("target.py"):
+        if frame.f_code.co_filename != sinks.__file__:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
@@ -178,6 +179,7 @@ def interrupted_at(step: int, path: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_an_interrupt_at_any_moment_leaves_no_partial_file(tmp_path: Path) -> None:
     step = 1

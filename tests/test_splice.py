@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pdl.fetch import attempt
+from pdl.fetch import attempt, zero_copy
 from pdl.fetch.attempt import Fetcher
 from pdl.fetch.zero_copy import LEAST, Mover
 from pdl.model import Answer, FailureKind, SafePath, Task
@@ -24,7 +24,6 @@ from pdl.pool.inline import InlineMeter
 from pdl.pool.startup.file_limits import BASE, share
 from pdl.settings import HOSTS_KEPT, FileSettings, HttpSettings
 from pdl.storage.part import Part
-from pdl.system import splice
 from pdl.transport import Request, TransportError, min_speed
 from pdl.transport.http.keepalive import KeepaliveTransport
 from pdl.transport.http.reader import SocketReader
@@ -395,8 +394,8 @@ def test_a_pipe_of_any_size_will_do(
     place_of: PlaceOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(splice, "PIPE", size)
-    monkeypatch.setattr(splice, "WORTH", 1)
+    monkeypatch.setattr(zero_copy, "PIPE", size)
+    monkeypatch.setattr(zero_copy, "WORTH", 1)
     place = place_of()
     assert place.ask(server.on("/file.bin", HONEST)).word == "success"
     assert place.files() == {"file.bin": BODY}
@@ -406,7 +405,7 @@ def test_a_pipe_of_any_size_will_do(
 def test_a_pipe_that_holds_little_is_not_worth_it(
     server: Server, place_of: PlaceOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splice, "PIPE", 1 << 16)
+    monkeypatch.setattr(zero_copy, "PIPE", 1 << 16)
     place = place_of()
     url = server.on("/file.bin", HONEST)
     before = pipe_ends()

@@ -125,6 +125,7 @@ def test_every_name_is_found_again(files: dict[str, bytes]) -> None:
         assert item.checksum == f"sha256:{sha256(data)}"
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_entries_are_small() -> None:
     tracemalloc.start()
     sums = ChecksumIndex()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 import pdl
+from marks import slow
 from pdl.cli import main
 from pdl.errors import MachineError
 from pdl.pool.startup.start_errors import cannot_start, starting
@@ -102,7 +103,7 @@ threading.Thread.start = counted
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("method", [slow("fork"), "forkserver", slow("spawn")])
 @pytest.mark.parametrize("left", range(3))
 def test_a_main_process_that_may_have_no_threads_says_so_and_ends(
     server: Server, pdl_run: Runner, place: Path, left: int, method: str
@@ -147,8 +148,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-@pytest.mark.parametrize("left", range(3))
+@pytest.mark.parametrize("method", [slow("fork"), "forkserver", slow("spawn")])
+@pytest.mark.parametrize("left", [slow(0), 1, slow(2)])
 def test_a_program_that_tries_again_and_again_loses_nothing_by_it(
     tmp_path: Path, left: int, method: str
 ) -> None:

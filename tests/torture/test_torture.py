@@ -46,6 +46,11 @@ OPTIONS = ("--engine", "inline", "--progress", "none", "--retry-wait", "0", "--r
 REPORTS = ("--report", "rows.jsonl", "--failed", "failed.txt")
 
 
+pytestmark = [pytest.mark.timeout(1800)]
+if not FULL:  # who asks for all of it need not ask for slow tests too
+    pytestmark.append(pytest.mark.slow)
+
+
 class Torturer:
     """The server, the harness and the files of one test."""
 
@@ -198,7 +203,6 @@ def sample(calls: list[str]) -> list[int]:
     return sorted({*first.values(), *range(1, len(calls) + 1, step)})
 
 
-@pytest.mark.timeout(1800)
 def test_no_failing_call_breaks_a_promise(torturer: Torturer) -> None:
     calls = places(torturer)
     for at in sample(calls):
@@ -207,7 +211,6 @@ def test_no_failing_call_breaks_a_promise(torturer: Torturer) -> None:
     torturer.report(len(calls))
 
 
-@pytest.mark.timeout(1800)
 def test_no_kill_at_a_call_breaks_a_promise(torturer: Torturer) -> None:
     calls = places(torturer)
     for at in sample(calls):
