@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from runner import Runner
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from servers.static import PlainNginx, StaticServer
 
 _REAL_FIXTURES = {"nginx", "make_nginx", "proxy", "static_server"}
-_LEFT_OUT = pytest.StashKey[Counter[str]]()
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
 _SHOWN = {"slow": "slow tests", "real": "that need other programs"}
 """What a run says of the tests of a mark that it left out."""
+
+hypothesis.settings.register_profile("pdl", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("pdl")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,30 +46,32 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     """Count what is left out, by its mark."""
     for item in items:
         marks = [mark for mark in _SHOWN if item.get_closest_marker(mark)]
-        item.config.stash.setdefault(_LEFT_OUT, Counter()).update(marks[:1])
+        counted = item.config.stash.setdefault(_LEFT_OUT, dict.fromkeys(_SHOWN, 0))
+        for mark in marks[:1]:
+            counted[mark] += 1
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the count to the process that prints, if that is another (pytest-xdist)."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["left_out"] = dict(session.config.stash.setdefault(_LEFT_OUT, Counter()))
+        output["left_out"] = session.config.stash.get(_LEFT_OUT, {})
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - xdist has no types
     """Take the count of a worker: each of them has collected the same tests."""
     counted = getattr(node, "workeroutput", {}).get("left_out")
-    if counted is not None:
-        node.config.stash[_LEFT_OUT] = Counter(counted)
+    if counted:
+        node.config.stash[_LEFT_OUT] = counted
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say at the end which tests were left out, and how to run them."""
-    counted = config.stash.get(_LEFT_OUT, Counter())
-    shown = [f"{counted[m]} {what} (pytest -m {m})" for m, what in _SHOWN.items() if counted[m]]
+    counted = config.stash.get(_LEFT_OUT, {})
+    shown = [f"{n} {_SHOWN[mark]} (pytest -m {mark})" for mark, n in counted.items() if n]
     if shown:
         terminalreporter.write_line("left out: " + ", ".join(shown))
 
