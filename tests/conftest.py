@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,14 @@ def server() -> Iterator[Server]:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A certificate authority; ``Server(tls=authority.good())`` serves https."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of spawn and forkserver import the main module again; pytest is of no use to them."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", None)
+    monkeypatch.delattr(main, "__file__", raising=False)
 
 
 @pytest.fixture

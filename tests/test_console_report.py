@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import FailureKind, Outcome, Result, Summary
+from pdl.output.display.bar import Display, make_display
 from pdl.output.reports.console import SHOWN, ConsoleReport, summary_line
+from pdl.output.reports.jsonl import JsonLinesReport
 from pdl.output.sinks import StreamSink
+from pdl.run.outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,3 +208,16 @@ def test_every_kind_says_what_it_means_or_what_to_do(kind: str) -> None:
 def test_a_server_in_trouble_is_told() -> None:
     assert "the server is in trouble" in report(failure(1, "http-503"))[2]
     assert "1 failure (" in report(failure(1, "http-418"))[2]
+
+
+def test_who_wants_to_see_every_line() -> None:
+    def quiet(verbose: int = 0) -> Display:
+        return make_display("plain", io.StringIO(), quiet=False, verbose=verbose)
+
+    console = ConsoleReport(io.StringIO())
+    rows = JsonLinesReport(StreamSink(io.StringIO(), print))
+    assert not Outputs([console], quiet()).every
+    assert not Outputs().every
+    assert Outputs([console, rows], quiet()).every
+    assert Outputs([console], quiet(verbose=1)).every
+    assert Outputs(on_event=print).every

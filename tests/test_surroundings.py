@@ -116,7 +116,7 @@ def test_a_main_process_that_may_have_no_threads_says_so_and_ends(
 
 
 AGAIN_AND_AGAIN = """
-import gc, multiprocessing, os, sys, threading, time
+import gc, multiprocessing, os, sys, threading
 import pdl
 left, start = 0, threading.Thread.start
 def counted(self):
@@ -136,9 +136,9 @@ if __name__ == "__main__":
             assert "new thread" in str(exc), exc
         threading.Thread.start = start
         gc.collect()
-        end = time.monotonic() + 20
-        while threading.active_count() > 1 and time.monotonic() < end:
-            time.sleep(0.01)
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join(20)
         gc.collect()
         children = len(multiprocessing.active_children())
         now = (threading.active_count(), children, len(os.listdir("/dev/fd")))
@@ -204,26 +204,27 @@ def test_what_is_no_refusal_stays_what_it_is() -> None:
 
 
 WAITS_AT_ITS_START = """
-import os, pathlib, sys, time
+import fcntl, os, pathlib, sys
 if "--multiprocessing-fork" in sys.orig_argv:
     here = pathlib.Path(__file__).parent
     (here / str(os.getpid())).touch()
-    until = time.monotonic() + 20
-    while not (here / "go").exists() and time.monotonic() < until:
-        time.sleep(0.01)
+    with (here / "go").open() as gate:
+        fcntl.flock(gate, fcntl.LOCK_SH)
 """
+"""Each waits for a lock, which the test gives back, or its end."""
 
 
 def test_ctrl_c_while_the_interpreter_of_a_worker_starts_is_no_traceback(
     server: Server, pdl_run: Runner, place: Path
 ) -> None:
     env = with_site(place, WAITS_AT_ITS_START)
-    process = pdl_run.start(server.url("/a"), "--start-method", "spawn", env=env)
-    until(lambda: len(list(place.glob("[0-9]*"))) >= 2, "two workers")
-    for worker in place.glob("[0-9]*"):
-        os.kill(int(worker.name), signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    (place / "go").touch()
+    with (place / "go").open("w") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        process = pdl_run.start(server.url("/a"), "--start-method", "spawn", env=env)
+        until(lambda: len(list(place.glob("[0-9]*"))) >= 2, "two workers")
+        for worker in place.glob("[0-9]*"):
+            os.kill(int(worker.name), signal.SIGINT)
+        process.send_signal(signal.SIGINT)
     run = pdl_run.finish(process)
     assert (run.code, "Traceback" in run.err) == (130, False), run.err
 

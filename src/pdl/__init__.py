@@ -63,9 +63,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "pdl.run.download": ("Event", "Report", "download"),
+    "pdl.run.download": ("Report", "download"),
     "pdl.errors": ("ListError", "LockedError", "MachineError", "PdlError", "UsageError"),
-    "pdl.model": ("FailureKind", "Item", "Outcome", "Result", "Retrying", "Summary"),
+    "pdl.model": ("Event", "FailureKind", "Item", "Outcome", "Result", "Retrying", "Summary"),
     "pdl.settings": (
         "CacheSettings",
         "FileSettings",

@@ -118,7 +118,7 @@ class Torturer:
         self.problems += [f"{name}: {why}" for why in unfinished(place, before, after)]
         shutil.rmtree(place)
 
-    def report(self, calls: int) -> None:
+    def check_promises(self, calls: int) -> None:
         """Say how much was tried, and that no promise was broken."""
         sys.stdout.write(f"{calls} calls, {self.cases} spoilt, {len(self.problems)} violations\n")
         assert self.problems == []
@@ -208,11 +208,11 @@ def test_no_failing_call_breaks_a_promise(torturer: Torturer) -> None:
     for at in sample(calls):
         for flavour in range(FLAVOURS if FULL else 1):
             torturer.case("fail", at, flavour + at)
-    torturer.report(len(calls))
+    torturer.check_promises(len(calls))
 
 
 def test_no_kill_at_a_call_breaks_a_promise(torturer: Torturer) -> None:
     calls = places(torturer)
     for at in sample(calls):
         torturer.case("kill", at)
-    torturer.report(len(calls))
+    torturer.check_promises(len(calls))
