@@ -31,6 +31,7 @@ from pdl.pool.process.link import ForkWorker, Link, Spawner
 from pdl.pool.process.outcome_queue import MESSAGE_LIMIT, OutcomeQueue, message_of, unsendable
 from pdl.pool.process.pool import START_DEATHS, ProcessPool
 from pdl.pool.process.task_pipe import TaskSender
+from places import TESTS
 from pools import (
     BOUND,
     METHODS,
@@ -655,7 +656,7 @@ def test_a_killed_main_process_takes_its_workers_along(method: StartMethod, tmp_
     script, hold = tmp_path / "main.py", tmp_path / "go"
     script.write_text(MAIN)
     environment = base_environment(tmp_path)
-    environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parent}"
+    environment["PYTHONPATH"] += f"{os.pathsep}{TESTS}"
     mark = f"{os.getpid()}-{method}"
     main = subprocess.Popen(
         [sys.executable, str(script), method, str(hold)],

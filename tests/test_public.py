@@ -6,15 +6,15 @@ import inspect
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import get_args
 
 import pytest
 
 import pdl
 from pdl import errors, settings
+from places import ROOT
 
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 HEAVY = ("requests", "urllib3", "tqdm", "click", "multiprocessing", "sqlite3")
 
 

@@ -12,11 +12,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from places import TESTS
 from runner import base_environment
 from servers.behaviours import Close, Raw, Reply, Then, head
 from servers.files import File
@@ -26,6 +26,7 @@ from torture.harness import Case, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FULL = os.environ.get("PDL_TORTURE") == "full"
 SAMPLE = 20
@@ -63,7 +64,7 @@ class Torturer:
         home = directory / "home"
         home.mkdir()
         environment = base_environment(home)
-        tests = str(Path(__file__).parent.parent)
+        tests = str(TESTS)
         environment["PYTHONPATH"] += os.pathsep + tests
         self.process = subprocess.Popen(
             [sys.executable, "-m", "torture.harness"],
