@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from runner import Runner
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from servers.static import PlainNginx, StaticServer
 
 _REAL_FIXTURES = {"nginx", "make_nginx", "proxy", "static_server"}
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+_SHOWN = {"slow": "slow tests", "real": "that need other programs"}
+"""What a run says of the tests of a mark that it left out."""
+
+hypothesis.settings.register_profile("pdl", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("pdl")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,6 +41,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _REAL_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what is left out, by its mark."""
+    for item in items:
+        marks = [mark for mark in _SHOWN if item.get_closest_marker(mark)]
+        counted = item.config.stash.setdefault(_LEFT_OUT, dict.fromkeys(_SHOWN, 0))
+        for mark in marks[:1]:
+            counted[mark] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the count to the process that prints, if that is another (pytest-xdist)."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = session.config.stash.get(_LEFT_OUT, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - xdist has no types
+    """Take the count of a worker: each of them has collected the same tests."""
+    counted = getattr(node, "workeroutput", {}).get("left_out")
+    if counted:
+        node.config.stash[_LEFT_OUT] = counted
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say at the end which tests were left out, and how to run them."""
+    counted = config.stash.get(_LEFT_OUT, {})
+    shown = [f"{n} {_SHOWN[mark]} (pytest -m {mark})" for mark, n in counted.items() if n]
+    if shown:
+        terminalreporter.write_line("left out: " + ", ".join(shown))
 
 
 def need(program: str, *, available: bool) -> None:
@@ -55,6 +97,14 @@ def server() -> Iterator[Server]:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A certificate authority; ``Server(tls=authority.good())`` serves https."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of spawn and forkserver import the main module again; pytest is of no use to them."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", None)
+    monkeypatch.delattr(main, "__file__", raising=False)
 
 
 @pytest.fixture

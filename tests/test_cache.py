@@ -634,6 +634,7 @@ def test_runs_at_once_share_one_cache(server: Server, pdl_run: Runner, tmp_path:
     assert all(sha256(path.read_bytes()) == path.parent.name + path.name for path in kept)
 
 
+@pytest.mark.slow
 def test_a_killed_run_confuses_nobody(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     bodies = {f"{n}.bin": BODY[n:] for n in range(60)}
     lines = []

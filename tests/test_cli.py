@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from marks import slow
 from runner import Run, Runner, has, until
 from servers.misbehave import File, Pause, Reply, Server, Then
 from servers.row import pattern
@@ -388,7 +389,7 @@ def test_the_lock_of_a_killed_run_is_none(server: Server, pdl_run: Runner, tmp_p
 # --- streams ---
 
 
-@pytest.mark.parametrize("progress", ["plain", "json", "bar"])
+@pytest.mark.parametrize("progress", ["plain", slow("json"), slow("bar")])
 @pytest.mark.parametrize("redirect", [">&- 2>&-", ">/dev/full 2>/dev/full"])
 def test_downloads_go_on_without_standard_streams(
     server: Server, pdl_run: Runner, tmp_path: Path, redirect: str, progress: str
@@ -582,7 +583,7 @@ def test_the_resource_tracker_outlives_a_terminals_signals_and_holds_nobody(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds its processes in /proc")
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("method", [slow("fork"), "forkserver", slow("spawn")])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_all_of_its_processes_is_no_traceback(
     server: Server, pdl_run: Runner, number: signal.Signals, method: str

@@ -11,12 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import FailureKind, Outcome, Result, Summary
+from pdl.output.display.registry import make_display
 from pdl.output.reports.console import SHOWN, ConsoleReport, summary_line
+from pdl.output.reports.json_ import JsonLinesReport
 from pdl.output.sinks import StreamSink
+from pdl.run.outputs import CallbackListener, FailureListener, Outputs, listeners_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pdl.output.display.base import Display
+    from pdl.output.reports import Reporter
     from pdl.output.sinks import Sink
 
 NOT_AGAIN = "permanent, trying again will not help by itself"
@@ -205,3 +210,21 @@ def test_every_kind_says_what_it_means_or_what_to_do(kind: str) -> None:
 def test_a_server_in_trouble_is_told() -> None:
     assert "the server is in trouble" in report(failure(1, "http-503"))[2]
     assert "1 failure (" in report(failure(1, "http-418"))[2]
+
+
+def test_who_wants_to_see_every_line() -> None:
+    def quiet(verbose: int = 0) -> Display:
+        return make_display("plain", io.StringIO(), quiet=False, verbose=verbose)
+
+    console = ConsoleReport(io.StringIO())
+    rows = JsonLinesReport(StreamSink(io.StringIO(), print))
+
+    def every(*reporters: Reporter, display: Display) -> bool:
+        return Outputs(listeners_of(reporters, display)).every
+
+    assert not every(console, display=quiet())
+    assert not Outputs().every
+    assert not Outputs([FailureListener()]).every
+    assert every(console, rows, display=quiet())
+    assert every(console, display=quiet(verbose=1))
+    assert Outputs().and_also(CallbackListener(print)).every

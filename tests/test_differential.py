@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from marks import slow
 from pdl.fetch.attempt import Fetcher
 from pdl.fetch.zero_copy import Mover
 from pdl.http_rules.ranges import Validator
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 
 COUNT = int(os.environ.get("PDL_DIFFERENTIAL", "400"))
 BLOCK = 100
+BLOCKS = [
+    first if not first or "PDL_DIFFERENTIAL" in os.environ else slow(first)
+    for first in range(0, COUNT, BLOCK)
+]
+"""The first seed of each block; without a number asked for, one block is enough for a plain run."""
 HTTP = HttpSettings(timeout=5.0, connect_timeout=5.0)
 
 
@@ -145,7 +151,7 @@ def ways(tmp_path: Path) -> Iterator[Ways]:
     made.close()
 
 
-@pytest.mark.parametrize("first", range(0, COUNT, BLOCK))
+@pytest.mark.parametrize("first", BLOCKS)
 def test_every_way_gives_the_same_outcome(first: int, ways: Ways) -> None:
     different = []
     with Server() as server:
@@ -160,7 +166,7 @@ def test_every_way_gives_the_same_outcome(first: int, ways: Ways) -> None:
     assert ways.quick.ways["call"] > BLOCK // 10
 
 
-@pytest.mark.parametrize("first", range(0, COUNT, BLOCK))
+@pytest.mark.parametrize("first", BLOCKS)
 def test_every_way_goes_on_in_the_same_way(first: int, ways: Ways) -> None:
     different, wrong, words = [], [], Counter[str]()
     with Server(lifetime=900, cap=4 << 30) as server:

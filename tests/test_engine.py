@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import queue
 import threading
@@ -27,33 +26,30 @@ from pdl.model import (
     Task,
     Transfer,
 )
-from pdl.output.display.registry import make_display
-from pdl.output.reports.console import ConsoleReport
-from pdl.output.reports.json_ import JsonLinesReport
-from pdl.output.sinks import StreamSink
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
+from pdl.run.download import download
 from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts
-from pdl.run.outputs import (
-    CallbackListener,
-    FailureListener,
-    Listener,
-    Outputs,
-    listeners_of,
-)
+from pdl.run.outputs import Listener, Outputs
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
 from pdl.scheduling.retry import MAX_DEATHS, RetryPolicy
 from pdl.scheduling.schedule import Schedule
-from pdl.settings import FileSettings, NamingSettings, RetrySettings, StopSettings
+from pdl.settings import (
+    FileSettings,
+    NamingSettings,
+    PoolSettings,
+    RetrySettings,
+    Settings,
+    StopSettings,
+)
 from pdl.sources.feed import Feed, open_sources
+from servers.misbehave import File, Reply, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pdl.model import BadLine
-    from pdl.output.display.base import Display
-    from pdl.output.reports import Reporter
 
 Script = Callable[[Task, int], PoolEvent | None]
 """What happens to a task when it is submitted for the n-th time, from 1; None: nothing, ever."""
@@ -254,24 +250,6 @@ def test_what_succeeds_is_just_counted_where_nobody_looks(tmp_path: Path) -> Non
     assert seen.pop("success", 0) + bench.sink.counted == 5
     assert seen == {"unchanged": 1, "http-404": 1, "skipped": 1}
     assert bench.sink.counted > 0
-
-
-def test_who_wants_to_see_every_line() -> None:
-    def quiet(verbose: int = 0) -> Display:
-        return make_display("plain", io.StringIO(), quiet=False, verbose=verbose)
-
-    console = ConsoleReport(io.StringIO())
-    rows = JsonLinesReport(StreamSink(io.StringIO(), print))
-
-    def every(*reporters: Reporter, display: Display) -> bool:
-        return Outputs(listeners_of(reporters, display)).every
-
-    assert not every(console, display=quiet())
-    assert not Outputs().every
-    assert not Outputs([FailureListener()]).every
-    assert every(console, rows, display=quiet())
-    assert every(console, display=quiet(verbose=1))
-    assert Outputs().and_also(CallbackListener(print)).every
 
 
 def test_only_who_listens_is_told_of_each_line(tmp_path: object) -> None:
@@ -849,3 +827,29 @@ def test_the_pool_in_this_process(tmp_path: object) -> None:
     summary = Engine(parts, StopSettings(), Stop()).run()
     assert bench.sink.outcomes() == {"1": "success", "2": "internal", "3": "success"}
     assert summary.bytes == 30
+
+
+# --- on the wire ---
+
+
+def test_a_host_that_asks_to_wait_starves_no_other(server: Server, tmp_path: Path) -> None:
+    """More lines of a waiting host than are read ahead, and one of another behind them."""
+    first = server.on("/w0", Reply(503, (("Retry-After", "600"),), b""))
+    waiting = [first, *(server.url(f"/w{n}") for n in range(1, 1100))]
+    free = server.on("/free", File(b"x")).replace("127.0.0.1", "localhost")
+    settings = Settings(
+        pool=PoolSettings(engine="inline"), retry=RetrySettings(wait=0.01, max_wait=900)
+    )
+    got = threading.Event()
+
+    class GotIt(Exception):
+        pass
+
+    def note(event: object) -> None:
+        if getattr(event, "url", "").endswith("/free"):
+            got.set()
+            raise GotIt
+
+    with pytest.raises(GotIt):
+        download([*waiting, free], str(tmp_path), settings=settings, on_event=note)
+    assert got.is_set()

@@ -75,6 +75,7 @@ def test_the_api_example_shows_outcomes_and_retries(server: Server, tmp_path: Pa
     assert "2 files, 10 bytes" in shown
 
 
+@pytest.mark.slow
 def test_the_benchmarks_run(tmp_path: Path) -> None:
     words = ["--quick", "--cases", "latency-128,there,start"]
     table = run("tests/benchmarks/run.py", *words, cwd=tmp_path, home=tmp_path).stdout

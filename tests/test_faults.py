@@ -50,87 +50,15 @@ if TYPE_CHECKING:
     from servers.row import Fault
     from servers.wire import Seen
 
-RETRIES = 2
 OLD = b"what was there before\n"
 NEXT = b"what the next URL holds\n"
 
 SETTINGS = Settings(
     http=HttpSettings(timeout=5.0, connect_timeout=5.0),
-    retry=RetrySettings(retries=RETRIES, wait=0.02, max_wait=5.0),
+    retry=RetrySettings(retries=2, wait=0.02, max_wait=5.0),
     files=FileSettings(if_exists="overwrite"),
     pool=PoolSettings(engine="inline"),
 )
-SLOW = frozenset({"stall-before-head", "stall-mid-head", "stall-mid-body"})
-DRIPS = frozenset({"drip", "drip-head"})
-"""Bytes keep coming, so that only --max-time ends it."""
-
-HALF_ON = f"bytes={HALF}-"
-WRONG_PARTS = frozenset(
-    {
-        "cut-then-206-other-start",
-        "cut-then-206-other-total",
-        "cut-then-206-without-range",
-        "cut-then-206-malformed-range",
-        "cut-then-206-longer-than-range",
-        "cut-then-206-multipart",
-        "cut-then-416",
-        "cut-then-416-without-size",
-        "cut-then-304",
-        "etag-changed-if-range-ignored",
-        "etag-then-206-with-other-date",
-        "etag-same-and-date-changed",
-        "date-then-206-with-etag",
-        "date-same-and-etag-new",
-        "etag-then-206-without",
-        "date-then-206-without",
-        "etag-same-and-coding-new",
-        "etag-same-and-multipart",
-    }
-)
-RANGES: dict[str, tuple[str | None, ...]] = {
-    **dict.fromkeys(WRONG_PARTS, (None, HALF_ON, None)),
-    "cut-then-206": (None, HALF_ON),
-    "cut-by-date-then-206": (None, HALF_ON),
-    "cut-twice-then-206": (None, HALF_ON, f"bytes={HALF + HALF // 2}-"),
-    "cut-then-200": (None, HALF_ON),
-    "etag-changed": (None, HALF_ON),
-    "last-modified-changed": (None, HALF_ON),
-    "cut-then-500-then-206": (None, HALF_ON, HALF_ON),
-    "whole-then-416": (None, f"bytes={len(BODY)}-"),
-    "length-longer-than-body": (None, HALF_ON, HALF_ON),
-    "reset-mid-body": (None, HALF_ON, HALF_ON),
-}
-"""What the requests of a row ask for, where it is not the whole file once."""
-TWICE = frozenset(
-    {
-        "etag-weak",
-        "no-validator",
-        "status-500-then-good",
-        "retry-after-seconds",
-        "retry-after-date",
-        "retry-after-malformed",
-        "redirect-honest",
-        "redirect-relative",
-        "redirect-huge-body",
-        "redirect-bomb-body",
-        "redirect-other-origin",
-        "redirect-with-encoded-crlf",
-        "redirect-with-bare-cr",
-        "redirect-with-userinfo",
-    }
-)
-"""Two plain requests: a try and a retry, or a redirect and where it leads."""
-WAITS = {"retry-after-seconds": 1.0, "retry-after-date": 1.0}
-"""Seconds that the server asks for; a date has no fractions."""
-ENDLESS_HOPS = frozenset({"redirect-loop", "redirect-1-000-hops"})
-CUT_SHORT = frozenset({"truncated", "reset", "timeout", "stalled", "http-500", "connect"})
-KEPT_PARTS = frozenset({"length-longer-than-body", "reset-mid-body", "range-cut-in-chunks"})
-"""Their bytes have a strong validator, so that another run can go on from them."""
-SENT_TWICE = frozenset(
-    {"closed-without-answer", "closed-on-second-request", "reset-on-second-request"}
-)
-"""A request on a kept connection that ends there goes out once more, on a new one."""
-JUNK = frozenset({"body-longer-than-length", "chunked-then-junk", "length-and-chunked"})
 
 
 class Ended(NamedTuple):
@@ -194,13 +122,11 @@ def faulty() -> Iterator[Server]:
 
 
 def settings_for(fault: Fault) -> Settings:
-    if fault.name in DRIPS:
-        files = SETTINGS.files._replace(max_time=0.3)
-        return SETTINGS._replace(files=files, retry=SETTINGS.retry._replace(retries=0))
-    if fault.name in SLOW:
-        http = SETTINGS.http._replace(timeout=0.2)
-        return SETTINGS._replace(http=http, retry=SETTINGS.retry._replace(retries=1))
-    return SETTINGS
+    return SETTINGS._replace(
+        http=SETTINGS.http._replace(timeout=fault.timeout),
+        files=SETTINGS.files._replace(max_time=fault.max_time),
+        retry=SETTINGS.retry._replace(retries=fault.retries),
+    )
 
 
 def run_row(server: Server, fault: Fault, directory: Path) -> Ended:
@@ -252,7 +178,7 @@ def test_every_fault_ends_right(
 
 def check_what_is_left(fault: Fault, ended: Ended, directory: Path) -> None:
     left = parts(directory)
-    if fault.name in KEPT_PARTS:
+    if fault.keeps_part:
         assert len(left) == 2
         assert sum(name.endswith(".part") for name in left) == 1
         assert [path.stat().st_size for path in directory.glob(".pdl/*.part")] == [HALF]
@@ -262,26 +188,12 @@ def check_what_is_left(fault: Fault, ended: Ended, directory: Path) -> None:
     assert {path.name for path in directory.iterdir()} - {".pdl"} == wanted
 
 
-def expected_ranges(fault: Fault, ended: Ended) -> tuple[str | None, ...]:
-    if fault.ranges is not None:
-        return fault.ranges
-    if fault.name in RANGES:
-        return RANGES[fault.name]
-    if fault.name in ENDLESS_HOPS:
-        return (None,) * 11
-    if fault.name in TWICE and ended.word == "success":
-        return (None, None)
-    if ended.word in CUT_SHORT:
-        return (None,) * (1 + settings_for(fault).retry.retries)
-    return (None,)
-
-
 def check_what_was_asked(fault: Fault, ended: Ended) -> None:
     ranges = tuple(seen.header("Range") for seen in ended.seen)
-    if fault.name in SENT_TWICE:
+    if fault.sent_twice:
         repeated = sum(seen.nth > 1 for seen in ended.seen)
         ranges = ranges[: len(ranges) - repeated]
-    assert ranges == expected_ranges(fault, ended)
+    assert ranges == fault.ranges
     for seen in ended.seen:
         condition = seen.header("If-Range")
         assert (condition is None) == (seen.header("Range") is None)
@@ -290,16 +202,16 @@ def check_what_was_asked(fault: Fault, ended: Ended) -> None:
         assert seen.header("X-Forged") is None
     spaces = [b.time - a.time for a, b in zip(ended.seen, ended.seen[1:], strict=False)]
     assert sum(spaces) >= sum(retry.delay for retry in ended.retries) * 0.99
-    assert sum(spaces) >= WAITS.get(fault.name, 0.0) * 0.99
+    assert sum(spaces) >= fault.waits * 0.99
 
 
 def check_the_next(fault: Fault, ended: Ended, directory: Path) -> None:
     """The URL after it is answered as if nothing had been, and never from what was left over."""
-    if fault.name == "unsolicited-bytes":
+    if fault.forges:
         return  # forged under way, behind an answer that was whole: below it comes before
     assert ended.after.outcome is Outcome.SUCCESS
     assert (directory / "next.bin").read_bytes() == NEXT
-    if fault.name in JUNK or ended.word == "protocol":
+    if fault.spoils or ended.word == "protocol":
         # of several requests the last is the one that broke the rules
         fed = {seen.connection for seen in ended.seen[-1:]}
         assert not fed & {seen.connection for seen in ended.after_seen}
@@ -329,14 +241,17 @@ def test_an_honest_file_takes_the_place_of_the_old_one(faulty: Server, tmp_path:
     assert (tmp_path / name_of(fault)).read_bytes() == BODY
 
 
-@pytest.mark.parametrize("fault", ["reset-mid-body", "length-longer-than-body"])
+KEEPING = [fault for fault in FAULTS.values() if fault.keeps_part]
+
+
+@pytest.mark.parametrize("fault", KEEPING, ids=lambda fault: fault.name)
 def test_a_later_run_goes_on_from_the_part(
-    fault: str,
+    fault: Fault,
     faulty: Server,
     tmp_path: Path,
     lanes: LaneMaker,
 ) -> None:
-    path = path_for(FAULTS[fault])
+    path = path_for(fault)
     assert not download([faulty.url(path)], str(tmp_path), settings=SETTINGS).ok
     faulty.on(path, File(BODY, etag='"one"'))
     events: list[Result | Retrying] = []
@@ -345,7 +260,7 @@ def test_a_later_run_goes_on_from_the_part(
     assert isinstance(row, Result)
     assert row.resumed_from == HALF
     assert faulty.requests(path)[-1].header("If-Range") == '"one"'
-    assert (tmp_path / name_of(FAULTS[fault])).read_bytes() == BODY
+    assert (tmp_path / name_of(fault)).read_bytes() == BODY
 
 
 # --- kept connections ---
@@ -519,14 +434,17 @@ def test_an_honest_connection_is_used_again(
     assert {seen.connection for seen in server.requests()} == {1}
 
 
-@pytest.mark.parametrize("name", ["closed-on-second-request", "reset-on-second-request"])
+ENDING = [fault for fault in FAULTS.values() if fault.sent_twice and "success" in fault.right]
+
+
+@pytest.mark.parametrize("fault", ENDING, ids=lambda fault: fault.name)
 def test_a_kept_connection_that_ends_costs_no_attempt(
-    name: str,
+    fault: Fault,
     faulty: Server,
     tmp_path: Path,
     lanes: LaneMaker,
 ) -> None:
-    paths = [path_for(FAULTS[name], run=str(n)) for n in range(3)]
+    paths = [path_for(fault, run=str(n)) for n in range(3)]
     events: list[Result | Retrying] = []
     urls = [faulty.url(path) for path in paths]
     settings = SETTINGS._replace(naming=SETTINGS.naming._replace(tree=True))
@@ -569,11 +487,12 @@ def test_no_answer_makes_it_take_memory(faulty: Server, tmp_path: Path) -> None:
     assert hungry - plain < 100 * 1024
 
 
+@pytest.mark.slow
 def test_the_command_ends_right_on_the_whole_table(
     faulty: Server, pdl_run: Runner, no_leftovers: None
 ) -> None:
     # What is forged while another request is under way cannot be told from its answer.
-    rows = [fault for fault in FAULTS.values() if fault.name != "unsolicited-bytes"]
+    rows = [fault for fault in FAULTS.values() if not fault.forges]
     listed = pdl_run.directory / "urls.txt"
     listed.write_text("".join(f"{faulty.url(path_for(fault))}\n" for fault in rows))
     limits = ("--timeout", "1", "--max-time", "2", "--retries", "2", "--retry-wait", "0.01")

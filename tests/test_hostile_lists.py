@@ -108,11 +108,11 @@ def test_any_bytes_are_a_list(data: bytes) -> None:
         elif isinstance(entry, Item):
             checked = parse(entry.url)
             assert checked.scheme in {"http", "https"}
-            named(entry, checked)
+            check_names(entry, checked)
     assert all(shown(printable(text)) for text in warnings)
 
 
-def named(item: Item, url: Url) -> None:
+def check_names(item: Item, url: Url) -> None:
     for template in (NamingSettings(), NamingSettings(tree=True), NamingSettings("{host}-{name}")):
         with suppress(UnsafeName):
             path = Namer(template).path_for(item, url, 1)
@@ -130,19 +130,19 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
         return
     assert re.fullmatch(r"[\x21-\x7e]+", url.request_url)
     assert parse(url.request_url).request_url == url.request_url
-    named(Item(text, source="list", line=1), url)
+    check_names(Item(text, source="list", line=1), url)
 
 
 @pytest.mark.parametrize("url", NASTY)
 def test_a_nasty_url_is_refused_or_stays_inside(url: str) -> None:
     with suppress(InvalidUrl):
-        named(Item(url, source="list", line=1), parse(url))
+        check_names(Item(url, source="list", line=1), parse(url))
 
 
 @given(ANY, ANY)
 @settings(max_examples=300)
 def test_a_list_chooses_no_path_outside(out: str, directory: str) -> None:
-    named(
+    check_names(
         Item("http://h/x", out=out, directory=directory, source="list", line=1), parse("http://h/x")
     )
 

@@ -316,6 +316,7 @@ def test_an_error_deep_in_a_list_is_that_lines(form: ListFormat, tmp_path: Path)
     assert entries[-1].line == len(lines) + start.count("\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", PACKERS)
 def test_a_packed_list_that_breaks_off_counts_so_far(packed: str, tmp_path: Path) -> None:
     # digests do not pack well, so that half of the data holds many lines
@@ -504,6 +505,7 @@ def test_no_broken_packing_raises_anything_else(packed: str, data: st.DataObject
 # --- Memory --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_memory_does_not_grow_with_the_list(form: ListFormat) -> None:
     start, good, _, end = GOOD[form]

@@ -38,7 +38,7 @@ def good(server: Server, path: str = "/file.bin", body: bytes = BODY) -> str:
     return server.on(path, File(body, etag='"one"'))
 
 
-def says_once(run: Run, code: int, *texts: str) -> None:
+def check_it_says_once(run: Run, code: int, *texts: str) -> None:
     """The exit code, each text once on standard error, and nothing a user should not see."""
     assert run.code == code, run.err
     for text in texts:
@@ -76,7 +76,7 @@ def test_a_file_larger_than_allowed_is_that_files_failure(
 ) -> None:
     urls = [good(server), good(server, "/small.bin", SMALL)]
     run = small_files(*QUIET, "-d", "out", *urls)
-    says_once(run, 1, "File too large", "out/file.bin")
+    check_it_says_once(run, 1, "File too large", "out/file.bin")
     assert (tmp_path / "out" / "small.bin").read_bytes() == SMALL
     assert len(parts(tmp_path / "out")) == 1
     assert pdl_run(*QUIET, "-d", "out", *urls).code == 0
@@ -90,7 +90,7 @@ def test_a_file_that_cannot_fit_fails_before_its_bytes_come(
     endless = Then(Raw(head(200, (("Content-Length", str(10**16)),))), Pause(60))
     url = server.on("/huge.bin", endless)
     run = pdl_run(*QUIET, "-d", "out", url, good(server))
-    says_once(run, 1, f"{10**16} more bytes needed", "are free", "huge.bin")
+    check_it_says_once(run, 1, f"{10**16} more bytes needed", "are free", "huge.bin")
     assert "disk" in run.err
     assert len(server.requests("/huge.bin")) == 1
     assert (tmp_path / "out" / "file.bin").read_bytes() == BODY
@@ -145,7 +145,7 @@ def test_a_full_disk_is_said_once_and_parts_stay(
         for n in range(6)
     ]
     run = pdl_run(*QUIET, "--engine", engine, "-j", "4", "-d", disk, *urls)
-    says_once(run, 3, "No space left on device")
+    check_it_says_once(run, 3, "No space left on device")
     assert parts(disk)
     assert not list(disk.glob("*.bin"))
 
@@ -155,7 +155,7 @@ def test_what_is_known_not_to_fit_does_not_touch_the_disk(
     server: Server, pdl_run: Runner, disk: Path
 ) -> None:
     run = pdl_run(*QUIET, "-d", disk, good(server), good(server, "/small.bin", SMALL))
-    says_once(run, 1, f"{len(BODY)} more bytes needed")
+    check_it_says_once(run, 1, f"{len(BODY)} more bytes needed")
     assert (disk / "small.bin").read_bytes() == SMALL
     assert sorted(path.name for path in disk.iterdir()) == ["small.bin"]
 
@@ -180,7 +180,7 @@ def test_a_cache_that_has_filled_its_disk_makes_room_first(
 def test_a_disk_full_from_the_start(server: Server, pdl_run: Runner, disk: Path) -> None:
     (disk / "ballast").write_bytes(bytes(2 * MIB))
     run = pdl_run(*QUIET, "-d", disk, good(server))
-    says_once(run, 3, "No space left on device", str(disk))
+    check_it_says_once(run, 3, "No space left on device", str(disk))
 
 
 # --- no permission ---
@@ -190,7 +190,7 @@ def test_a_disk_full_from_the_start(server: Server, pdl_run: Runner, disk: Path)
 def test_a_read_only_directory(server: Server, pdl_run: Runner, disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     run = pdl_run(*QUIET, "-d", disk / "out", good(server))
-    says_once(run, 3, "Read-only file system", str(disk))
+    check_it_says_once(run, 3, "Read-only file system", str(disk))
     assert server.requests() == []
 
 
@@ -200,7 +200,7 @@ def test_a_directory_that_may_not_be_written(
 ) -> None:
     (tmp_path / "out").mkdir(mode=0o555)
     run = pdl_run(*QUIET, "-d", "out", good(server))
-    says_once(run, 3, "Permission denied", "out")
+    check_it_says_once(run, 3, "Permission denied", "out")
 
 
 @pytest.mark.parametrize("handles", [16, 24, 28, 40])
@@ -209,7 +209,7 @@ def test_too_few_file_handles(
 ) -> None:
     runner = limited(resource.RLIMIT_NOFILE, handles, pdl_run, tmp_path)
     run = runner(*QUIET, "--processes", "4", "-j", "64", "-d", "out", good(server))
-    says_once(run, 3, "too few file handles")
+    check_it_says_once(run, 3, "too few file handles")
     assert runner.leftovers() == []
 
 
@@ -268,7 +268,7 @@ def test_a_state_directory_that_is_none_is_refused(
     else:
         (out / ".pdl").write_text("mine")
     run = pdl_run(*QUIET, "-d", "out", good(server))
-    says_once(run, 3, "Not a directory (out/.pdl)")
+    check_it_says_once(run, 3, "Not a directory (out/.pdl)")
     assert list(outside.iterdir()) == []
     assert [path.name for path in out.iterdir()] == [".pdl"]
     assert server.requests() == []
@@ -284,7 +284,7 @@ def test_a_link_in_place_of_a_note_leads_nowhere(
     note = next((tmp_path / "out" / ".pdl").glob("*.json"))
     note.unlink()
     note.with_suffix(".json.new").symlink_to(tmp_path / "outside")
-    says_once(pdl_run(*once), 1)
+    check_it_says_once(pdl_run(*once), 1)
     assert not (tmp_path / "outside").exists()
 
 
@@ -305,7 +305,7 @@ def test_an_output_directory_that_is_a_file(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
     (tmp_path / "out").write_text("mine")
-    says_once(pdl_run(*QUIET, "-d", "out", good(server)), 3, "directory out: File exists")
+    check_it_says_once(pdl_run(*QUIET, "-d", "out", good(server)), 3, "directory out: File exists")
     assert (tmp_path / "out").read_text() == "mine"
 
 
@@ -315,7 +315,7 @@ def test_a_directory_where_a_file_should_be(
     (tmp_path / "out" / "file.bin").mkdir(parents=True)
     urls = [good(server), good(server, "/small.bin", SMALL)]
     run = pdl_run(*QUIET, "-d", "out", *urls)
-    says_once(run, 1, "file.bin is there and is not a file")
+    check_it_says_once(run, 1, "file.bin is there and is not a file")
     assert (tmp_path / "out" / "small.bin").read_bytes() == SMALL
 
 
@@ -326,7 +326,7 @@ def test_a_file_where_a_directory_should_be(
     (tmp_path / "out" / "sub").write_text("mine")
     (tmp_path / "list").write_text(f"{good(server)}\n  out=sub/file.bin\n")
     run = pdl_run(*QUIET, "-d", "out", "--report", "r.jsonl", "list")
-    says_once(run, 1, "out/sub is not a directory")
+    check_it_says_once(run, 1, "out/sub is not a directory")
     assert json.loads((tmp_path / "r.jsonl").read_text())["kind"] == "exists"
     assert (tmp_path / "out" / "sub").read_text() == "mine"
 
@@ -340,7 +340,7 @@ def test_a_path_longer_than_the_system_takes(
     wanted = "/".join(["e" * 200] * 14 + ["file.bin"])
     (tmp_path / "list").write_text(f"{good(server, body=SMALL)}\n  out={wanted}\n")
     run = pdl_run(*QUIET, "-d", deep / ("f" * 250) / ("g" * 250), "--report", "r.jsonl", "list")
-    says_once(run, 1, "File name too long")
+    check_it_says_once(run, 1, "File name too long")
     assert json.loads((tmp_path / "r.jsonl").read_text())["kind"] == "name"
 
 
@@ -355,7 +355,7 @@ def test_the_directory_is_removed_under_way(
     server.wait_for("/held.bin")
     shutil.rmtree(tmp_path / "out")
     gate.set()
-    says_once(pdl_run.finish(process), 3, "No such file or directory")
+    check_it_says_once(pdl_run.finish(process), 3, "No such file or directory")
     assert not (tmp_path / "out").exists()
 
 
@@ -371,7 +371,7 @@ def test_the_second_run_names_the_first_and_a_killed_one_holds_nothing(
     first = pdl_run.start(*QUIET, "-d", "out", url)
     server.wait_for("/held.bin")
     second = pdl_run(*QUIET, "-d", "out", url)
-    says_once(second, 4, f"pid {first.pid}, started 20")
+    check_it_says_once(second, 4, f"pid {first.pid}, started 20")
     first.kill()
     first.wait(10)
     assert pdl_run(*QUIET, "-d", "out", url).code == 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from marks import slow
 from pdl.model import Event, Item, Outcome, Result, Retrying
 from pdl.run.download import download
 from pdl.scheduling.mirrors import SHOWN
@@ -314,7 +315,7 @@ JOBS = 8
 
 @pytest.mark.parametrize(
     "dead",
-    [Pause(300.0), Reply(500), Reply(503, (("Retry-After", "100"),)), Close()],
+    [slow(Pause(300.0)), Reply(500), Reply(503, (("Retry-After", "100"),)), Close()],
     ids=["silent", "500", "503-pause", "hangs-up"],
 )
 def test_a_dead_first_mirror_is_not_asked_a_thousand_times(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from marks import slow
 from runner import run_program
 from servers.behaviours import Close, Raw, Reply, Then, WhenRange, head
 from servers.misbehave import Server
@@ -55,7 +56,13 @@ def serve(server: Server, marked: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["start_method=fork", "start_method=forkserver", "start_method=spawn", "engine=inline"]
+    "how",
+    [
+        slow("start_method=fork"),
+        "start_method=forkserver",
+        slow("start_method=spawn"),
+        slow("engine=inline"),
+    ],
 )
 def test_no_download_is_taken_for_a_module(how: str, tmp_path: Path) -> None:
     here, marked = tmp_path / "here", tmp_path / "marked"

@@ -13,10 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,127 +26,39 @@ from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.process import link
+from pdl.pool.process import pool as process_module
 from pdl.pool.process.link import ForkWorker, Link, Spawner
 from pdl.pool.process.outcome_queue import MESSAGE_LIMIT, OutcomeQueue, message_of, unsendable
 from pdl.pool.process.pool import START_DEATHS, ProcessPool
 from pdl.pool.process.task_pipe import TaskSender
-from pdl.settings import StartMethod
+from places import TESTS
+from pools import (
+    BOUND,
+    METHODS,
+    await_room,
+    dead,
+    drive,
+    held_pid,
+    ids_of,
+    next_event,
+    processes,
+    submit,
+    worker_pids,
+)
 from runner import base_environment, marked, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pdl.model import Task
     from pdl.pool import LaneFactory
+    from pdl.settings import StartMethod
 
-METHODS: tuple[StartMethod, ...] = get_args(StartMethod)
-BOUND = 20.0
+pytestmark = pytest.mark.usefixtures("plain_main")
+
 HOUR = 3600.0
 PIPE_BUF = 4096
 HEAP = 64 << 20
 """Bytes that glibc reserves for a thread's heap."""
-
-
-@pytest.fixture(autouse=True)
-def _plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers of spawn and forkserver import the main module again; pytest is of no use to them."""
-    main = sys.modules["__main__"]
-    monkeypatch.setattr(main, "__spec__", None)
-    monkeypatch.delattr(main, "__file__", raising=False)
-
-
-def worker_pids(pool: ProcessPool) -> list[int]:
-    """The workers that stand, by what the pool knows of them."""
-    return [pid for link in pool._nursery.links if (pid := getattr(link.process, "pid", None))]
-
-
-def dead(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
-
-
-def next_event(pool: Pool, seconds: float = BOUND) -> PoolEvent:
-    """The next event.
-
-    Raises:
-        TimeoutError: none came.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            return pool.get_nowait()
-        except queue.Empty:
-            pool.wait(0.1)
-    raise TimeoutError("no event")
-
-
-def ids_of(event: PoolEvent) -> list[int]:
-    if isinstance(event, Answered):
-        return [answer.id for answer in event.answers]
-    if isinstance(event, Died):
-        return [*event.current, *event.waiting]
-    return list(event.ids)
-
-
-def await_room(pool: Pool, wanted: int = 1) -> None:
-    """Wait until there is room for so many tasks."""
-    end = time.monotonic() + BOUND
-    while pool.room() < wanted:
-        assert time.monotonic() < end
-        pool.wait(0.01)
-
-
-def submit(pool: Pool, *tasks: Task) -> None:
-    """Hand over the tasks when there is room for all of them."""
-    await_room(pool, len(tasks))
-    pool.submit(tasks)
-
-
-def drive(pool: Pool, tasks: Sequence[Task], again: bool = True) -> dict[int, list[Answer]]:
-    """Run the tasks as the engine does, those that come back without an answer once more."""
-    todo = list(reversed(tasks))
-    by_id = {task.id: task for task in tasks}
-    answers: dict[int, list[Answer]] = {task.id: [] for task in tasks}
-    out: set[int] = set()
-    end = time.monotonic() + BOUND
-    while todo or out:
-        batch = [todo.pop() for _ in range(min(pool.room(), len(todo)))]
-        out.update(task.id for task in batch)
-        if batch:
-            pool.submit(batch)
-        try:
-            event = pool.get_nowait()
-        except queue.Empty:
-            if time.monotonic() > end:
-                raise TimeoutError(f"{len(todo)} to do, {len(out)} out") from None
-            pool.wait(0.1)
-            continue
-        end = time.monotonic() + BOUND
-        for number in ids_of(event):
-            out.remove(number)  # an event for what is not out is an error here
-        if isinstance(event, Answered):
-            for answer in event.answers:
-                answers[answer.id].append(answer)
-        elif again:
-            todo.extend(by_id[number] for number in ids_of(event))
-    return answers
-
-
-@contextmanager
-def processes(
-    method: StartMethod, workers: int = 2, lanes: int = 1, factory: LaneFactory | None = None
-) -> Iterator[ProcessPool]:
-    # multiprocessing's pools are circles; what earlier ones left is to go here, and not while the
-    # resource tracker is written to, which minds that in Python 3.12 and 3.13
-    gc.collect()
-    pool = ProcessPool(factory or Obedient(), workers, lanes, method)
-    try:
-        yield pool
-    finally:
-        pool.close()
 
 
 @pytest.fixture(params=[*METHODS, "inline"])
@@ -165,13 +77,6 @@ def process_pool(request: pytest.FixtureRequest) -> Iterator[ProcessPool]:
     """Two workers of one lane each."""
     with processes(request.param) as started:
         yield started
-
-
-def held_pid(released: Path, number: int) -> int:
-    """The worker that holds the task, once it does."""
-    sign = Path(f"{released}.{number}")
-    until(sign.exists, f"task {number} to begin")
-    return int(sign.read_text())
 
 
 # --- every pool ---
@@ -696,6 +601,22 @@ def test_a_task_that_kills_its_worker_costs_the_others_nothing(process_pool: Pro
 # --- the end ---
 
 
+def test_a_closed_pool_leaves_no_descriptor_open() -> None:
+    def run_one() -> None:
+        made = ProcessPool(Obedient(), 2, 1, "fork")
+        await_room(made)
+        made.submit([task(0, "ok")])
+        next_event(made)
+        made.close()
+        gc.collect()
+
+    run_one()  # what multiprocessing opens once for all
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        run_one()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+
+
 def test_close_leaves_no_process(process_pool: ProcessPool, tmp_path: Path) -> None:
     submit(process_pool, task(0, f"hold {tmp_path / 'go'}"), task(1, f"hold {tmp_path / 'go'}"))
     pids = {held_pid(tmp_path / "go", 0), held_pid(tmp_path / "go", 1)}
@@ -735,7 +656,7 @@ def test_a_killed_main_process_takes_its_workers_along(method: StartMethod, tmp_
     script, hold = tmp_path / "main.py", tmp_path / "go"
     script.write_text(MAIN)
     environment = base_environment(tmp_path)
-    environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parent}"
+    environment["PYTHONPATH"] += f"{os.pathsep}{TESTS}"
     mark = f"{os.getpid()}-{method}"
     main = subprocess.Popen(
         [sys.executable, str(script), method, str(hold)],
@@ -824,6 +745,7 @@ def victims(pool: ProcessPool, chance: random.Random) -> list[int]:
     return [pid for link in links if (pid := getattr(link.process, "pid", None))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_nothing_is_lost_or_doubled_in_a_storm_of_kills(method: StartMethod) -> None:
     chance = random.Random(20240229)
@@ -851,3 +773,25 @@ def test_nothing_is_lost_or_doubled_in_a_storm_of_kills(method: StartMethod) -> 
             over.set()
             killer.join()
     assert rounds >= 1
+
+
+def test_what_a_stopped_worker_holds_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process_module, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(process_module, "SILENT_SECONDS", 1.0)
+    with processes("forkserver", workers=1) as pool:
+        await_room(pool)
+        pool.submit([task(0, "ok")])
+        assert isinstance(next_event(pool), Answered)
+        [stopped] = worker_pids(pool)
+        os.kill(stopped, signal.SIGSTOP)
+        await_room(pool)
+        pool.submit([task(1, "ok")])
+        event: PoolEvent = next_event(pool)
+        assert isinstance(event, Died)
+        assert (ids_of(event), event.reason) == ([1], "killed by SIGKILL")
+        await_room(pool)
+        pool.submit([task(1, "ok")])
+        assert isinstance(next_event(pool), Answered)
+        assert worker_pids(pool) != [stopped]

@@ -178,6 +178,7 @@ def interrupted_at(step: int, path: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_an_interrupt_at_any_moment_leaves_no_partial_file(tmp_path: Path) -> None:
     step = 1

@@ -206,3 +206,36 @@ def test_a_date_without_the_servers_clock_is_measured_by_ours() -> None:
 def test_no_text_raises(value: str, date: str | None) -> None:
     asked = retry_after(value, date)
     assert asked is None or asked >= 0
+
+
+# --- deaths of workers ---
+
+
+def after(*reached: int, kept: bool = True) -> Deaths:
+    """What is known after deaths at these bytes."""
+    deaths = Deaths()
+    for each in reached:
+        deaths = deaths.another(each, kept=kept)
+    return deaths
+
+
+@pytest.mark.parametrize(
+    ("deaths", "all_deaths", "to_blame"),
+    [
+        (after(0, 0), 2, False),
+        (after(0, 0, 0), 3, True),
+        (after(10, 10, 10), 3, False),
+        (after(10, 10, 10, 10), 4, True),
+        (after(10, 20, 30, 40, 50, 60), 6, False),
+        (after(10, 20, 30, kept=False), 3, True),
+        (after(0, 0, 0), 5, True),
+        (after(0, 0, 0), 6, False),
+        (after(*[0] * 29), 10_000, False),
+        (after(*[0] * 30), 10_000, True),
+    ],
+)
+def test_a_task_is_blamed_where_it_gets_no_further(
+    deaths: Deaths, all_deaths: int, to_blame: bool
+) -> None:
+    assert deaths.to_blame(all_deaths) is to_blame
+    assert MAX_DEATHS < MAX_DEATHS_IN_STORM

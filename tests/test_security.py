@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from marks import slow
 from pdl.errors import UsageError
 from pdl.fetch import attempt, lane_factory
 from pdl.model import Item, Result
@@ -527,7 +528,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("command", "method"),
     [
-        (command, method)
+        (command, method) if method == "forkserver" else slow(command, method)
         for command in ("script", "module", "program")
         for method in ("forkserver", "spawn", "fork")
     ],

@@ -11,12 +11,12 @@ import sys
 import threading
 import zlib
 from email.utils import formatdate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import conftest
+from places import TESTS
 from rawclient import ask, request
 from servers import framing, heads, partials, redirects, resumes, reuse
 from servers.faults import FAULTS, path_for, script_for
@@ -637,7 +637,7 @@ def test_plain_client_on_a_tls_port_harms_nothing(authority: Authority) -> None:
 def test_by_hand_serves_every_fault() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "servers.misbehave", "--seconds", "30"],
-        cwd=Path(__file__).parent,
+        cwd=TESTS,
         stdout=subprocess.PIPE,
     )
     with process:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 import pdl
+from marks import slow
 from pdl.cli import main
 from pdl.pool.startup.start_errors import cannot_start, starting
 from runner import PDL, Runner, base_environment, describe, has, run_program, until
@@ -101,7 +102,7 @@ threading.Thread.start = counted
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("method", [slow("fork"), "forkserver", slow("spawn")])
 @pytest.mark.parametrize("left", range(3))
 def test_a_main_process_that_may_have_no_threads_says_so_and_ends(
     server: Server, pdl_run: Runner, place: Path, left: int, method: str
@@ -114,7 +115,7 @@ def test_a_main_process_that_may_have_no_threads_says_so_and_ends(
 
 
 AGAIN_AND_AGAIN = """
-import gc, multiprocessing, os, sys, threading, time
+import gc, multiprocessing, os, sys, threading
 import pdl
 left, start = 0, threading.Thread.start
 def counted(self):
@@ -133,9 +134,9 @@ if __name__ == "__main__":
         assert error is None or "new thread" in str(error), error
         threading.Thread.start = start
         gc.collect()
-        end = time.monotonic() + 20
-        while threading.active_count() > 1 and time.monotonic() < end:
-            time.sleep(0.01)
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join(20)
         gc.collect()
         children = len(multiprocessing.active_children())
         now = (threading.active_count(), children, len(os.listdir("/dev/fd")))
@@ -145,8 +146,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-@pytest.mark.parametrize("left", range(3))
+@pytest.mark.parametrize("method", [slow("fork"), "forkserver", slow("spawn")])
+@pytest.mark.parametrize("left", [slow(0), 1, slow(2)])
 def test_a_program_that_tries_again_and_again_loses_nothing_by_it(
     tmp_path: Path, left: int, method: str
 ) -> None:
@@ -202,26 +203,27 @@ def test_what_is_no_refusal_stays_what_it_is() -> None:
 
 
 WAITS_AT_ITS_START = """
-import os, pathlib, sys, time
+import fcntl, os, pathlib, sys
 if "--multiprocessing-fork" in sys.orig_argv:
     here = pathlib.Path(__file__).parent
     (here / str(os.getpid())).touch()
-    until = time.monotonic() + 20
-    while not (here / "go").exists() and time.monotonic() < until:
-        time.sleep(0.01)
+    with (here / "go").open() as gate:
+        fcntl.flock(gate, fcntl.LOCK_SH)
 """
+"""Each waits for a lock, which the test gives back, or its end."""
 
 
 def test_ctrl_c_while_the_interpreter_of_a_worker_starts_is_no_traceback(
     server: Server, pdl_run: Runner, place: Path
 ) -> None:
     env = with_site(place, WAITS_AT_ITS_START)
-    process = pdl_run.start(server.url("/a"), "--start-method", "spawn", env=env)
-    until(lambda: len(list(place.glob("[0-9]*"))) >= 2, "two workers")
-    for worker in place.glob("[0-9]*"):
-        os.kill(int(worker.name), signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    (place / "go").touch()
+    with (place / "go").open("w") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        process = pdl_run.start(server.url("/a"), "--start-method", "spawn", env=env)
+        until(lambda: len(list(place.glob("[0-9]*"))) >= 2, "two workers")
+        for worker in place.glob("[0-9]*"):
+            os.kill(int(worker.name), signal.SIGINT)
+        process.send_signal(signal.SIGINT)
     run = pdl_run.finish(process)
     assert (run.code, "Traceback" in run.err) == (130, False), run.err
 

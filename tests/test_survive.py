@@ -33,7 +33,7 @@ def mixed(root: Path, count: int) -> dict[str, str]:
     return digests
 
 
-def a_great_list(nginx: Nginx, pdl_run: Runner, count: int) -> None:
+def check_a_great_list(nginx: Nginx, pdl_run: Runner, count: int) -> None:
     """`count` URLs of which one in twenty is missing; then what failed; then all of it again."""
     digests = mixed(nginx.root, count - count // 20)
     gone = {nginx.url(f"/gone{number}") for number in range(count // 20)}
@@ -57,10 +57,10 @@ def a_great_list(nginx: Nginx, pdl_run: Runner, count: int) -> None:
 
 
 def test_a_list_of_mixed_files_some_of_them_missing(nginx: Nginx, pdl_run: Runner) -> None:
-    a_great_list(nginx, pdl_run, 200)
+    check_a_great_list(nginx, pdl_run, 200)
 
 
-def interrupted_and_resumed(nginx: Nginx, pdl_run: Runner, size: int) -> None:
+def check_it_goes_on(nginx: Nginx, pdl_run: Runner, size: int) -> None:
     """SIGINT in the middle of one file; the same command fetches what is missing of it."""
     digests = fill(nginx.root, 1, size)
     [name] = digests
@@ -82,7 +82,7 @@ def interrupted_and_resumed(nginx: Nginx, pdl_run: Runner, size: int) -> None:
 def test_an_interrupted_file_goes_on_where_it_was(
     make_nginx: Callable[..., Nginx], pdl_run: Runner
 ) -> None:
-    interrupted_and_resumed(make_nginx(rate=8 << 20), pdl_run, 32 << 20)
+    check_it_goes_on(make_nginx(rate=8 << 20), pdl_run, 32 << 20)
 
 
 def test_a_storm_over_the_workers_costs_no_file(

@@ -163,6 +163,7 @@ def test_table(entries: dict[int, int]) -> None:
     assert {key: table.get(key) for key in entries} == entries
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small", [False, True])
 def test_table_grows_and_stays_small(small: bool) -> None:
     table = IntTable(small=small)

@@ -7,13 +7,17 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pdl.errors import ExitCode, LockedError, MachineError
 from pdl.naming.claims import FoundFiles
+from pdl.run.download import download
+from pdl.settings import PoolSettings, Settings
 from pdl.storage.output_directory import LOCK, OutputDirectory
+from servers.misbehave import File, Pause, Server, Then
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,3 +178,33 @@ def test_it_says_what_is_in_the_directory(tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()
         assert workspace.found()[:2] == (frozenset({"0a.part"}), False)
         assert before <= first.since_ns <= (tmp_path / "other").stat().st_ctime_ns
+
+
+# --- two runs, and what one leaves of the other ---
+
+INLINE = Settings(pool=PoolSettings(engine="inline"))
+
+
+def test_two_runs_of_one_process_keep_apart(server: Server, tmp_path: Path) -> None:
+    release = threading.Event()
+    url = server.on("/slow", Then(Pause(20, until=release), File(b"whole")))
+    first = threading.Thread(target=lambda: download([url], str(tmp_path), settings=INLINE))
+    first.start()
+    server.wait_for("/slow")
+    try:
+        report = download([url], str(tmp_path), settings=INLINE)
+        assert isinstance(report.machine_error, LockedError)
+    finally:
+        release.set()
+        first.join()
+    assert (tmp_path / "slow").read_bytes() == b"whole"
+
+
+def test_another_lists_part_outlives_a_good_run(server: Server, tmp_path: Path) -> None:
+    state = tmp_path / ".pdl"
+    state.mkdir()
+    (state / "abc.part").write_bytes(b"half")
+    (state / "abc.json").write_text("{}")
+    (state / "orphan.part").write_bytes(b"")
+    assert download([server.on("/a", File(b"a"))], str(tmp_path), settings=INLINE).ok
+    assert sorted(path.name for path in state.iterdir()) == ["abc.json", "abc.part"]

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from servers.behaviours import Close, Pause, Raw, Reset, Then, chunk, chunked, head
 from servers.files import File
-from servers.row import BODY, ETAG, FORGED, HALF, Fault, cut, length
+from servers.row import (
+    BODY,
+    ETAG,
+    FORGED,
+    HALF,
+    THRICE,
+    TRIED_ON,
+    Fault,
+    cut,
+    length,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -176,24 +186,24 @@ _BROKEN = ("protocol",)
 _CUT = ("truncated",)
 
 FAULTS = (
-    Fault(length_longer_than_body, _CUT),
-    Fault(reset_mid_body, ("reset", "truncated")),
-    Fault(chunked_cut, _CUT),
-    Fault(chunked_without_last, _CUT),
-    Fault(chunked_last_cut, _CUT),
+    Fault(length_longer_than_body, _CUT, ranges=TRIED_ON, keeps_part=True),
+    Fault(reset_mid_body, ("reset", "truncated"), ranges=TRIED_ON, keeps_part=True),
+    Fault(chunked_cut, _CUT, ranges=THRICE),
+    Fault(chunked_without_last, _CUT, ranges=THRICE),
+    Fault(chunked_last_cut, _CUT, ranges=THRICE),
     Fault(chunk_size_malformed, _BROKEN),
     Fault(chunk_size_empty, _BROKEN),
     Fault(chunk_size_prefixed, _BROKEN),
     Fault(chunk_size_negative, _BROKEN),
     Fault(chunk_size_enormous, _BROKEN),
-    Fault(chunk_size_claimed, ("protocol", "truncated", "size", "disk")),
+    Fault(chunk_size_claimed, ("protocol", "truncated", "size", "disk"), hungry=True),
     Fault(chunk_without_end, _BROKEN),
-    Fault(chunk_size_endless, _BROKEN),
-    Fault(chunk_extension_endless, _BROKEN),
-    Fault(trailers_endless, _BROKEN),
+    Fault(chunk_size_endless, _BROKEN, hungry=True),
+    Fault(chunk_extension_endless, _BROKEN, hungry=True),
+    Fault(trailers_endless, _BROKEN, hungry=True),
     Fault(trailers_honest),
-    Fault(body_longer_than_length),
-    Fault(chunked_then_junk),
+    Fault(body_longer_than_length, spoils=True),
+    Fault(chunked_then_junk, spoils=True),
     Fault(length_negative, _BROKEN),
     Fault(length_not_a_number, _BROKEN),
     Fault(length_empty, _BROKEN),
@@ -203,8 +213,8 @@ FAULTS = (
     Fault(length_twice_equal),
     Fault(length_list_equal),
     Fault(length_enormous, ("protocol", "truncated", "size", "disk")),
-    Fault(length_claimed, ("truncated", "size", "disk")),
-    Fault(length_and_chunked),
+    Fault(length_claimed, ("truncated", "size", "disk"), hungry=True),
+    Fault(length_and_chunked, spoils=True),
     Fault(transfer_coding_unknown, _BROKEN),
     Fault(length_none),
     Fault(chunked_honest),

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from servers.behaviours import Close, Pause, Raw, Reply, Then, chunked, head
 from servers.files import File
-from servers.row import BODY, ETAG, HALF, Fault, length
+from servers.row import (
+    BODY,
+    ETAG,
+    HALF,
+    THRICE,
+    TWICE,
+    Fault,
+    length,
+)
 
 if TYPE_CHECKING:
     from servers.wire import Exchange, Script
@@ -246,10 +254,10 @@ _UNANSWERED = ("reset", "truncated", "protocol", "connect")
 _SLOW = ("timeout", "stalled")
 
 FAULTS = (
-    Fault(headers_10_mb, _BROKEN),
-    Fault(headers_100_000, _BROKEN),
-    Fault(headers_endless, _BROKEN),
-    Fault(status_line_endless, _BROKEN),
+    Fault(headers_10_mb, _BROKEN, hungry=True),
+    Fault(headers_100_000, _BROKEN, hungry=True),
+    Fault(headers_endless, _BROKEN, hungry=True),
+    Fault(status_line_endless, _BROKEN, hungry=True),
     Fault(http_0_9, _BROKEN),
     Fault(status_line_malformed, _BROKEN),
     Fault(status_out_of_range, ("http-999", "protocol")),
@@ -260,35 +268,35 @@ FAULTS = (
     Fault(header_name_with_blank),
     # Section 5.2: a client takes the fold for blanks; refusing the message harms nobody either.
     Fault(header_folded, ("success", "protocol")),
-    Fault(head_cut, _UNANSWERED),
-    Fault(closed_without_answer, _UNANSWERED),
+    Fault(head_cut, _UNANSWERED, ranges=THRICE),
+    Fault(closed_without_answer, _UNANSWERED, ranges=THRICE, sent_twice=True),
     Fault(early_hints_first),
     Fault(continue_first),
-    Fault(continue_flood, ("protocol", "timeout")),
+    Fault(continue_flood, ("protocol", "timeout"), hungry=True),
     Fault(switching_protocols, ("http-101", "protocol")),
     Fault(status_204, ("http-204", "protocol")),
     Fault(status_205, ("http-205", "protocol")),
     Fault(partial_unsolicited, ("http-206", "protocol")),
     Fault(not_modified_unsolicited, ("http-304", "protocol")),
     Fault(redirect_without_location, ("http-302", "redirect", "protocol")),
-    Fault(status_500, ("http-500",)),
-    Fault(status_500_then_good),
+    Fault(status_500, ("http-500",), ranges=THRICE),
+    Fault(status_500_then_good, ranges=TWICE),
     Fault(status_404, ("http-404",)),
     Fault(empty_200, body=b""),
-    Fault(stall_before_head, _SLOW),
-    Fault(stall_mid_head, _SLOW),
-    Fault(stall_mid_body, _SLOW),
-    Fault(drip, _SLOW),
-    Fault(drip_head, _SLOW),
-    Fault(retry_after_seconds),
-    Fault(retry_after_date),
-    Fault(retry_after_malformed),
+    Fault(stall_before_head, _SLOW, ranges=TWICE, timeout=0.2, retries=1),
+    Fault(stall_mid_head, _SLOW, ranges=TWICE, timeout=0.2, retries=1),
+    Fault(stall_mid_body, _SLOW, ranges=TWICE, timeout=0.2, retries=1),
+    Fault(drip, _SLOW, max_time=0.3, retries=0),
+    Fault(drip_head, _SLOW, max_time=0.3, retries=0),
+    Fault(retry_after_seconds, ranges=TWICE, waits=1.0),
+    Fault(retry_after_date, ranges=TWICE, waits=1.0),
+    Fault(retry_after_malformed, ranges=TWICE),
     Fault(retry_after_99999, ("http-429",)),
     Fault(login_page, ("content",), suffix=".zip"),
     Fault(login_page_as_bytes, ("content",), suffix=".zip"),
     Fault(login_page_of_no_type, ("content",), suffix=".tar.gz"),
     Fault(error_in_xml, ("content",), suffix=".pdf"),
     Fault(gzip_label_on_archive, body=gzip_of(b"a tar archive"), suffix=".tar.gz"),
-    Fault(gzip_bomb_body, body=gzip_bomb(), suffix=".gz"),
-    Fault(decoder_chain),
+    Fault(gzip_bomb_body, body=gzip_bomb(), suffix=".gz", hungry=True),
+    Fault(decoder_chain, hungry=True),
 )

@@ -21,7 +21,10 @@ from servers.row import (
     ETAG_OTHER,
     HALF,
     OTHER,
+    PAST_THE_END,
     REST,
+    STARTED_AGAIN,
+    WENT_ON,
     Fault,
     cut,
     pattern,
@@ -73,9 +76,6 @@ def _after(first: Behaviour, ranged: Behaviour, plain: Behaviour | None = None) 
 def _after_a_cut(ranged: Behaviour, plain: Behaviour | None = None) -> Script:
     return _after(cut(_TAG), ranged, plain)
 
-
-_ASKED_AGAIN = (None, REST, None)
-_TAKEN = (None, REST)
 
 NO_WHOLE: dict[str, Behaviour] = {
     "rest-with-range": _rest(*_TAG, _NAMED),
@@ -273,18 +273,18 @@ FAULTS = (
         Fault(
             functools.partial(_after_a_cut, behaviour),
             label=f"cut-then-200-{what}",
-            ranges=_ASKED_AGAIN,
+            ranges=STARTED_AGAIN,
         )
         for what, behaviour in NO_WHOLE.items()
     ),
-    Fault(cut_by_date_then_200_rest, ranges=_ASKED_AGAIN),
-    Fault(chunks_cut_then_200_rest, ranges=_ASKED_AGAIN),
-    Fault(cut_then_200_rest_always, _BROKEN, ranges=_ASKED_AGAIN),
-    Fault(cut_then_200_whole_with_range, ranges=_TAKEN),
-    Fault(cut_then_200_whole_of_no_version, ranges=_TAKEN),
-    Fault(cut_then_200_grown, body=GROWN, ranges=_TAKEN),
-    Fault(cut_then_200_shrunk, body=SHRUNK, ranges=_TAKEN),
-    Fault(cut_by_date_then_200_grown, body=GROWN, ranges=_TAKEN),
+    Fault(cut_by_date_then_200_rest, ranges=STARTED_AGAIN),
+    Fault(chunks_cut_then_200_rest, ranges=STARTED_AGAIN),
+    Fault(cut_then_200_rest_always, _BROKEN, ranges=STARTED_AGAIN),
+    Fault(cut_then_200_whole_with_range, ranges=WENT_ON),
+    Fault(cut_then_200_whole_of_no_version, ranges=WENT_ON),
+    Fault(cut_then_200_grown, body=GROWN, ranges=WENT_ON),
+    Fault(cut_then_200_shrunk, body=SHRUNK, ranges=WENT_ON),
+    Fault(cut_by_date_then_200_grown, body=GROWN, ranges=WENT_ON),
     Fault(range_unsolicited, _BROKEN),
     Fault(range_from_the_start_unsolicited, _BROKEN),
     Fault(range_odd_unsolicited, _BROKEN),
@@ -294,13 +294,15 @@ FAULTS = (
     Fault(parts_as_a_file, body=_multipart(BODY)),
     Fault(range_of_the_whole),
     Fault(range_of_the_whole_in_chunks),
-    Fault(range_cut_in_chunks, ("truncated",), ranges=(None, REST, None, REST, None)),
+    Fault(
+        range_cut_in_chunks, ("truncated",), ranges=(None, REST, None, REST, None), keeps_part=True
+    ),
     Fault(range_shorter_than_chunks, _BROKEN),
     Fault(range_past_the_end),
     Fault(range_of_rows),
     Fault(range_of_no_unit),
     *(
-        Fault(functools.partial(_refused, status), label=f"cut-then-{status}", ranges=_ASKED_AGAIN)
+        Fault(functools.partial(_refused, status), label=f"cut-then-{status}", ranges=STARTED_AGAIN)
         for status in _OF_THE_REQUEST
     ),
     *(
@@ -308,16 +310,16 @@ FAULTS = (
             functools.partial(_refused, status),
             (f"http-{status}",),
             label=f"cut-then-{status}",
-            ranges=_TAKEN,
+            ranges=WENT_ON,
         )
         for status in _OF_THE_FILE
     ),
-    Fault(cut_then_400_always, ("http-400",), ranges=_ASKED_AGAIN),
-    Fault(cut_then_206_called_html, suffix=".zip", ranges=_TAKEN),
-    Fault(whole_then_416_called_html, suffix=".zip", ranges=(None, f"bytes={len(BODY)}-")),
-    Fault(cut_then_206_in_chunks, ranges=_TAKEN),
-    Fault(cut_then_206_chunks_too_long, ranges=_ASKED_AGAIN),
-    Fault(cut_then_206_chunks_too_short, ranges=_ASKED_AGAIN),
-    Fault(cut_then_206_other_digest, body=OTHER, ranges=_ASKED_AGAIN),
-    Fault(cut_then_206_of_other_bytes, ranges=_ASKED_AGAIN),
+    Fault(cut_then_400_always, ("http-400",), ranges=STARTED_AGAIN),
+    Fault(cut_then_206_called_html, suffix=".zip", ranges=WENT_ON),
+    Fault(whole_then_416_called_html, suffix=".zip", ranges=PAST_THE_END),
+    Fault(cut_then_206_in_chunks, ranges=WENT_ON),
+    Fault(cut_then_206_chunks_too_long, ranges=STARTED_AGAIN),
+    Fault(cut_then_206_chunks_too_short, ranges=STARTED_AGAIN),
+    Fault(cut_then_206_other_digest, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(cut_then_206_of_other_bytes, ranges=STARTED_AGAIN),
 )

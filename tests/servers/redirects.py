@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from servers.behaviours import Raw, Reply, Then, head
 from servers.files import File
 from servers.heads import gzip_bomb
-from servers.row import BODY, ETAG, Fault
+from servers.row import (
+    BODY,
+    ETAG,
+    TWICE,
+    Fault,
+)
 
 if TYPE_CHECKING:
     from servers.wire import Exchange, Script
@@ -147,20 +152,20 @@ def _row(what: str, disposition: str) -> Fault:
 _REFUSED = ("redirect", "policy", "invalid-url", "protocol")
 
 FAULTS = (
-    Fault(redirect_honest),
-    Fault(redirect_relative),
-    Fault(redirect_loop, ("redirect",)),
-    Fault(redirect_1_000_hops, ("redirect",)),
-    Fault(redirect_huge_body),
-    Fault(redirect_bomb_body),
-    Fault(redirect_other_origin),
+    Fault(redirect_honest, ranges=TWICE),
+    Fault(redirect_relative, ranges=TWICE),
+    Fault(redirect_loop, ("redirect",), ranges=(None,) * 11),
+    Fault(redirect_1_000_hops, ("redirect",), ranges=(None,) * 11),
+    Fault(redirect_huge_body, ranges=TWICE, hungry=True),
+    Fault(redirect_bomb_body, ranges=TWICE, hungry=True),
+    Fault(redirect_other_origin, ranges=TWICE),
     Fault(redirect_to_file, _REFUSED),
     Fault(redirect_to_ftp, _REFUSED),
     Fault(redirect_to_data, _REFUSED),
     Fault(redirect_malformed, _REFUSED),
-    Fault(redirect_with_encoded_crlf, ("success", *_REFUSED)),
+    Fault(redirect_with_encoded_crlf, ("success", *_REFUSED), ranges=TWICE),
     Fault(redirect_with_bare_cr, ("success", *_REFUSED)),
-    Fault(redirect_with_userinfo, ("success", *_REFUSED)),
+    Fault(redirect_with_userinfo, ("success", *_REFUSED), ranges=TWICE),
     *(_row(what, disposition) for what, disposition in HOSTILE_NAMES.items()),
 )
 """Rows of ``-J`` (``name-...``) are plain downloads without it."""

@@ -62,8 +62,8 @@ def unsolicited_bytes(
 FAULTS = (
     Fault(closed_after_answer),
     Fault(closed_when_idle),
-    Fault(closed_on_second_request),
-    Fault(reset_on_second_request),
-    Fault(unsolicited_bytes),
+    Fault(closed_on_second_request, sent_twice=True),
+    Fault(reset_on_second_request, sent_twice=True),
+    Fault(unsolicited_bytes, forges=True),
 )
 """They show only when a URL of theirs is asked for again, or another on the same server."""

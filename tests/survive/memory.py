@@ -21,22 +21,7 @@ from servers.faults import FAULTS, path_for, script_for  # noqa: E402 - found th
 from servers.files import File  # noqa: E402
 from servers.misbehave import Server  # noqa: E402
 
-HUNGRY = (
-    "chunk-size-endless",
-    "chunk-extension-endless",
-    "chunk-size-claimed",
-    "trailers-endless",
-    "length-claimed",
-    "headers-10-mb",
-    "headers-100-000",
-    "headers-endless",
-    "status-line-endless",
-    "continue-flood",
-    "redirect-huge-body",
-    "redirect-bomb-body",
-    "gzip-bomb-body",
-    "decoder-chain",
-)
+HUNGRY = tuple(name for name, fault in FAULTS.items() if fault.hungry)
 """Rows whose answers would take a careless client's memory."""
 MEASURE = TESTS / "benchmarks" / "measure.py"
 ALLOWED = 100_000_000

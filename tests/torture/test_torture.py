@@ -12,11 +12,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from places import TESTS
 from runner import base_environment
 from servers.behaviours import Close, Raw, Reply, Then, head
 from servers.files import File
@@ -26,6 +26,7 @@ from torture.harness import Case, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FULL = os.environ.get("PDL_TORTURE") == "full"
 SAMPLE = 20
@@ -46,6 +47,11 @@ OPTIONS = ("--engine", "inline", "--progress", "none", "--retry-wait", "0", "--r
 REPORTS = ("--report", "rows.jsonl", "--failed", "failed.txt")
 
 
+pytestmark = [pytest.mark.timeout(1800)]
+if not FULL:  # who asks for all of it need not ask for slow tests too
+    pytestmark.append(pytest.mark.slow)
+
+
 class Torturer:
     """The server, the harness and the files of one test."""
 
@@ -58,7 +64,7 @@ class Torturer:
         home = directory / "home"
         home.mkdir()
         environment = base_environment(home)
-        tests = str(Path(__file__).parent.parent)
+        tests = str(TESTS)
         environment["PYTHONPATH"] += os.pathsep + tests
         self.process = subprocess.Popen(
             [sys.executable, "-m", "torture.harness"],
@@ -113,7 +119,7 @@ class Torturer:
         self.problems += [f"{name}: {why}" for why in unfinished(place, before, after)]
         shutil.rmtree(place)
 
-    def report(self, calls: int) -> None:
+    def check_promises(self, calls: int) -> None:
         """Say how much was tried, and that no promise was broken."""
         sys.stdout.write(f"{calls} calls, {self.cases} spoilt, {len(self.problems)} violations\n")
         assert self.problems == []
@@ -198,18 +204,16 @@ def sample(calls: list[str]) -> list[int]:
     return sorted({*first.values(), *range(1, len(calls) + 1, step)})
 
 
-@pytest.mark.timeout(1800)
 def test_no_failing_call_breaks_a_promise(torturer: Torturer) -> None:
     calls = places(torturer)
     for at in sample(calls):
         for flavour in range(FLAVOURS if FULL else 1):
             torturer.case("fail", at, flavour + at)
-    torturer.report(len(calls))
+    torturer.check_promises(len(calls))
 
 
-@pytest.mark.timeout(1800)
 def test_no_kill_at_a_call_breaks_a_promise(torturer: Torturer) -> None:
     calls = places(torturer)
     for at in sample(calls):
         torturer.case("kill", at)
-    torturer.report(len(calls))
+    torturer.check_promises(len(calls))

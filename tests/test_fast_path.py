@@ -1,30 +1,21 @@
-"""A lane that has asked for the next file before the last one had its place, on the wire."""
+"""The fast path on the wire: the next small file is asked for before the last has its place."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import pytest
 
 from pdl.fetch.lane_factory import Fetching
 from pdl.model import Answer, Fail, FailureKind, SafePath, Success, Task
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.pool import Answered
 from pdl.settings import FileSettings, HttpSettings
+from pools import await_room, next_event, processes
 from servers.misbehave import File, Server
-from test_pool_contract import await_room, next_event, processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 COUNT = 5
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as started:
-        yield started
 
 
 def fetched(directory: Path, tasks: list[Task]) -> list[Answer]:

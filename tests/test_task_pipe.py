@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from pdl.errors import MachineError
 from pdl.pool import Answered, Died
 from pdl.pool.process import pool as process_module
 from pdl.pool.process.task_pipe import TaskSender
-from runner import until
-from test_pool_contract import (
+from pools import (
     BOUND,
     METHODS,
     await_room,
@@ -28,6 +26,7 @@ from test_pool_contract import (
     processes,
     worker_pids,
 )
+from runner import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,16 +34,10 @@ if TYPE_CHECKING:
     from pdl.pool.process.pool import ProcessPool
     from pdl.settings import StartMethod
 
+pytestmark = pytest.mark.usefixtures("plain_main")
+
 LARGE = [large_task(number) for number in range(1, 41)]
 """Ten times what a pipe holds."""
-
-
-@pytest.fixture(autouse=True)
-def _plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers of spawn and forkserver import the main module again; pytest is of no use to them."""
-    main = sys.modules["__main__"]
-    monkeypatch.setattr(main, "__spec__", None)
-    monkeypatch.delattr(main, "__file__", raising=False)
 
 
 def wait_until(true: Callable[[], object], what: str, pool: ProcessPool, also: int = -1) -> None:
@@ -171,6 +164,7 @@ def test_waiting_for_other_descriptors_goes_on_sending() -> None:
         pool.submit(LARGE)
         os.kill(pid, signal.SIGCONT)
         wait_until(lambda: not pool._unsent, "all to be sent", pool, reader)
+        assert not pool._unsent
     os.close(reader)
     os.close(writer)
 

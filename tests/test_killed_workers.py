@@ -1,4 +1,4 @@
-"""When a task is blamed for the deaths of its workers, and when it is not."""
+"""Workers of the command are killed: the file is fetched by the next, or is to blame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.scheduling.retry import MAX_DEATHS, MAX_DEATHS_IN_STORM, Deaths
+from pdl.scheduling.retry import MAX_DEATHS
 from runner import base_environment
 from servers.misbehave import File, Pause, Reply, Server
 from servers.row import BODY, ETAG
@@ -20,36 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner import Runner
-
-
-def after(*reached: int, kept: bool = True) -> Deaths:
-    """What is known after deaths at these bytes."""
-    deaths = Deaths()
-    for each in reached:
-        deaths = deaths.another(each, kept=kept)
-    return deaths
-
-
-@pytest.mark.parametrize(
-    ("deaths", "all_deaths", "to_blame"),
-    [
-        (after(0, 0), 2, False),
-        (after(0, 0, 0), 3, True),
-        (after(10, 10, 10), 3, False),
-        (after(10, 10, 10, 10), 4, True),
-        (after(10, 20, 30, 40, 50, 60), 6, False),
-        (after(10, 20, 30, kept=False), 3, True),
-        (after(0, 0, 0), 5, True),
-        (after(0, 0, 0), 6, False),
-        (after(*[0] * 29), 10_000, False),
-        (after(*[0] * 30), 10_000, True),
-    ],
-)
-def test_a_task_is_blamed_where_it_gets_no_further(
-    deaths: Deaths, all_deaths: int, to_blame: bool
-) -> None:
-    assert deaths.to_blame(all_deaths) is to_blame
-    assert MAX_DEATHS < MAX_DEATHS_IN_STORM
 
 
 def test_a_url_over_which_each_worker_dies_is_worker_died(
