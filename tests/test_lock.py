@@ -17,7 +17,7 @@ from pdl.integrity.lock import Lock, lock_url
 from pdl.integrity.lock_file import LockEntry
 from pdl.model import Item, Outcome, Pin, Refusal, Result, SafePath
 from pdl.run.planner import Known, Planner
-from pdl.scheduling.job import Follow, Plan
+from pdl.scheduling.job import Plan, Share
 from pdl.settings import FileSettings, LockSettings, NamingSettings
 from pdl.text.urls import InvalidUrl, parse
 from servers.misbehave import File, Reply, Server
@@ -470,7 +470,7 @@ def test_a_lock_makes_a_job_of_what_is_there(tmp_path: Path) -> None:
     assert job.local
     assert job.pin == Pin(f"sha256:{SHA}", 0, f"{tmp_path}/x.lock:1")
     again = Item("http://h/x", source="list", line=2)
-    assert planner.plan(again) == Follow(job.id, again)
+    assert planner.plan(again) == Share(job.id, again)
 
 
 def test_a_dry_run_refuses_the_settings_that_a_run_refuses(pdl_run: Runner) -> None:

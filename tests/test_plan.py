@@ -11,7 +11,7 @@ from pdl.naming.claims import FoundFiles
 from pdl.run.planner import Known, Planner
 from pdl.run.rows import settled
 from pdl.run.server_names import RememberedNames, ServerNaming
-from pdl.scheduling.job import Follow, Job, Plan, Share, Skip
+from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.settings import FileSettings, IfExists, NamingSettings
 from pdl.text.url_identity import part_name, suffix_of, url_key
 from pdl.text.urls import parse
@@ -119,7 +119,7 @@ def test_a_line_never_follows_a_job_that_has_ended(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.knowing(servers=ServerNaming(RememberedNames({}), str(tmp_path)))
     job = bench.job("http://h/get")
-    assert isinstance(bench.plan("http://h/get"), Follow)
+    assert isinstance(bench.plan("http://h/get"), Share)
     answer = Success("success", job.id, 200, "http://h/get", 1, 1, 0, 0.0, name="a.bin")
     assert bench.planner.ended(job, Outcome.SUCCESS, answer) == "a.bin"
     assert bench.job("http://h/get").path == "get"
@@ -152,14 +152,14 @@ def test_the_same_url_follows_the_first(tmp_path: Path, again: str) -> None:
     bench = Bench(tmp_path)
     job = bench.job("http://h/x")
     follow = bench.plan(again)
-    assert isinstance(follow, Follow)
+    assert isinstance(follow, Share)
     assert (follow.id, follow.item.line) == (job.id, 2)
 
 
 def test_the_same_url_after_it_was_fetched(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.planner.ended(bench.job("http://h/x"), Outcome.SUCCESS)
-    assert bench.plan("http://h/x") == Share(SafePath("x"), Outcome.SUCCESS)
+    assert bench.plan("http://h/x") == Skip(SafePath("x"), Outcome.SUCCESS)
 
 
 def test_the_same_url_after_it_failed_is_tried_again(tmp_path: Path) -> None:
@@ -176,9 +176,9 @@ def test_the_same_url_under_two_names_is_two_files(tmp_path: Path) -> None:
     assert first.part != second.part
     bench.planner.ended(first, Outcome.SUCCESS)
     follow = bench.plan("http://h/x", out="b")
-    assert isinstance(follow, Follow)
+    assert isinstance(follow, Share)
     assert follow.id == second.id
-    assert bench.plan("http://h/x", out="a") == Share(SafePath("a"), Outcome.SUCCESS)
+    assert bench.plan("http://h/x", out="a") == Skip(SafePath("a"), Outcome.SUCCESS)
 
 
 def test_a_failure_is_not_that_of_a_line_with_other_mirrors(tmp_path: Path) -> None:
@@ -193,17 +193,17 @@ def test_what_another_way_of_writing_a_digest_says_is_the_same(tmp_path: Path) -
     bench = Bench(tmp_path)
     job = bench.job("http://h/x", checksum=f"SHA-256={SHA}")
     follow = bench.plan("http://h/x", checksum=f"sha256:{SHA.upper()}")
-    assert isinstance(follow, Follow)
+    assert isinstance(follow, Share)
     assert job.shares(follow.item, Outcome.SUCCESS)
     assert job.shares(follow.item, Outcome.FAIL)
     other = bench.plan("http://h/x", checksum=f"sha256:{SHA[::-1]}")
-    assert isinstance(other, Follow)
+    assert isinstance(other, Share)
     assert not job.shares(other.item, Outcome.SUCCESS)
     bench.planner.ended(job, Outcome.SUCCESS)
     again = bench.planner.plan_again(other.item, job)
     assert isinstance(again, Plan)
     assert (again.path, again.item.checksum) == (job.path, f"sha256:{SHA[::-1]}")
-    assert isinstance(bench.planner.plan_again(follow.item, job), Follow)
+    assert isinstance(bench.planner.plan_again(follow.item, job), Share)
 
 
 def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_one_url_has_no_mirrors(tmp_path: Path, mirrors: tuple[str, ...]) -> Non
 def test_the_password_is_no_other_url_and_the_query_is(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.job("http://me:a@h/x")
-    assert isinstance(bench.plan("http://me:b@h/x"), Follow)
+    assert isinstance(bench.plan("http://me:b@h/x"), Share)
     assert bench.job("http://h/x?2").path != "x"
 
 
@@ -308,7 +308,7 @@ def test_what_is_there_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("12345")
     bench = Bench(tmp_path)
     for _ in range(2):
-        assert bench.plan("http://h/x") == Skip(SafePath("x"), 5)
+        assert bench.plan("http://h/x") == Skip(SafePath("x"), Outcome.SKIPPED, 5)
 
 
 def test_what_is_there_is_overwritten(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_pieces_go_to_the_worker(tmp_path: Path) -> None:
     assert job.shares(job.item._replace(pieces=None), Outcome.SUCCESS)
     assert not job.shares(twin, Outcome.SUCCESS)
     bench.planner.ended(job, Outcome.SUCCESS)
-    assert isinstance(bench.plan("http://h/x"), Share)
+    assert isinstance(bench.plan("http://h/x"), Skip)
     assert bench.job("http://h/x", pieces=twin.pieces).item.pieces == twin.pieces
 
 
@@ -366,4 +366,4 @@ def test_where_nothing_was_nothing_is_looked_for(tmp_path: Path) -> None:
     job = empty.plan(item)
     assert isinstance(job, Plan)
     empty.ended(job, Outcome.SUCCESS)
-    assert isinstance(empty.plan(item._replace(line=2, size=5)), Share)
+    assert isinstance(empty.plan(item._replace(line=2, size=5)), Skip)

@@ -13,7 +13,7 @@ from pdl.model import Outcome
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.run import build
 from pdl.run.rows import settled
-from pdl.scheduling.job import Follow, Plan
+from pdl.scheduling.job import Plan, Share
 from pdl.sources.feed import open_sources
 from pdl.storage.state_db import ReadOnlyVersions
 from pdl.text.masking import mask, printable
@@ -65,7 +65,7 @@ def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
     if isinstance(planned, Plan):
         word = "skip" if planned.local else "check" if planned.version else "get"
         return f"{word}\t{mask(planned.item.url)}\t{printable(planned.path)}", False
-    if isinstance(planned, Follow):
+    if isinstance(planned, Share):
         return f"same\t{mask(planned.item.url)}\tas an earlier line", False
     row = settled(entry, planned)
     if row.outcome is Outcome.FAIL:

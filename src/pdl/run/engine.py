@@ -22,7 +22,7 @@ from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success,
 from pdl.pool import Answered, Died
 from pdl.run import rows
 from pdl.run.stop import cancel_rest, let_end
-from pdl.scheduling.job import Follow, Job, Plan
+from pdl.scheduling.job import Job, Plan, Share
 from pdl.scheduling.mirrors import Selector
 from pdl.text.masking import printable
 
@@ -210,7 +210,7 @@ class Engine:
             if job.mirrors is not None:
                 self._selector.aim(job, time.monotonic())
             self._parts.schedule.add(job)
-        elif isinstance(planned, Follow):
+        elif isinstance(planned, Share):
             self._followers.setdefault(planned.id, []).append(planned.item)
         else:
             row = rows.settled(entry, planned)

@@ -17,9 +17,9 @@ from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath
 from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, Pairing
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, renamed
-from pdl.scheduling.job import Follow, Job, Plan, Share, Skip
+from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.storage.versions import standing
-from pdl.text.url_identity import RUNS_OWN, Asked
+from pdl.text.url_identity import RUNS_OWN, Asked, part_name
 from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pdl.scheduling.job import Planned
     from pdl.settings import FileSettings, NamingSettings
     from pdl.storage.versions import Versions
-    from pdl.text.urls import Url
 
 _MARKS = {Outcome.SUCCESS: 1, Outcome.UNCHANGED: 2}
 """How a URL of an earlier line ended, where its file is what the server has."""
@@ -47,12 +46,9 @@ class Pins(Protocol):
     look_only: bool
 
     def pin(self, item: Item, path: SafePath, checksum: str | None) -> Pin | Refusal | None:
-        """What the item's file must be; a refusal if that contradicts the list.
+        """What the item's file at `path` must be; a refusal if that contradicts the list.
 
-        Args:
-            item: as listed.
-            path: the file's.
-            checksum: the list's digest of it, normalised, or None.
+        The list's digest of it, normalised, is `checksum`.
         """
 
     def path_of(self, item: Item) -> SafePath | None:
@@ -78,26 +74,10 @@ class Known(NamedTuple):
     versions: Versions | None = None
     found: FoundFiles = NOTHING_KNOWN
     pairings: Iterable[Pairing] = ()
-    on_pairing: Callable[[Pairing], None] | None = None
+    on_pairing: Callable[[Pairing], None] = lambda _: None
 
 
 NOTHING = Known()
-
-
-class _Place(NamedTuple):
-    """A line and where its file goes.
-
-    Attributes:
-        known: what is at `path` is this URL's file, by more than its name.
-        new: nobody else in this run has had to do with the path.
-    """
-
-    item: Item
-    asked: Asked
-    wanted: SafePath
-    path: SafePath
-    known: bool
-    new: bool
 
 
 class Planner:
@@ -112,9 +92,9 @@ class Planner:
     def __init__(self, files: FileSettings, naming: NamingSettings, known: Known = NOTHING) -> None:
         self._files = files
         self._naming = naming
-        self._known = known
-        self._servers = known.servers
-        self._sums = known.sums
+        self._pins, self._sums, self._servers = known.pins, known.sums, known.servers
+        self._versions, self._found, self._tell = known.versions, known.found, known.on_pairing
+        self._helped = self._sums is not None or self._servers is not None
         self._namer = Namer(naming)
         self._names = NameClaims()
         for path in naming.reserved:
@@ -138,103 +118,104 @@ class Planner:
             wanted = self._namer.path_for(entry, url, self._count)
             if self._sums is not None:
                 entry = self._sums.applied(entry, url, wanted)
-            if entry.checksum is not None:
-                entry = entry._replace(checksum=_normalised(entry.checksum))
+            if entry.checksum:
+                entry = entry._replace(checksum=parse_checksum(entry.checksum))
         except (InvalidUrl, BadChecksum, BadField) as exc:
             return Refusal(FailureKind.INVALID_URL, str(exc))
         except Contradiction as exc:
             return Refusal(FailureKind.CHECKSUM, str(exc), wanted)
         except UnsafeName as exc:
             return Refusal(FailureKind.NAME, str(exc))
-        return self._place(entry, url, wanted)
+        planned = self._place(entry, Asked(url), wanted)
+        return self._completed(planned, wanted) if self._helped else planned
 
     def plan_again(self, item: Item, followed: Plan) -> Planned:
         """Plan a line anew that followed a job whose outcome is not its own."""
-        return self._place(item, followed.url, followed.wanted)
+        planned = self._place(item, Asked(followed.url), followed.wanted)
+        return self._completed(planned, followed.wanted)
 
     # --- where the file goes ---
 
-    def _place(self, item: Item, url: Url, wanted: SafePath) -> Planned:
-        asked = Asked(url)
+    def _place(self, item: Item, asked: Asked, wanted: SafePath) -> Planned:
         key = asked.key
-        given = self._given(item, key, wanted)
+        given = None if self._servers is None else self._given(self._servers, item, key, wanted)
         claim = self._names.claim(wanted, key) if given is None else self._names.take(given, key)
-        new = claim.how != "same"
-        place = _Place(item, asked, wanted, claim.path, given is not None, new)
+        path, known, new = claim.path, given is not None, claim.how != "same"
         if not new:
-            pending = self._pending.get((key, claim.path))
+            pending = self._pending.get((key, path))
             if pending is not None:
-                return Follow(pending, item)
-            fetched = self._fetched.get(_number_of(key, claim.path))
-            if fetched and self._proven(place):
+                return Share(pending, item)
+            fetched = self._fetched.get(_number_of(key, path))
+            if fetched and self._proven(item, key, path):
                 how = Outcome.SUCCESS if fetched == _MARKS[Outcome.SUCCESS] else Outcome.UNCHANGED
-                return Share(claim.path, how)
-            if fetched and self._known.pins is None:
+                return Skip(path, how)
+            if fetched and self._pins is None:
                 # its bytes have not been held against what this line says of them
-                return self._plan(place)
+                return self._plan(item, asked, path)
         if claim.how == "renamed" and (self._servers is None or item.out):
             if self._naming.on_collision == "fail":
                 message = f"another URL of this list has the name {wanted}"
                 return Refusal(FailureKind.EXISTS, message)
-            self._tell(Pairing(claim.path, key), claim.rival)
-        if self._known.pins is not None:
-            return self._pinned(self._known.pins, place)
+            self._tell(Pairing(path, key))
+            if claim.rival is not None:
+                self._tell(claim.rival)
+        if self._pins is not None:
+            return self._pinned(self._pins, item, asked, path, known=known)
         # where nothing was, only this run makes files: not even a look is needed
-        there = None if new and self._known.found.empty else self._there(place)
-        return there or self._plan(place)
+        there = None if new and self._found.empty else self._there(path, known=known)
+        return there or self._plan(item, asked, path, new=new)
 
-    def _given(self, item: Item, key: int, wanted: SafePath) -> SafePath | None:
+    def _given(
+        self, servers: ServerNaming, item: Item, key: int, wanted: SafePath
+    ) -> SafePath | None:
         """Where the item's file is, as far as that is not a matter of its URL."""
-        if self._servers is None:
-            return None
-        return self._locked(item) or self._servers.path_of(key, wanted)
+        return self._locked(item) or servers.path_of(key, wanted)
 
     def _locked(self, item: Item) -> SafePath | None:
-        pins = self._known.pins
-        return None if pins is None or item.out else pins.path_of(item)
+        return None if self._pins is None or item.out else self._pins.path_of(item)
 
-    def _tell(self, pairing: Pairing, rival: Pairing | None) -> None:
-        if self._known.on_pairing is not None:
-            self._known.on_pairing(pairing)
-            if rival is not None:
-                self._known.on_pairing(rival)
-
-    # --- what is to be done ---
-
-    def _plan(self, place: _Place, pin: Pin | None = None, *, local: bool = False) -> Plan:
-        item, asked, path = place.item, place.asked, place.path
-        servers = None if local else self._servers
-        # the part's name must be the same on every run, whoever has taken which name before
-        part = asked.part_name(path if servers is None else place.wanted)
+    def _plan(
+        self,
+        item: Item,
+        asked: Asked,
+        path: SafePath,
+        pin: Pin | None = None,
+        *,
+        new: bool = False,
+        local: bool = False,
+    ) -> Plan:
+        key, part = asked.key, asked.part_name(path)
+        plain = new and self._is_plain(item, asked, part)
+        # neither a host's limit nor its pause concerns what is only looked at
+        host = "" if local else asked.netloc
         plan = Plan(
-            next(self._ids),
-            item,
-            asked.url,
-            asked.key,
-            "" if local else asked.netloc,  # neither a host's limit nor its pause concerns a look
-            path,
-            place.wanted,
-            part,
-            pin,
-            local,
-            plain=place.new and pin is None and self._is_plain(item, asked, part),
+            next(self._ids), item, asked.url, key, host, path, path, part, pin, local, plain
         )
-        if servers is not None:
-            named = not item.out and self._locked(item) is None
-            served = servers.served(asked.key, path, known=place.known, named=named)
-            plan = plan._replace(served=served)
         if self._files.if_exists == "update":
-            directory, task = self._files.directory, Job(plan).task()
-            version = standing(directory, task, asked.key, self._known.versions)
+            version = standing(self._files.directory, Job(plan).task(), key, self._versions)
             plan = plan._replace(remember=True, version=version)
-        if self._sums is not None and not local:
-            self._sums.count(item, pin)
-        self._pending[asked.key, path] = plan.id
+        self._pending[key, path] = plan.id
         return plan
+
+    def _completed(self, planned: Planned, wanted: SafePath) -> Planned:
+        """A plan with what servers have to say of names; it is counted if no digest is known."""
+        if not isinstance(planned, Plan) or planned.local:
+            return planned
+        item, key, path = planned.item, planned.key, planned.path
+        if self._sums is not None:
+            self._sums.count(item, planned.pin)
+        if self._servers is None:
+            return planned
+        known = self._given(self._servers, item, key, wanted) == path
+        named = not item.out and self._locked(item) is None
+        served = self._servers.served(key, path, known=known, named=named)
+        # the part's name must be the same on every run, whoever has taken which name before
+        part = part_name(planned.url, wanted)
+        return planned._replace(wanted=wanted, part=part, served=served)
 
     def _is_plain(self, item: Item, asked: Asked, part: str) -> bool:
         """See `Plan.plain`; parts of other mirrors are to go with the item's own."""
-        parts = self._known.found.parts
+        parts = self._found.parts
         return (
             item.url == asked.text
             and not item.headers
@@ -245,56 +226,55 @@ class Planner:
             and not (item.mirrors and parts)
         )
 
-    def _pinned(self, pins: Pins, place: _Place) -> Plan | Refusal:
+    def _pinned(
+        self, pins: Pins, item: Item, asked: Asked, path: SafePath, *, known: bool
+    ) -> Plan | Refusal:
         """Prove what is there, or fetch it and prove that."""
-        item, path = place.item, place.path
-        local = pins.look_only or self._fetched.get(_number_of(place.asked.key, path)) != 0
+        local = pins.look_only or self._fetched.get(_number_of(asked.key, path)) != 0
         if not local:
-            there = self._there(place)
+            there = self._there(path, known=known)
             if isinstance(there, Refusal):
                 return there
             local = there is not None
         pin = pins.pin(item, path, item.checksum)
         if isinstance(pin, Refusal):
             return pin._replace(path=path)
-        return self._plan(place._replace(new=False), pin, local=local)
+        return self._plan(item, asked, path, pin, local=local)
 
     # --- what is there ---
 
-    def _proven(self, place: _Place) -> bool:
+    def _proven(self, item: Item, key: int, path: SafePath) -> bool:
         """Whether a file fetched in this run is what this line says it is."""
-        item, number = place.item, _number_of(place.asked.key, place.path, place.item.checksum)
-        if item.checksum is not None and not self._fetched.get(number):
+        if item.checksum and not self._fetched.get(_number_of(key, path, item.checksum)):
             return False
-        if item.checksum is None and item.pieces is not None:
+        if not item.checksum and item.pieces is not None:
             return False
         if item.size is None:
             return True
-        there = self._there(place._replace(known=True))
+        there = self._there(path)
         return isinstance(there, Skip) and there.size == item.size
 
-    def _there(self, place: _Place) -> Skip | Refusal | None:
+    def _there(self, path: SafePath, *, known: bool = True) -> Skip | Refusal | None:
         """The outcome if what is at the final name decides it."""
-        final = f"{self._files.directory}/{place.path}"
+        final = f"{self._files.directory}/{path}"
         if not os.access(final, os.F_OK):  # says so without an exception, which costs more
             return None
         try:
             found = os.stat(final)
         except OSError:  # whatever it is, a worker meets it again, and says so
             return None
-        foreign = not place.known and self._servers is not None and self._servers.meanwhile(found)
-        return None if foreign else self._decided(place.path, found)
+        # one that was made in this run may have come to its name from another URL
+        foreign = not known and self._servers is not None and self._servers.meanwhile(found)
+        return None if foreign else self._decided(path, found)
 
     def _decided(self, path: SafePath, found: os.stat_result) -> Skip | Refusal | None:
         if not stat.S_ISREG(found.st_mode):
             return Refusal(FailureKind.EXISTS, f"{path} is there and is not a file", path)
         if self._files.if_exists == "skip":
-            return Skip(path, found.st_size)
+            return Skip(path, Outcome.SKIPPED, found.st_size)
         if self._files.if_exists == "fail":
             return Refusal(FailureKind.EXISTS, f"{path} is there already", path)
         return None
-
-    # --- what came of it ---
 
     def ended(self, plan: Plan, how: Outcome, answer: Success | None = None) -> SafePath:
         """Take note of a job's outcome; the answer is where its file is, or would have been."""
@@ -304,18 +284,14 @@ class Planner:
             path = renamed(path, SafeName.component(answer.name))
             self._names.take(path, plan.key)
             self._servers.keep(plan, path)
-        if answer is not None and answer.version is not None and self._known.versions is not None:
-            self._known.versions.remember(path, answer.version._replace(listed=plan.key))
+        if answer is not None and answer.version is not None and self._versions is not None:
+            self._versions.remember(path, answer.version._replace(listed=plan.key))
         mark = _MARKS.get(how, 0)
         if mark and not plan.local:
             self._fetched.setdefault(_number_of(plan.key, path), mark)
-            if plan.item.checksum is not None:
+            if plan.item.checksum:
                 self._fetched.setdefault(_number_of(plan.key, path, plan.item.checksum), mark)
         return path
-
-
-def _normalised(checksum: str) -> str | None:
-    return parse_checksum(checksum) if checksum else None
 
 
 def _number_of(key: int, path: str, checksum: str | None = None) -> int:

@@ -21,7 +21,7 @@ from pdl.model import (
     Summary,
     failure_word,
 )
-from pdl.scheduling.job import Share, Skip
+from pdl.scheduling.job import Skip
 from pdl.text.masking import mask, printable
 
 if TYPE_CHECKING:
@@ -83,14 +83,13 @@ class Results:
         )
 
 
-def settled(entry: Item | BadLine, how: Share | Skip | Refusal) -> Result:
+def settled(entry: Item | BadLine, how: Skip | Refusal) -> Result:
     """The row of a line that needs no request."""
     if isinstance(entry, BadLine):
         return bad_line(entry)
     if isinstance(how, Skip):
-        return _untried(entry, Outcome.SKIPPED, _THERE, how.path, how.size)
-    if isinstance(how, Share):
-        return _untried(entry, how.how, "the same URL as an earlier line", how.path)
+        message = _THERE if how.how is Outcome.SKIPPED else "the same URL as an earlier line"
+        return _untried(entry, how.how, message, how.path, how.size)
     row = _untried(entry, Outcome.FAIL, how.message, how.path)
     return row._replace(kind=how.kind.value, transient=how.kind is FailureKind.CANCELLED)
 

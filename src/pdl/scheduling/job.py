@@ -74,7 +74,7 @@ class Plan(NamedTuple):
         return asked and wanted == (first.checksum, first.size, first.pieces)
 
 
-class Follow(NamedTuple):
+class Share(NamedTuple):
     """The line wants the same URL at the same path as a job that has no outcome yet.
 
     Attributes:
@@ -86,26 +86,21 @@ class Follow(NamedTuple):
     item: Item
 
 
-class Share(NamedTuple):
-    """The line has the file of an earlier line, which is what this line says of it.
+class Skip(NamedTuple):
+    """The line's file is there, and nothing is to be done.
 
     Attributes:
         path: of the file.
-        how: the earlier line ended.
+        how: it was there before the run, or how an earlier line of the same URL ended.
+        size: in bytes, where it was looked at.
     """
 
     path: SafePath
     how: Outcome
+    size: int | None = None
 
 
-class Skip(NamedTuple):
-    """A file of that size, in bytes, is at the line's path, and is left as it is."""
-
-    path: SafePath
-    size: int
-
-
-Planned = Plan | Follow | Share | Skip | Refusal
+Planned = Plan | Share | Skip | Refusal
 """What a line comes to."""
 
 
