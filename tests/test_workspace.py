@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 HOLDER = """
 import sys
-from pdl.storage.output_directory import Workspace
-from pdl.naming.claims import Found
-held = Workspace(sys.argv[1])
+from pdl.storage.output_directory import OutputDirectory
+held = OutputDirectory(sys.argv[1])
 print("held", flush=True)
 if sys.stdin.readline() == "close\\n":
     held.close()
