@@ -105,9 +105,10 @@ def test_a_lock_is_taken_once_and_ends_with_its_file(target: Path) -> None:
 def test_trying_again_ends_by_success_by_a_stop_or_by_time() -> None:
     answers = iter([False, False, True])
     assert file_lock.take_within(60, 0, lambda: next(answers))
-    assert not file_lock.take_within(60, 0, lambda: False, lambda: True)
-    once = iter([False])
-    assert not file_lock.take_within(0, 60, lambda: next(once))
+    stopped = iter([False])  # and an error if it is tried again
+    assert not file_lock.take_within(60, 0, lambda: next(stopped), lambda: True)
+    late = iter([False])
+    assert not file_lock.take_within(0, 60, lambda: next(late))
 
 
 @pytest.mark.parametrize(
