@@ -47,6 +47,7 @@ class Digest(NamedTuple):
         name: pdl's, in lower case, in lists, reports and lock files; hashlib's where it has it.
         size: bytes; by them the stronger of two is told.
         make: gives an object with hashlib's `update` and `hexdigest`; None where hashlib has it.
+            It may raise `ImportError` where an extra is not installed.
         spelling: aria2's and Metalink's (RFC 5854, IANA's textual names), where it is another.
         tags: what programs that write checksum files call it beside these: GNU's names of files,
             BSD's tags.
@@ -225,6 +226,10 @@ def _plain_name(name: str) -> str:
 def _listed_size(name: str) -> int:
     digest = _BY_NAME.get(name)
     if digest is not None and digest.make is not None and digest.listed:
+        try:
+            digest.make()
+        except ImportError:
+            raise BadChecksum(f"digest algorithm {name!r} is not available here") from None
         return digest.size
     if name not in hashlib.algorithms_available:
         raise BadChecksum(f"unknown digest algorithm {name!r}")

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
+import functools
 import json
 import os
 import re
 import secrets
 import sqlite3
-import stat
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.errors import ListError, MachineError
+from pdl.system import atomic_file, file_lock
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
@@ -33,9 +32,9 @@ MAX_LINE = 64 * 1024
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _LARGEST = 10**18
+_TURN = 0.02
 HELD_SECONDS = 30.0
 """How long writing the file may keep another run waiting."""
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
 CREATE TABLE entries (
@@ -205,12 +204,9 @@ def held(path: str) -> Iterator[None]:
         TimeoutError: another has kept this one out for `HELD_SECONDS`.
     """
     home = os.open(os.path.dirname(os.path.realpath(path)), os.O_RDONLY | os.O_CLOEXEC)
-    end = time.monotonic() + HELD_SECONDS
     try:
-        while not _take(home):
-            if time.monotonic() >= end:
-                raise TimeoutError(errno.ETIMEDOUT, "another run does not finish writing it")
-            time.sleep(0.02)
+        if not file_lock.take_within(HELD_SECONDS, _TURN, functools.partial(_take, home)):
+            raise TimeoutError(errno.ETIMEDOUT, "another run does not finish writing it")
         yield
     finally:
         os.close(home)
@@ -218,12 +214,9 @@ def held(path: str) -> Iterator[None]:
 
 def _take(home: int) -> bool:
     try:
-        fcntl.flock(home, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return file_lock.take(home)
     except OSError:  # not every file system has such locks
         return True
-    return True
 
 
 def replace_file(path: str, lines: Iterable[str]) -> None:
@@ -237,19 +230,8 @@ def replace_file(path: str, lines: Iterable[str]) -> None:
     final = os.path.realpath(path)  # where the name is a link, the file behind it is replaced
     home, name = os.path.split(final)
     remove_leftovers(home, name)
-    partial = f"{home}/{name}.{secrets.token_hex(4)}.new"
-    try:
-        with open(os.open(partial, _NEW, 0o666), "w", encoding="utf-8", newline="\n") as file:
-            with contextlib.suppress(FileNotFoundError):
-                os.fchmod(file.fileno(), stat.S_IMODE(os.stat(final).st_mode))
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, final)
-    finally:
-        with contextlib.suppress(OSError):  # mostly it has its name
-            os.unlink(partial)
-    _sync(home)
+    new = f"{home}/{name}.{secrets.token_hex(4)}.new"
+    atomic_file.write(final, new, (f"{line}\n" for line in lines), mode=None, durable=True)
 
 
 def remove_leftovers(home: str, name: str) -> None:
@@ -259,11 +241,3 @@ def remove_leftovers(home: str, name: str) -> None:
         for found in os.listdir(home):
             if leftover.fullmatch(found):
                 os.unlink(f"{home}/{found}")
-
-
-def _sync(home: str) -> None:
-    fd = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol, TextIO
 
 from pdl.errors import MachineError, UsageError
 from pdl.output.terminal import Out
+from pdl.system import atomic_file
 from pdl.text.masking import printable
 
 Warn = Callable[[str], None]
@@ -138,7 +139,7 @@ class FileSink:
         try:
             self._file.close()
             if self._debris.partial is not None:
-                self._debris.partial.replace(self._path)
+                atomic_file.replace(self._debris.partial, self._path)
             self.placed = True
         except OSError as error:
             self._fail(error)
@@ -191,12 +192,11 @@ class _Debris:
 
     def create(self, path: Path, mode: int) -> BinaryIO:
         """Make a partial file beside `path`."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
         while True:
             partial = self.partial = path.with_name(f"{stem}.{os.urandom(4).hex()}.partial")
             try:
-                file = self.file = os.fdopen(os.open(partial, flags, mode), "wb")
+                file = self.file = os.fdopen(atomic_file.create(partial, mode), "wb")
             except FileExistsError:
                 self.partial = None  # somebody else's
             else:

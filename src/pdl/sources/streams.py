@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pdl.errors import ListError
 from pdl.sources import Line, Pause
 from pdl.text.masking import printable
+from pdl.text.urls import BEGINNINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -185,7 +186,7 @@ def check_path(path: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
-        hint = "a URL begins with http:// or https://; - is standard input"
+        hint = f"a URL begins with {BEGINNINGS}; - is standard input"
         raise ListError(f"list {printable(path)!r}: {_reason(error)}", hint) from None
     if stat.S_ISDIR(mode):
         raise ListError(f"list {printable(path)!r} is a directory", "name a file in it")

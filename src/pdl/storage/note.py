@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.http_rules.ranges import Validator
 from pdl.integrity.declared_digests import NAMES
+from pdl.system import atomic_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,6 @@ _FIELDS = (
     "x-amz-checksum-type",
     *sorted(NAMES),
 )
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -84,9 +84,7 @@ class Note(NamedTuple):
         temporary = f"{path}.new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        with open(os.open(temporary, _NEW, 0o666), "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        atomic_file.write(path, temporary, (text,))
 
 
 def read_note(path: str) -> Note | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from pdl.errors import LockedError, MachineError
 from pdl.naming.claims import FoundFiles
 from pdl.naming.safe_name import STATE_DIRECTORY
+from pdl.system import file_lock
 
 LOCK = "lock"
 KEEP_SECONDS = 30 * 24 * 3600
@@ -40,19 +40,14 @@ class OutputDirectory:
         self._fd = -1
         try:
             os.makedirs(directory, exist_ok=True)
-            self._acquire(time.monotonic() + wait)
+            if not file_lock.take_within(wait, RETRY_SECONDS, self._try):
+                raise self._held()
         except OSError as exc:
             self.close()
             raise MachineError(
                 f"cannot write to the output directory {directory}: {_reason(exc, self.state)}",
                 "choose another with --dir, or mend what is wrong with this one",
             ) from exc
-
-    def _acquire(self, deadline: float) -> None:
-        while not self._try():
-            if time.monotonic() >= deadline:
-                raise self._held()
-            time.sleep(RETRY_SECONDS)
 
     def _try(self) -> bool:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,12 +57,10 @@ class OutputDirectory:
         except FileNotFoundError:  # its last holder has just cleared it all away
             return False
         try:
-            # not a record lock: those do not keep two runs of one process apart
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            os.close(fd)
-            return False
-        if not self._still_there(fd):  # its last holder removed it between open and lock
+            taken = file_lock.take(fd)
+        except PermissionError:  # so some say that another has it
+            taken = False
+        if not taken or not self._still_there(fd):  # or removed it between open and lock
             os.close(fd)
             return False
         self._fd = fd

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING
 from pdl.http_rules.ranges import Known, Validator
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.storage.note import Note, read_note
+from pdl.system import file_lock
+from pdl.system.atomic_file import NEW, sync_directory
 from pdl.system.disk_space import LEAST, Reservation, check_room
 from pdl.system.splice import splice
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 SYNC_EVERY = 256 * 1024 * 1024
 """Bytes after which a part is flushed to the disk, so that a power cut costs no more."""
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """How file systems say that they have no hard links."""
@@ -86,10 +86,10 @@ class Part:
         self._noted = False
         self._synced = 0
         try:
-            self._fd = os.open(self._path, _NEW, 0o666)
+            self._fd = os.open(self._path, NEW, 0o666)
         except FileExistsError:
             self.discard()
-            self._fd = os.open(self._path, _NEW, 0o666)
+            self._fd = os.open(self._path, NEW, 0o666)
 
     def go_on(self, known: Known) -> bool:
         """Open the part to append at the known offset; False if it is no longer that long."""
@@ -182,7 +182,7 @@ class Part:
         self._close()
         self._rename(final, path)
         if fsync:
-            _sync_directory(os.path.dirname(final))
+            sync_directory(os.path.dirname(final))
         if self._noted:
             _remove(self._note)
 
@@ -210,7 +210,7 @@ class Part:
             return False
         self._close()
         if fsync:
-            _sync_directory(os.path.dirname(final))
+            sync_directory(os.path.dirname(final))
         if self._noted:
             _remove(self._note)
         return True
@@ -281,7 +281,7 @@ def place(
         InTheWay: something that is no file stands there.
     """
     part = f"{directory}/{STATE_DIRECTORY}/{name}"
-    fd = os.open(part, _NEW, 0o666)
+    fd = os.open(part, NEW, 0o666)
     try:
         try:
             if os.write(fd, data) != len(data):
@@ -333,7 +333,7 @@ def _rename_new(part: str, final: str) -> bool:
     """The same without links: every worker of the run looks and renames in its turn."""
     fd = os.open(os.path.dirname(part), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        file_lock.wait(fd)
         if os.path.lexists(final):
             return False
         os.rename(part, final)
@@ -352,11 +352,3 @@ def _set_time(fd: int, modified: float) -> None:
 def _remove(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

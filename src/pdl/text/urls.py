@@ -17,7 +17,7 @@ MAX_LENGTH = 8000
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 """The schemes that can be downloaded, each with its port: the only place that lists them."""
-_BEGINNINGS = " or ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
+BEGINNINGS = " or ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
 
 _MAX_HOST = 253
 _MAX_PORT = 65535
@@ -182,13 +182,13 @@ def _parse_any(text: str) -> Url:
 
 def _scheme(found: str | None) -> str:
     if found is None:
-        raise InvalidUrl(f"has no scheme: it must begin with {_BEGINNINGS}")
+        raise InvalidUrl(f"has no scheme: it must begin with {BEGINNINGS}")
     scheme = found.lower()
     if scheme not in DEFAULT_PORTS:
         # What stands before the colon may as well be a user's name or a secret.
         known = re.fullmatch("[a-z][a-z0-9+.-]{0,15}", scheme)
         shown = f", not {scheme}" if known else ""
-        begin = "" if known else f"; the URL must begin with {_BEGINNINGS}"
+        begin = "" if known else f"; the URL must begin with {BEGINNINGS}"
         raise InvalidUrl(f"only {' and '.join(DEFAULT_PORTS)} can be downloaded{shown}{begin}")
     return scheme
 

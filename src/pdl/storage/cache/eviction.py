@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
+import functools
 import os
 import re
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
+
+from pdl.system import file_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,23 +90,12 @@ class Room:
     def _held(self, stopped: Callable[[], bool]) -> Iterator[int]:
         fd = os.open(f"{self._home}/used", _OPEN, 0o666)
         try:
-            _lock(fd, stopped)
+            take = functools.partial(file_lock.take, fd)
+            if not file_lock.take_within(PATIENCE, TURN, take, stopped):
+                raise TimeoutError(errno.ETIMEDOUT, "another run is making room in it")
             yield fd
         finally:
             os.close(fd)
-
-
-def _lock(fd: int, stopped: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if stopped() or time.monotonic() >= end:
-                raise TimeoutError(errno.ETIMEDOUT, "another run is making room in it") from None
-            time.sleep(TURN)
-        else:
-            return
 
 
 def _write(fd: int, used: int) -> None:

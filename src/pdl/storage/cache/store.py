@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdl.storage.cache.eviction import Room
 from pdl.storage.note import boot_id
+from pdl.system import atomic_file
 from pdl.system.copy_file import copy
 from pdl.text.url_identity import identity
 
@@ -35,7 +36,6 @@ _SECOND = 1_000_000_000
 _GRAIN = 100
 """Nanoseconds that every file system with fractions of a second can tell apart."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PREFIX = "sha256:"
 _TAG = """Signature: 8a477f597d28d172789f06886806bc55
@@ -95,10 +95,7 @@ def prepare(settings: CacheSettings, warn: Callable[[str], None]) -> CacheSettin
 
 def _try_out(home: str) -> None:
     """See that it can be written; backup programs are told to leave it out."""
-    path = f"{home}/new/{secrets.token_hex(16)}"
-    with open(os.open(path, _NEW, 0o666), "w", encoding="ascii") as file:
-        file.write(_TAG)
-    os.replace(path, f"{home}/CACHEDIR.TAG")
+    atomic_file.write(f"{home}/CACHEDIR.TAG", f"{home}/new/{secrets.token_hex(16)}", (_TAG,))
 
 
 def _clear_new(directory: str) -> None:
@@ -188,7 +185,7 @@ class Cache:
             if not self._copied(source, new, sha256, size, stopped):
                 return False
             with self._room.admitted(size, stopped):
-                _rename(new, path)
+                atomic_file.replace(new, path, parents=True)
         finally:
             _remove(new)
         return True
@@ -196,7 +193,7 @@ class Cache:
     def _copied(
         self, source: str, new: str, sha256: str, size: int, stopped: Callable[[], bool]
     ) -> bool:
-        target = os.open(new, _NEW, 0o444)
+        target = atomic_file.create(new, 0o444)
         try:
             fd = os.open(source, _READ)
             try:
@@ -271,12 +268,8 @@ class Cache:
 
     def _note(self, text: str, entry: CacheEntry) -> None:
         new = f"{self._home}/new/{secrets.token_hex(16)}"
-        try:
-            with open(os.open(new, _NEW, 0o600), "w", encoding="utf-8") as file:
-                json.dump(entry._asdict(), file)
-            _rename(new, self._index(text))
-        finally:
-            _remove(new)
+        entry_text = json.dumps(entry._asdict())
+        atomic_file.write(self._index(text), new, (entry_text,), mode=0o600, parents=True)
 
     def _index(self, text: str) -> str:
         name = hashlib.sha256(text.encode()).hexdigest()
@@ -311,14 +304,6 @@ def _parsed(data: bytes) -> CacheEntry | None:
 
 def _is_sha256(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
-
-
-def _rename(new: str, path: str) -> None:
-    try:
-        os.replace(new, path)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.replace(new, path)
 
 
 def _remove(path: str) -> None:
