@@ -104,10 +104,10 @@ class SettingOption(click.Option):
             [*row.opts, row.key],
             type=row.kind,
             metavar=row.metavar or None,
-            help=first_sentence(row.text),
             **more,
         )
         self.envvar = row.variable or None
+        self.help = first_sentence(row.text)  # which click need not dedent
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's
         """Called by click; the value, if it is a good one."""
