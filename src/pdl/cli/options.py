@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from pdl.cli.to_settings import AllowedFailures
-from pdl.cli.to_settings import fault_of
+from pdl.cli.to_settings import AllowedFailures, fault_of
 from pdl.errors import UsageError
 from pdl.settings import header_fault, word_fault
 from pdl.text.lazy_regex import lazy
