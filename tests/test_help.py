@@ -180,9 +180,12 @@ def test_a_page_that_is_not_there_is_a_usage_error(pdl_run: Runner) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="makes a terminal with script")
 @pytest.mark.skipif(not shutil.which("script"), reason="makes a terminal with script")
 def test_on_a_terminal_the_manual_has_a_pager(tmp_path: Path) -> None:
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\nexec sed s/^/paged:/\n")
+    pager.chmod(0o755)
     run = subprocess.run(
         ["script", "-qec", f"{sys.executable} -m pdl --manual exit", "/dev/null"],
-        env={**os.environ, "PAGER": "sed s/^/paged:/", "TERM": "xterm"},
+        env={**os.environ, "PAGER": str(pager), "TERM": "xterm"},
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -235,27 +238,37 @@ def test_the_completion_is_a_script_of_the_shell(shell: str, pdl_run: Runner) ->
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="asks bash")
-def test_bash_completes(tmp_path: Path) -> None:
-    """In a real bash, whose ``complete`` calls the function that the script defines."""
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("--if-exists", ""), "skip update overwrite fail"),
+        (("--format", "=", "js"), "jsonl"),  # as bash takes --format=js apart
+        (("--format", "="), "auto text csv tsv jsonl metalink checksums"),
+        (("-v", "--no-m"), "--no-mtime"),
+        (("--manual", "ex"), "exit"),
+    ],
+)
+def test_bash_completes(words: tuple[str, ...], offered: str, tmp_path: Path) -> None:
+    """In a real bash, which is told that these words stand behind ``pdl``."""
     pdl_command = tmp_path / "pdl"
     pdl_command.write_text(f'#!/bin/sh\nexec {sys.executable} -m pdl "$@"\n')
     pdl_command.chmod(0o755)
     (tmp_path / "script").write_text(
         'eval "$(pdl --completion bash)"\n'
-        "COMP_WORDS=(pdl --if-exists '') COMP_CWORD=2\n"
+        'COMP_WORDS=(pdl "$@") COMP_CWORD=$#\n'
         "_pdl_completion pdl\n"
         'echo "${COMPREPLY[@]}"\n'
     )
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     run = subprocess.run(
-        ["bash", "--norc", tmp_path / "script"],
+        ["bash", "--norc", tmp_path / "script", *words],
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert run.stdout == "skip update overwrite fail\n"
+    assert run.stdout == f"{offered}\n"
 
 
 def test_what_is_answered_at_once_needs_no_source_and_has_no_variable() -> None:

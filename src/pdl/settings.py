@@ -1,14 +1,16 @@
 """What a run is told: frozen, nested, each part for the one component that needs it."""
 
 import os
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import Headers
 from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.urls import InvalidUrl, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses worth another try (RFC 9110 section 15, RFC 6585, RFC 8470)."""
@@ -366,19 +368,19 @@ def _file_fault(path: str) -> str:
     return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"
 
 
-def _at_least(least: int) -> Callable[[float], str]:
+def _at_least(least: int) -> "Callable[[float], str]":
     return lambda number: f"{number!r} is less than {least}" if number < least else ""
 
 
-def _one_of(literal: object) -> Callable[[str], str]:
+def _one_of(literal: object) -> "Callable[[str], str]":
     return lambda word: word_fault(word, get_args(literal))
 
 
-def _seconds(*, zero: bool = False) -> Callable[[float], str]:
+def _seconds(*, zero: bool = False) -> "Callable[[float], str]":
     return lambda seconds: time_fault(seconds, zero=zero)
 
 
-_RULES: dict[str, Callable[[Any], str]] = {
+_RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": _url_fault,
     "input.checksums": _checksums_fault,
     "http.headers": _headers_fault,

@@ -182,7 +182,7 @@ def _print_completion(shell: str) -> None:
 
 def _show_manual(topic: str) -> None:
     if topic:
-        click.echo_via_pager(manual_page(topic))
+        click.echo_via_pager(manual_page(topic).rstrip("\n"))  # which ends the last line
         return
     click.echo("Pages of the manual, each shown by pdl --manual TOPIC:\n")
     for name in topics():

@@ -19,7 +19,7 @@ from pdl.errors import ExitCode, PdlError
 from pdl.output.terminal import Out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from pdl.cli.to_settings import CommandOptions
     from pdl.output.display.base import Display
@@ -195,8 +195,19 @@ def _collect_again() -> None:
     gc.enable()
 
 
+def _join_completed_words(environ: MutableMapping[str, str]) -> None:
+    """Make ``--format js`` of what bash calls three words, ``--format = js``; click does not."""
+    words = environ["COMP_WORDS"].split("\n")
+    place = int(environ["COMP_CWORD"])
+    if words[place - 1] == "=" and words[place - 2].startswith("--"):
+        del words[place - 1]
+        environ.update({"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(place - 1)})
+
+
 def main() -> None:
     """Run the command and exit; no traceback reaches the user."""
+    if os.environ.get("_PDL_COMPLETE") == "bash_complete":
+        _join_completed_words(os.environ)
     try:
         command(prog_name="pdl")
     except PdlError as exc:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from pdl.cli.to_settings import Allowance as AllowanceValue
-from pdl.cli.to_settings import fault_of
+from pdl.cli.to_settings import AllowedFailures, fault_of
 from pdl.errors import UsageError
 from pdl.settings import header_fault, word_fault
 from pdl.text.lazy_regex import lazy
@@ -104,10 +103,10 @@ class SettingOption(click.Option):
             [*row.opts, row.key],
             type=row.kind,
             metavar=row.metavar or None,
-            help=first_sentence(row.text),
             **more,
         )
         self.envvar = row.variable or None
+        self.help = first_sentence(row.text)  # which click need not dedent
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's
         """Called by click; the value, if it is a good one."""
@@ -154,7 +153,7 @@ class Word(Kind):
     """One of some words.
 
     Args:
-        choices: gives the words.
+        choices: the words.
     """
 
     name = "choice"
@@ -276,14 +275,14 @@ class Allowance(Kind):
 
     name = "N|P%"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> AllowanceValue:  # noqa: ANN401 - click's
+    def convert(self, value: Any, param: Any, ctx: Any) -> AllowedFailures:  # noqa: ANN401 - click's
         """Called by click."""
-        if isinstance(value, AllowanceValue):
+        if isinstance(value, AllowedFailures):
             return value
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", str(value).strip())
         if match is None or (not match.group(2) and "." in match.group(1)):
             self.fail(f"{value!r} is neither a number nor a percentage", param, ctx)
-        return AllowanceValue(float(match.group(1)), bool(match.group(2)))
+        return AllowedFailures(float(match.group(1)), bool(match.group(2)))
 
 
 class Text(Kind):

@@ -320,7 +320,7 @@ RUNNING = (
         "--engine ENGINE",
         "pool.engine",
         "Download in worker processes, or in this one. With inline, this process fetches one "
-        "file after the other, for debugging.",
+        "file after the other, for debugging. A stop then waits for the next byte.",
         Word(ENGINES),
     ),
     Row(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-class Allowance(NamedTuple):
+class AllowedFailures(NamedTuple):
     """How many lines may fail before the command does.
 
     Attributes:
@@ -54,7 +54,7 @@ class CommandOptions(NamedTuple):
     verbose: bool = False
     dry_run: bool = False
     check: bool = False
-    allow_failures: Allowance | None = None
+    allow_failures: AllowedFailures | None = None
     error_on_no_transfer: bool = False
     wait_lock: float = 0.0
 
