@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pdl.fetch.lane_factory import Fetching
 from pdl.model import SafePath, Task
-from pdl.transport.http.request_bytes import split
+from pdl.transport.http.head import split
 
 if TYPE_CHECKING:
     from pdl.fetch.attempt import Fetcher

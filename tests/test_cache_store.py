@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pdl.settings import CacheSettings
 from pdl.storage.cache.eviction import BLOCK, Room, evict, room_of
 from pdl.storage.cache.store import Cache, CacheEntry, prepare
-from pdl.system import copy_file
-from pdl.system.copy_file import copy
+from pdl.system import kernel_copy
+from pdl.system.kernel_copy import copy
 from pdl.text.urls import parse
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def _by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copy_file, "STEP", 1000)
-    monkeypatch.setattr(copy_file, "BUFFER", 1000)
+    monkeypatch.setattr(kernel_copy, "STEP", 1000)
+    monkeypatch.setattr(kernel_copy, "BUFFER", 1000)
 
 
 def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,8 @@ from pdl.model import FailureKind
 from pdl.pool.startup.prestart import PRELOAD, THROUGH_REQUESTS, wanted
 from pdl.settings import HttpSettings
 from pdl.transport import Request, Transport, TransportError
-from pdl.transport.http import proxy_env
-from pdl.transport.http.direct import Direct
-from pdl.transport.http.keepalive import KeepaliveTransport
+from pdl.transport.http import proxies
+from pdl.transport.http.keepalive import Direct, KeepaliveTransport
 from pdl.transport.http.requests_ import RequestsTransport
 from pdl.transport.min_speed import head_seconds
 from servers.behaviours import Reply
@@ -206,7 +205,7 @@ def test_where_a_proxy_is_possible(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert proxy_env.possible() is possible
+    assert proxies.possible() is possible
 
 
 SCRIPT = """

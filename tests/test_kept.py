@@ -14,9 +14,9 @@ from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
 from pdl.transport import Request
 from pdl.transport.http.connection import Connection
+from pdl.transport.http.head import message
 from pdl.transport.http.keepalive import KeepaliveTransport
 from pdl.transport.http.reader import SocketReader
-from pdl.transport.http.request_bytes import message
 from quicklane import WARM
 from servers.behaviours import Pause, Raw, Reply, Reset, Then, head
 from servers.files import File

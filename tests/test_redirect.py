@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.http_rules.redirects import BadRedirect, target
-from pdl.http_rules.request_fields import BadField, check_fields, request_headers
+from pdl.http_rules.redirects import BadField, BadRedirect, check_fields, request_headers, target
 from pdl.settings import HttpSettings
 from pdl.text.urls import parse
 

@@ -21,7 +21,7 @@ from pdl.fetch.attempt import Fetcher
 from pdl.fetch.zero_copy import LEAST, Mover
 from pdl.model import Answer, FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
-from pdl.pool.startup.file_limits import BASE, share
+from pdl.pool.startup.start_limits import BASE, share
 from pdl.settings import HOSTS_KEPT, FileSettings, HttpSettings
 from pdl.storage.part import Part
 from pdl.transport import Request, TransportError, min_speed

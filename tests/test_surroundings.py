@@ -20,7 +20,7 @@ import pytest
 import pdl
 from marks import slow
 from pdl.cli import main
-from pdl.pool.startup.start_errors import cannot_start, starting
+from pdl.pool.startup.start_limits import cannot_start, starting
 from runner import PDL, Runner, base_environment, describe, has, run_program, until
 from servers.misbehave import Pause, Reply, Server
 

@@ -216,7 +216,7 @@ def main() -> None:
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     except OSError as exc:
-        from pdl.pool.startup.start_errors import nowhere  # for this alone
+        from pdl.pool.startup.start_limits import nowhere
 
         what = f"this machine cannot go on: {exc.strerror or exc} ({exc.filename or 'pdl'})"
         complain_text(str(nowhere() or what))

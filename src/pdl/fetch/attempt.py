@@ -32,8 +32,7 @@ from pdl.http_rules.ranges import (
     strong_validator,
     unasked,
 )
-from pdl.http_rules.redirects import STATUSES, BadRedirect, target
-from pdl.http_rules.request_fields import request_headers
+from pdl.http_rules.redirects import STATUSES, BadRedirect, request_headers, target
 from pdl.integrity.background_digest import BackgroundDigest
 from pdl.integrity.check import Mismatch, check_of, examine
 from pdl.integrity.declared_digests import Declared, declared

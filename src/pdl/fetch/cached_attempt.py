@@ -23,7 +23,7 @@ from pdl.naming.content_disposition import server_name
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.storage import versions
 from pdl.storage.cache.store import Cache, CacheEntry
-from pdl.system.copy_file import copy
+from pdl.system.kernel_copy import copy
 from pdl.text.urls import InvalidUrl, Url, parse
 
 if TYPE_CHECKING:

@@ -34,16 +34,14 @@ from pdl.http_rules.ranges import (
     RANGE_NOT_SATISFIABLE,
     names_a_range,
 )
-from pdl.http_rules.redirects import STATUSES
-from pdl.http_rules.request_fields import request_headers
+from pdl.http_rules.redirects import STATUSES, request_headers
 from pdl.integrity.check import Mismatch, check_of
 from pdl.integrity.declared_digests import NAMES, declared
 from pdl.model import Answer, Success, Task
 from pdl.storage.part import InTheWay, place
 from pdl.text.urls import parse
 from pdl.transport import TransportError
-from pdl.transport.http.head import framed, head_of
-from pdl.transport.http.request_bytes import split, tail
+from pdl.transport.http.head import framed, head_of, split, tail
 
 if TYPE_CHECKING:
     import mmap

@@ -59,10 +59,10 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
     """
     http = settings.http
     if engine_of(settings.pool.engine).prestarts:
-        from pdl.pool.startup import file_limits, prestart  # only where there are processes
+        from pdl.pool.startup import prestart, start_limits
 
         prestart.prepare(settings.pool)
-        hosts, pipe = file_limits.share(settings.pool.split()[1])
+        hosts, pipe = start_limits.share(settings.pool.split()[1])
         http = http._replace(hosts_kept=hosts, pipe=pipe)
     if settings.cache.path is not None:
         from pdl.storage.cache.store import prepare  # only where it is used

@@ -1,11 +1,16 @@
-"""Moves a body from its socket to its part within the kernel, where nobody has to look at it."""
+"""Moves a body from its socket to its part within the kernel, where nobody has to look at it.
+
+splice(2) moves bytes between a pipe and anything else, so a lane has a pipe: `Mover` lets the
+response fill it and the part empty it, by turns. Whatever happens in between, the pipe is empty
+when `Mover.move` returns or is thrown away, so that no byte comes to be in another file.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from pdl.system.splice import REFUSALS
+from pdl.system.kernel_copy import REFUSALS
 
 if TYPE_CHECKING:
     from pdl.storage.part import Part

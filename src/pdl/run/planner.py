@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pdl.http_rules.request_fields import BadField, check_fields
+from pdl.http_rules.redirects import BadField, check_fields
 from pdl.integrity.checksum_index import Contradiction
 from pdl.integrity.digests import BadChecksum, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath

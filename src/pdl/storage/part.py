@@ -20,7 +20,7 @@ from pdl.storage.note import Note, read_note
 from pdl.system import file_lock
 from pdl.system.atomic_file import NEW, sync_directory
 from pdl.system.disk_space import LEAST, Reservation, check_room
-from pdl.system.splice import splice
+from pdl.system.kernel_copy import splice
 
 if TYPE_CHECKING:
     from pdl.model import Headers, SafePath
@@ -138,7 +138,7 @@ class Part:
         """Append what a pipe holds, up to `most` bytes; how many were appended.
 
         Raises:
-            OSError: also where that cannot be done at all, see `pdl.system.splice.REFUSALS`.
+            OSError: also where that cannot be done at all, see `pdl.system.kernel_copy.REFUSALS`.
         """
         if self._reserved is not None:
             self._reserved.ahead_of(self.size)

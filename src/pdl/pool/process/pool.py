@@ -43,7 +43,7 @@ from pdl.pool.process.outcome_queue import HELLO
 from pdl.pool.process.poller import Poller
 from pdl.pool.process.shared_counters import CELL_WORDS, SharedCounters
 from pdl.pool.process.worker import RECALL, serve
-from pdl.pool.startup.start_errors import cannot_start, starting
+from pdl.pool.startup.start_limits import cannot_start, starting
 
 if TYPE_CHECKING:
     import threading

@@ -42,7 +42,7 @@ from pdl.errors import MachineError
 from pdl.pool.process.outcome_queue import HELLO, OutcomeQueue, internal
 from pdl.pool.process.poller import Poller
 from pdl.pool.process.shared_counters import CellMeter, SharedCounters
-from pdl.pool.startup import file_limits
+from pdl.pool.startup import start_limits
 from pdl.pool.startup.fork_helpers import name_process
 from pdl.pool.startup.import_path import forget_here
 from pdl.text.masking import mask_urls
@@ -361,7 +361,7 @@ def serve(factory: LaneFactory, lanes: int, shared: SharedCounters) -> None:
     _share_one_heap()
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
     with contextlib.suppress(MachineError):  # the main process has looked whether they are allowed
-        file_limits.ensure(1, lanes)
+        start_limits.ensure(1, lanes)
     code = 1
     try:
         Loop(end, factory, lanes, shared).run()

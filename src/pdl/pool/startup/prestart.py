@@ -13,11 +13,11 @@ from multiprocessing import forkserver, resource_tracker, util
 from typing import TYPE_CHECKING
 
 from pdl.pool.registry import engine_of
-from pdl.pool.startup import file_limits, fork_helpers
+from pdl.pool.startup import fork_helpers, start_limits
 from pdl.pool.startup.fork_helpers import uninterrupted
 from pdl.pool.startup.import_path import importing_nothing_from_here, variable
-from pdl.pool.startup.start_errors import starting
-from pdl.transport.http import proxy_env
+from pdl.pool.startup.start_limits import starting
+from pdl.transport.http import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ def prepare(settings: PoolSettings, *, alone: bool = False) -> None:
     """
     if not engine_of(settings.engine).prestarts:
         return
-    file_limits.ensure(*settings.split())
+    start_limits.ensure(*settings.split())
     method = settings.method()
     with starting():
         if method != "fork":
@@ -96,7 +96,7 @@ def wanted(arguments: Sequence[str]) -> list[str]:
 
     A wrong guess is no harm: a worker imports what it misses, in a tenth of a second.
     """
-    if proxy_env.possible() or any(each.startswith("--proxy") for each in arguments):
+    if proxies.possible() or any(each.startswith("--proxy") for each in arguments):
         return [*PRELOAD, THROUGH_REQUESTS]
     text = b"\n".join(_beginning(each) for each in arguments).lower()
     plain = b"http:" in text and b"https:" not in text

@@ -1,6 +1,9 @@
-"""What goes wrong on the way to a proxy is the proxy's, not the listed host's."""
+"""Proxies: whether one may have a say, its URL, and whose a failure on the way to it is."""
 
 from __future__ import annotations
+
+import os
+import sys
 
 from pdl.model import FailureKind
 from pdl.settings import proxy_fault
@@ -44,3 +47,15 @@ def blamed(proxy: str, error: TransportError) -> TransportError:
 def _parsed(proxy: str) -> Url:
     text = proxy.strip()
     return parse(text if "://" in text else f"http://{text}")
+
+
+_ELSEWHERE = frozenset({"darwin", "win32", "cygwin"})
+"""Systems that keep proxies outside of the environment."""
+
+
+def possible() -> bool:
+    """Whether this machine may be told to use a proxy for some URL."""
+    return sys.platform in _ELSEWHERE or any(
+        value and name.lower().endswith("_proxy") and name.lower() != "no_proxy"
+        for name, value in os.environ.items()
+    )

@@ -8,7 +8,7 @@ import ssl
 import time
 
 from pdl.model import FailureKind
-from pdl.system.splice import REFUSALS, receive
+from pdl.system.kernel_copy import REFUSALS, receive
 from pdl.transport import TransportError
 from pdl.transport.errors import protocol_error, translated, truncated
 from pdl.transport.http.head import HEAD_END, MAX_HEAD, Head, _no_http, parse_head

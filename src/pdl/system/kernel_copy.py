@@ -1,16 +1,24 @@
-"""A file's bytes into another file, by whatever is cheapest here.
+"""Bytes that go from one descriptor to another within the kernel.
 
-A clone (reflink) shares the blocks until one of the two is changed; where the file system has none,
-the kernel copies. Hard links are no option: who then edits one file edits all of them.
+`copy` copies a file by whatever is cheapest here. A clone (reflink) shares the blocks until one of
+the two is changed; where the file system has none, the kernel copies. Hard links are no option: who
+then edits one file edits all of them. `splice` and `receive` move bytes between a pipe and a file
+or a socket.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import select
 import sys
+import time
 from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,3 +78,38 @@ def _some(source: int, target: int, most: int) -> int:
     while left:
         left = left[os.write(target, left) :]
     return len(data)
+
+
+REFUSALS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP})
+"""How splice says that it is not for this file, socket or process."""
+
+
+def splice(source: int, target: int, most: int) -> int:
+    """Move up to `most` bytes between two descriptors, one of them a pipe's; 0 at the end.
+
+    Raises:
+        OSError: as the system gives it; one of `REFUSALS` where it cannot do this at all.
+    """
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return os.splice(source, target, most)
+
+
+def receive(sock: socket.socket, pipe: int, most: int) -> int:
+    """As `socket.recv_into`, into a pipe with room; the socket's timeout counts here as well.
+
+    Raises:
+        OSError: as `splice`, and as `socket.recv_into` does.
+    """
+    timeout = sock.gettimeout()
+    if timeout is None:
+        return splice(sock.fileno(), pipe, most)
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    end = time.monotonic() + timeout
+    while (left := end - time.monotonic()) > 0 and poll.poll(left * 1000):
+        try:
+            return splice(sock.fileno(), pipe, most)
+        except BlockingIOError:
+            continue
+    raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
