@@ -38,8 +38,8 @@ def test_settings_and_errors_cost_nothing_heavy() -> None:
     assert loaded_after("import pdl; pdl.Settings(); pdl.UsageError; pdl.Item") == set()
 
 
-@pytest.mark.parametrize("option", ["--version", "--help"])
-def test_version_and_help_load_neither_requests_nor_tqdm(option: str) -> None:
+@pytest.mark.parametrize("option", ["--version", "-h", "--help", "--manual", "--completion=zsh"])
+def test_what_is_answered_at_once_loads_nothing_heavy(option: str) -> None:
     code = (
         f"sys.argv = ['pdl', {option!r}]\n"
         "from pdl.__main__ import main\n"

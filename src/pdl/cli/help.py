@@ -13,6 +13,7 @@ from pdl._version import __version__
 from pdl.cli.options import first_sentence, topics
 from pdl.cli.table import GROUPS, MOST_USED, ROWS, SIZE
 from pdl.cli.to_settings import default_of
+from pdl.settings import MAX_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +34,15 @@ EPILOG = (
     "9 nothing transferred, 129/130/143 by signal."
 )
 _SEPARATORS = {None: "white space", "\n": "a line break", ":": "a colon"}
-_MANUAL_HEAD = """\
+_MANUAL_HEAD = f"""\
 # Options
 
 Sizes are bytes, or have a suffix K, M, G or T for powers of 1,024 (`500K`, `1.5GiB`). Times are
-seconds, at most 1,000,000. Brackets show what holds when an option is not given.
+seconds, at most {MAX_SECONDS:,}. Brackets show what holds when an option is not given.
 
-Each option can be set by a variable of the environment: `PDL_JOBS=16` is `--jobs 16`,
-`PDL_RETRY_WAIT=2` is `--retry-wait 2`, `PDL_TREE=1` is `--tree`. The command line wins over the
-variable. `PDL_DEBUG=1` shows the traceback of an internal error.
+A variable of the environment sets its option, too: `PDL_JOBS=16` is `--jobs 16`, `PDL_RETRY_WAIT=2`
+is `--retry-wait 2`, `PDL_TREE=1` is `--tree`. The command line wins over the variable.
+`PDL_DEBUG=1` shows the traceback of an internal error.
 """
 
 
@@ -95,7 +96,7 @@ def _shown(row: Row) -> str:
 
 
 def _told(row: Row, *, in_manual: bool = False) -> str:
-    """All sentences of a row, those that the table need not have too, and the default."""
+    """All sentences of a row, with those that can be derived from it, and the default."""
     sentences = [row.text]
     if row.choices and not in_manual:
         *most, last = row.choices
