@@ -108,16 +108,19 @@ def test_any_bytes_are_a_list(data: bytes) -> None:
         elif isinstance(entry, Item):
             checked = parse(entry.url)
             assert checked.scheme in {"http", "https"}
-            named(entry, checked)
+            assert all(map(safe_below, named(entry, checked)))
     assert all(shown(printable(text)) for text in warnings)
 
 
-def named(item: Item, url: Url) -> None:
+def named(item: Item, url: Url) -> list[str]:
+    """The paths that the item gets, one a template."""
+    paths: list[str] = []
     for template in (NamingSettings(), NamingSettings(tree=True), NamingSettings("{host}-{name}")):
         with suppress(UnsafeName):
             path = Namer(template).path_for(item, url, 1)
-            assert safe_below(path), path
+            paths.append(path)
             assert re.fullmatch(r"[0-9a-f]+\.part", part_name(url, path))
+    return paths
 
 
 @given(TEXT | ANY)
@@ -130,19 +133,20 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
         return
     assert re.fullmatch(r"[\x21-\x7e]+", url.request_url)
     assert parse(url.request_url).request_url == url.request_url
-    named(Item("list", 1, text), url)
+    assert all(map(safe_below, named(Item("list", 1, text), url)))
 
 
 @pytest.mark.parametrize("url", NASTY)
 def test_a_nasty_url_is_refused_or_stays_inside(url: str) -> None:
     with suppress(InvalidUrl):
-        named(Item("list", 1, url), parse(url))
+        assert all(map(safe_below, named(Item("list", 1, url), parse(url))))
 
 
 @given(ANY, ANY)
 @settings(max_examples=300)
 def test_a_list_chooses_no_path_outside(out: str, directory: str) -> None:
-    named(Item("list", 1, "http://h/x", out=out, directory=directory), parse("http://h/x"))
+    item = Item("list", 1, "http://h/x", out=out, directory=directory)
+    assert all(map(safe_below, named(item, parse("http://h/x"))))
 
 
 @given(ANY)
