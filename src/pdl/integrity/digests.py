@@ -213,13 +213,21 @@ def strength(algorithm: str) -> int:
 
 
 def declared_size(name: str) -> int:
-    """Bytes of a digest that a server declares; 0 for one that is not available here."""
-    digest = _BY_NAME.get(name)
-    return strength(name) if digest is None or digest.listed else digest.size
+    """Bytes of a digest that a server declares; 0 for one that is not available here.
+
+    Args:
+        name: as the table has it.
+    """
+    digest = _BY_NAME[name]
+    try:
+        return _listed_size(name) if digest.listed else digest.size
+    except BadChecksum:
+        return 0
 
 
 def _plain_name(name: str) -> str:
-    return _SPELT.get(_key(name)) or name.lower().replace("-", "_")
+    lower = name.lower()  # as `_key`, without a call more for an item of a list
+    return _SPELT.get(lower.replace("-", "").replace("_", "")) or lower.replace("-", "_")
 
 
 @functools.cache

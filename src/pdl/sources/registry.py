@@ -50,15 +50,17 @@ def _has_column(separators: bytes) -> Callable[[bytes], bool]:
 @functools.cache
 def _checksums() -> tuple[re.Pattern[str], re.Pattern[bytes]]:
     """What the names of checksum files are like, and their lines."""
-    from pdl.integrity.digests import hex_digits, words  # also hashlib, which no help needs
+    from pdl.integrity.digests import BY_LENGTH, hex_digits, words  # hashlib: no help needs it
 
-    return re.compile(
-        rf"(?:^|[./_-])(?:(?:{words()})-?sums?|checksums?|{words(common=True)})(?:\.(?:txt|asc))?$"
-    ), re.compile(
+    sums = rf"(?:{words()}|sha-?\d+)-?sums?"  # some call theirs sha3sums, which is no algorithm
+    alone = "|".join(BY_LENGTH.values())
+    names = re.compile(rf"(?:^|[./_-])(?:{sums}|checksums?|{alone})(?:\.(?:txt|asc))?$")
+    lines = re.compile(
         rf"\\?[0-9a-fA-F]{hex_digits(common=True)}[ \t]"
         rf"|\\?[A-Za-z][A-Za-z0-9/_-]{{1,15}} ?\(.+\) ?= ?[0-9a-fA-F]{hex_digits()}$"
         r"|-----BEGIN PGP SIGNED MESSAGE-----".encode()
     )
+    return names, lines
 
 
 def _is_checksum_file(name: str) -> bool:

@@ -75,22 +75,23 @@ def write(
     Raises:
         OSError: as the system gives it; the old file is there, and nothing of the new one.
     """
+    fd = create(new, mode or 0o666)  # what has that name already is somebody else's, and stays
+    placed = False
     try:
-        with open(create(new, mode or 0o666), "w", encoding="utf-8", newline="\n") as file:
+        with open(fd, "w", encoding="utf-8", newline="\n") as file:
             if mode is None:
                 with contextlib.suppress(FileNotFoundError):
-                    os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
+                    os.fchmod(fd, stat.S_IMODE(os.stat(path).st_mode))
             file.writelines(pieces)
             if durable:
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(fd)
         replace(new, path, parents=parents)
-    except FileExistsError:  # the new one is somebody else's
-        raise
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(new)
-        raise
+        placed = True
+    finally:
+        if not placed:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
     if durable:
         sync_directory(os.path.dirname(path))
 
