@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Count what is left out, by its mark."""
     for item in items:
-        marks = [mark for mark in _SHOWN if item.get_closest_marker(mark)]
+        marks = [mark for mark in reversed(_SHOWN) if item.get_closest_marker(mark)]
         counted = item.config.stash.setdefault(_LEFT_OUT, dict.fromkeys(_SHOWN, 0))
         for mark in marks[:1]:
             counted[mark] += 1

@@ -1,3 +1,5 @@
+"""The last words of a run: one line of numbers, then the failures by kind."""
+
 from __future__ import annotations
 
 import io

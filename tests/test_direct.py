@@ -69,7 +69,7 @@ def test_both_ask_with_the_same_bytes(server: Server, target: str) -> None:
 
 
 def test_a_head_has_to_end_in_time(server: Server) -> None:
-    """`pdl.transport.min_speed.head_seconds` says when; `tests/test_fetch.py` what follows."""
+    """`pdl.transport.min_speed.head_seconds` says when, the tests of an attempt what follows."""
     settings = HTTP._replace(min_speed=100.0)
     url = server.on("/f.bin", File(BODY))
     kept = Direct(settings).connect(Request(url, FIELDS))

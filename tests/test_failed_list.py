@@ -1,3 +1,5 @@
+"""The failure list: readable by people, and a list that pdl takes again."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Lists one after the other, standard input, values: entries come when they are there."""
+
 from __future__ import annotations
 
 import fcntl

@@ -1,3 +1,5 @@
+"""What a display is told from: files in flight, rates, the time that is left."""
+
 from __future__ import annotations
 
 import pytest

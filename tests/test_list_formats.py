@@ -420,13 +420,6 @@ def test_a_digest_that_the_list_gives_itself_goes_before_a_fragment(
     assert item.checksum == "sha256:" + "b" * 64
 
 
-@pytest.mark.parametrize("value", ["-1", "1.5", "1K", "\u0661", "9" * 19])
-def test_a_size_is_a_number_of_bytes(value: str) -> None:
-    (entry,) = parse("text", f"http://h/a\n  size={value}".encode())
-    assert isinstance(entry, BadLine)
-    assert "option size" in entry.message
-
-
 def test_size_and_mirrors_survive_the_failure_list() -> None:
     item = Item(
         "http://h/a", ("http://m/a",), size=0, checksum="sha256:" + "a" * 64, source="l", line=1

@@ -1,3 +1,5 @@
+"""Names of files: safe whatever a list or a server says, and made by templates."""
+
 from __future__ import annotations
 
 import hashlib

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import importlib
+import pkgutil
 import re
 
 import pytest
 
+import pdl
 from pdl.text.lazy_regex import LazyPattern, lazy
-from test_structure import modules
 
 
 def all_later() -> list[LazyPattern]:
-    names = [f"pdl.{name}" for name in modules() if name not in {"", "__main__"}]
+    walked = pkgutil.walk_packages(pdl.__path__, "pdl.")
+    names = [each.name for each in walked if each.name != "pdl.__main__"]
     found = [each for name in names for each in vars(importlib.import_module(name)).values()]
     return [each for each in found if isinstance(each, LazyPattern)]
 

@@ -1,3 +1,5 @@
+"""The displays: a bar, plain lines, JSON, nothing; on terminals and on what is none."""
+
 from __future__ import annotations
 
 import fcntl

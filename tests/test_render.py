@@ -1,3 +1,5 @@
+"""Numbers for people: bytes, rates, times."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Report files: each format has the same rows, and none is left behind half written."""
+
 from __future__ import annotations
 
 import gc

@@ -1,3 +1,5 @@
+"""The text format of lists: URLs, mirrors, options, and lines that are wrong."""
+
 from __future__ import annotations
 
 import base64
@@ -211,6 +213,13 @@ def test_reading_is_lazy() -> None:
         raise AssertionError("read too far")
 
     assert next(TextFormat(print).read(lines(), "list")) == item(1, "http://h/a")
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "1K", "\u0661", "9" * 19])
+def test_a_size_is_a_number_of_bytes(value: str) -> None:
+    (entry,) = read(f"http://h/a\n  size={value}")
+    assert isinstance(entry, BadLine)
+    assert "option size" in entry.message
 
 
 def test_what_the_failure_list_says_is_read_back() -> None:

@@ -1,3 +1,5 @@
+"""Room on the disk: reserved as a file grows, given back, and told where it is short."""
+
 from __future__ import annotations
 
 import errno

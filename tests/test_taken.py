@@ -1,3 +1,5 @@
+"""Names that are taken: who has which, and what another URL gets then."""
+
 from __future__ import annotations
 
 import pytest

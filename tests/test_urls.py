@@ -1,3 +1,5 @@
+"""URLs: taken apart, checked, made whole, and shown without their secrets."""
+
 from __future__ import annotations
 
 import re
