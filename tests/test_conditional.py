@@ -14,8 +14,7 @@ from pdl.http_rules.conditional import condition, confirmed, contradicts
 from pdl.integrity.declared_digests import declared
 from pdl.model import Pieces, Pin, SafePath, Task, Version
 from pdl.storage.versions import digest_of, placed, standing, stands
-from pdl.text.url_identity import url_key
-from pdl.text.urls import parse
+from pdl.text.urls import parse, url_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdl.output.display.base import Display
-    from pdl.output.reports import Reporter
+    from pdl.output.reports.registry import Reporter
     from pdl.output.sinks import Sink
 
 NOT_AGAIN = "permanent, trying again will not help by itself"

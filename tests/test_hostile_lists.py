@@ -31,8 +31,7 @@ from pdl.sources.item_options import parse_header
 from pdl.sources.streams import split_lines
 from pdl.sources.text import TextFormat
 from pdl.text.masking import mask, printable
-from pdl.text.url_identity import part_name
-from pdl.text.urls import InvalidUrl, Url, parse
+from pdl.text.urls import InvalidUrl, Url, parse, part_name
 from pdl.transport import TransportError
 from pdl.transport.http.head import MAX_LENGTH, content_length, framing, parse_head
 from servers.files import File

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.scheduling.host_health import FIRST_WAIT, LONGEST_WAIT, MOST_HOSTS, PATIENCE, HostHealth
+from pdl.scheduling.mirrors import FIRST_WAIT, LONGEST_WAIT, MOST_HOSTS, PATIENCE, HostHealth
 
 HOSTS = ("a", "b", "c")
 

@@ -15,8 +15,7 @@ from pdl.model import Item, SafePath
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import MAX_NAME, MAX_PATH, SafeName, UnsafeName, split_name, suffixed
 from pdl.settings import NamingSettings
-from pdl.text.url_identity import part_name, suffix_of, url_key
-from pdl.text.urls import InvalidUrl, parse
+from pdl.text.urls import InvalidUrl, parse, part_name, suffix_of, url_key
 
 LONG = "x" * 300
 

@@ -13,8 +13,7 @@ from pdl.run.rows import settled
 from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.settings import FileSettings, IfExists, NamingSettings
-from pdl.text.url_identity import part_name, suffix_of, url_key
-from pdl.text.urls import parse
+from pdl.text.urls import parse, part_name, suffix_of, url_key
 
 if TYPE_CHECKING:
     from pathlib import Path

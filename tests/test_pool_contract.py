@@ -28,9 +28,8 @@ from pdl.pool.inline import InlinePool
 from pdl.pool.process import link
 from pdl.pool.process import pool as process_module
 from pdl.pool.process.link import ForkWorker, Link, Spawner
-from pdl.pool.process.outcome_queue import MESSAGE_LIMIT, OutcomeQueue, message_of, unsendable
+from pdl.pool.process.pipes import MESSAGE_LIMIT, OutcomeQueue, TaskSender, message_of, unsendable
 from pdl.pool.process.pool import START_DEATHS, ProcessPool
-from pdl.pool.process.task_pipe import TaskSender
 from places import TESTS
 from pools import (
     BOUND,

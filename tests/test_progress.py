@@ -23,9 +23,8 @@ from hypothesis import strategies as st
 
 from pdl.model import Outcome, Result, Retrying, Transfer
 from pdl.output.display.bar import BarDisplay
-from pdl.output.display.base import Display, SilentDisplay
+from pdl.output.display.base import Display, PlainDisplay, SilentDisplay
 from pdl.output.display.json_ import JsonDisplay
-from pdl.output.display.plain import PlainDisplay
 from pdl.output.display.registry import make_display
 from pdl.text.units import cells
 

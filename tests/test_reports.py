@@ -27,7 +27,7 @@ from pdl.output.sinks import FileSink, StreamSink
 if TYPE_CHECKING:
     from types import FrameType
 
-    from pdl.output.reports import Reporter
+    from pdl.output.reports.registry import Reporter
 
 ROW = Result("urls.txt", 1, "http://h/a", "http://h/b", "a", Outcome.SUCCESS, None, None, 200, 5, 5)
 BAD = Result("urls.txt", 2, "http://h/c", None, None, Outcome.FAIL, "http-404", False, 404)

@@ -26,8 +26,7 @@ from pdl.settings import (
     RetrySettings,
     Settings,
 )
-from pdl.text.url_identity import suffix_of, url_key
-from pdl.text.urls import parse
+from pdl.text.urls import parse, suffix_of, url_key
 from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File
 from servers.row import BODY, DATE, ETAG, ETAG_OTHER, HALF, OTHER, length

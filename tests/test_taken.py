@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from pdl.model import SafePath
 from pdl.naming.claims import Claim, IntTable, NameClaims, Pairing
-from pdl.text.url_identity import url_key
-from pdl.text.urls import parse
+from pdl.text.urls import parse, url_key
 
 KEYS = {letter: url_key(parse(f"http://h/{letter}")) for letter in "ABCDE"}
 HEX = {letter: f"{key:016x}"[:8] for letter, key in KEYS.items()}

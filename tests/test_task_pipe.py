@@ -14,7 +14,7 @@ from lanes import digest_of, large_task, success, task
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died
 from pdl.pool.process import pool as process_module
-from pdl.pool.process.task_pipe import TaskSender
+from pdl.pool.process.pipes import TaskSender
 from pools import (
     BOUND,
     METHODS,

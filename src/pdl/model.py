@@ -164,7 +164,7 @@ class Version(NamedTuple):
     """A version of a file as it was placed, and what its server named it by.
 
     Attributes:
-        listed: `pdl.text.url_identity.url_key` of the listed URL.
+        listed: `pdl.text.urls.url_key` of the listed URL.
         giver: the same of the URL that answered, after redirects; 0 when nobody named the version
             and `modified` is a guess from the file's own time.
         bare: the giver's, without its query.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pdl.cli.to_settings import CommandOptions
     from pdl.output.display.base import Display
-    from pdl.output.reports import Reporter
+    from pdl.output.reports.registry import Reporter
     from pdl.output.sinks import Sink
     from pdl.settings import Settings
 

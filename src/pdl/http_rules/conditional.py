@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pdl.http_rules.dates import http_seconds
 from pdl.text.lazy_regex import lazy
-from pdl.text.url_identity import url_key
+from pdl.text.urls import url_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from pdl.integrity.digests import parse_checksum, strength
 from pdl.naming.claims import IntTable
-from pdl.text.url_identity import FREE
+from pdl.text.urls import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pdl.model import SafePath
 from pdl.naming.safe_name import suffixed
-from pdl.text.url_identity import DIRECTORY, FREE
+from pdl.text.urls import DIRECTORY, FREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _FEW = 1 << 14
 
 
 class Pairing(NamedTuple):
-    """A path and the `pdl.text.url_identity.url_key` of the URL whose file it is."""
+    """A path and the `pdl.text.urls.url_key` of the URL whose file it is."""
 
     path: SafePath
     key: int
@@ -89,7 +89,7 @@ class NameClaims:
 
         Args:
             path: the wanted one.
-            key: the URL's `pdl.text.url_identity.url_key`.
+            key: the URL's `pdl.text.urls.url_key`.
         """
         plain = "/" not in path and not self._recalls
         if plain and self._taken.setdefault(_hash(path), key) == FREE:
@@ -277,7 +277,7 @@ class GivenName(NamedTuple):
     """A path that a file got.
 
     Attributes:
-        key: the URL's `pdl.text.url_identity.url_key`.
+        key: the URL's `pdl.text.urls.url_key`.
         wanted: the path that the file has where no server gives names.
         path: that it got.
         part: name of the part file that stands for this until it is remembered.

@@ -19,8 +19,7 @@ from pdl.naming.safe_name import (
     listed_parts,
 )
 from pdl.text.masking import printable
-from pdl.text.url_identity import suffix_of, url_key
-from pdl.text.urls import DEFAULT_PORTS, Url
+from pdl.text.urls import DEFAULT_PORTS, Url, suffix_of, url_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pdl.integrity.lock import Lock
     from pdl.model import Item, Transfer
     from pdl.output.display.base import Display
-    from pdl.output.reports import Reporter
+    from pdl.output.reports.registry import Reporter
     from pdl.storage.state_db import StateDb
 
 

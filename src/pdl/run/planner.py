@@ -19,8 +19,7 @@ from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.storage.versions import standing
-from pdl.text.url_identity import RUNS_OWN, Asked, part_name
-from pdl.text.urls import InvalidUrl, parse
+from pdl.text.urls import RUNS_OWN, Asked, InvalidUrl, parse, part_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Headers, Item, Outcome, Refusal, SafePath, Task
 from pdl.scheduling.retry import Deaths
-from pdl.text.url_identity import part_name
-from pdl.text.urls import InvalidUrl, Url, parse
+from pdl.text.urls import InvalidUrl, Url, parse, part_name
 
 if TYPE_CHECKING:
     from pdl.model import Fail, Pin, Served, Version
@@ -30,7 +29,7 @@ class Plan(NamedTuple):
         id: names the job and its tasks; unique in a run.
         item: what the list and checksum files say; its checksum is normalised.
         url: the item's, parsed.
-        key: the URL's `pdl.text.url_identity.url_key`.
+        key: the URL's `pdl.text.urls.url_key`.
         host: whom it is asked of; names a queue. Empty if no server is asked.
         path: where the file goes.
         wanted: where it would go if no other URL and no server had a say in that.

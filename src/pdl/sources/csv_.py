@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pdl.errors import ListError
 from pdl.sources import Pause
-from pdl.sources.fields import Row, Unknown, is_field, item_of
+from pdl.sources.item_options import Row, Unknown, is_field, item_of
 from pdl.sources.streams import MAX_LINE, shown_name
 from pdl.sources.text import bad_bytes, why_no_text
 

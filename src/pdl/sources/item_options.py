@@ -1,19 +1,26 @@
-"""What a list may say of an item beside its URL, checked and normalised."""
+"""What a list may say of an item beside its URL, checked and normalised; items of named fields."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
-from pdl.integrity.digests import integrity_words, parse_checksum, words
+from pdl.integrity.digests import integrity_words, parse_checksum, strength, words
+from pdl.model import Item
+from pdl.sources.text import bad_line
 from pdl.text.lazy_regex import HTTP_WORD, lazy
+from pdl.text.masking import printable
 from pdl.text.urls import InvalidUrl, has_scheme, is_plain, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pdl.sources import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdl.model import Item
 
 _TOKEN = lazy(HTTP_WORD)
 _VALUE = lazy(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5, as far as Latin-1 goes
@@ -120,3 +127,87 @@ def check_urls(urls: tuple[str, ...]) -> str | None:
         except InvalidUrl as error:
             raise InvalidUrl(f"mirror {place}: {error}" if place else str(error)) from None
     return found
+
+
+_MAX_WARNINGS = 20
+_SHOWN = 10
+
+
+class Row(NamedTuple):
+    """One file as a list names it.
+
+    Attributes:
+        fields: by their names, none empty: ``url``, those of the text format, algorithms.
+        mirrors: further URLs, best first.
+        headers: each as ``Name: value``.
+    """
+
+    fields: Mapping[str, str]
+    mirrors: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
+class Unknown:
+    """Tells of the fields that pdl does not know, each name once.
+
+    Args:
+        warn: told with the place of the first.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._warned: set[str] = set()
+
+    def tell(self, names: Iterable[str], source: str, line: int) -> None:
+        """Warn of these, unless it has been done or there have been many."""
+        new = [name for name in names if name and name not in self._warned]
+        if not new or len(self._warned) >= _MAX_WARNINGS:
+            return
+        self._warned.update(new[:_MAX_WARNINGS])
+        shown = ", ".join(printable(name[:40]) for name in new[:_SHOWN])
+        more = ", ..." if len(new) > _SHOWN else ""
+        what = "field" if len(new) == 1 else "fields"
+        verb = "is" if len(new) == 1 else "are"
+        where = f"{printable(source)}: line {line}"
+        self._warn(f"{where}: {what} {shown}{more} {verb} unknown and ignored")
+
+
+def is_field(name: str) -> bool:
+    """Whether it is a field of an item: ``url``, ``mirrors``, an option or a digest's name."""
+    return name in OPTIONS or name in {"url", "mirrors"} or strength(name) > 0
+
+
+def item_of(row: Row, source: str, line: int, base: str | None) -> Entry:
+    """The entry that a row is; a `BadLine` where a field of it cannot be used."""
+    listed = row.fields.get("url", "")
+    try:
+        if not listed:
+            raise ValueError("has no url")  # noqa: TRY301 - a bad line as for any other reason
+        urls = resolve((listed, *row.mirrors), base)
+        fragment = check_urls(urls)
+        item = Item(
+            urls[0], urls[1:], checksum=_digest(row.fields) or fragment, source=source, line=line
+        )
+        for name, value in row.fields.items():
+            item = _with(item, name, value)
+        for header in row.headers:
+            item = _with(item, "header", header)
+    except ValueError as error:
+        return bad_line(listed, source, line, str(error))
+    return item
+
+
+def _with(item: Item, name: str, value: str) -> Item:
+    try:
+        return with_option(item, name, value) or item
+    except ValueError as error:
+        raise ValueError(f"field {name}: {error}") from None
+
+
+def _digest(fields: Mapping[str, str]) -> str | None:
+    """The strongest digest that has a field of its own; ``checksum`` comes on top of it later."""
+    known = [name for name in fields if strength(name)]
+    if not known:
+        return None
+    best = max(known, key=strength)
+    return parse_checksum(f"{best}:{fields[best]}")

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pdl.sources import Pause
-from pdl.sources.fields import Row, Unknown, is_field, item_of
+from pdl.sources.item_options import Row, Unknown, is_field, item_of
 from pdl.sources.streams import MAX_LINE
 from pdl.sources.text import bad_bytes, bad_line, why_no_text
 

@@ -45,7 +45,7 @@ def standing(directory: str, task: Task, key: int, versions: Versions | None) ->
     Args:
         directory: the output directory.
         task: whose path it is, and what the list says of it.
-        key: the listed URL's `pdl.text.url_identity.url_key`.
+        key: the listed URL's `pdl.text.urls.url_key`.
         versions: what earlier runs have placed.
     """
     try:

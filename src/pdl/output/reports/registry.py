@@ -6,16 +6,19 @@ import importlib
 import os
 import sys
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.errors import UsageError
 from pdl.output.sinks import FileSink, StreamSink, Warn, warn_on_stderr
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
+    from pdl.model import Item, Result, Summary
+    from pdl.output.sinks import Sink
+
+if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pdl.output.reports import Reporter
     from pdl.output.sinks import Sink
 
 _STDOUT = frozenset({"-", "/dev/stdout"})
@@ -104,3 +107,23 @@ def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
 def _factory(row: ReportFormat) -> Callable[[Sink], Reporter]:
     factory: Callable[[Sink], Reporter] = getattr(importlib.import_module(row.module), row.factory)
     return factory
+
+
+class Reporter(Protocol):
+    """Takes the results as they come and is told when the run is over.
+
+    Attributes:
+        every: whether it wants to see those of files that were fetched, too.
+    """
+
+    every: bool
+
+    @property
+    def sink(self) -> Sink | None:
+        """Where it is written; None is where people look."""
+
+    def record(self, result: Result, item: Item | None) -> None:
+        """Take one result; `item` is what the list said, None for a bad line."""
+
+    def finish(self, summary: Summary) -> None:
+        """Write what is left to write. Called once, also after an interrupted run."""

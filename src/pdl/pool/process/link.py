@@ -16,8 +16,7 @@ from collections import deque
 from multiprocessing import connection, context
 from typing import TYPE_CHECKING, Any
 
-from pdl.pool.process.outcome_queue import OutcomeQueue
-from pdl.pool.process.task_pipe import TaskReceiver, TaskSender
+from pdl.pool.process.pipes import OutcomeQueue, TaskReceiver, TaskSender
 from pdl.pool.process.worker import WorkerEnd
 from pdl.pool.startup.fork_helpers import uninterrupted
 from pdl.pool.startup.import_path import importing_nothing_from_here

@@ -39,8 +39,7 @@ from typing import TYPE_CHECKING
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
 from pdl.pool.process.link import AHEAD_MOST, EXIT_GRACE, WORKERS, Link, LinkingContext, Spawner
-from pdl.pool.process.outcome_queue import HELLO
-from pdl.pool.process.poller import Poller
+from pdl.pool.process.pipes import HELLO, Poller
 from pdl.pool.process.shared_counters import CELL_WORDS, SharedCounters
 from pdl.pool.process.worker import RECALL, serve
 from pdl.pool.startup.start_limits import cannot_start, starting
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pdl.model import Answer, Task
-    from pdl.pool.process.task_pipe import TaskSender
+    from pdl.pool.process.pipes import TaskSender
     from pdl.settings import PoolSettings, StartMethod
 
 BEAT_SECONDS = 1.0

@@ -39,8 +39,7 @@ from multiprocessing import current_process
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.errors import MachineError
-from pdl.pool.process.outcome_queue import HELLO, OutcomeQueue, internal
-from pdl.pool.process.poller import Poller
+from pdl.pool.process.pipes import HELLO, OutcomeQueue, Poller, internal
 from pdl.pool.process.shared_counters import CellMeter, SharedCounters
 from pdl.pool.startup import start_limits
 from pdl.pool.startup.fork_helpers import name_process
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
 
     from pdl.model import Answer, Task
     from pdl.pool import Lane, LaneFactory, Meter, QuickLane
-    from pdl.pool.process.task_pipe import TaskReceiver
+    from pdl.pool.process.pipes import TaskReceiver
 
     P = ParamSpec("P")
     R = TypeVar("R")

@@ -39,7 +39,7 @@ from pdl.storage.cache.eviction import Room
 from pdl.storage.note import boot_id
 from pdl.system import atomic_file
 from pdl.system.kernel_copy import copy
-from pdl.text.url_identity import identity
+from pdl.text.urls import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

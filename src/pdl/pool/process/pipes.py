@@ -1,20 +1,27 @@
-"""What travels from a worker to the main process: answers, one writer to a pipe.
+"""The pipes between the main process and a worker: tasks one way, answers the other.
 
-An answer travels as a plain tuple, as a task does on its way (`pdl.pool.process.task_pipe`).
+A pipe holds little (64 KiB on Linux), and a worker that is stopped, or busy with a turn of its
+loop, takes nothing out of it. So the main process never waits for a pipe: what it does not take now
+stays in the `TaskSender`, in order, until it does. Answers come with one writer to a pipe.
+
+Tasks and answers travel as plain tuples: naming a class to pickle, and calling it at the other end,
+would take most of the time that a message does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
+import select
 import struct
 from collections import deque
 from functools import partial
 from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from pdl.model import Answer, Fail, FailureKind, Success
+from pdl.model import Answer, Fail, FailureKind, Success, Task
 from pdl.pool import Returned
 
 if TYPE_CHECKING:
@@ -170,3 +177,116 @@ def unsendable(answer: Answer) -> Fail:
 def internal(task_id: int, message: str) -> Fail:
     """The answer for what should not happen."""
     return Fail("fail", task_id, FailureKind.INTERNAL, transient=False, message=message[:TEXT_MOST])
+
+
+_task = partial(tuple.__new__, Task)
+"""A task of its fields; `Task._make` is the same, in twice the time."""
+
+
+class TaskSender:
+    """Sends messages to a `Connection` of another process without ever waiting.
+
+    Args:
+        pipe: the writing end, which is made non-blocking here; the reading end is a pipe's other
+            file description and stays as it is.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        os.set_blocking(pipe.fileno(), False)
+        self._pipe = pipe
+        self._unsent: deque[memoryview] = deque()
+
+    def send(self, tasks: Sequence[Task] | None) -> bool:
+        """Send tasks, or None, after what was sent before; whether all of it is on its way."""
+        fields = None if tasks is None else list(map(tuple, tasks))
+        data = pickle.dumps(fields, pickle.HIGHEST_PROTOCOL)
+        self._unsent.append(memoryview(_SIZE.pack(len(data)) + data))
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Write what the pipe takes now; whether nothing is left.
+
+        What cannot be written because the reader is gone is dropped: that it died shows elsewhere.
+        """
+        unsent = self._unsent
+        while unsent:
+            try:
+                count = os.write(self._pipe.fileno(), unsent[0])
+            except BlockingIOError:
+                return False
+            except OSError:
+                unsent.clear()
+                break
+            if count == len(unsent[0]):
+                unsent.popleft()
+            else:
+                unsent[0] = unsent[0][count:]
+        return True
+
+    def fileno(self) -> int:
+        """Writable when there is use in `flush`."""
+        return self._pipe.fileno()
+
+    def close(self) -> None:
+        """Close the pipe; what is left in here is dropped."""
+        self._unsent.clear()
+        self._pipe.close()
+
+
+class TaskReceiver:
+    """The worker's end: what an `TaskSender` has sent.
+
+    Args:
+        pipe: the reading end.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def recv(self) -> list[Task] | None:
+        """Return the next message; waits for it.
+
+        Raises:
+            EOFError: the main process is gone, and everything it sent has been read.
+        """
+        fields: list[tuple[object, ...]] | None = self._pipe.recv()
+        return None if fields is None else list(map(_task, fields))
+
+    def fileno(self) -> int:
+        """Readable when there is something to receive."""
+        return self._pipe.fileno()
+
+    def close(self) -> None:
+        """Close the pipe."""
+        self._pipe.close()
+
+
+class Poller:
+    """A set of descriptors, and what of it is ready.
+
+    Args:
+        many: use epoll where there is one, which does not slow down when there are many; else
+            poll, which a fork cannot confuse.
+    """
+
+    def __init__(self, *, many: bool) -> None:
+        self._epoll = many and hasattr(select, "epoll")
+        self._poll: Any = select.epoll() if self._epoll else select.poll()
+
+    def add(self, descriptor: int, *, writable: bool = False) -> None:
+        """Begin to watch whether it is readable, or writable.
+
+        Raises:
+            OSError: it cannot be watched; a file always is readable.
+        """
+        self._poll.register(descriptor, select.POLLOUT if writable else select.POLLIN)
+
+    def remove(self, descriptor: int) -> None:
+        """Watch it no longer; it may have been closed."""
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self._poll.unregister(descriptor)
+
+    def wait(self, seconds: float) -> list[tuple[int, int]]:
+        """The descriptors that are ready, each with its events; empty after that time."""
+        found: list[tuple[int, int]] = self._poll.poll(seconds if self._epoll else seconds * 1000)
+        return found
