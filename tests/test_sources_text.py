@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pdl.model import BadLine, FailureKind, Item, Outcome, Result
 from pdl.output.reports.failure_list import entry_text
 from pdl.sources import Entry, Line, Pause
+from pdl.sources.item_options import MAX_SHOWN
 from pdl.sources.streams import MAX_LINE, split_lines
-from pdl.sources.text import MAX_SHOWN, TextFormat
+from pdl.sources.text import TextFormat
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:

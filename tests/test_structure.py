@@ -166,7 +166,7 @@ def loaded(code: str) -> set[str]:
     return set(run.stdout.splitlines()[-1].split())
 
 
-SHOWN = "pdl.output.display.registry, pdl.output.display.bar, pdl.output.display.plain"
+SHOWN = "pdl.output.display.registry, pdl.output.display.bar, pdl.output.display.base"
 SELDOM = {
     "sqlite3",
     "string",

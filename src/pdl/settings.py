@@ -71,7 +71,7 @@ class HttpSettings(NamedTuple):
         public_only: connect to addresses of the open internet alone.
         min_speed: bytes per second below which an attempt is given up, or None.
         hosts_kept: connections that a lane has at most, the one in use included.
-        pipe: a lane may have a pipe open, for `pdl.system.splice`.
+        pipe: a lane may have a pipe open, for `pdl.fetch.zero_copy`.
     """
 
     headers: Headers = ()

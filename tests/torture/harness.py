@@ -79,7 +79,7 @@ _IMPORTED = (
     "pdl.cli.main",
     "pdl.pool.inline",
     "pdl.output.display.bar",
-    "pdl.output.display.plain",
+    "pdl.output.display.base",
     "pdl.output.display.registry",
     "pdl.output.reports.console",
     "pdl.output.reports.failure_list",

@@ -22,9 +22,9 @@ from pdl.text.masking import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-if TYPE_CHECKING:
     from pdl.scheduling.job import Job, Mirror, Mirrors
     from pdl.scheduling.retry import RetryPolicy
+
 
 SHOWN = 6
 """Mirrors whose words are in the message when all of them failed."""

@@ -19,9 +19,9 @@ from urllib.parse import quote
 from pdl.integrity.digests import BY_LENGTH, of_tag, parse_checksum, strength, words
 from pdl.model import Item
 from pdl.sources import Pause
-from pdl.sources.item_options import check_urls, resolve
+from pdl.sources.item_options import bad_line, check_urls, resolve
 from pdl.sources.streams import MAX_LINE
-from pdl.sources.text import bad_bytes, bad_line, why_no_text
+from pdl.sources.text import bad_bytes, why_no_text
 from pdl.text.lazy_regex import lazy
 from pdl.text.urls import has_scheme
 

@@ -21,7 +21,7 @@ from pdl.errors import ListError
 from pdl.model import Item
 from pdl.settings import InputSettings
 from pdl.sources import Entry, Pause
-from pdl.sources.item_options import check_urls
+from pdl.sources.item_options import bad_line, check_urls
 from pdl.sources.registry import Formats
 from pdl.sources.streams import (
     Chunks,
@@ -33,7 +33,7 @@ from pdl.sources.streams import (
     position,
     unreadable,
 )
-from pdl.sources.text import bad_line, entry_of
+from pdl.sources.text import entry_of
 from pdl.text.urls import has_scheme
 
 

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
 from pdl.integrity.digests import integrity_words, parse_checksum, strength, words
-from pdl.model import Item
-from pdl.sources.text import bad_line
+from pdl.model import BadLine, Item
+from pdl.sources import Entry
 from pdl.text.lazy_regex import HTTP_WORD, lazy
-from pdl.text.masking import printable
+from pdl.text.masking import mask, printable
 from pdl.text.urls import InvalidUrl, has_scheme, is_plain, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pdl.sources import Entry
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 _TOKEN = lazy(HTTP_WORD)
@@ -211,3 +208,12 @@ def _digest(fields: Mapping[str, str]) -> str | None:
         return None
     best = max(known, key=strength)
     return parse_checksum(f"{best}:{fields[best]}")
+
+
+def bad_line(text: str, source: str, line: int, message: str) -> BadLine:
+    """A `BadLine` whose text can be shown: printable, without secrets, `MAX_SHOWN` at most."""
+    return BadLine(source, line, mask(text.strip())[:MAX_SHOWN], message)
+
+
+MAX_SHOWN = 200
+"""Characters of a bad line that are shown."""

@@ -11,9 +11,9 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pdl.sources import Pause
-from pdl.sources.item_options import Row, Unknown, is_field, item_of
+from pdl.sources.item_options import Row, Unknown, bad_line, is_field, item_of
 from pdl.sources.streams import MAX_LINE
-from pdl.sources.text import bad_bytes, bad_line, why_no_text
+from pdl.sources.text import bad_bytes, why_no_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -19,17 +19,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pdl.model import BadLine, Item
 from pdl.sources import Entry, Line, Pause
-from pdl.sources.item_options import check_urls, resolve, with_option
+from pdl.sources.item_options import MAX_SHOWN, bad_line, check_urls, resolve, with_option
 from pdl.sources.streams import MAX_LINE
 from pdl.text.lazy_regex import lazy
-from pdl.text.masking import mask, printable
+from pdl.text.masking import printable
 from pdl.text.urls import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-MAX_SHOWN = 200
-"""Characters of a bad line that are shown."""
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANKS = " \t\r\f\v\xa0\ufeff"  # the last is the BOM, also that of a list joined to another
@@ -150,11 +148,6 @@ def entry_of(text: str, source: str, line: int, base: str | None = None) -> Entr
     except ValueError as error:
         return bad_line(text, source, line, str(error))
     return Item(urls[0], urls[1:], checksum=checksum, source=source, line=line)
-
-
-def bad_line(text: str, source: str, line: int, message: str) -> BadLine:
-    """A `BadLine` whose text can be shown: printable, without secrets, `MAX_SHOWN` at most."""
-    return BadLine(source, line, mask(text.strip())[:MAX_SHOWN], message)
 
 
 def bad_bytes(raw: bytes, source: str, line: int, message: str) -> BadLine:

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket
-
-if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 STEP = 32 * 1024 * 1024
 """Bytes that the kernel copies at once; a stop waits for no more."""

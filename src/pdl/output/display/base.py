@@ -15,9 +15,6 @@ from pdl.text.units import clock_text, count_text, duration_text, size_text
 if TYPE_CHECKING:
     from pdl.output.terminal import Out
 
-if TYPE_CHECKING:
-    from pdl.output.terminal import Out
-
 
 class Display(Protocol):
     """Shows a run under way.

@@ -13,13 +13,11 @@ from pdl.output.sinks import FileSink, StreamSink, Warn, warn_on_stderr
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pdl.model import Item, Result, Summary
     from pdl.output.sinks import Sink
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from pdl.output.sinks import Sink
 
 _STDOUT = frozenset({"-", "/dev/stdout"})
 

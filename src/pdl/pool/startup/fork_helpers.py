@@ -20,10 +20,8 @@ from multiprocessing import connection, forkserver, resource_tracker, util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 TRACKER_SAYS = "resource_tracker"
 """What the tracker's warnings begin with."""

@@ -21,7 +21,7 @@ PER_PROCESS = 4
 PER_LANE = 4
 """Of a worker, for each lane: its connection, the part, its note, a directory to flush."""
 PIPE = 2
-"""The same, for a pipe, where there are enough; see `pdl.system.splice`."""
+"""The same, for a pipe, where there are enough; see `pdl.fetch.zero_copy`."""
 
 
 def ensure(processes: int, lanes: int) -> None:

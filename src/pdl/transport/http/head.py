@@ -16,12 +16,10 @@ from pdl.text.lazy_regex import HTTP_WORD
 from pdl.transport.errors import protocol_error
 
 if TYPE_CHECKING:
-    from pdl.model import Headers
-
-if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
 
+    from pdl.model import Headers
     from pdl.transport import TransportError
 
 

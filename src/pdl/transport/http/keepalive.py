@@ -29,10 +29,6 @@ from pdl.transport.min_speed import head_seconds
 
 if TYPE_CHECKING:
     from pdl.settings import HttpSettings
-    from pdl.transport import Request
-
-if TYPE_CHECKING:
-    from pdl.settings import HttpSettings
     from pdl.transport import Request, Response
     from pdl.transport.http.requests_ import RequestsTransport
 
