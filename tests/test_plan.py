@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.model import BadLine, Item, Outcome, Pieces, Result, SafePath
+from pdl.fetch.fast_path import FastPath
+from pdl.model import BadLine, Item, Outcome, Pieces, Result, SafePath, Task
 from pdl.naming.claims import FoundFiles
 from pdl.run.planner import Planner
 from pdl.run.server_names import RememberedNames, ServerNaming
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from pdl.naming.claims import Pairing
 
 SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def short(task: Task) -> bool:
+    """Whether the fast path may take it."""
+    usual = Task._field_defaults
+    return all(getattr(task, name) == usual[name] for name in FastPath.DECLINES[Task])
 
 
 class Bench:
@@ -122,7 +129,7 @@ def test_where_servers_give_names_every_file_has_a_place_of_its_own(tmp_path: Pa
     served = [job.task.served for job in (*jobs, own)]
     assert [each and each.named for each in served] == [True] * 4 + [False]
     assert [each and each.replaces for each in served] == [False, False, True, False, False]
-    assert not any(job.task.plain for job in jobs)
+    assert not any(short(job.task) for job in jobs)
     assert jobs[1].task.part == part_name(parse("http://h/2/get"), SafePath("get"))
     assert bench.pairings == []
 
@@ -187,7 +194,7 @@ def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -
         files = FileSettings(directory=str(tmp_path))
         job = Planner(files, NamingSettings(), found=FoundFiles(frozenset({part}))).plan(item)
         assert isinstance(job, Job)
-        plain[there] = job.task.plain
+        plain[there] = short(job.task)
     assert plain == {"": True, "http://h/x": False, "http://m/x": False, "http://n/x": True}
 
 
@@ -217,12 +224,12 @@ def test_only_what_has_nothing_special_about_it_may_go_the_short_way(
     files = FileSettings(directory=str(tmp_path))
     first = Planner(files, NamingSettings()).plan(item)
     assert isinstance(first, Job)
-    assert first.task.plain is plain
+    assert short(first.task) is plain
     # one that an earlier run has begun is gone on with
     found = FoundFiles(frozenset({first.task.part} if there else ()))
     again = Planner(files, NamingSettings(), found=found).plan(item)
     assert isinstance(again, Job)
-    assert again.task == first.task._replace(plain=plain and not there)
+    assert again.task == first.task._replace(begun=there)
 
 
 @pytest.mark.parametrize("mirrors", [(), ("http://h/x",), ("http://H:80/x#y",)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdl.errors import UsageError
-from pdl.fetch import attempt, lane_factory
+from pdl.fetch import blocking, lane_factory
 from pdl.model import Item, Result
 from pdl.run.download import download
 from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
@@ -49,7 +49,7 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         lane_factory.Fetching,
         "__call__",
-        lambda self: attempt.Fetcher(make(self.http), self.http, self.files),
+        lambda self: blocking.Fetcher(make(self.http), self.http, self.files),
     )
 
 

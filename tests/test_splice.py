@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pdl.fetch import attempt
-from pdl.fetch.attempt import Fetcher
+from pdl.fetch import blocking, zero_copy
+from pdl.fetch.blocking import Fetcher
 from pdl.fetch.zero_copy import LEAST, Mover
 from pdl.model import Answer, FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.pool.startup.file_limits import BASE, share
 from pdl.settings import HOSTS_KEPT, FileSettings, HttpSettings
 from pdl.storage.part import Part
-from pdl.system import splice
 from pdl.transport import Request, TransportError, min_speed
 from pdl.transport.http.keepalive import KeepaliveTransport
 from pdl.transport.http.reader import SocketReader
@@ -395,8 +394,8 @@ def test_a_pipe_of_any_size_will_do(
     place_of: PlaceOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(splice, "PIPE", size)
-    monkeypatch.setattr(splice, "WORTH", 1)
+    monkeypatch.setattr(zero_copy, "PIPE", size)
+    monkeypatch.setattr(zero_copy, "WORTH", 1)
     place = place_of()
     assert place.ask(server.on("/file.bin", HONEST)).word == "success"
     assert place.files() == {"file.bin": BODY}
@@ -406,7 +405,7 @@ def test_a_pipe_of_any_size_will_do(
 def test_a_pipe_that_holds_little_is_not_worth_it(
     server: Server, place_of: PlaceOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splice, "PIPE", 1 << 16)
+    monkeypatch.setattr(zero_copy, "PIPE", 1 << 16)
     place = place_of()
     url = server.on("/file.bin", HONEST)
     before = pipe_ends()
@@ -483,7 +482,7 @@ class NoSplice(Part):
 def test_a_file_system_that_cannot_gets_what_the_pipe_holds(
     server: Server, place_of: PlaceOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "Part", NoSplice)
+    monkeypatch.setattr(blocking, "Part", NoSplice)
     place = place_of()
     before = pipe_ends()
     for number in range(2):
@@ -552,7 +551,7 @@ def test_what_the_disk_refused_counts_nowhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if appends:
-        monkeypatch.setattr(attempt, "Part", NoSplice)
+        monkeypatch.setattr(blocking, "Part", NoSplice)
     outcomes = []
     for way in ("keepalive-read", "keepalive-moved"):
         place = place_of(way)

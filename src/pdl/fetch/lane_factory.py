@@ -23,7 +23,7 @@ class Fetching:
 
     def __call__(self) -> Lane:
         """Build a lane."""
-        from pdl.fetch.attempt import Fetcher
+        from pdl.fetch.blocking import Fetcher
         from pdl.fetch.fast_path import FastPath
         from pdl.transport.http.keepalive import KeepaliveTransport
 
@@ -43,10 +43,12 @@ class CachedFetching:
 
     def __call__(self) -> Lane:
         """Build a lane."""
-        from pdl.fetch.cached_attempt import CachedFetcher
+        from pdl.fetch.blocking import Fetcher
+        from pdl.fetch.from_cache import CacheLane
         from pdl.transport.http.keepalive import KeepaliveTransport
 
-        return CachedFetcher(KeepaliveTransport(self.http), self.http, self.files, self.cache)
+        cache = CacheLane(self.http, self.files, self.cache)
+        return Fetcher(KeepaliveTransport(self.http), self.http, self.files, cache)
 
 
 def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
@@ -55,7 +57,7 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
     Raises:
         MachineError: too few file handles are allowed.
     """
-    http = settings.http
+    http = settings.http._replace(retry_statuses=settings.retry.statuses)
     if settings.pool.engine == "process":
         from pdl.pool.startup import file_limits, prestart  # only where there are processes
 

@@ -279,7 +279,7 @@ class Engine:
         if isinstance(answer, Success):
             self._succeeded(job, answer)
         elif answer.kind is FailureKind.CANCELLED:
-            job.task = job.task._replace(plain=False)
+            job.task = job.task._replace(begun=True)
             self._parts.schedule.put_back(job)
         elif answer.fatal:
             self._cannot_go_on(job, answer)
@@ -320,7 +320,7 @@ class Engine:
                 fail = fail._replace(message=f"{fail.message}; {decision.reason}")
             self._give_up(job, fail)
             return
-        job.task = job.task._replace(plain=False)
+        job.task = job.task._replace(begun=True)
         self._parts.schedule.retry(job, now + decision.delay)
         self._selector.aim(job, now)
         self._parts.sink.retrying(
@@ -349,7 +349,7 @@ class Engine:
     def _died(self, job: Job, reason: str, reached: int) -> None:
         job.deaths = job.deaths.another(reached, kept=job.task.fragile)
         if not job.deaths.to_blame(self._deaths):
-            job.task = job.task._replace(fragile=True, plain=False)
+            job.task = job.task._replace(fragile=True, begun=True)
             self._parts.schedule.put_back(job)
             return
         fail = Fail(

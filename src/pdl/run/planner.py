@@ -190,7 +190,6 @@ class Planner:
         new: bool = False,
     ) -> Job:
         part = asked.part_name(path)
-        plain = new and not item.headers and item.pieces is None and item.url == asked.text
         task = Task(
             next(self._ids),
             item.url,
@@ -201,16 +200,17 @@ class Planner:
             item.size,
             pieces=item.pieces,
             pin=pin,
-            plain=plain and part not in self._parts,
+            begun=not new or part in self._parts,
+            as_listed=item.url != asked.text,
         )
         if self._files.if_exists == "update":
             version = standing(self._files.directory, task, asked.key, self._versions)
-            task = task._replace(remember=True, version=version, plain=False)
+            task = task._replace(remember=True, version=version)
         job = Job(task, item, asked.netloc, asked.key)
         if item.mirrors and (mirrors := mirrors_of(item, asked.url, path)):
             job.mirrors = mirrors
             if any(mirror.part in self._parts for mirror in mirrors.usable):
-                job.task = task._replace(plain=False)  # parts of other mirrors are to go
+                job.task = task._replace(begun=True)  # parts of other mirrors are to go
         self._pending[job.key, path] = job
         return job
 

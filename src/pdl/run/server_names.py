@@ -75,7 +75,7 @@ class ServerNaming:
         task, url = job.task, parse(job.item.url)
         served = Served(f"{job.key:016x}", named, self._replaces(task.path, known), self._alone)
         # the part's name must be the same on every run, whoever has taken which name before
-        job.task = task._replace(part=part_name(url, wanted), plain=False, served=served)
+        job.task = task._replace(part=part_name(url, wanted), served=served)
         job.wanted = wanted
         if job.mirrors is not None:
             job.mirrors = mirrors_of(job.item, url, wanted)

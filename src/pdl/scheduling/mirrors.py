@@ -62,7 +62,7 @@ class Mirror(NamedTuple):
         host: whom it is asked of, as `pdl.scheduling.job.Job.host`.
         part: name of its part file.
         headers: the item's, if this is the origin they are meant for; else none.
-        plain: it may be asked for as `pdl.model.Task.plain` means.
+        as_listed: as in `pdl.model.Task`.
     """
 
     place: int
@@ -70,7 +70,7 @@ class Mirror(NamedTuple):
     host: str
     part: str
     headers: Headers
-    plain: bool
+    as_listed: bool
 
 
 class Mirrors:
@@ -131,8 +131,8 @@ def mirrors_of(item: Item, url: Url, path: SafePath) -> Mirrors | None:
 
 
 def _mirror(place: int, text: str, url: Url, path: SafePath, headers: Headers) -> Mirror:
-    plain = not headers and text == url.request_url
-    return Mirror(place, text, url.netloc, part_name(url, path), headers, plain)
+    as_listed = text != url.request_url
+    return Mirror(place, text, url.netloc, part_name(url, path), headers, as_listed)
 
 
 class Selector:
@@ -160,7 +160,7 @@ class Selector:
             url=chosen.url,
             part=chosen.part,
             headers=chosen.headers,
-            plain=job.task.plain and chosen.plain,
+            as_listed=chosen.as_listed,
             other_parts=others,
         )
 
