@@ -293,8 +293,8 @@ KEPT = Version(1, 0, 0, None, DATE, 9, 9)
 
 def test_a_304_leaves_the_file_only_if_it_still_is_that_version() -> None:
     attempt = attempt_at(version=KEPT._replace(listed=0, giver=0), remember=True)
-    attempt.version = KEPT
     attempt.begin()
+    attempt.version = KEPT
     attempt.found(None)
     attempt._conditional = True
     assert attempt.head(Head(304, 0)) is Do.COMPARE

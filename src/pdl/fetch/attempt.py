@@ -123,6 +123,7 @@ class Attempt:
     header: Header
     framed = True
     known: Known | None = None
+    version: Version | None = None
     check: Check | None = None
     received = 0
     proven: str | None = None
@@ -145,7 +146,6 @@ class Attempt:
         self.task = task
         self.started = started
         self.wanted = task.path
-        self.version = task.version
 
     # --- what to ask ---
 
@@ -158,11 +158,9 @@ class Attempt:
         """
         self._pin = _FOUND_OUT if hashes else None
         self.offer = offer
-        if offer is None:
-            return Do.FIND
-        if offer.sure:
+        if offer is not None and offer.sure:
             return self._take_offer(offer)
-        self.version = offer.version()
+        self.version = self.task.version if offer is None else offer.version()
         return Do.FIND
 
     def found(self, known: Known | None) -> Command:

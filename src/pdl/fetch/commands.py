@@ -79,7 +79,7 @@ class Do(enum.Enum):
     COPY = "fill the part from the cache: copied"
     START = "open an empty part (`pdl.storage.note.note_of`): opened"
     GO_ON = "open the part where `known` ends: opened; if it is shorter: error(StartAgain)"
-    PROVE = "finish `check`: proven"
+    PROVE = "finish `check`: proven_as; if the bytes are wrong: error(Mismatch)"
 
 
 class Ask(NamedTuple):
