@@ -159,8 +159,8 @@ class AheadLane:
         self.quick = self
 
     def begin(self, task: Task, meter: Meter) -> int | None:  # noqa: ARG002 - the protocol's shape
-        """Begin what is plain."""
-        if not task.plain:
+        """Begin what no attempt was made at."""
+        if task.begun:
             return None
         self._story.append(f"begin {task.id}")
         if self._fails == "reopen" and self._story.count("begin 1") == 1 and task.id == 1:

@@ -12,7 +12,7 @@ from pdl.model import SafePath, Task
 from pdl.transport.http.head import split
 
 if TYPE_CHECKING:
-    from pdl.fetch.attempt import Fetcher
+    from pdl.fetch.blocking import Fetcher
     from pdl.model import Answer
     from pdl.pool import Meter
     from pdl.settings import FileSettings, HttpSettings
@@ -39,7 +39,7 @@ class QuickLane:
 
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Make one attempt, the quick way as far as it goes."""
-        origin = split(task.url)[0] if task.plain else ""
+        origin = "" if task.begun or task.as_listed else split(task.url)[0]
         if origin and origin not in self._warm:
             self._warm.add(origin)
             warming = Task(task.id, origin + WARM, SafePath("warm.bin"), "warm.part")

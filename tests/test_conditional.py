@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from pdl.http_rules.conditional import condition, confirmed, contradicts
 from pdl.integrity.declared_digests import declared
 from pdl.model import Pieces, Pin, SafePath, Task, Version
-from pdl.storage.versions import digest_of, placed, standing, stands
+from pdl.storage.versions import digest_of, placed, stamp_of, standing, stands
 from pdl.text.urls import parse, url_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from pdl.storage.versions import Stamp
 
 LISTED = parse("http://h/x")
 KEY = url_key(LISTED)
@@ -90,8 +92,7 @@ def test_a_digest_that_it_was_not_held_against_fetches_it(file: Path, kept: Vers
 
 def test_pieces_that_it_was_not_held_against_fetch_it(file: Path) -> None:
     task = TASK._replace(pieces=Pieces("sha256", 2, b"a" * 64))
-    found = placed(str(file.parent), task, LISTED, header(etag='"e"'), "pieces:sha256")
-    assert found is not None
+    found = placed(stamp(file), task, LISTED, header(etag='"e"'), "pieces:sha256")
     kept = Kept({PATH: found._replace(listed=KEY)})
     where = str(file.parent)
     assert standing(where, task, KEY, kept) is not None
@@ -104,8 +105,7 @@ def test_pieces_that_it_was_not_held_against_fetch_it(file: Path) -> None:
 
 
 def test_what_the_server_proved_counts_when_the_list_asks_for_it(file: Path) -> None:
-    found = placed(str(file.parent), TASK, LISTED, header(etag='"e"'), SHA)
-    assert found is not None
+    found = placed(stamp(file), TASK, LISTED, header(etag='"e"'), SHA)
     assert asked(file, found._replace(listed=KEY), checksum=SHA) is not None
 
 
@@ -208,26 +208,30 @@ def test_only_a_strong_tag_is_good_for_another_query(etag: str) -> None:
     assert condition(kept, parse("http://h/y?a=2"), ()) == ()
 
 
-def _placed_from(giver: str, name: Callable[[str], str | None]) -> Version:
-    found = placed("/", TASK._replace(path=SafePath("dev/null")), parse(giver), name)
+def stamp(file: Path) -> Stamp:
+    found = stamp_of(str(file.parent), SafePath(file.name))
     assert found is not None
+    return found
+
+
+def _placed_from(giver: str, name: Callable[[str], str | None]) -> Version:
+    found = placed(stamp(Path("/dev/null")), TASK, parse(giver), name)
     return found._replace(listed=KEY)
 
 
 def test_what_was_placed_is_described(file: Path) -> None:
     task = TASK._replace(checksum=SHA)
-    found = placed(str(file.parent), task, LISTED, header(etag='"e"', last_modified=DATE))
+    found = placed(stamp(file), task, LISTED, header(etag='"e"', last_modified=DATE))
     assert found == version(listed=0, proven=(SHA,))
     assert stands(version(), str(file.parent), PATH)
     file.unlink()
     assert not stands(version(), str(file.parent), PATH)
-    assert placed(str(file.parent), task, LISTED, header()) is None
+    assert stamp_of(str(file.parent), PATH) is None
 
 
 @pytest.mark.parametrize("etag", ["e", '"e', '"a b"', '"' + "e" * 300 + '"', "'e'", '"e", "f"'])
 def test_a_bad_tag_is_not_kept(file: Path, etag: str) -> None:
-    found = placed(str(file.parent), TASK, LISTED, header(etag=etag, last_modified="soon"))
-    assert found is not None
+    found = placed(stamp(file), TASK, LISTED, header(etag=etag, last_modified="soon"))
     assert (found.etag, found.modified) == (None, None)
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.errors import UsageError
-from pdl.fetch.attempt import Fetcher
-from pdl.fetch.content_check import Opening, by_bytes, unlike
+from pdl.fetch.blocking import Fetcher
 from pdl.fetch.failures import AttemptFailed
+from pdl.fetch.file_checks import Opening, by_bytes, unlike
 from pdl.http_rules.ranges import Validator
 from pdl.model import FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pdl.fetch.content_check import Header
+    from pdl.fetch.file_checks import Header
     from pdl.model import Answer
     from runner import Runner
     from servers.misbehave import Server
@@ -247,7 +247,7 @@ class Bench:
         lane = MAKERS[self.way](HttpSettings(timeout=20.0), settings)
         url = self.server.on(f"/{name}", behaviour)
         try:
-            answer = lane(Task(1, url, SafePath(name), "1.part", plain=True), InlineMeter())
+            answer = lane(Task(1, url, SafePath(name), "1.part"), InlineMeter())
             if isinstance(lane, QuickLane) and answer.word == "success":
                 self.quick += lane.ways["quick"]
             return answer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from marks import slow
-from pdl.fetch.attempt import Fetcher
+from pdl.fetch.blocking import Fetcher
 from pdl.fetch.zero_copy import Mover
 from pdl.http_rules.ranges import Validator
 from pdl.model import SafePath, Success, Task
@@ -126,8 +126,9 @@ class Ways:
         outcomes = {}
         self.quick.cool()
         warm = Task(0, server.url(WARM), SafePath("warm.bin"), "warm.part")
-        plain = part is None
-        task = Task(seed, server.url(f"/{seed}.zip"), SafePath("f.zip"), "f.part", plain=plain)
+        task = Task(
+            seed, server.url(f"/{seed}.zip"), SafePath("f.zip"), "f.part", begun=part is not None
+        )
         for name, lane in self.lanes.items():
             if name in {"keepalive", "moving"}:
                 lane(warm, InlineMeter())

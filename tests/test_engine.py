@@ -349,13 +349,13 @@ def test_a_worker_that_died_once_is_no_failure(tmp_path: object) -> None:
     asked: list[tuple[bool, bool]] = []
 
     def script(task: Task, attempt: int) -> PoolEvent:
-        asked.append((task.plain, task.fragile))
+        asked.append((task.begun, task.fragile))
         return died(task) if attempt == 1 else answered(success(task))
 
     bench = Bench(tmp_path, urls(3), ScriptedPool(script))
     assert bench.run().succeeded == 3
     # what it gets the next time is kept from the first byte on, which the short way does not do
-    assert sorted(asked) == [(False, True)] * 3 + [(True, False)] * 3
+    assert sorted(asked) == [(False, False)] * 3 + [(True, True)] * 3
 
 
 def test_a_task_that_kills_every_worker_is_given_up(tmp_path: object) -> None:

@@ -36,14 +36,13 @@ def fetched(directory: Path, tasks: list[Task]) -> list[Answer]:
 
 
 def tasks_of(server: Server, *, blocked: int | None = None) -> list[Task]:
-    """So many plain tasks; the file of one of them may have no place."""
+    """So many tasks; the file of one of them may have no place."""
     return [
         Task(
             number,
             server.on(f"/{number}", File(body(number))),
             SafePath(f"way/{number}" if number == blocked else f"{number}"),
             f"{number}.part",
-            plain=True,
         )
         for number in range(COUNT)
     ]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pdl.fetch.attempt import Fetcher
-from pdl.fetch.cached_attempt import CachedFetcher
+from pdl.fetch.blocking import Fetcher
 from pdl.fetch.fast_path import DIGEST_MOST
+from pdl.fetch.from_cache import CacheLane
 from pdl.fetch.zero_copy import Mover
 from pdl.model import FailureKind, Outcome, Result, Retrying, SafePath, Task
 from pdl.pool.inline import InlineMeter
@@ -85,11 +85,11 @@ def moving_lane(http: HttpSettings, files: FileSettings) -> Fetcher:
     return lane
 
 
-def cached_lane(http: HttpSettings, files: FileSettings) -> CachedFetcher:
+def cached_lane(http: HttpSettings, files: FileSettings) -> Fetcher:
     """One whose cache is empty, and beside the output directory."""
     cache = prepare(CacheSettings(f"{files.directory}.cache"), pytest.fail)
     assert cache is not None
-    return CachedFetcher(KeepaliveTransport(http), http, files, cache)
+    return Fetcher(KeepaliveTransport(http), http, files, CacheLane(http, files, cache))
 
 
 LANES: dict[str, LaneMaker] = {
@@ -268,7 +268,7 @@ def test_a_later_run_goes_on_from_the_part(
 
 def task(server: Server, number: int, path: str) -> Task:
     name = path.strip("/")
-    return Task(number, server.url(path), SafePath(name), f"{number}.part", plain=True)
+    return Task(number, server.url(path), SafePath(name), f"{number}.part")
 
 
 @pytest.mark.parametrize("what", ["unsolicited_bytes", "closed_when_idle"])
@@ -326,7 +326,7 @@ def test_the_quick_way_gives_a_connection_back_that_others_may_want(
         for number, each in enumerate([server, other, server, other, server]):
             each.on(WARM, File(NEXT))
             each.on(f"/{number}.bin", File(BODY))
-            asked = task(each, number, f"/{number}.bin")._replace(plain=number < 4)
+            asked = task(each, number, f"/{number}.bin")._replace(begun=number == 4)
             assert lane(asked, InlineMeter()).word == "success"
         assert lane.ways == {"quick": 4, "call": 1}
         for each in (server, other):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.fetch import attempt as attempt_module
-from pdl.fetch.attempt import Fetcher
+from pdl.fetch import blocking
+from pdl.fetch.blocking import Fetcher
 from pdl.http_rules.ranges import Known, Validator
 from pdl.model import Answer, FailureKind, Pieces, SafePath, Task
 from pdl.pool.inline import InlineMeter
@@ -147,7 +147,7 @@ def test_a_part_that_is_cut_while_it_is_read_back_starts_again(
             no_longer(place / ".pdl" / "1.part", HALF - 1)
             return went
 
-    monkeypatch.setattr(attempt_module, "Part", CutPart)
+    monkeypatch.setattr(blocking, "Part", CutPart)
     leave_part(place, BODY[:HALF])
     url = server.on("/a.bin", File(BODY, etag=ETAG))
     answer = attempt(lane_of(KeepaliveTransport), url, checksum=sha256(BODY))

@@ -56,7 +56,7 @@ class Asker:
         """The answer for the URL, and what stands at the name afterwards."""
         self._count += 1
         name = SafePath(f"{self._count}.bin")
-        task = Task(self._count, url, name, f"{self._count}.part", plain=True)
+        task = Task(self._count, url, name, f"{self._count}.part")
         answer = self._lane(task, InlineMeter())
         final = self._place / name
         return answer, final.read_bytes() if final.exists() else b""

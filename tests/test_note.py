@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.fetch.attempt import digest_of_whole, head_of_whole
 from pdl.fetch.failures import StartAgain
+from pdl.fetch.file_checks import digest_of_whole
 from pdl.http_rules.ranges import Known, Validator
 from pdl.integrity.declared_digests import NAMES, Declared
-from pdl.storage.note import MAX_VALUE, Note, read_note, told
+from pdl.storage.note import MAX_VALUE, Note, head_of_whole, read_note, told
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pdl.fetch.fast_path import FastPath
 from pdl.model import BadLine, Item, Outcome, Pieces, Refusal, SafePath, Success, Task
 from pdl.naming.claims import FoundFiles
 from pdl.run.planner import Known, Planner
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from pdl.scheduling.job import Planned
 
 SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def short(task: Task) -> bool:
+    """Whether the fast path may take it."""
+    usual = Task._field_defaults
+    return all(getattr(task, name) == usual[name] for name in FastPath.DECLINES[Task])
 
 
 class Bench:
@@ -136,7 +143,7 @@ def test_where_servers_give_names_every_file_has_a_place_of_its_own(tmp_path: Pa
     served = [job.served for job in (*jobs, own)]
     assert [each and each.named for each in served] == [True] * 4 + [False]
     assert [each and each.replaces for each in served] == [False, False, True, False, False]
-    assert not any(job.plain for job in jobs)
+    assert not any(short(Job(job).task()) for job in jobs)
     assert jobs[1].part == part_name(parse("http://h/2/get"), SafePath("get"))
     assert bench.pairings == []
 
@@ -213,7 +220,7 @@ def test_parts_of_another_mirror_are_not_left_by_the_short_way(tmp_path: Path) -
         found = FoundFiles(frozenset({part} if part else ()))
         plan = Bench(tmp_path).knowing(found=found).plan(item)
         assert isinstance(plan, Plan)
-        plain[there] = Job(plan).task().plain
+        plain[there] = short(Job(plan).task())
     assert plain.pop("http://n/x") is False  # of whose list it is nobody looks up
     assert plain == {"": True, "http://h/x": False, "http://m/x": False}
 
@@ -243,21 +250,21 @@ def test_only_what_has_nothing_special_about_it_may_go_the_short_way(
 ) -> None:
     first = Bench(tmp_path).planner.plan(item)
     assert isinstance(first, Plan)
-    assert Job(first).task().plain is plain
+    assert short(Job(first).task()) is plain
     # one that an earlier run has begun is gone on with
     found = FoundFiles(frozenset({first.part} if there else ()))
     again = Bench(tmp_path).knowing(found=found).plan(item)
-    assert again == first._replace(plain=plain and not there)
+    assert again == first._replace(begun=there)
 
 
 def test_only_the_first_attempt_may_go_the_short_way() -> None:
-    plan = Plan(7, ITEM, parse(ITEM.url), 5, "h", SafePath("x"), SafePath("x"), "p", plain=True)
+    plan = Plan(7, ITEM, parse(ITEM.url), 5, "h", SafePath("x"), SafePath("x"), "p")
     job = Job(plan)
-    assert job.task() == Task(7, ITEM.url, SafePath("x"), "p", plain=True)
-    job.attempts = 1
     assert job.task() == Task(7, ITEM.url, SafePath("x"), "p")
+    job.attempts = 1
+    assert job.task() == Task(7, ITEM.url, SafePath("x"), "p", begun=True)
     job.attempts, job.deaths = 0, job.deaths.another(0, kept=False)
-    assert job.task() == Task(7, ITEM.url, SafePath("x"), "p", fragile=True)
+    assert job.task() == Task(7, ITEM.url, SafePath("x"), "p", fragile=True, begun=True)
 
 
 @pytest.mark.parametrize("mirrors", [(), ("http://h/x",), ("http://H:80/x#y",)])

@@ -355,7 +355,7 @@ def stories(fails: str, count: int) -> dict[int, list[str]]:
     with processes("fork", workers=1, lanes=1, factory=Ahead(fails)) as pool:
         await_room(pool)
         pool._nursery.links[0].recalled = True  # nothing is called back, however long it takes
-        pool.submit([task(number, "ok")._replace(plain=True) for number in range(count)])
+        pool.submit([task(number, "ok") for number in range(count)])
         told: dict[int, list[str]] = {}
         while len(told) < count:
             event = next_event(pool)
@@ -384,7 +384,7 @@ def test_what_was_begun_in_vain_waits_for_no_call() -> None:
     with processes("fork", workers=1, lanes=2, factory=Ahead("stuck")) as pool:
         await_room(pool, 2)
         pool._nursery.links[0].recalled = True
-        pool.submit([task(number, "ok")._replace(plain=True) for number in range(3)])
+        pool.submit([task(number, "ok") for number in range(3)])
         words: dict[int, str] = {}
         while len(words) < 3:
             event = next_event(pool)
@@ -407,7 +407,7 @@ def test_the_cell_names_the_task_that_is_not_finished() -> None:
     with processes("fork", workers=1, lanes=1, factory=Ahead("die")) as pool:
         await_room(pool)
         pool._nursery.links[0].recalled = True
-        pool.submit([task(number, "ok")._replace(plain=True) for number in range(3)])
+        pool.submit([task(number, "ok") for number in range(3)])
         event = next_event(pool)
         assert isinstance(event, Died)
         assert (event.current, event.waiting) == ((0,), (1, 2))

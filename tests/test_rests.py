@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pdl.settings import EngineKind
     from servers.misbehave import Server
     from servers.wire import Behaviour, Exchange, Pairs
 
@@ -382,3 +383,27 @@ def test_the_cache_goes_by_what_the_first_answer_said(
     place.get(url)
     conditions = [seen.header("If-None-Match") for seen in server.requests("/x.csv")]
     assert conditions[:3] == [None, None, ETAG if kept else None]
+
+
+# --- an answer in between that brings nothing ---
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("engine", ["inline", "process"])
+@pytest.mark.parametrize("again", [{404, 500}, {500}], ids=["listed", "final"])
+def test_a_part_is_kept_exactly_where_the_status_is_tried_again(
+    way: Way, engine: EngineKind, again: set[int], server: Server, place: Place
+) -> None:
+    place.settings = way(place)._replace(
+        retry=RetrySettings(retries=2, wait=0.01, statuses=frozenset(again)),
+        pool=PoolSettings(jobs=1, engine=engine),
+    )
+    url = server.on("/x.bin", cut(TAG), Reply(404), HONEST)
+    done = place.get(url)
+    if 404 in again:
+        assert (done.row.outcome, done.row.resumed_from, done.file) == ("success", HALF, BODY)
+        assert ranges(server) == [None, f"bytes={HALF}-", f"bytes={HALF}-"]
+    else:
+        assert (done.row.kind, done.row.transient) == ("http-404", False)
+        assert ranges(server) == [None, f"bytes={HALF}-"]
+        assert list(place.out.glob(".pdl/*.part")) == []

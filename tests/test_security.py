@@ -14,7 +14,7 @@ import pytest
 
 from marks import slow
 from pdl.errors import UsageError
-from pdl.fetch import attempt, lane_factory
+from pdl.fetch import blocking, lane_factory
 from pdl.model import Item, Result
 from pdl.run.download import download
 from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
@@ -50,7 +50,7 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         lane_factory.Fetching,
         "__call__",
-        lambda self: attempt.Fetcher(make(self.http), self.http, self.files),
+        lambda self: blocking.Fetcher(make(self.http), self.http, self.files),
     )
 
 

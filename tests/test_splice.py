@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pdl.fetch import attempt, zero_copy
-from pdl.fetch.attempt import Fetcher
+from pdl.fetch import blocking, zero_copy
+from pdl.fetch.blocking import Fetcher
 from pdl.fetch.zero_copy import LEAST, Mover
 from pdl.model import Answer, FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
@@ -482,7 +482,7 @@ class NoSplice(Part):
 def test_a_file_system_that_cannot_gets_what_the_pipe_holds(
     server: Server, place_of: PlaceOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "Part", NoSplice)
+    monkeypatch.setattr(blocking, "Part", NoSplice)
     place = place_of()
     before = pipe_ends()
     for number in range(2):
@@ -551,7 +551,7 @@ def test_what_the_disk_refused_counts_nowhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if appends:
-        monkeypatch.setattr(attempt, "Part", NoSplice)
+        monkeypatch.setattr(blocking, "Part", NoSplice)
     outcomes = []
     for way in ("keepalive-read", "keepalive-moved"):
         place = place_of(way)

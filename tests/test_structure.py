@@ -193,12 +193,12 @@ SELDOM = {
             {"requests", "tqdm"},
         ),
         (
-            "import pdl.run.download, pdl.run.engine, pdl.fetch.attempt, pdl.sources.feed",
+            "import pdl.run.download, pdl.run.engine, pdl.fetch.blocking, pdl.sources.feed",
             {"requests", "tqdm", "click"},
         ),
         ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.run.download"}),
         (f"import pdl.run.download, {SHOWN}, pdl.pool.process.pool", SELDOM),
-        ("import pdl.fetch.attempt, pdl.fetch.fast_path", SELDOM),
+        ("import pdl.fetch.blocking, pdl.fetch.fast_path", SELDOM),
         (
             f"import pdl.run.download, {SHOWN}, pdl.pool.process.pool",
             {"json", "pdl.storage.part"},

@@ -200,8 +200,10 @@ class Task(NamedTuple):
         pieces: digests that the bytes of its pieces must have, or None.
         pin: what a lock file says of the file, or None; the SHA-256 is found out if there is one.
         local: the file that is there is looked at, and no server asked.
-        plain: a first GET of the URL as it stands: no part of it can be there, no field is sent
-            with it that other tasks of the origin do not have.
+        begun: something of the file may be there: at its path, or a part of this or of another of
+            its URLs.
+        as_listed: `url` is as the list has it, and is asked for in another form: it has user
+            information or a fragment, or is to be normalised.
         remember: the answer is to say which version was placed.
         version: what stands at `path`: to hear that it is unchanged is enough. None fetches.
         other_parts: part files of the item's other mirrors; they go once the file is whole.
@@ -219,7 +221,8 @@ class Task(NamedTuple):
     pieces: Pieces | None = None
     pin: Pin | None = None
     local: bool = False
-    plain: bool = False
+    begun: bool = False
+    as_listed: bool = False
     remember: bool = False
     version: Version | None = None
     other_parts: tuple[str, ...] = ()

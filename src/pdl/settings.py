@@ -72,6 +72,8 @@ class HttpSettings(NamedTuple):
         min_speed: bytes per second below which an attempt is given up, or None.
         hosts_kept: connections that a lane has at most, the one in use included.
         pipe: a lane may have a pipe open, for `pdl.fetch.zero_copy`.
+        retry_statuses: statuses after which the same request may succeed later: those of
+            `RetrySettings`, where a run hands its settings to its workers.
     """
 
     headers: Headers = ()
@@ -89,6 +91,7 @@ class HttpSettings(NamedTuple):
     min_speed: float | None = None
     hosts_kept: int = HOSTS_KEPT
     pipe: bool = True
+    retry_statuses: frozenset[int] = RETRY_STATUSES
 
 
 class RetrySettings(NamedTuple):

@@ -1,24 +1,48 @@
-"""What an answer's head means for an attempt, whichever way it came."""
+"""How attempts fail: what a status, an error of the connection or of the system is to the user."""
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from pdl.http_rules.dates import retry_after
 from pdl.model import Fail, FailureKind
 from pdl.scheduling.kinds import USELESS_PARTS
-from pdl.settings import RETRY_STATUSES
+from pdl.storage.part import InTheWay
+from pdl.transport import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
+    from pdl.model import Task
 
-USELESS = USELESS_PARTS
 
 _OF_THE_FILE = frozenset({401, 402, 403, 404, 407, 408, 410, 423, 425, 429, 451})
 """Statuses that speak of the file, the user or the moment, whatever was asked beside the URL."""
 _NOT_IMPLEMENTED = 501
 _SERVER_ERROR = 500
+
+_FATAL = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EIO,
+    errno.ENOENT,
+    errno.ENOMEM,
+}
+"""They would meet every other file as well."""
+
+_KINDS = {
+    errno.ENAMETOOLONG: FailureKind.NAME,
+    errno.EISDIR: FailureKind.EXISTS,
+    errno.ENOTDIR: FailureKind.EXISTS,
+    errno.EEXIST: FailureKind.EXISTS,
+    errno.ELOOP: FailureKind.EXISTS,
+}
 
 
 def minds_the_fields(status: int) -> bool:
@@ -31,6 +55,13 @@ def minds_the_fields(status: int) -> bool:
         status: of the answer.
     """
     return status == _NOT_IMPLEMENTED or (status < _SERVER_ERROR and status not in _OF_THE_FILE)
+
+
+def is_useless(fail: Fail) -> bool:
+    """Whether after the failure a part is not worth keeping, as far as nothing more is known."""
+    if fail.kind is FailureKind.CHECKSUM:
+        return True
+    return not fail.transient and fail.kind in USELESS_PARTS
 
 
 class StartAgain(Exception):
@@ -78,18 +109,55 @@ class AttemptFailed(Exception):
         )
 
 
-def refusal(status: int, reason: str, header: Callable[[str], str | None]) -> AttemptFailed:
+def refusal(
+    status: int, reason: str, header: Callable[[str], str | None], again: Container[int]
+) -> AttemptFailed:
     """How an attempt ends whose answer has a status that brings no file.
 
     Args:
         status: of the answer; no redirect.
         reason: the server's words for it.
         header: gives a field's value, or None.
+        again: statuses worth another try. That is said here alone: whether the part is kept and
+            whether the schedule tries again both follow from `Fail.transient`.
     """
     return AttemptFailed(
         FailureKind.HTTP,
         f"the server answered {status} {reason}".rstrip(),
-        transient=status in RETRY_STATUSES,
+        transient=status in again,
         status=status,
         retry_after=retry_after(header("retry-after"), header("date")),
+    )
+
+
+def failure_of(exc: Exception, task: Task, directory: str) -> Fail:
+    """The failure that an error makes of an attempt.
+
+    Args:
+        exc: an `AttemptFailed`, a `TransportError`, an `InTheWay` or an `OSError`.
+        task: what was attempted.
+        directory: the output directory.
+    """
+    if isinstance(exc, AttemptFailed):
+        return exc.as_fail(task.id)
+    if isinstance(exc, TransportError):
+        fatal = exc.kind is FailureKind.DISK
+        return Fail("fail", task.id, exc.kind, exc.transient, exc.message, fatal=fatal)
+    if isinstance(exc, InTheWay):
+        return Fail("fail", task.id, FailureKind.EXISTS, transient=False, message=str(exc))
+    assert isinstance(exc, OSError)
+    return _system_failure(exc, task, directory)
+
+
+def _system_failure(exc: OSError, task: Task, directory: str) -> Fail:
+    """A write, unlike an open, does not say of which file its error is: then it is the task's."""
+    reason = exc.strerror or str(exc)
+    where = exc.filename2 or exc.filename or f"{directory}/{task.path}"
+    return Fail(
+        "fail",
+        task.id,
+        _KINDS.get(exc.errno or 0, FailureKind.DISK),
+        transient=False,
+        message=f"{reason} ({where})",
+        fatal=exc.errno in _FATAL,
     )

@@ -1,53 +1,47 @@
-"""The short way of a plain, small file: asked for, received and placed without waiting.
+"""The driver of small files: asked for, received and placed without waiting.
 
 Theory of operation
 ===================
 
 A worker has many lanes and one loop. For a task with nothing special about it whose origin has a
 kept connection, the loop asks (`FastPath.begin`), goes on with other lanes, and comes back when
-there is something to read (`FastPath.ready`). If all of the answer comes and is the plain case, the
-file is placed in one go (`FastPath.finish`), for which the loop may take its time until it reads
-on: the next task may be begun before. Whatever else is met, a redirect, a length nobody said, a
-failing disk, a server that takes its time, is no matter of this module: the lane is called in a
-thread of its own and `pdl.fetch.attempt` goes on with what has been received so far
-(`FastPath.hand_over`), so that there is one place that decides what such an answer means.
+there is something to read (`FastPath.ready`). When all of the answer has come, `pdl.fetch.attempt`
+says what it means. If that is to place the file, it is done in one go (`FastPath.finish`), for
+which the loop may take its time until it reads on: the next task may be begun before. Whatever else
+is to be done, or does not come at once, is no matter of this module: the lane is called in a thread
+of its own, and `pdl.fetch.blocking` makes the attempt of what has been received so far
+(`FastPath.hand_over`).
 
 The connection of the last request stays at hand for the next; it goes back to the transport when
 another origin is to be asked, or the lane is called.
 
-What may live here: the plain case, decided by the same functions as in `pdl.fetch.attempt`. Not
-here: any rule of its own.
+What may live here: which tasks and settings are handed on unseen (two tables), and how commands of
+an attempt are done without waiting. Not here: any rule of its own.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pdl.fetch.content_check import unlike
-from pdl.fetch.failures import refusal
-from pdl.http_rules.dates import http_seconds
-from pdl.http_rules.ranges import (
-    NOT_MODIFIED,
-    OK,
-    PARTIAL_CONTENT,
-    RANGE_NOT_SATISFIABLE,
-    names_a_range,
-)
-from pdl.http_rules.redirects import STATUSES, request_headers
-from pdl.integrity.check import Mismatch, check_of
-from pdl.integrity.declared_digests import NAMES, declared
-from pdl.model import Answer, Success, Task
+from pdl.fetch.attempt import Attempt
+from pdl.fetch.commands import Ask, Do, Place, Refuse
+from pdl.fetch.failures import AttemptFailed, StartAgain
+from pdl.integrity.check import Mismatch
+from pdl.integrity.declared_digests import NAMES
+from pdl.model import Answer, Fail, SafePath, Success, Task
+from pdl.settings import FileSettings, HttpSettings
 from pdl.storage.part import InTheWay, place
-from pdl.text.urls import parse
 from pdl.transport import TransportError
 from pdl.transport.http.head import framed, head_of, split, tail
 
 if TYPE_CHECKING:
     import mmap
+    from collections.abc import Callable
 
+    from pdl.fetch.commands import Command
     from pdl.pool import Meter
-    from pdl.settings import FileSettings, HttpSettings
     from pdl.transport.http.connection import Connection
     from pdl.transport.http.keepalive import KeepaliveTransport
 
@@ -56,37 +50,88 @@ DIGEST_MOST = 64 * 1024
 TAILS_KEPT = 256
 """Origins whose request fields are remembered."""
 
-_NO_REFUSAL = STATUSES | {OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE}
+_FINAL = 200
+"""The least status of an answer that no other follows."""
 
 
-class _Whole(NamedTuple):
-    """A file that has come and is to be placed.
+class _Head:
+    """The head of the answer that has come last; see `pdl.fetch.commands.Head`."""
 
-    Attributes:
-        data: its bytes, in the lane's buffer.
-        modified: as `pdl.storage.part.place` takes it.
-        proven: for the answer, as is `remark`.
-        started: `time.monotonic` of its request.
-    """
-
-    task: Task
-    data: memoryview
-    modified: float | None
-    proven: str | None
-    remark: str
-    meter: Meter
-    started: float
+    status = 0
+    reason = ""
+    length: int | None = None
+    framed = True
+    header: Callable[[str], str | None]
 
 
 class FastPath:
-    """A lane's short way.
+    """A lane's fast path.
+
+    Each field of the settings and of a task is in one of two tables. What a field of `HONOURS` says
+    is done here or by the attempt, whatever it is; with any value but the default in a field of
+    `DECLINES` the blocking driver makes the attempt.
 
     Args:
-        transport: keeps the connections; the one that the long way uses.
+        transport: keeps the connections; the one that the blocking driver uses.
         http: of the run.
         files: of the run.
-        buffer: takes the head and body of an answer; a larger one goes the long way.
+        buffer: takes the head and body of an answer; a larger one is handed over.
     """
+
+    HONOURS: ClassVar = {
+        HttpSettings: {
+            "headers",  # they are in the request, or the transport has no connection for them
+            "user_agent",
+            "proxy",  # whose connection it is, and how it was made, is the transport's matter
+            "cacert",
+            "cert",
+            "key",
+            "insecure",
+            "connect_timeout",
+            "public_only",
+            "hosts_kept",
+            "timeout",  # what takes its time is handed over long before
+            "max_redirects",  # a redirect is handed over
+            "https_only",
+            "pipe",
+            "retry_statuses",
+        },
+        FileSettings: {
+            "directory",
+            "mtime",
+            "content_check",
+            "max_time",  # as `timeout`
+            "max_size",
+            "min_size",
+            "expect_types",
+            "reserved",  # it matters where `Task.served` is set
+        },
+        Task: {
+            "id",
+            "url",
+            "path",
+            "part",
+            "checksum",
+            "size",
+            "other_parts",  # none is there unless `Task.begun`
+        },
+    }
+    DECLINES: ClassVar = {
+        HttpSettings: {"min_speed"},
+        FileSettings: {"fsync", "if_exists"},
+        Task: {
+            "headers",
+            "fragile",
+            "pieces",
+            "pin",
+            "local",
+            "begun",
+            "as_listed",
+            "remember",
+            "version",
+            "served",
+        },
+    }
 
     def __init__(
         self,
@@ -101,29 +146,31 @@ class FastPath:
         self._buffer = buffer
         self._view = memoryview(buffer)
         self._tails: dict[str, str] = {}
-        self._never = files.fsync or files.if_exists != "skip" or bool(http.min_speed)
-        self._task: Task | None = None
+        self._never = _declined(http) or _declined(files)
+        self._attempt: Attempt | None = None
         self._meter: Meter
         self._origin = ""
         self._request = b""
         self._kept: Connection | None = None
-        self._started = 0.0
         self._have = 0
         self._end = 0
-        self._status = 0
-        self._reason = ""
-        self._fields: dict[str, str] = {}
+        self._head = _Head()
+        self._declares = False
         self._body = 0
         self._failed: OSError | None = None
-        self._whole: _Whole | None = None
+        self._whole: tuple[Attempt, memoryview, float | None, Meter] | None = None
 
     def begin(self, task: Task, meter: Meter) -> int | None:
         """See `pdl.pool.QuickLane.begin`."""
-        if not task.plain or self._never:
+        if _special(task) != _USUAL or self._never:
             return None
-        origin, target = split(task.url)
-        data = f"GET {target}{self._tails.get(origin) or self._tail(origin)}".encode("latin-1")
-        self._started = time.monotonic()
+        url = task.url
+        origin, target = split(url)
+        fields = self._tails.get(origin) or self._tail(origin)
+        if not fields:
+            return None
+        data = f"GET {target}{fields}".encode("latin-1")
+        started = time.monotonic()
         kept = self._kept
         if kept is None or origin != self._origin:
             self._rest()
@@ -135,23 +182,30 @@ class FastPath:
             self._kept = None
             kept.close()
             return None
-        self._task = task
+        self._attempt = attempt = Attempt(self._http, self._files, task, started)
+        attempt.asked = url
         self._meter = meter
         self._request = data
         self._have = self._end = 0
         return kept.fileno()
 
     def _tail(self, origin: str) -> str:
+        """What an attempt sends to the origin after the target; empty if it would ask nothing."""
         if len(self._tails) >= TAILS_KEPT:
             self._tails.clear()
-        url = parse(f"{origin}/")
-        self._tails[origin] = found = tail(origin, request_headers(self._http, url, url, ()))
-        return found
+        task = Task(0, f"{origin}/", SafePath(""), "")
+        try:
+            ask = Attempt(self._http, self._files, task, 0.0).found(None)
+        except AttemptFailed:
+            return ""
+        assert isinstance(ask, Ask)
+        self._tails[origin] = fields = tail(origin, ask.request.headers)
+        return fields
 
     def ready(self) -> Answer | Literal["more", "whole", "call"]:
         """See `pdl.pool.QuickLane.ready`."""
-        task, kept, have = self._task, self._kept, self._have
-        assert task is not None
+        attempt, kept, have = self._attempt, self._kept, self._have
+        assert attempt is not None
         assert kept is not None
         try:
             count = kept.take(self._view[have:] if have else self._view)
@@ -161,74 +215,68 @@ class FastPath:
         if not count:
             return "more" if count is None else "call"
         self._have = have = have + count
-        if not self._end and (what := self._head(have)) is not None:
+        if not self._end and (what := self._look(have)) is not None:
             return what
         if have != self._end:
             return "more" if have < self._end else "call"
-        return self._take(task) if self._status == OK else self._refused(task)
+        return self._decide(attempt)
 
-    def _head(self, have: int) -> Literal["more", "call"] | None:
+    def _look(self, have: int) -> Literal["more", "call"] | None:
         """Look for the head and for the body's end; None when both are known."""
+        head = self._head
         try:
             found = head_of(self._buffer, have)
             if found is None:
                 return "more"
-            (minor, self._status, self._reason, self._fields), self._body = found
-            _, length, keep = framed(minor, self._status, self._fields)
+            (minor, status, reason, fields), self._body = found
+            _, length, keep = framed(minor, status, fields)
         except TransportError:
             return "call"
-        if length is None or not keep or self._body + length > len(self._view):
+        if length is None or not keep or self._body + length > len(self._view) or status < _FINAL:
             return "call"
         self._end = self._body + length
+        head.status, head.reason, head.length = status, reason, length
+        head.header = fields.get
+        self._declares = not NAMES.isdisjoint(fields)
         return None
 
-    def _refused(self, task: Task) -> Answer | Literal["call"]:
-        if self._status in _NO_REFUSAL or self._status < OK:
-            return "call"
-        fail = refusal(self._status, self._reason, self._fields.get).as_fail(task.id)
-        self._task = None
-        return fail._replace(final_url=task.url, seconds=time.monotonic() - self._started)
-
-    def _take(self, task: Task) -> Literal["whole", "call"]:
-        """Whether all is as it should be: then `finish` places it."""
-        files, fields, size = self._files, self._fields, self._end - self._body
-        if (task.size is not None and task.size != size) or not files.takes(size):
-            return "call"
-        if names_a_range(fields.get("content-range"), size):
-            return "call"
+    def _decide(self, attempt: Attempt) -> Answer | Literal["whole", "call"]:
+        """All has come: do what the attempt says, if that can be done here."""
         data = self._view[self._body : self._end]
-        if unlike(files, task.path, fields.get, data) is not None:
+        try:
+            command: Command = attempt.head(self._head, data, declares=self._declares)
+            if command is Do.START:
+                command = attempt.complete(len(data))
+                if command is Do.PROVE and len(data) <= DIGEST_MOST:
+                    command = _prove(attempt, data)
+        except (AttemptFailed, StartAgain, Mismatch):
             return "call"
-        check = check_of(task, None if NAMES.isdisjoint(fields) else declared(OK, fields.get))
-        if check is not None and size > DIGEST_MOST:
+        if isinstance(command, Place):
+            self._whole = attempt, data, command.modified, self._meter
+            return "whole"
+        if not isinstance(command, Refuse):
             return "call"
-        modified = http_seconds(fields.get("last-modified")) if files.mtime else None
-        proven, remark = None, ""
-        if check is not None:
-            try:
-                check.update(data)
-                proven, remark = check.finish(), check.remark
-            except Mismatch:
-                return "call"
-        self._whole = _Whole(task, data, modified, proven, remark, self._meter, self._started)
-        return "whole"
+        self._attempt = None
+        answer = attempt.error(command.failure, time.monotonic())
+        assert isinstance(answer, Fail)
+        return answer
 
     def finish(self) -> Success | None:
         """See `pdl.pool.QuickLane.finish`."""
         whole = self._whole
         assert whole is not None
-        task, data, modified, proven, remark, meter, started = whole
+        attempt, data, modified, meter = whole
+        task = attempt.task
         self._whole = None
         try:
             place(self._files.directory, task.part, task.path, data, modified)
         except (OSError, InTheWay):
             return None
-        if self._task is task:  # none has been begun since
-            self._task = None
+        if self._attempt is attempt:  # none has been begun since
+            self._attempt = None
         size = len(data)
         meter.whole(size)
-        seconds = time.monotonic() - started
-        return Success("success", task.id, OK, task.url, size, size, 0, seconds, proven, remark)
+        return attempt.placed(size, time.monotonic())
 
     def _rest(self) -> None:
         """Give the connection of the last request back; the next of its origin would go on it."""
@@ -237,15 +285,37 @@ class FastPath:
             self._kept = None
 
     def hand_over(self) -> float | None:
-        """Let the long way go on with the request under way; it drops another task's.
+        """Let the blocking driver go on with the request under way; it drops another task's.
 
         Returns:
             `time.monotonic` of its start; None if there is none.
         """
-        if self._task is None or self._kept is None:
+        attempt = self._attempt
+        if attempt is None or self._kept is None:
             self._rest()
             return None
         kept, failed = self._kept, self._failed
-        self._task = self._kept = self._failed = None
+        self._attempt = self._kept = self._failed = None
         self._transport.asked(kept, self._request, self._buffer[: self._have], failed)
-        return self._started
+        return attempt.started
+
+
+def _prove(attempt: Attempt, data: memoryview) -> Place:
+    """Let an attempt's check have a whole file."""
+    check = attempt.check
+    assert check is not None
+    check.update(data)
+    return attempt.proven_as(check.finish(), check.remark)
+
+
+def _declined(settings: HttpSettings | FileSettings) -> bool:
+    """Whether the settings say something that a fast path does not do."""
+    usual = type(settings)._field_defaults
+    return any(getattr(settings, name) != usual[name] for name in FastPath.DECLINES[type(settings)])
+
+
+_NAMES = tuple(sorted(FastPath.DECLINES[Task]))
+_special = itemgetter(*map(Task._fields.index, _NAMES))
+"""Gives what a task says that a fast path does not do."""
+_USUAL = tuple(Task._field_defaults[name] for name in _NAMES)
+"""The same of a task that says nothing of it."""

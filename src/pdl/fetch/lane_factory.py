@@ -25,7 +25,7 @@ class Fetching:
 
     def __call__(self) -> Lane:
         """Build a lane."""
-        from pdl.fetch.attempt import Fetcher
+        from pdl.fetch.blocking import Fetcher
         from pdl.fetch.fast_path import FastPath
         from pdl.transport.http.keepalive import KeepaliveTransport
 
@@ -45,10 +45,12 @@ class CachedFetching:
 
     def __call__(self) -> Lane:
         """Build a lane."""
-        from pdl.fetch.cached_attempt import CachedFetcher
+        from pdl.fetch.blocking import Fetcher
+        from pdl.fetch.from_cache import CacheLane
         from pdl.transport.http.keepalive import KeepaliveTransport
 
-        return CachedFetcher(KeepaliveTransport(self.http), self.http, self.files, self.cache)
+        cache = CacheLane(self.http, self.files, self.cache)
+        return Fetcher(KeepaliveTransport(self.http), self.http, self.files, cache)
 
 
 def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
@@ -57,7 +59,7 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
     Raises:
         MachineError: too few file handles are allowed.
     """
-    http = settings.http
+    http = settings.http._replace(retry_statuses=settings.retry.statuses)
     if engine_of(settings.pool.engine).prestarts:
         from pdl.pool.startup import prestart, start_limits
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from pdl.integrity.check import examine
 from pdl.model import SafePath, Success
 from pdl.naming.claims import folded, variants
-from pdl.naming.content_disposition import safe_name, server_name
-from pdl.naming.safe_name import STATE_DIRECTORY, renamed
+from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.storage.part import InTheWay
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pdl.model import Served, Task
     from pdl.pool import Meter
     from pdl.settings import FileSettings
-    from pdl.storage.note import Header
     from pdl.storage.part import Part
 
 _LOOKED_AT = 3
@@ -42,7 +40,7 @@ class UniqueName:
         part: the attempt's.
 
     Attributes:
-        wanted: the path that the file should have, as far as is known.
+        wanted: the path that the file should have; the attempt says it (`Attempt.wanted`).
     """
 
     def __init__(self, files: FileSettings, task: Task, served: Served, part: Part) -> None:
@@ -52,16 +50,6 @@ class UniqueName:
         self._part = part
         self._own = task.path if served.replaces else None
         self.wanted = task.path
-
-    def called(self, header: Header) -> SafePath:
-        """The path that the file should have by the fields of its answer."""
-        return self.known_as(server_name(header("content-disposition")))
-
-    def known_as(self, called: str | None) -> SafePath:
-        """The same for what the server calls the file; None if it gives no name."""
-        name = safe_name(called) if called and self._served.named else None
-        self.wanted = self._task.path if name is None else renamed(self._task.path, name)
-        return self.wanted
 
     def look(self, buffer: memoryview, meter: Meter) -> Success | None:
         """Look for what an attempt that was killed has placed; that file is the answer.

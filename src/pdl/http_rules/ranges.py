@@ -213,6 +213,24 @@ def names_a_range(content_range: str | None, length: int | None) -> bool:
     return first > 0 or last + 1 < max(total, length or 0)
 
 
+def total_of(
+    known: Known | None, length: int | None, header: Callable[[str], str | None]
+) -> int | None:
+    """Bytes the whole file will have, by an answer's head or else by that of the part; or None.
+
+    Args:
+        known: the part that the answer goes on with; None if it brings the file from the start.
+        length: as `answered` has it.
+        header: the same.
+    """
+    if known is None and length is not None:
+        return length
+    where = parse_content_range(header("content-range"))
+    if where is not None and where.total is not None:
+        return where.total
+    return None if known is None else known.total
+
+
 def _is_whole(content_range: str, length: int | None) -> bool:
     """Whether a Content-Range says that the body has every byte of the file."""
     where = parse_content_range(content_range)

@@ -189,11 +189,18 @@ class PieceVerifier:
         return f"pieces:{self._pieces.algorithm}"
 
 
-def check_of(task: Task, declared: Declared | None) -> Check | None:
-    """What a task's bytes are to be held against; None where nothing is known of them."""
-    if task.checksum is None and task.pieces is None and declared is None and task.pin is None:
+def check_of(task: Task, declared: Declared | None, pin: Pin | None = None) -> Check | None:
+    """What a task's bytes are to be held against; None where nothing is known of them.
+
+    Args:
+        task: has what the list and the lock know.
+        declared: as `Check` has it.
+        pin: in place of the task's, where it has none.
+    """
+    pin = task.pin or pin
+    if pin is None and task.checksum is None and task.pieces is None and declared is None:
         return None
-    return Check(task.checksum, task.pieces, declared, task.pin)
+    return Check(task.checksum, task.pieces, declared, pin)
 
 
 def wanted_size(task: Task) -> int | None:

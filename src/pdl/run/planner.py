@@ -184,11 +184,23 @@ class Planner:
         local: bool = False,
     ) -> Plan:
         key, part = asked.key, asked.part_name(path)
-        plain = new and self._is_plain(item, asked, part)
+        parts = self._found.parts  # those of other mirrors are to go with the item's own
+        begun = not new or part in parts or bool(item.mirrors and parts)
         # neither a host's limit nor its pause concerns what is only looked at
         host = "" if local else asked.netloc
         plan = Plan(
-            next(self._ids), item, asked.url, key, host, path, path, part, pin, local, plain
+            next(self._ids),
+            item,
+            asked.url,
+            key,
+            host,
+            path,
+            path,
+            part,
+            pin,
+            local,
+            begun,
+            as_listed=item.url != asked.text,
         )
         if self._files.if_exists == "update":
             version = standing(self._files.directory, Job(plan).task(), key, self._versions)
@@ -211,19 +223,6 @@ class Planner:
         # the part's name must be the same on every run, whoever has taken which name before
         part = part_name(planned.url, wanted)
         return planned._replace(wanted=wanted, part=part, served=served)
-
-    def _is_plain(self, item: Item, asked: Asked, part: str) -> bool:
-        """See `Plan.plain`; parts of other mirrors are to go with the item's own."""
-        parts = self._found.parts
-        return (
-            item.url == asked.text
-            and not item.headers
-            and item.pieces is None
-            and self._servers is None
-            and self._files.if_exists != "update"
-            and part not in parts
-            and not (item.mirrors and parts)
-        )
 
     def _pinned(
         self, pins: Pins, item: Item, asked: Asked, path: SafePath, *, known: bool

@@ -36,7 +36,8 @@ class Plan(NamedTuple):
         part: name of its part file, as long as the item's own URL is asked.
         pin: what a lock file says of the file.
         local: the file that is there is looked at, and no server asked.
-        plain: nothing can be there of it, and there is nothing special about its request.
+        begun: something of the file may be there, as in `pdl.model.Task`.
+        as_listed: as in `pdl.model.Task`.
         remember: the answer is to say which version was placed.
         version: what stands at `path`: to hear that it is unchanged is enough.
         served: the server may name the file.
@@ -52,7 +53,8 @@ class Plan(NamedTuple):
     part: str
     pin: Pin | None = None
     local: bool = False
-    plain: bool = False
+    begun: bool = False
+    as_listed: bool = False
     remember: bool = False
     version: Version | None = None
     served: Served | None = None
@@ -145,12 +147,13 @@ class Job:
         """What a worker is given for the next attempt."""
         plan, item, mirrors, died = self.plan, self.plan.item, self.mirrors, self.deaths.total > 0
         url, part, headers = item.url, plan.part, item.headers
-        plain = plan.plain and not self.attempts and not died
+        begun = plan.begun or self.attempts > 0 or died
+        as_listed = plan.as_listed
         others: tuple[str, ...] = ()
         if mirrors is not None:
             mirror = mirrors.current
             url, part, headers = mirror.url, mirror.part, mirror.headers
-            plain = plain and mirror.plain
+            as_listed = mirror.as_listed
             others = tuple(each.part for each in mirrors.usable if each is not mirror)
         return Task(
             plan.id,
@@ -164,7 +167,8 @@ class Job:
             item.pieces,
             plan.pin,
             plan.local,
-            plain,
+            begun,
+            as_listed,
             plan.remember,
             plan.version,
             others,
@@ -181,7 +185,7 @@ class Mirror(NamedTuple):
         host: whom it is asked of, as `Job.host`.
         part: name of its part file.
         headers: the item's, if this is the origin they are meant for; else none.
-        plain: it may be asked for as `pdl.model.Task.plain` means.
+        as_listed: as in `pdl.model.Task`.
     """
 
     place: int
@@ -189,7 +193,7 @@ class Mirror(NamedTuple):
     host: str
     part: str
     headers: Headers
-    plain: bool
+    as_listed: bool
 
 
 class Mirrors:
@@ -248,5 +252,5 @@ def mirrors_of(plan: Plan) -> Mirrors | None:
 
 
 def _mirror(place: int, text: str, url: Url, path: SafePath, headers: Headers) -> Mirror:
-    plain = not headers and text == url.request_url
-    return Mirror(place, text, url.netloc, part_name(url, path), headers, plain)
+    as_listed = text != url.request_url
+    return Mirror(place, text, url.netloc, part_name(url, path), headers, as_listed)

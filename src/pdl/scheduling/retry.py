@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.model import Fail, FailureKind
 from pdl.settings import RetrySettings
+
+if TYPE_CHECKING:
+    from pdl.model import Fail
 
 MAX_DEATHS = 3
 """Workers in a row that may die over a task without getting any further with it."""
@@ -65,9 +67,7 @@ class RetryPolicy(NamedTuple):
         return Decision(max(asked, delay), pause_host=asked)
 
     def transient(self, fail: Fail) -> bool:
-        """Whether the same request may succeed later."""
-        if fail.kind is FailureKind.HTTP:
-            return fail.status in self.settings.statuses
+        """Whether the same request may succeed later; the worker has said it."""
         return fail.transient
 
     def backoff(self, attempts: int, chance: float) -> float:

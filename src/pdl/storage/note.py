@@ -14,13 +14,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.http_rules.ranges import Validator
+from pdl.http_rules.ranges import Validator, strong_validator
 from pdl.integrity.declared_digests import NAMES
 from pdl.system import atomic_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.http_rules.ranges import Known
     from pdl.model import Headers
 
     Header = Callable[[str], str | None]
@@ -128,3 +129,37 @@ def told(header: Header) -> Headers:
     found = ((name, header(name) or "") for name in (_TYPE, *_FIELDS))
     noted = ((name, text) for name, text in found if text or name == _TYPE)
     return tuple((name, text) for name, text in noted if len(text) <= MAX_VALUE)
+
+
+def note_of(header: Header, total: int | None) -> Note:
+    """The note of a part that begins with an answer.
+
+    Args:
+        header: gives the answer's fields.
+        total: bytes of the whole file, or None.
+    """
+    names = ("etag", "last-modified", "date", "content-encoding")
+    validator = strong_validator(*map(header, names))
+    return Note(validator, total, told(header) if validator.if_range() else ())
+
+
+def head_of_whole(known: Known | None, header: Header) -> Header:
+    """The fields of the whole file: those of the answer, and what only the first one has told.
+
+    The type is the first answer's alone, if its note has one: what a file is, its beginning tells.
+
+    Args:
+        known: the part that the answer goes on with; None if it brings the file from the start.
+        header: of the answer.
+    """
+    if known is None:
+        return header
+    first = {**dict(known.told), "last-modified": known.validator.modified}
+
+    def field(name: str) -> str | None:
+        if name == _TYPE and name in first:
+            return first[name] or None
+        said = header(name)
+        return first.get(name) if said is None else said
+
+    return field

@@ -47,13 +47,14 @@ class Part:
         name: of the part, as ``HEX.part``.
 
     Attributes:
+        path: of the part.
         size: bytes of it so far.
     """
 
     def __init__(self, directory: str, name: str) -> None:
         self._directory = directory
-        self._path = f"{directory}/{STATE_DIRECTORY}/{name}"
-        self._note = f"{self._path[:-5]}.json"
+        self.path = f"{directory}/{STATE_DIRECTORY}/{name}"
+        self._note = f"{self.path[:-5]}.json"
         self._fd = -1
         self._version = Note(Validator(), None)
         self._begun = False
@@ -65,7 +66,7 @@ class Part:
     def known(self) -> Known | None:
         """What can be gone on with; None when the file must start from nothing."""
         try:
-            found = os.lstat(self._path)
+            found = os.lstat(self.path)
         except FileNotFoundError:
             return None
         note = read_note(self._note)
@@ -86,15 +87,15 @@ class Part:
         self._noted = False
         self._synced = 0
         try:
-            self._fd = os.open(self._path, NEW, 0o666)
+            self._fd = os.open(self.path, NEW, 0o666)
         except FileExistsError:
             self.discard()
-            self._fd = os.open(self._path, NEW, 0o666)
+            self._fd = os.open(self.path, NEW, 0o666)
 
     def go_on(self, known: Known) -> bool:
         """Open the part to append at the known offset; False if it is no longer that long."""
         try:
-            self._fd = os.open(self._path, _OLD)
+            self._fd = os.open(self.path, _OLD)
         except FileNotFoundError:
             return False
         if os.fstat(self._fd).st_size < known.offset:
@@ -206,7 +207,7 @@ class Part:
             os.fsync(self._fd)
         if "/" in path:
             make_parents(self._directory, path)
-        if not _link(self._path, final):
+        if not _link(self.path, final):
             return False
         self._close()
         if fsync:
@@ -217,7 +218,7 @@ class Part:
 
     def cut(self, size: int) -> None:
         """Drop what is behind so many bytes."""
-        os.truncate(self._path, size)
+        os.truncate(self.path, size)
         self.size = size
 
     def _keep_mode(self, final: str) -> None:
@@ -232,7 +233,7 @@ class Part:
         if "/" in path:
             make_parents(self._directory, path)
         try:
-            os.rename(self._path, final)
+            os.rename(self.path, final)
         except IsADirectoryError as exc:
             raise InTheWay(f"{path} is a directory") from exc
 
@@ -255,7 +256,7 @@ class Part:
         """Remove the part and its note, the note first."""
         self._close()
         _remove(self._note)
-        _remove(self._path)
+        _remove(self.path)
 
     def _close(self) -> None:
         self._reserved = None  # its handle may be another file's from here on

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.http_rules.conditional import named
 from pdl.integrity.check import wanted_size
@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 
 
 _NANO = 1_000_000_000
+
+
+class Stamp(NamedTuple):
+    """What a file is known by later.
+
+    Attributes:
+        size: in bytes.
+        mtime_ns: its time of the last change, nanoseconds since the epoch.
+    """
+
+    size: int
+    mtime_ns: int
 
 
 class Versions(Protocol):
@@ -102,22 +114,27 @@ def stands(version: Version, directory: str, path: SafePath) -> bool:
         return False
 
 
+def stamp_of(directory: str, path: SafePath) -> Stamp | None:
+    """Of the file that has just got its name; None if someone has taken it away already."""
+    try:
+        found = os.stat(f"{directory}/{path}")
+    except OSError:
+        return None
+    return Stamp(found.st_size, found.st_mtime_ns)
+
+
 def placed(
-    directory: str, task: Task, url: Url, header: Header, proven: str | None = None
-) -> Version | None:
-    """The version that has just got its name; None if someone has taken the file away already.
+    stamp: Stamp, task: Task, url: Url, header: Header, proven: str | None = None
+) -> Version:
+    """The version that has just got its name.
 
     Args:
-        directory: the output directory.
+        stamp: of the file.
         task: that is done.
         url: that answered.
         header: gives the answer's fields.
         proven: ``algorithm:hex`` that the bytes were found to have, or None.
     """
-    try:
-        found = os.stat(f"{directory}/{task.path}")
-    except OSError:
-        return None
     held = wanted(task) | ({proven} if proven else set())
-    version = Version(0, 0, 0, None, None, found.st_size, found.st_mtime_ns, tuple(sorted(held)))
+    version = Version(0, 0, 0, None, None, stamp.size, stamp.mtime_ns, tuple(sorted(held)))
     return named(version, url, header)

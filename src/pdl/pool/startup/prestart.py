@@ -30,7 +30,7 @@ PRELOAD = (
     "multiprocessing.synchronize",
     "pdl.pool.process.pool",
     "pdl.fetch.lane_factory",
-    "pdl.fetch.attempt",
+    "pdl.fetch.blocking",
     "pdl.fetch.fast_path",
     "pdl.transport.http.keepalive",
 )

@@ -1,8 +1,9 @@
-"""Whether what comes is what was asked for: by the type that is said, and by how the body begins.
+"""Whether what comes is what was asked for: by its size, its type, and how its body begins.
 
 A page that says "log in" or "not found" comes with status 200 more often than it should, and is
 then often sent as ``application/octet-stream`` or without any type. So where the name promises a
-form that has a beginning of its own, the first bytes count as well, whatever the type says.
+form that has a beginning of its own, the first bytes count as well, whatever the type says. The
+sizes a file may have are those of the list, the lock, and the limits of the run.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pdl.fetch.failures import AttemptFailed
+from pdl.fetch.failures import AttemptFailed, StartAgain
+from pdl.http_rules.ranges import OK
+from pdl.integrity.check import size_fault, wanted_size
+from pdl.integrity.declared_digests import declared
 from pdl.model import FailureKind
 from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.http_rules.ranges import Known
+    from pdl.integrity.declared_digests import Declared
+    from pdl.model import Task
     from pdl.settings import FileSettings
 
     Header = Callable[[str], str | None]
@@ -186,12 +193,37 @@ def _sniffed(begin: bytes) -> str | None:
 def opening(files: FileSettings, path: str, status: int, header: Header) -> Opening | None:
     """Look at an answer's head; the body's first bytes are to be looked at unless it is None.
 
+    Args:
+        files: as `unlike` has it.
+        path: the same.
+        status: of the answer.
+        header: as `unlike` has it.
+
     Raises:
         AttemptFailed: it is not what was asked for.
     """
     found = Opening(files, path, status, header)
     found.refuse(unlike(files, path, header, None))
     return found if by_bytes(files, path, header) else None
+
+
+def would_do(
+    files: FileSettings, task: Task, media: str | None, size: int, begin: memoryview | None
+) -> bool:
+    """Whether a file that is here would do for the task, as far as its digest does not say it.
+
+    Args:
+        files: as `check_announced` has it.
+        task: the same.
+        media: its Content-Type, or None.
+        size: in bytes.
+        begin: as `unlike` has it.
+    """
+    try:
+        check_announced(files, task, size)
+    except AttemptFailed:
+        return False
+    return unlike(files, task.path, {"content-type": media}.get, begin) is None
 
 
 class Opening:
@@ -236,3 +268,110 @@ class Opening:
         """End the attempt if there is a fault."""
         if fault is not None:
             raise AttemptFailed(FailureKind.CONTENT, fault, status=self._status)
+
+
+def check_announced(files: FileSettings, task: Task, size: int | None) -> None:
+    """See whether the file can be what it should, before a byte of it is read.
+
+    Args:
+        files: has the limits.
+        task: says what the list and the lock know.
+        size: bytes it will have by the answer's head; None while nobody has said.
+
+    Raises:
+        AttemptFailed: it cannot.
+    """
+    if size is None or (
+        files.max_size is None and files.min_size is None and task.size is None and task.pin is None
+    ):
+        return
+    _check_most(files, task, size, size)
+    _check_least(files, size)
+
+
+def check_so_far(
+    files: FileSettings, task: Task, size: int, announced: int | None, *, resumed: bool
+) -> None:
+    """See whether so many bytes are not too many.
+
+    Args:
+        files: has the limits.
+        task: says what the list and the lock know.
+        size: bytes that have come.
+        announced: as `check_announced` has it; it was checked then.
+        resumed: some of the bytes are of an earlier attempt.
+
+    Raises:
+        StartAgain: they are, and the answer is not the rest that it should be.
+        AttemptFailed: they are.
+    """
+    if announced is None:
+        _check_most(files, task, size, None)
+    elif size > announced:
+        if resumed:
+            raise StartAgain
+        what = f"the body is longer than the {announced} bytes of its Content-Range"
+        raise AttemptFailed(FailureKind.PROTOCOL, what)
+
+
+def _check_most(files: FileSettings, task: Task, size: int, announced: int | None) -> None:
+    most = files.max_size
+    if most is not None and size > most:
+        raise AttemptFailed(
+            FailureKind.SIZE, f"{size} bytes are more than --max-size allows ({most})"
+        )
+    wanted = wanted_size(task)
+    if wanted is not None and (size > wanted or announced not in {None, wanted}):
+        raise AttemptFailed(FailureKind.SIZE, size_fault(task, size))
+
+
+def check_whole(files: FileSettings, task: Task, size: int, announced: int | None) -> None:
+    """See whether a file may have so many bytes that has no more.
+
+    Args:
+        files: has the limits.
+        task: says what the list and the lock know.
+        size: bytes that have come.
+        announced: as `check_announced` has it.
+
+    Raises:
+        AttemptFailed: it is cut, or not of the right size.
+    """
+    if announced is not None and size != announced:
+        raise AttemptFailed(FailureKind.TRUNCATED, f"{size} of {announced} bytes", transient=True)
+    if wanted_size(task) not in {None, size}:
+        raise AttemptFailed(FailureKind.SIZE, size_fault(task, size))
+    _check_least(files, size)
+
+
+def _check_least(files: FileSettings, size: int) -> None:
+    least = files.min_size
+    if least is not None and size < least:
+        raise AttemptFailed(
+            FailureKind.SIZE, f"{size} bytes are fewer than --min-size allows ({least})"
+        )
+
+
+def digest_of_whole(known: Known | None, status: int, header: Header) -> Declared | None:
+    """The strongest digest that the server declared of the whole file, in this answer or the first.
+
+    Args:
+        known: as `pdl.storage.note.head_of_whole` has it.
+        status: of the answer.
+        header: of the answer.
+
+    Raises:
+        StartAgain: the two answers declare different digests.
+    """
+    said = declared(status, header)
+    if known is None:
+        return said
+    first = declared(OK, dict(known.told).get)
+    if said is None or first is None:
+        return said or first
+    (name, _, digits), (name_before, _, digits_before) = (
+        each.checksum.partition(":") for each in (said, first)
+    )
+    if name == name_before and digits != digits_before:
+        raise StartAgain
+    return said if len(digits) >= len(digits_before) else first

@@ -1,0 +1,84 @@
+"""What one attempt asks: of which URL, with which fields, and where a redirect leads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pdl.fetch.failures import AttemptFailed
+from pdl.http_rules import conditional
+from pdl.http_rules.redirects import BadRedirect, request_headers, target
+from pdl.model import FailureKind
+from pdl.text.urls import InvalidUrl, parse
+from pdl.transport import Request
+
+if TYPE_CHECKING:
+    from pdl.http_rules.ranges import Known
+    from pdl.model import Headers, Task, Version
+    from pdl.settings import FileSettings, HttpSettings
+
+
+class Asking:
+    """The requests of one attempt, one after the other; no I/O.
+
+    Args:
+        http: of the run.
+        files: of the run.
+        task: whose file is asked for.
+        started: when the attempt began.
+
+    Attributes:
+        url: that is asked next, or was asked last.
+        conditional: the last request may be answered with a 304.
+
+    Raises:
+        AttemptFailed: the task's URL is none.
+    """
+
+    def __init__(self, http: HttpSettings, files: FileSettings, task: Task, started: float) -> None:
+        try:
+            self._listed = self.url = parse(task.url)
+        except InvalidUrl as exc:
+            raise AttemptFailed(FailureKind.INVALID_URL, str(exc)) from exc
+        self._http = http
+        self._fields = task.headers
+        self._deadline = None if files.max_time is None else started + files.max_time
+        self._hops = 0
+        self.conditional = False
+
+    def begin_again(self) -> None:
+        """Ask the listed URL next, as if none had been asked."""
+        self.url = self._listed
+        self._hops = 0
+
+    def redirected(self, status: int, location: str | None) -> None:
+        """Ask next where an answer leads to.
+
+        Raises:
+            AttemptFailed: it leads nowhere.
+        """
+        http = self._http
+        try:
+            self.url = target(self.url, location, https_only=http.https_only)
+        except BadRedirect as exc:
+            raise AttemptFailed(FailureKind.REDIRECT, str(exc), status=status) from exc
+        self._hops += 1
+        if self._hops > http.max_redirects:
+            what = f"more than {http.max_redirects} redirects"
+            raise AttemptFailed(FailureKind.REDIRECT, what, status=status)
+
+    def request(self, known: Known | None, version: Version | None) -> Request:
+        """The next request.
+
+        Args:
+            known: the part whose rest is asked for, or None.
+            version: that a 304 would do for, or None.
+        """
+        fields = request_headers(self._http, self._listed, self.url, self._fields)
+        asked: Headers = ()
+        if known is not None:
+            if_range = known.validator.if_range() or ""
+            fields = (*fields, ("Range", f"bytes={known.offset}-"), ("If-Range", if_range))
+        elif version is not None:
+            asked = conditional.condition(version, self.url, fields)
+        self.conditional = bool(asked)
+        return Request(self.url.request_url, fields + asked, self._deadline)

@@ -1,0 +1,297 @@
+"""The driver that may wait: it does whatever an attempt says, in the thread that calls it.
+
+It never sleeps, never tries again and raises nothing: what an attempt comes to is a value. What is
+to be done, and what comes of it, is decided in `pdl.fetch.attempt`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from typing import TYPE_CHECKING
+
+from pdl.fetch.attempt import Attempt
+from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
+from pdl.fetch.failures import AttemptFailed, StartAgain
+from pdl.fetch.file_checks import LOOKED_AT
+from pdl.fetch.unique_name import UniqueName
+from pdl.fetch.zero_copy import Mover
+from pdl.integrity.background_digest import BackgroundDigest
+from pdl.integrity.check import Mismatch, examine
+from pdl.model import Fail, Success
+from pdl.storage import versions
+from pdl.storage.note import note_of
+from pdl.storage.part import InTheWay, Part
+from pdl.transport import TransportError
+from pdl.transport.drain import drain
+from pdl.transport.min_speed import MinSpeed
+
+if TYPE_CHECKING:
+    from pdl.fetch.commands import Command
+    from pdl.fetch.fast_path import FastPath
+    from pdl.fetch.from_cache import CacheLane
+    from pdl.integrity.check import Check
+    from pdl.model import Answer, Task
+    from pdl.pool import Meter
+    from pdl.settings import FileSettings, HttpSettings
+    from pdl.transport import Response, Transport
+
+BUFFER = 512 * 1024
+"""Bytes a lane reads at once; only the pages that were used take memory."""
+
+_ERRORS = (AttemptFailed, StartAgain, Mismatch, TransportError, InTheWay, OSError)
+"""What `Attempt.error` takes."""
+
+
+class Fetcher:
+    """A lane: makes attempts one after the other over one transport.
+
+    Args:
+        transport: makes the requests.
+        http: of the run.
+        files: of the run.
+        cache: of this lane, or None; a lane with one has no fast path.
+
+    Attributes:
+        quick: the fast path of small files, if it has one.
+        mover: moves bytes that nobody has to look at.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        http: HttpSettings,
+        files: FileSettings,
+        cache: CacheLane | None = None,
+    ) -> None:
+        self.transport = transport
+        self.http = http
+        self.files = files
+        self.cache = cache
+        self.memory = mmap.mmap(-1, BUFFER)
+        self.buffer = memoryview(self.memory)
+        self.quick: FastPath | None = None
+        self.mover = Mover(able=http.pipe)
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self.quick:
+            self.quick.hand_over()
+        self.mover.close()
+        self.transport.close()
+
+    def __call__(self, task: Task, meter: Meter) -> Answer:
+        """Make one attempt."""
+        if task.local:
+            return examine(task, self.files.directory, self.buffer, meter.stopped)
+        started = self.quick.hand_over() if self.quick else None
+        return _Driver(self, task, meter, time.monotonic() if started is None else started).run()
+
+
+class _Driver:
+    """Makes one attempt."""
+
+    def __init__(self, lane: Fetcher, task: Task, meter: Meter, started: float) -> None:
+        self._lane = lane
+        self._task = task
+        self._meter = meter
+        self._attempt = attempt = Attempt(lane.http, lane.files, task, started)
+        self._part = part = Part(lane.files.directory, task.part)
+        self._naming = UniqueName(lane.files, task, task.served, part) if task.served else None
+        self._cache = lane.cache.beside(attempt, task, part, meter) if lane.cache else None
+        self._response: Response | None = None
+
+    def run(self) -> Answer:
+        """Do what the attempt says until it says the answer."""
+        attempt, cache = self._attempt, self._cache
+        offer = cache.offer() if cache else None
+        try:
+            command: Command = attempt.begin(offer, hashes=cache is not None)
+            while not isinstance(command, (Success, Fail)):
+                try:
+                    command = self._do(command)
+                except _ERRORS as exc:
+                    self._hang_up()
+                    command = attempt.error(exc, time.monotonic())
+        finally:
+            self._hang_up()
+        if isinstance(command, Fail):
+            return self._leave(command)
+        return command._replace(trouble=cache.trouble) if cache else command
+
+    def _do(self, command: Command) -> Command:
+        if isinstance(command, Ask):
+            return self._ask(command)
+        if isinstance(command, Receive):
+            return self._receive(command)
+        if isinstance(command, Place):
+            return self._place(command)
+        if isinstance(command, Refuse):
+            self._drain()
+            return self._attempt.error(command.failure, time.monotonic())
+        assert isinstance(command, Do)
+        return _DOES[command](self)
+
+    # --- the server ---
+
+    def _ask(self, ask: Ask) -> Command:
+        if ask.drain:
+            self._drain()
+        self._hang_up()
+        if ask.drop:
+            self._part.discard()
+        self._response = response = self._lane.transport.open(ask.request)
+        return self._attempt.head(response)
+
+    def _drain(self) -> None:
+        response, self._response = self._response, None
+        if response is not None:
+            drain(response, self._lane.buffer)
+
+    def _hang_up(self) -> None:
+        """Close the answer; its connection is kept if all of it was read."""
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
+
+    # --- the part ---
+
+    def find(self) -> Command:
+        """Look for a part."""
+        return self._attempt.found(self._part.known())
+
+    def start(self) -> Command:
+        """Open an empty part."""
+        attempt = self._attempt
+        self._part.start()
+        self._part.versioned(*note_of(attempt.header, attempt.announced)[:3])
+        return attempt.opened()
+
+    def go_on(self) -> Command:
+        """Open the part where it ends."""
+        known = self._attempt.known
+        assert known is not None
+        if not self._part.go_on(known):
+            raise StartAgain
+        begin = self._lane.buffer[: min(LOOKED_AT, known.offset)]
+        return self._attempt.opened(begin[: self._part.read_back(begin, 0)])
+
+    def _receive(self, receive: Receive) -> Command:
+        attempt, check = self._attempt, self._attempt.check
+        self._part.expect(receive.size)
+        if check is None:
+            self._read(receive, None)
+        else:
+            with BackgroundDigest(check.update, self._lane.buffer) as beside:
+                self._digest_part(beside)
+                self._read(receive, beside)
+        return attempt.complete(self._part.size)
+
+    def _digest_part(self, beside: BackgroundDigest) -> None:
+        """Let the digest have what an earlier attempt left."""
+        offset, length = 0, self._part.size
+        while offset < length:
+            count = self._part.read_back(beside.room[: length - offset], offset)
+            if not count:  # somebody has cut it meanwhile
+                raise StartAgain
+            beside.took(count)
+            offset += count
+
+    def _read(self, receive: Receive, beside: BackgroundDigest | None) -> None:
+        """Append the body to the part, to its end."""
+        attempt, part, meter = self._attempt, self._part, self._meter
+        if receive.body:
+            pace = MinSpeed(self._lane.http.min_speed)
+            size = attempt.announced
+            meter.update(part.size, size)
+            while count := self._append(beside):
+                meter.update(part.size, size)
+                stopped, slow = meter.stopped(), pace.too_slow(count)
+                if attempt.took(count, part.size, time.monotonic(), stopped=stopped, slow=slow):
+                    part.note()
+        attempt.end(part.size)
+
+    def _append(self, beside: BackgroundDigest | None) -> int:
+        """Append the next bytes of the body to the part; how many, 0 at its end."""
+        attempt, response = self._attempt, self._response
+        opening = attempt.opening
+        assert response is not None
+        if attempt.check is None and (opening is None or opening.done):
+            moved = self._lane.mover.move(response, self._part, attempt.announced)
+            if moved is not None:
+                return moved
+        buffer = self._lane.buffer if beside is None else beside.room
+        if count := response.readinto(buffer):
+            if opening is not None:
+                opening.look(buffer[:count])
+            self._part.write(buffer[:count])
+            if beside is not None:
+                beside.took(count)
+        return count
+
+    def prove(self) -> Command:
+        """Finish the digest."""
+        check: Check | None = self._attempt.check
+        assert check is not None
+        return self._attempt.proven_as(check.finish(), check.remark)
+
+    def copy(self) -> Command:
+        """Fill the part from the cache."""
+        assert self._cache is not None
+        return self._attempt.copied(self._cache.fill(self._lane.buffer))
+
+    # --- the file ---
+
+    def look(self) -> Command:
+        """Look for what a killed attempt has placed."""
+        assert self._naming is not None
+        self._naming.wanted = self._attempt.wanted
+        there = self._naming.look(self._lane.buffer, self._meter)
+        return self._attempt.looked(there, time.monotonic())
+
+    def compare(self) -> Command:
+        """Look at the file that is there."""
+        version, files = self._attempt.version, self._lane.files
+        assert version is not None
+        same = versions.stands(version, files.directory, self._task.path)
+        return self._attempt.compared(time.monotonic(), same=same)
+
+    def _place(self, place: Place) -> Command:
+        """Give the whole part its name; the parts of other mirrors go."""
+        files, path, name = self._lane.files, self._task.path, None
+        self._hang_up()
+        if self._cache is not None:
+            self._cache.keep()
+        if self._naming is None:
+            self._part.finish(path, place.modified, fsync=files.fsync)
+        else:
+            path = self._naming.put(place.modified)
+            name = path.rpartition("/")[2]
+        for other in self._task.other_parts:
+            Part(files.directory, other).discard()
+        stamp = versions.stamp_of(files.directory, path) if self._task.remember else None
+        return self._attempt.placed(self._part.size, time.monotonic(), name, stamp)
+
+    def _leave(self, fail: Fail) -> Fail:
+        """Close the part as the attempt says; what the disk says then may be worse."""
+        attempt = self._attempt
+        try:
+            if attempt.sound:
+                self._part.cut(attempt.sound)
+            self._part.leave(keep=attempt.keep)
+        except OSError as exc:
+            worse = attempt.error(exc, time.monotonic())
+            return worse if isinstance(worse, Fail) and not fail.fatal else fail
+        return fail
+
+
+_DOES = {
+    Do.FIND: _Driver.find,
+    Do.LOOK: _Driver.look,
+    Do.COMPARE: _Driver.compare,
+    Do.COPY: _Driver.copy,
+    Do.START: _Driver.start,
+    Do.GO_ON: _Driver.go_on,
+    Do.PROVE: _Driver.prove,
+}
+"""How each is done."""
