@@ -128,9 +128,8 @@ def download(
 ) -> Report:
     """Download URLs to a directory.
 
-    A failed download raises nothing, and neither does a machine that cannot begin or not go on, a
-    directory that another run holds, or a checksum file that cannot be had: the report says so,
-    whether it came before the first download or after it. Only a wrong argument is an exception.
+    A failed download raises nothing. Neither does trouble of the machine, a directory that another
+    run holds, or a checksum file that cannot be had: the report says so.
 
     With the ``spawn`` and ``forkserver`` start methods a script must call this under
     ``if __name__ == "__main__":``, as for every use of multiprocessing.

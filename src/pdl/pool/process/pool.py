@@ -79,18 +79,24 @@ class WholePool(Pool):
         given: tuple[object, ...],
         ctx: LinkingContext,
     ) -> None:
+        started = False
         try:
             super().__init__(processes, initializer, given, context=ctx)
-        except BaseException:
-            ctx.nursery.abandon()
-            handler: threading.Thread | None = getattr(self, "_worker_handler", None)
-            if handler is not None and handler.is_alive():
-                handler.join(EXIT_GRACE)
-            tasks: queue.SimpleQueue[None] | None = getattr(self, "_taskqueue", None)
-            if tasks is not None:
-                tasks.put(None)  # ends the thread that waits for them
-            ctx.nursery.forget()
-            raise
+            started = True
+        finally:
+            if not started:
+                self._abandon(ctx)
+
+    def _abandon(self, ctx: LinkingContext) -> None:
+        """End the workers and threads of a start that failed half way."""
+        ctx.nursery.abandon()
+        handler: threading.Thread | None = getattr(self, "_worker_handler", None)
+        if handler is not None and handler.is_alive():
+            handler.join(EXIT_GRACE)
+        tasks: queue.SimpleQueue[None] | None = getattr(self, "_taskqueue", None)
+        if tasks is not None:
+            tasks.put(None)  # ends the thread that waits for them
+        ctx.nursery.forget()
 
 
 class ProcessPool:
