@@ -293,3 +293,12 @@ class ScheduleMachine(RuleBasedStateMachine):
 
 TestSchedule = ScheduleMachine.TestCase
 TestSchedule.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_what_asks_no_host_is_not_held_to_a_hosts_limit() -> None:
+    schedule = filled("a1 a2", per_host=1)
+    for number in range(3):
+        local = job("c1", 10 + number)
+        local.host = ""
+        schedule.add(local)
+    assert len(schedule.take(0.0, 99)) == 4

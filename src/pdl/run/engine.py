@@ -332,7 +332,7 @@ class Engine:
     # --- outcomes ---
 
     def _conclude(self, job: Job, row: Result) -> None:
-        plan, stopped = job.plan, row.kind == FailureKind.CANCELLED.value
+        plan, stopped = job.plan, row.kind == rows.CANCELLED
         self._results.record(row, plan.item)
         for item in self._followers.pop(plan.id, ()):
             if stopped or plan.shares(item, row.outcome):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pdl.output.reports.registry import Reporter
     from pdl.storage.state_db import StateDb
 
+_CANCELLED = FailureKind.CANCELLED.value
+
 
 class Listener:
     """Told of what happens in a run. Each that derives from this overrides what it wants to know.
@@ -126,7 +128,7 @@ class DisplayListener(Listener):
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
         """Show it, unless a stop of the run cancelled it."""
-        if result.kind != FailureKind.CANCELLED.value:
+        if result.kind != _CANCELLED:
             self._display.record(result)
 
     def retrying(self, event: Retrying) -> None:

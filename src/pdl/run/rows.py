@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pdl.scheduling.job import Job
 
 _THERE = "already there"
+CANCELLED = FailureKind.CANCELLED.value
+"""The kind of what a stop of the run left."""
 _STOPPED = Refusal(FailureKind.CANCELLED, "the run was stopped")
 
 
@@ -51,7 +53,7 @@ class Results:
 
     def record(self, row: Result, item: Item | None) -> None:
         """A line has its outcome."""
-        if row.kind == FailureKind.CANCELLED.value:
+        if row.kind == CANCELLED:
             self.left += 1
         else:
             self._counts[row.outcome] += 1
