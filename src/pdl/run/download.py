@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from pdl.integrity.lock import Lock
     from pdl.model import Event, Item, Result
-    from pdl.run.outputs import Listener
 
 _LATER = ("email.utils", "idna", "json", "sqlite3")
 """Modules that a run imports when it first needs them."""
@@ -153,12 +152,10 @@ def download(
     )
     _import_early(inline=registry.engine_of(wanted.pool.engine).here)
     failures = FailureListener()
-    listeners: list[Listener] = [failures]
-    if on_event is not None:
-        listeners.append(CallbackListener(on_event))
+    told = [] if on_event is None else [CallbackListener(on_event)]
     with contextlib.closing(Feed.of(items)) as feed:
         try:
-            report = run(wanted, feed, Outputs(listeners))
+            report = run(wanted, feed, Outputs([failures, *told]))
         except (MachineError, LockedError) as exc:
             report = Report(_NOT_BEGUN, machine_error=exc)
         except ListError as exc:
