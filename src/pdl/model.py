@@ -145,7 +145,7 @@ class Refusal(NamedTuple):
 
 
 class Served(NamedTuple):
-    """That servers give names in this run, and what that means for a task.
+    """How a task's file is named where servers give names (``--content-disposition``).
 
     Attributes:
         digits: 16 hex digits of the URL's, which set its file apart where a name is taken.
