@@ -1,7 +1,7 @@
 """The main process is killed at random moments, each time the same command follows.
 
 By hand: ``python tests/survive/kill_main.py --kills 200``. A small form is in
-``tests/test_survive.py``.
+``tests/slow/test_survive.py``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A random worker is killed again and again for the whole run; every file is whole in the end.
 
 By hand: ``python tests/survive/kill_workers.py --runs 20``. A few small rounds are in
-``tests/test_survive.py``.
+``tests/slow/test_survive.py``.
 """
 
 from __future__ import annotations

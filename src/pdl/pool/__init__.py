@@ -2,7 +2,7 @@
 
 The engine sees no processes: it submits tasks, takes events, and closes. `process` spreads the
 work over a `multiprocessing.Pool`; `inline` runs it in the calling process, for tests and
-debugging. One contract suite (``tests/test_pool_contract.py``) holds for all of them.
+debugging. One contract suite (``tests/unit/pool/test_pool_contract.py``) holds for all of them.
 """
 
 from __future__ import annotations

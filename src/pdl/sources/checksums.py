@@ -5,7 +5,7 @@
     2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae  f.iso
     SHA256 (g.iso) = fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9
 
-Names are relative to the base URL. The line names the algorithm; else the list's own name does, else
+Names are relative to the base URL. The line names the algorithm; else the list's own name does, or
 the length of the digest. A signature around the list (OpenPGP's clear text form) is skipped, and is
 not checked.
 """

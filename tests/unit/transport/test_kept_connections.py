@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from every_lane import LANES
 from pdl.model import FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
@@ -22,16 +23,15 @@ from servers.behaviours import Pause, Raw, Reply, Reset, Then, head
 from servers.files import File
 from servers.misbehave import Server
 from servers.row import BODY, FORGED, length
-from test_faults import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from every_lane import LaneMaker
     from pdl.model import Answer
     from servers.certs import Authority
     from servers.wire import Pairs
-    from test_faults import LaneMaker
 
 HTTP = HttpSettings(timeout=5.0, connect_timeout=5.0)
 NEXT = b"what the next URL holds\n"

@@ -22,13 +22,13 @@ from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
 from pdl.scheduling.kinds import KINDS
+from places import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdl.cli.options import Row
 
-ROOT = next(each for each in Path(__file__).parents if (each / "pyproject.toml").exists())
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {
     page.name.removesuffix(".md"): page.read_text(encoding="utf-8")

@@ -9,16 +9,19 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from conftest import need
+from places import ROOT
 from runner import Runner, base_environment
 from servers import nginx as nginx_program
 from servers.misbehave import File, Reply, Server
 
-ROOT = next(each for each in Path(__file__).parents if (each / "pyproject.toml").exists())
+if TYPE_CHECKING:
+    from pathlib import Path
+
 EXAMPLE = "https://example.org"
 """Where the texts say their files are."""
 

@@ -9,30 +9,23 @@ import shutil
 import stat
 import sys
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pdl.fetch.blocking import Fetcher
+from every_lane import LANES, LaneMaker
 from pdl.fetch.fast_path import DIGEST_MOST
-from pdl.fetch.from_cache import CacheLane
-from pdl.fetch.zero_copy import Mover
 from pdl.model import FailureKind, Outcome, Result, Retrying, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.run.download import download
 from pdl.settings import (
-    CacheSettings,
     FileSettings,
     HttpSettings,
     PoolSettings,
     RetrySettings,
     Settings,
 )
-from pdl.storage.cache.store import prepare
 from pdl.transport.http.head import MAX_HEAD
-from pdl.transport.http.keepalive import KeepaliveTransport
-from pdl.transport.http.requests_ import RequestsTransport
 from quicklane import WARM, QuickLane
 from runner import Runner
 from servers import reuse
@@ -43,10 +36,9 @@ from servers.row import HALF, pattern
 from survive.memory import HUNGRY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pdl.transport import Transport
     from servers.row import Fault
     from servers.wire import Seen
 
@@ -70,36 +62,6 @@ class Ended(NamedTuple):
     retries: list[Retrying]
     seen: list[Seen]
     after_seen: list[Seen]
-
-
-LaneMaker = Callable[[HttpSettings, FileSettings], Fetcher | QuickLane]
-
-
-def lane_over(make: Callable[[HttpSettings], Transport]) -> LaneMaker:
-    return lambda http, files: Fetcher(make(http), http, files)
-
-
-def moving_lane(http: HttpSettings, files: FileSettings) -> Fetcher:
-    lane = Fetcher(KeepaliveTransport(http), http, files)
-    lane.mover = Mover(least=1)
-    return lane
-
-
-def cached_lane(http: HttpSettings, files: FileSettings) -> Fetcher:
-    """One whose cache is empty, and beside the output directory."""
-    cache = prepare(CacheSettings(f"{files.directory}.cache"), pytest.fail)
-    assert cache is not None
-    return Fetcher(KeepaliveTransport(http), http, files, CacheLane(http, files, cache))
-
-
-LANES: dict[str, LaneMaker] = {
-    "requests": lane_over(RequestsTransport),
-    "keepalive": lane_over(KeepaliveTransport),
-    "quick": QuickLane,
-    "moving": moving_lane,
-    "cached": cached_lane,
-}
-"""Each has to give the same outcome for every row."""
 
 
 @pytest.fixture(params=LANES)
