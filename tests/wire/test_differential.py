@@ -185,5 +185,5 @@ def test_every_way_goes_on_in_the_same_way(first: int, ways: Ways) -> None:
                 wrong.append((seed, ranged, outcomes))
     assert different == []
     assert wrong == []
-    assert words["success True"] > BLOCK // 50
-    assert words["success False"] > BLOCK // 50
+    assert words["success True"] >= BLOCK // 50
+    assert words["success False"] >= BLOCK // 50

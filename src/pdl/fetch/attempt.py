@@ -102,7 +102,7 @@ class Attempt:
 
     Attributes:
         asked: the URL that was asked last, or None; a driver that asks by itself sets it.
-        task: of `Args`, as is `started`.
+        task, started: as given.
         header: gives the fields of the whole file, once there is an answer.
         framed: as `Head` has it, of the last answer.
         wanted: the path that the file should have, as far as is known.
@@ -125,6 +125,8 @@ class Attempt:
     known: Known | None = None
     version: Version | None = None
     check: Check | None = None
+    opening: Opening | None = None
+    announced: int | None = None
     received = 0
     proven: str | None = None
     offer: Offer | None = None
@@ -136,8 +138,6 @@ class Attempt:
     _status = 0
     _whole_part = False
     _resumed_from = 0
-    announced: int | None = None
-    opening: Opening | None = None
     _remark = ""
 
     def __init__(self, http: HttpSettings, files: FileSettings, task: Task, started: float) -> None:
@@ -228,10 +228,12 @@ class Attempt:
         if known is not None or length is None:
             length = ranges.total_of(known, length, header)
         self.announced = length
-        if task.served is not None:
-            return Do.LOOK
-        file_checks.check_announced(files, task, length)
-        return Do.START if known is None else Do.GO_ON
+        return self._open() if task.served is None else Do.LOOK
+
+    def _open(self) -> Do:
+        """All but the size is known to be right: receive the file, or its rest."""
+        file_checks.check_announced(self._files, self.task, self.announced)
+        return Do.START if self.known is None else Do.GO_ON
 
     def _fitting(self, known: Known | None, head: Head) -> Known | None:
         """The part that an answer goes on with; None if it brings the file from the start."""
@@ -301,10 +303,7 @@ class Attempt:
             self.offer = None
             done = self._success(there.size, now, None)
             return done._replace(checksum=there.checksum, name=there.name, message=there.message)
-        if self.offer is not None:
-            return Do.COPY
-        file_checks.check_announced(self._files, self.task, self.announced)
-        return Do.START if self.known is None else Do.GO_ON
+        return self._open() if self.offer is None else Do.COPY
 
     # --- the cache ---
 
