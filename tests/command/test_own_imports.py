@@ -28,7 +28,7 @@ if __name__ == "__main__":
     base, names, digest, how = sys.argv[1:]
     urls = [f"{base}/{name}.py" for name in names.split()]
     urls += [f"{base}/cut", f"{base}/secure", f"{base.replace('//', '//me:secret@')}/mine"]
-    urls += [pdl.Item("", 0, f"{base}/large", checksum=f"sha256:{digest}")]
+    urls += [pdl.Item(f"{base}/large", checksum=f"sha256:{digest}")]
     # so many that what follows is read when the modules are there
     urls += [f"{base}/again?{number}" for number in range(AHEAD)]
     urls += ["http://b\u00fccher.invalid/x", f"{base.replace('127.0.0.1', 'localhost')}/again"]

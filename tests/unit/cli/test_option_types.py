@@ -320,6 +320,7 @@ SETTABLE = [row for row in ROWS if row.target]
 INNER = {
     "http.hosts_kept": "the pool makes it smaller where file handles are few",
     "http.pipe": "the pool turns it off where file handles are few",
+    "http.retry_statuses": "the run hands the statuses of the retries to its workers",
     "files.reserved": "the run finds out which of its own files are in the directory",
     "naming.reserved": "the same",
     "command.sources": "the arguments that are no options",

@@ -153,7 +153,7 @@ def test_only_strong_validators(
         ("bytes +5-9/10", None),
         ("bytes 0x5-9/10", None),
         ("bytes \u0665-9/10", None),
-        ("bytes 5-9/10\n", ContentRange(5, 9, 10)),
+        ("bytes 5-9/10\n", None),
         (f"bytes 0-{'9' * 19}/*", None),
         ("", None),
         (None, None),
