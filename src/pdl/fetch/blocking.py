@@ -23,8 +23,10 @@ from pdl.storage import versions
 from pdl.storage.note import note_of
 from pdl.storage.part import InTheWay, Part
 from pdl.transport import TransportError
-from pdl.transport.drain import drain
 from pdl.transport.min_speed import MinSpeed
+
+if TYPE_CHECKING:
+    from pdl.transport import Response
 
 if TYPE_CHECKING:
     from pdl.fetch.commands import Command
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 
 BUFFER = 512 * 1024
 """Bytes a lane reads at once; only the pages that were used take memory."""
+
+DRAIN_BYTES = 64 * 1024
+DRAIN_SECONDS = 1.0
+"""Bytes of a refused answer that are read, and seconds spent on it, to keep the connection."""
 
 _ERRORS = (AttemptFailed, StartAgain, Mismatch, TransportError, InTheWay, OSError)
 """What `Attempt.error` takes."""
@@ -295,3 +301,16 @@ _DOES = {
     Do.PROVE: _Driver.prove,
 }
 """How each is done."""
+
+
+def drain(response: Response, buffer: memoryview) -> None:
+    """Read a short body to its end, drop a long one; the response is closed afterwards."""
+    try:
+        if response.length is not None and response.length <= DRAIN_BYTES:
+            response.hurry(DRAIN_SECONDS)
+            while response.readinto(buffer):
+                pass
+    except TransportError:
+        pass  # the connection is lost, and what was asked is answered
+    finally:
+        response.close()

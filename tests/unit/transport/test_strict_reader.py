@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from pdl.model import FailureKind
 from pdl.transport import TransportError
 from pdl.transport.http import head
-from pdl.transport.http.body import MAX_CHUNK_LINE, Body
 from pdl.transport.http.head import (
     MAX_FIELDS,
     MAX_HEAD,
@@ -26,7 +25,7 @@ from pdl.transport.http.head import (
     parse_fields,
     parse_head,
 )
-from pdl.transport.http.reader import MAX_INTERIM, SocketReader, final_head
+from pdl.transport.http.reader import MAX_CHUNK_LINE, MAX_INTERIM, Body, SocketReader, final_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

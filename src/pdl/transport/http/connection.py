@@ -9,9 +9,8 @@ import struct
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.transport.errors import translated
-from pdl.transport.http.body import Body
 from pdl.transport.http.head import framing, split
-from pdl.transport.http.reader import final_head
+from pdl.transport.http.reader import Body, final_head
 
 if TYPE_CHECKING:
     from pdl.transport import Request

@@ -162,14 +162,15 @@ def _any(raw: bytes) -> tuple[int, int, str, list[tuple[str, str]]]:
     first, _, rest = raw.partition(b"\n")
     status = _status(first.rstrip(b"\r"))
     if status is None:
-        raise _no_http(raw)
+        raise no_http(raw)
     lines = rest.split(b"\n") if rest else []
     if len(lines) > MAX_FIELDS:
         raise protocol_error(f"the answer has more than {MAX_FIELDS} header fields")
     return (*status, parse_fields(lines))
 
 
-def _no_http(raw: bytes) -> TransportError:
+def no_http(raw: bytes) -> TransportError:
+    """Say that these bytes begin no answer."""
     first = raw.partition(b"\n")[0].rstrip(b"\r")
     return protocol_error(f"the answer is not HTTP/1.x: {first[:60]!r}")
 

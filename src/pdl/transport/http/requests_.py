@@ -27,11 +27,10 @@ from pdl.model import FailureKind
 from pdl.transport import Request, Response, TransportError
 from pdl.transport.errors import translated
 from pdl.transport.http import proxies
-from pdl.transport.http.body import Body
 from pdl.transport.http.connection import Connection, unread
 from pdl.transport.http.dial import dial
 from pdl.transport.http.head import Framing, Head, framing, split
-from pdl.transport.http.reader import SocketReader, final_head
+from pdl.transport.http.reader import Body, SocketReader, final_head
 from pdl.transport.http.tls import Trust, context, trust_of
 from pdl.transport.min_speed import head_seconds
 
