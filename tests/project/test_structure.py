@@ -28,11 +28,17 @@ LAYERS: list[set[str]] = [
 
 
 class Import(NamedTuple):
-    """An import of one module by another; `lazy` if it is inside of a function."""
+    """An import of one module by another.
+
+    Attributes:
+        lazy: it is inside of a function.
+        typed: it is for the type checker alone.
+    """
 
     by: str
     of: str
     lazy: bool
+    typed: bool
 
 
 def modules() -> dict[str, Path]:
@@ -45,30 +51,35 @@ def modules() -> dict[str, Path]:
 
 
 def imports(name: str, path: Path) -> list[Import]:
-    """What the module imports when it runs; imports for the type checker alone do not count."""
+    """What the module imports."""
     found: list[Import] = []
 
-    def visit(node: ast.AST, lazy: bool) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+    def visit(node: ast.AST, lazy: bool, typed: bool) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for each in node.body:
+                visit(each, lazy, typed=True)
             for each in node.orelse:
-                visit(each, lazy)
+                visit(each, lazy, typed)
             return
         if isinstance(node, ast.Import):
-            found.extend(Import(name, alias.name, lazy) for alias in node.names)
+            found.extend(Import(name, alias.name, lazy, typed) for alias in node.names)
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{name} has a relative import"
             assert node.module is not None
-            found.extend(Import(name, f"{node.module}.{each.name}", lazy) for each in node.names)
+            names = (f"{node.module}.{each.name}" for each in node.names)
+            found.extend(Import(name, each, lazy, typed) for each in names)
         inner = lazy or isinstance(node, (ast.FunctionDef, ast.Lambda))
         for child in ast.iter_child_nodes(node):
-            visit(child, inner)
+            visit(child, inner, typed)
 
-    visit(ast.parse(path.read_text(encoding="utf-8")), lazy=False)
+    visit(ast.parse(path.read_text(encoding="utf-8")), lazy=False, typed=False)
     return found
 
 
 MODULES = modules()
-IMPORTS = [each for name, path in MODULES.items() for each in imports(name, path)]
+ALL = [each for name, path in MODULES.items() for each in imports(name, path)]
+IMPORTS = [each for each in ALL if not each.typed]
+"""What is imported when pdl runs."""
 
 
 def inside(imported: str) -> str | None:
@@ -89,9 +100,8 @@ def layer(module: str) -> int:
     return len(LAYERS) if not top else -1
 
 
-INNER = sorted(
-    {(each.by, of, each.lazy) for each in IMPORTS if (of := inside(each.of)) is not None}
-)
+INNER = sorted({(each.by, of) for each in ALL if (of := inside(each.of)) not in {None, each.by}})
+"""Which module knows which, if only by a type. The package itself names what is public."""
 
 
 def test_every_module_has_a_layer() -> None:
@@ -102,29 +112,43 @@ def test_every_module_has_a_layer() -> None:
 
 def test_imports_point_down_only() -> None:
     # what is in one layer may import what stands beside it; that this has no circle is held below
-    up = [
-        f"{by} imports {of}"
-        for by, of, _ in INNER
-        if by and of != "_version" and layer(of) > layer(by)
-    ]
-    assert up == []
+    assert [f"{by} imports {of}" for by, of in INNER if by and layer(of) > layer(by)] == []
 
 
 def test_integrity_stands_below_what_uses_it() -> None:
     beside = {"pool", "sources", "storage"}
-    used = {of.partition(".")[0] for by, of, _ in INNER if by.startswith("integrity")}
+    used = {of.partition(".")[0] for by, of in INNER if by.startswith("integrity")}
     assert used & beside == set()
 
 
-def test_no_cycle() -> None:
-    graph: dict[str, set[str]] = {name: set() for name in MODULES}
-    for by, of, _ in INNER:
-        if of != by:
-            graph[by].add(of)
+def circle(pairs: list[tuple[str, str]]) -> list[str]:
+    """Names that lead back to themselves, and those that lead to such."""
+    graph: dict[str, set[str]] = {name: set() for pair in pairs for name in pair}
+    for by, of in pairs:
+        graph[by].add(of)
     done: set[str] = set()
     while ready := [name for name in graph if name not in done and graph[name] <= done]:
         done.update(ready)
-    assert sorted(set(graph) - done) == []
+    return sorted(set(graph) - done)
+
+
+def test_no_module_leads_back_to_itself() -> None:
+    assert circle(INNER) == []
+
+
+def test_no_package_leads_back_to_itself() -> None:
+    packages = {(by.partition(".")[0], of.partition(".")[0]) for by, of in INNER if by}
+    assert circle(sorted(pair for pair in packages if pair[0] != pair[1])) == []
+
+
+def lines_of(path: Path) -> int:
+    return sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+def test_modules_are_few_and_short() -> None:
+    sizes = {name: lines_of(path) for name, path in MODULES.items()}
+    assert {name: size for name, size in sizes.items() if size > 400} == {}
+    assert sum(size > 5 for size in sizes.values()) <= 113  # the docstring of a package is none
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from pdl.fetch import blocking, lane_factory
 from pdl.model import Item, Result
 from pdl.run.download import download
 from pdl.settings import FileSettings, HttpSettings, PoolSettings, RetrySettings, Settings
-from pdl.transport import Request, TransportError, drain, min_speed
+from pdl.transport import Request, TransportError, min_speed
 from pdl.transport.http.keepalive import KeepaliveTransport
 from pdl.transport.http.requests_ import RequestsTransport
 from runner import base_environment
@@ -298,7 +298,7 @@ def test_https_only_asks_nothing_in_the_clear(
 def test_a_redirects_body_that_trickles_is_not_waited_for(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain, "SECONDS", 0.1)
+    monkeypatch.setattr("pdl.fetch.blocking.DRAIN_SECONDS", 0.1)
     fields = (("Location", "/b.bin"), ("Content-Length", "1000"))
     server.on("/a.bin", Then(Raw(head(302, fields)), Raw(bytes(1000), rate=10)))
     server.on("/b.bin", File(BODY))

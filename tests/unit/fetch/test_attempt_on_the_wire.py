@@ -21,7 +21,7 @@ from pdl.model import Answer, FailureKind, Pieces, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
 from pdl.storage.part import Part
-from pdl.transport import TransportError, drain, min_speed
+from pdl.transport import TransportError, min_speed
 from pdl.transport.http.keepalive import KeepaliveTransport
 from pdl.transport.http.reader import SocketReader
 from pdl.transport.http.requests_ import RequestsTransport
@@ -204,7 +204,7 @@ def test_a_refused_answer_that_stalls_is_left_soon(
     lane_of: LaneOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(drain, "SECONDS", 0.1)
+    monkeypatch.setattr("pdl.fetch.blocking.DRAIN_SECONDS", 0.1)
     stall = Then(Raw(head(404, (("Content-Length", "100"),)) + b"abc"), Pause(LONG))
     url = server.on("/a.bin", stall)
     # the whole attempt has less time than --timeout: only the drain's own limit ends it before
@@ -222,7 +222,7 @@ def test_a_hurried_connection_is_patient_again(
     lane_of: LaneOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(drain, "SECONDS", 0.3)
+    monkeypatch.setattr("pdl.fetch.blocking.DRAIN_SECONDS", 0.3)
     gone = Then(Raw(head(404, (("Content-Length", "3"),))), Pause(0.01), Raw(b"abc"))
     lane = warmed(lane_of(make), server, warm=True)
     assert attempt(lane, server.on("/gone.bin", gone)).word == "fail"
