@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pdl.cli.options import Allowance, Header, Kind, Size, Statuses
+from pdl.cli.option_types import Allowance, Header, Kind, Size, Statuses
 from pdl.errors import PdlError
 from pdl.http_rules.dates import http_seconds, retry_after
 from pdl.http_rules.ranges import Answered, Known, Step, Validator, parse_content_range, step

@@ -17,7 +17,7 @@ import pytest
 import pdl
 from pdl.cli.help import default_text, manual_page
 from pdl.cli.main import command
-from pdl.cli.table import ROWS
+from pdl.cli.options import ROWS
 from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
@@ -27,7 +27,7 @@ from places import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdl.cli.options import Row
+    from pdl.cli.option_types import Row
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pdl
-from pdl.cli.table import ROWS
+from pdl.cli.options import ROWS
 from pdl.errors import UsageError
 from pdl.model import FailureKind, Summary
 from pdl.output.display import registry as displays

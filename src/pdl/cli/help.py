@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdl._version import __version__
-from pdl.cli.options import first_sentence, topics
-from pdl.cli.table import GROUPS, MOST_USED, ROWS, SIZE
+from pdl.cli.option_types import first_sentence, topics
+from pdl.cli.options import GROUPS, MOST_USED, ROWS, SIZE
 from pdl.cli.to_settings import default_of
 from pdl.settings import MAX_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdl.cli.options import Row
+    from pdl.cli.option_types import Row
 
 USAGE = "pdl [OPTIONS] SOURCE..."
 PURPOSE = "Download every URL of the SOURCEs: list files, - for standard input, or http(s) URLs."

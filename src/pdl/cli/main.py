@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdl.cli.exit import complain, complain_text, exit_code
-from pdl.cli.options import PathName, SettingOption, agree_on_if_exists
-from pdl.cli.table import ROWS
+from pdl.cli.option_types import PathName, SettingOption, agree_on_if_exists
+from pdl.cli.options import ROWS
 from pdl.cli.to_settings import convert
 from pdl.errors import ExitCode, PdlError
 from pdl.output.terminal import Out

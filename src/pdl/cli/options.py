@@ -1,335 +1,375 @@
-"""How an option is made: a `Row` of the table, and the types that read its value.
+"""The table of options: each is one row, and is said nowhere else.
 
-A type only turns text into a value. Which values are good is the rule of the field that the row
-sets, see `pdl.settings.fault_of`; it holds for the Python API as well.
+From it come click's options, the variables of the environment, what ``-h`` and ``--help`` print,
+the manual's page of options and the completion. Defaults are those of the fields that the rows
+set; choices are the words of the fields' types.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import get_args
 
 import click
 
-from pdl.cli.to_settings import AllowedFailures, fault_of
-from pdl.errors import UsageError
-from pdl.settings import header_fault, word_fault
-from pdl.text.lazy_regex import lazy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from click.shell_completion import CompletionItem
-
-    Kind = click.ParamType[Any]
-else:
-    Kind = click.ParamType  # older versions of click cannot be subscripted
-
-_SIZE = lazy(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-
-
-class Row(NamedTuple):
-    """One option: all that is said of it anywhere.
-
-    Attributes:
-        names: the short name, if it has one, the long one, and what stands for its value, if it
-            takes one: ``-j --jobs N``.
-        target: path of the field that it sets, as ``pool.jobs``; empty for what is answered at
-            once. The field's default is the option's.
-        text: sentences; the first says what it does, and stands on one line of the help.
-        kind: reads its value; None for a flag.
-        sets: what a flag sets its field to.
-        default: what holds where nothing is said, if the field's default does not show it.
-        multiple: it can be given several times.
-    """
-
-    names: str
-    target: str
-    text: str
-    kind: Kind | None = None
-    sets: object = True
-    default: str = ""
-    multiple: bool = False
-
-    @property
-    def opts(self) -> list[str]:
-        """Its names, with their hyphens."""
-        return [word for word in self.names.split() if word[0] == "-"]
-
-    @property
-    def metavar(self) -> str:
-        """What stands for its value; empty for a flag."""
-        return "" if self.kind is None else self.names.rpartition(" ")[2]
-
-    @property
-    def key(self) -> str:
-        """What click calls the value."""
-        return self.opts[-1].lstrip("-").replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        """The variable of the environment that sets it; empty for what is answered at once."""
-        return f"PDL_{self.key.upper()}" if self.target else ""
-
-    @property
-    def choices(self) -> Sequence[str]:
-        """The words that its value is one of; empty for other values."""
-        return self.kind.choices if isinstance(self.kind, Word) else ()
-
-
-class SettingOption(click.Option):
-    """The option of a row; its value keeps the rule of the field that the row sets.
-
-    Args:
-        row: what is said of it.
-        answer: prints something instead of a run, and takes the value; None for a setting.
-    """
-
-    def __init__(self, row: Row, answer: Callable[[Any], None] | None = None) -> None:
-        self.row = row
-        self.answer = answer
-        more: dict[str, Any] = {}
-        if answer is not None:
-            more = {"is_eager": True, "expose_value": False, "callback": _answer}
-        if row.kind is None:  # in the variable of what may be repeated a number is as good
-            more["count" if row.multiple else "is_flag"] = True
-        elif row.multiple:
-            more["multiple"] = True
-        elif row.metavar[0] == "[":  # it may be left out
-            more |= {"is_flag": False, "flag_value": ""}
-        super().__init__(
-            [*row.opts, row.key],
-            type=row.kind,
-            metavar=row.metavar or None,
-            **more,
-        )
-        self.envvar = row.variable or None
-        self.help = first_sentence(row.text)  # which click need not dedent
-
-    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's
-        """Called by click; the value, if it is a good one."""
-        cast = super().type_cast_value(ctx, value)
-        if self.row.kind is not None and (fault := fault_of(self.row.target, cast)):
-            raise click.BadParameter(fault, ctx, self)
-        return cast
-
-
-def _answer(ctx: click.Context, option: click.Parameter, value: Any) -> None:  # noqa: ANN401
-    """Called by click; answer, and end, where the option was given."""
-    assert isinstance(option, SettingOption)
-    source = ctx.get_parameter_source(option.row.key)
-    if source is not click.core.ParameterSource.COMMANDLINE or ctx.resilient_parsing:
-        return
-    if option.answer is not None:
-        option.answer(value)
-        ctx.exit()
-
-
-def first_sentence(text: str) -> str:
-    """The first of some sentences."""
-    return text.partition(". ")[0].removesuffix(".") + "."
-
-
-def agree_on_if_exists(ctx: click.Context) -> str | None:
-    """What ``--if-exists`` and ``--update`` say together: the command line over a variable.
-
-    Raises:
-        UsageError: they contradict each other on the command line.
-    """
-    said: str | None = ctx.params["if_exists"]
-    if not ctx.params["update"] or said == "update":
-        return said
-    line = click.core.ParameterSource.COMMANDLINE
-    if ctx.get_parameter_source("if_exists") is not line:
-        return "update"
-    if ctx.get_parameter_source("update") is line:
-        raise UsageError(f"--update and --if-exists {said} contradict each other", "give one")
-    return said
-
-
-class Word(Kind):
-    """One of some words.
-
-    Args:
-        choices: the words.
-    """
-
-    name = "choice"
-
-    def __init__(self, choices: Sequence[str] = ()) -> None:
-        self._choices = tuple(choices)
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The words."""
-        return self._choices
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
-        """Called by click."""
-        if fault := word_fault(str(value), self.choices):
-            self.fail(fault, param, ctx)
-        return str(value)
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's
-        param: click.Parameter,  # noqa: ARG002 - click's
-        incomplete: str,
-    ) -> list[CompletionItem[str]]:
-        """Called by click; the words that begin like this."""
-        from click.shell_completion import CompletionItem  # for a completion alone
-
-        return [CompletionItem(word) for word in self.choices if word.startswith(incomplete)]
-
-
-def topics() -> tuple[str, ...]:
-    """The names of the manual's pages: of the files that are there, and that of the options."""
-    from importlib.resources import files  # for the manual alone
-
-    names = [page.name for page in (files("pdl") / "manual").iterdir()]
-    pages = {name.removesuffix(".md") for name in names if name.endswith(".md")}
-    return tuple(sorted({*pages, "options"}))
-
-
-class Topic(Word):
-    """A page of the manual; the pages are the files that are there, and that of the options."""
-
-    name = "topic"
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The pages."""
-        return topics()
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
-        """Called by click; the empty text is none of them, and good."""
-        return super().convert(value, param, ctx) if value else ""
-
-
-class Size(Kind):
-    """Bytes, with a suffix K, M, G or T for powers of 1,024: ``10M``, ``1.5GiB``."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's
-        """Called by click."""
-        if isinstance(value, int):
-            return value
-        match = _SIZE.fullmatch(str(value).strip())
-        if match is None:
-            self.fail(f"{value!r} is not a size such as 500K or 1.5G", param, ctx)
-        number, suffix, _ = match.groups()
-        return int(float(number) * 1024 ** _POWERS[suffix.upper()])
-
-
-class Seconds(Kind):
-    """A time."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ANN401 - click's
-        """Called by click."""
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a number", param, ctx)
-
-
-class Header(Kind):
-    """A header field, ``Name: value``; several in a variable are on lines of their own."""
-
-    name = "header"
-    envvar_list_splitter = "\n"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:  # noqa: ANN401 - click's
-        """Called by click."""
-        if isinstance(value, tuple):
-            return value
-        name, colon, content = str(value).partition(":")
-        if not colon or header_fault(name.strip(), ""):
-            self.fail("a header has the form 'Name: value'", param, ctx)
-        if fault := header_fault(name.strip(), content.strip()):
-            self.fail(fault, param, ctx)
-        return name.strip(), content.strip()
-
-
-class Statuses(Kind):
-    """HTTP statuses, comma-separated."""
-
-    name = "list"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[int]:  # noqa: ANN401 - click's
-        """Called by click."""
-        if isinstance(value, frozenset):
-            return value
-        words = [word.strip() for word in str(value).split(",") if word.strip()]
-        if not all(re.fullmatch(r"[0-9]{3}", word) for word in words):
-            self.fail(f"{value!r} is not a list of statuses such as 429,503", param, ctx)
-        return frozenset(int(word) for word in words)
-
-
-class Allowance(Kind):
-    """A number of failures, or a share of all lines: ``5``, ``1%``."""
-
-    name = "N|P%"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> AllowedFailures:  # noqa: ANN401 - click's
-        """Called by click."""
-        if isinstance(value, AllowedFailures):
-            return value
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", str(value).strip())
-        if match is None or (not match.group(2) and "." in match.group(1)):
-            self.fail(f"{value!r} is neither a number nor a percentage", param, ctx)
-        return AllowedFailures(float(match.group(1)), bool(match.group(2)))
-
-
-class Text(Kind):
-    """Any text; the empty one is as if nothing was said."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str | None:  # noqa: ANN401, ARG002
-        """Called by click."""
-        return str(value) or None
-
-
-class PathName(Kind):
-    """The name of a file or a directory, or what else may stand in its place.
-
-    Args:
-        completes: ``file`` or ``dir``: what a shell offers.
-    """
-
-    name = "path"
-
-    def __init__(self, completes: str = "file") -> None:
-        self._completes = completes
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401, ARG002 - click's
-        """Called by click."""
-        return os.fsdecode(value)
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's
-        param: click.Parameter,  # noqa: ARG002 - click's
-        incomplete: str,
-    ) -> list[CompletionItem[str]]:
-        """Called by click; the shell itself finds the names."""
-        from click.shell_completion import CompletionItem  # for a completion alone
-
-        return [CompletionItem(incomplete, type=self._completes)]
-
-
-class PathByLine(PathName):
-    """The same; several in a variable are on lines of their own."""
-
-    envvar_list_splitter = "\n"
-
-
-class PathByColon(PathName):
-    """The same; several in a variable are as in ``PATH``."""
-
-    envvar_list_splitter = os.pathsep
+from pdl import settings
+from pdl.cli.option_types import (
+    Allowance,
+    Header,
+    PathByColon,
+    PathByLine,
+    PathName,
+    Row,
+    Seconds,
+    Size,
+    Statuses,
+    Text,
+    Topic,
+    Word,
+)
+from pdl.output.display.registry import CHOICES as DISPLAYS
+from pdl.output.reports.registry import SUFFIXES
+from pdl.pool.registry import CHOICES as ENGINES
+from pdl.sources.registry import CHOICES as LIST_FORMATS
+
+FILE, DIR = PathName(), PathName("dir")
+NUMBER, SECONDS, SIZE, STRING, TEXT = click.INT, Seconds(), Size(), click.STRING, Text()
+
+INPUT = (
+    Row(
+        "--format FORMAT",
+        "input.format",
+        "Read each list in this format. With auto, its name decides, then how it begins.",
+        Word(LIST_FORMATS),
+    ),
+    Row(
+        "--base-url URL",
+        "input.base_url",
+        "Resolve relative URLs in lists against URL. Names in checksum files are resolved as "
+        "well. The URL of a directory ends with /.",
+        STRING,
+    ),
+)
+WHERE_TO = (
+    Row(
+        "-d --dir DIR",
+        "files.directory",
+        "Put the files into this directory. It is made if it is not there.",
+        DIR,
+    ),
+    Row(
+        "--name TEMPLATE",
+        "naming.template",
+        "Name each file by this template. Its fields are {name} {stem} {ext} {host} {path} {n} "
+        "{hash}. The extension {ext} has its dot, {n} counts the items, and {n:04} pads the "
+        "number.",
+        STRING,
+        default="{name}",
+    ),
+    Row("--tree", "naming.tree", "Put each file under HOST/PATH, as on the server."),
+    Row(
+        "-J --content-disposition",
+        "naming.server_names",
+        "Give each file the name that its server gives. It never gets the name of another file.",
+    ),
+    Row(
+        "--if-exists ACTION",
+        "files.if_exists",
+        "Do this with a file that is there.",
+        Word(get_args(settings.IfExists)),
+    ),
+    Row(
+        "-N --update",
+        "files.if_exists",
+        "Fetch files that have changed on the server. A file that is not as it was fetched is "
+        "fetched, too. It is --if-exists update.",
+        sets="update",
+    ),
+    Row(
+        "--on-collision ACTION",
+        "naming.on_collision",
+        "Do this if two URLs want one name. With hash, the name of the second has a part of its "
+        "URL's digest.",
+        Word(get_args(settings.OnCollision)),
+    ),
+    Row(
+        "--no-mtime",
+        "files.mtime",
+        "Leave the time of each file as it is. A file gets the server's Last-Modified time "
+        "otherwise.",
+        sets=False,
+    ),
+    Row("--fsync", "files.fsync", "Flush each file to disk before it gets its name."),
+)
+HOW_MANY = (
+    Row("-j --jobs N", "pool.jobs", "Download N files at once.", NUMBER),
+    Row("--per-host N", "stop.per_host", "Download at most N files at once from one host.", NUMBER),
+    Row(
+        "--processes N",
+        "pool.processes",
+        "Spread the downloads over N worker processes.",
+        NUMBER,
+        default="one for each core, at least 2",
+    ),
+)
+HOW_FAST = (
+    Row(
+        "--min-speed SIZE",
+        "http.min_speed",
+        "Give up an attempt that is slower for 10 seconds. SIZE is the bytes of one second. The "
+        "file is tried again.",
+        SIZE,
+    ),
+    Row(
+        "--connect-timeout S",
+        "http.connect_timeout",
+        "Wait at most S seconds for a connection.",
+        SECONDS,
+    ),
+    Row("--timeout S", "http.timeout", "Wait at most S seconds for the next byte.", SECONDS),
+    Row(
+        "--max-time S",
+        "files.max_time",
+        "Let one attempt at a file take S seconds at most.",
+        SECONDS,
+    ),
+    Row(
+        "--deadline S",
+        "stop.deadline",
+        "Stop the whole run after S seconds. It stops as on a signal, and exits with 1.",
+        SECONDS,
+    ),
+    Row("--max-size SIZE", "files.max_size", "Refuse files that are larger than SIZE.", SIZE),
+    Row("--min-size SIZE", "files.min_size", "Refuse files that are smaller than SIZE.", SIZE),
+)
+TRYING_AGAIN = (
+    Row("--retries N", "retry.retries", "Try a file up to N times more if it fails.", NUMBER),
+    Row(
+        "--retry-wait S",
+        "retry.wait",
+        "Wait up to S seconds before the first retry. The limit doubles with each retry, and "
+        "each wait is a random part of it.",
+        SECONDS,
+    ),
+    Row(
+        "--max-retry-wait S",
+        "retry.max_wait",
+        "Wait at most S seconds before any retry. A server that asks for more is given up, and "
+        "the report says so.",
+        SECONDS,
+    ),
+    Row(
+        "--retry-status LIST",
+        "retry.statuses",
+        "Try again after one of these HTTP statuses. LIST has commas between them.",
+        Statuses(),
+    ),
+)
+WHAT_COUNTS_AS_FAILURE = (
+    Row(
+        "--fail-fast",
+        "stop.max_failures",
+        "Stop at the first failure. The next run goes on with what was under way.",
+        sets=1,
+    ),
+    Row("--max-failures N", "stop.max_failures", "Stop after N failures.", NUMBER),
+    Row(
+        "--allow-failures N|P%",
+        "command.allow_failures",
+        "Exit with 0 although so many lines failed. N is a number of lines, P% a share of all "
+        "of them.",
+        Allowance(),
+    ),
+    Row(
+        "--error-on-no-transfer",
+        "command.error_on_no_transfer",
+        "Exit with 9 if nothing was transferred.",
+    ),
+    Row(
+        "--no-content-check",
+        "files.content_check",
+        "Accept an HTML page for an archive or an image.",
+        sets=False,
+    ),
+    Row(
+        "--expect-type TYPE",
+        "files.expect_types",
+        "Refuse files of another media type than this. TYPE is as application/zip or image/*.",
+        STRING,
+        multiple=True,
+    ),
+)
+INTEGRITY = (
+    Row(
+        "--checksums FILE|URL",
+        "input.checksums",
+        "Check files against the digests in this file. It is one as sha256sum writes it, here "
+        "or at an http(s) URL.",
+        PathByLine(),
+        multiple=True,
+    ),
+    Row(
+        "--lock FILE",
+        "lock.path",
+        "Hold every file against this lock file. What is new is added to it. It is made if it "
+        "is not there.",
+        FILE,
+    ),
+    Row(
+        "--locked",
+        "lock.locked",
+        "Fail each file that is not in the lock file. The lock file is not written.",
+    ),
+    Row(
+        "--check",
+        "command.check",
+        "Check the files that are there; ask no server. Nothing is written.",
+    ),
+    Row("--cache DIR", "cache.path", "Keep files in DIR for other runs, and reuse them.", DIR),
+    Row(
+        "--cache-size SIZE",
+        "cache.size",
+        "Let the cache take SIZE at most. The files that were not used for longest go first. A "
+        "size of 0 is no bound.",
+        SIZE,
+    ),
+)
+HTTP = (
+    Row(
+        "-H --header HEADER",
+        "http.headers",
+        "Send this 'Name: value' to listed origins alone. It does not go to where they redirect.",
+        Header(),
+        multiple=True,
+    ),
+    Row("-A --user-agent TEXT", "http.user_agent", "Send TEXT as the User-Agent.", TEXT),
+    Row(
+        "--proxy URL",
+        "http.proxy",
+        "Send all requests through this proxy.",
+        STRING,
+        default="from the environment",
+    ),
+    Row(
+        "--cacert FILE",
+        "http.cacert",
+        "Trust the certificates in this PEM file.",
+        FILE,
+        default="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else those of certifi",
+    ),
+    Row("--cert FILE", "http.cert", "Present the client certificate in this PEM file.", FILE),
+    Row(
+        "--key FILE",
+        "http.key",
+        "Take the key of the certificate from this file. It is a PEM file, and goes with --cert.",
+        FILE,
+        default="the file of --cert",
+    ),
+    Row(
+        "--insecure",
+        "http.insecure",
+        "Accept any certificate. Anyone may then have sent the files.",
+    ),
+    Row(
+        "--max-redirects N",
+        "http.max_redirects",
+        "Follow at most N redirects for one file.",
+        NUMBER,
+    ),
+    Row("--https-only", "http.https_only", "Refuse plain http, also in redirects."),
+    Row(
+        "--public-only",
+        "http.public_only",
+        "Connect to addresses of the open internet alone. This holds whatever a name or a "
+        "redirect says.",
+    ),
+)
+SEEING = (
+    Row(
+        "--progress MODE",
+        "command.progress",
+        "Show the run in this way. With auto, it is a bar on a terminal, and else plain lines "
+        "for a log. With json, it is an object a line on standard output.",
+        Word(DISPLAYS),
+    ),
+    Row("-q --quiet", "command.quiet", "Say nothing but failures."),
+    Row(
+        "-v --verbose",
+        "command.verbose",
+        "Print a line for every file and every retry. Given twice it says no more.",
+        multiple=True,
+    ),
+    Row(
+        "--dry-run",
+        "command.dry_run",
+        "Print what would be done, and do nothing. Each line begins with get, check, skip, same "
+        "or fail.",
+    ),
+    Row(
+        "--report FILE",
+        "command.reports",
+        "Write a row for each line of the lists to FILE. The suffix "
+        f"{' or '.join(SUFFIXES)} chooses the format. FILE may be -, which is JSON lines on "
+        "standard output.",
+        PathByColon(),
+        multiple=True,
+    ),
+    Row("--failed FILE", "command.failed", "Write what failed as a list that pdl can run.", FILE),
+)
+RUNNING = (
+    Row(
+        "--engine ENGINE",
+        "pool.engine",
+        "Download in worker processes, or in this one. With inline, this process fetches one "
+        "file after the other, for debugging. A stop then waits for the next byte.",
+        Word(ENGINES),
+    ),
+    Row(
+        "--start-method METHOD",
+        "pool.start_method",
+        "Start worker processes in this way.",
+        Word(get_args(settings.StartMethod)),
+        default=settings.PoolSettings().method(),
+    ),
+    Row(
+        "--wait-lock S",
+        "command.wait_lock",
+        "Wait S seconds for another run in the directory.",
+        SECONDS,
+    ),
+    Row("--manual [TOPIC]", "", "Show a page of the manual, or the list of pages.", Topic()),
+    Row(
+        "--completion SHELL",
+        "",
+        "Print the script with which SHELL completes pdl.",
+        Word(("bash", "zsh", "fish")),
+    ),
+    Row("--version", "", "Print the version."),
+    Row("-h", "", "Print the options most used."),
+    Row("--help", "", "Print all options."),
+)
+
+GROUPS = {
+    "Input": INPUT,
+    "Where to": WHERE_TO,
+    "How many": HOW_MANY,
+    "How fast": HOW_FAST,
+    "Trying again": TRYING_AGAIN,
+    "What counts as failure": WHAT_COUNTS_AS_FAILURE,
+    "Integrity": INTEGRITY,
+    "HTTP": HTTP,
+    "Seeing": SEEING,
+    "Running": RUNNING,
+}
+ROWS = tuple(row for rows in GROUPS.values() for row in rows)
+
+MOST_USED = (
+    *("--format", "--base-url", "--dir", "--name"),
+    *("--tree", "--content-disposition", "--if-exists", "--update"),
+    *("--jobs", "--per-host", "--min-speed", "--timeout"),
+    *("--deadline", "--max-size", "--retries", "--fail-fast"),
+    *("--allow-failures", "--checksums", "--lock", "--check"),
+    *("--cache", "--header", "--proxy", "--insecure"),
+    *("--progress", "--quiet", "--verbose", "--dry-run"),
+    *("--report", "--failed"),
+)
+"""Those that ``-h`` shows, in this order."""

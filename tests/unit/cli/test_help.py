@@ -16,8 +16,8 @@ from click.shell_completion import BashComplete
 import pdl
 from pdl.cli.help import EPILOG, EXAMPLES, default_text, long_help, page_width, short_help
 from pdl.cli.main import command, read_values
-from pdl.cli.options import Row, first_sentence, topics
-from pdl.cli.table import GROUPS, MOST_USED, ROWS
+from pdl.cli.option_types import Row, first_sentence, topics
+from pdl.cli.options import GROUPS, MOST_USED, ROWS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.cli.main import command, read_values
-from pdl.cli.options import Allowance, Header, PathName, Row, Seconds, Size, Statuses, Word
-from pdl.cli.table import ROWS
+from pdl.cli.option_types import Allowance, Header, PathName, Row, Seconds, Size, Statuses, Word
+from pdl.cli.options import ROWS
 from pdl.cli.to_settings import COMMAND, CommandOptions, default_of, fault_of
 from pdl.errors import UsageError
 from pdl.run.build import check_settings as check

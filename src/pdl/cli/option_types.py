@@ -1,0 +1,335 @@
+"""How an option is made: a `Row` of the table, and the types that read its value.
+
+A type only turns text into a value. Which values are good is the rule of the field that the row
+sets, see `pdl.settings.fault_of`; it holds for the Python API as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from pdl.cli.to_settings import AllowedFailures, fault_of
+from pdl.errors import UsageError
+from pdl.settings import header_fault, word_fault
+from pdl.text.lazy_regex import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from click.shell_completion import CompletionItem
+
+    Kind = click.ParamType[Any]
+else:
+    Kind = click.ParamType  # older versions of click cannot be subscripted
+
+_SIZE = lazy(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+class Row(NamedTuple):
+    """One option: all that is said of it anywhere.
+
+    Attributes:
+        names: the short name, if it has one, the long one, and what stands for its value, if it
+            takes one: ``-j --jobs N``.
+        target: path of the field that it sets, as ``pool.jobs``; empty for what is answered at
+            once. The field's default is the option's.
+        text: sentences; the first says what it does, and stands on one line of the help.
+        kind: reads its value; None for a flag.
+        sets: what a flag sets its field to.
+        default: what holds where nothing is said, if the field's default does not show it.
+        multiple: it can be given several times.
+    """
+
+    names: str
+    target: str
+    text: str
+    kind: Kind | None = None
+    sets: object = True
+    default: str = ""
+    multiple: bool = False
+
+    @property
+    def opts(self) -> list[str]:
+        """Its names, with their hyphens."""
+        return [word for word in self.names.split() if word[0] == "-"]
+
+    @property
+    def metavar(self) -> str:
+        """What stands for its value; empty for a flag."""
+        return "" if self.kind is None else self.names.rpartition(" ")[2]
+
+    @property
+    def key(self) -> str:
+        """What click calls the value."""
+        return self.opts[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The variable of the environment that sets it; empty for what is answered at once."""
+        return f"PDL_{self.key.upper()}" if self.target else ""
+
+    @property
+    def choices(self) -> Sequence[str]:
+        """The words that its value is one of; empty for other values."""
+        return self.kind.choices if isinstance(self.kind, Word) else ()
+
+
+class SettingOption(click.Option):
+    """The option of a row; its value keeps the rule of the field that the row sets.
+
+    Args:
+        row: what is said of it.
+        answer: prints something instead of a run, and takes the value; None for a setting.
+    """
+
+    def __init__(self, row: Row, answer: Callable[[Any], None] | None = None) -> None:
+        self.row = row
+        self.answer = answer
+        more: dict[str, Any] = {}
+        if answer is not None:
+            more = {"is_eager": True, "expose_value": False, "callback": _answer}
+        if row.kind is None:  # in the variable of what may be repeated a number is as good
+            more["count" if row.multiple else "is_flag"] = True
+        elif row.multiple:
+            more["multiple"] = True
+        elif row.metavar[0] == "[":  # it may be left out
+            more |= {"is_flag": False, "flag_value": ""}
+        super().__init__(
+            [*row.opts, row.key],
+            type=row.kind,
+            metavar=row.metavar or None,
+            **more,
+        )
+        self.envvar = row.variable or None
+        self.help = first_sentence(row.text)  # which click need not dedent
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's
+        """Called by click; the value, if it is a good one."""
+        cast = super().type_cast_value(ctx, value)
+        if self.row.kind is not None and (fault := fault_of(self.row.target, cast)):
+            raise click.BadParameter(fault, ctx, self)
+        return cast
+
+
+def _answer(ctx: click.Context, option: click.Parameter, value: Any) -> None:  # noqa: ANN401
+    """Called by click; answer, and end, where the option was given."""
+    assert isinstance(option, SettingOption)
+    source = ctx.get_parameter_source(option.row.key)
+    if source is not click.core.ParameterSource.COMMANDLINE or ctx.resilient_parsing:
+        return
+    if option.answer is not None:
+        option.answer(value)
+        ctx.exit()
+
+
+def first_sentence(text: str) -> str:
+    """The first of some sentences."""
+    return text.partition(". ")[0].removesuffix(".") + "."
+
+
+def agree_on_if_exists(ctx: click.Context) -> str | None:
+    """What ``--if-exists`` and ``--update`` say together: the command line over a variable.
+
+    Raises:
+        UsageError: they contradict each other on the command line.
+    """
+    said: str | None = ctx.params["if_exists"]
+    if not ctx.params["update"] or said == "update":
+        return said
+    line = click.core.ParameterSource.COMMANDLINE
+    if ctx.get_parameter_source("if_exists") is not line:
+        return "update"
+    if ctx.get_parameter_source("update") is line:
+        raise UsageError(f"--update and --if-exists {said} contradict each other", "give one")
+    return said
+
+
+class Word(Kind):
+    """One of some words.
+
+    Args:
+        choices: the words.
+    """
+
+    name = "choice"
+
+    def __init__(self, choices: Sequence[str] = ()) -> None:
+        self._choices = tuple(choices)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words."""
+        return self._choices
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click."""
+        if fault := word_fault(str(value), self.choices):
+            self.fail(fault, param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        param: click.Parameter,  # noqa: ARG002 - click's
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Called by click; the words that begin like this."""
+        from click.shell_completion import CompletionItem  # for a completion alone
+
+        return [CompletionItem(word) for word in self.choices if word.startswith(incomplete)]
+
+
+def topics() -> tuple[str, ...]:
+    """The names of the manual's pages: of the files that are there, and that of the options."""
+    from importlib.resources import files  # for the manual alone
+
+    names = [page.name for page in (files("pdl") / "manual").iterdir()]
+    pages = {name.removesuffix(".md") for name in names if name.endswith(".md")}
+    return tuple(sorted({*pages, "options"}))
+
+
+class Topic(Word):
+    """A page of the manual; the pages are the files that are there, and that of the options."""
+
+    name = "topic"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The pages."""
+        return topics()
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401 - click's
+        """Called by click; the empty text is none of them, and good."""
+        return super().convert(value, param, ctx) if value else ""
+
+
+class Size(Kind):
+    """Bytes, with a suffix K, M, G or T for powers of 1,024: ``10M``, ``1.5GiB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a size such as 500K or 1.5G", param, ctx)
+        number, suffix, _ = match.groups()
+        return int(float(number) * 1024 ** _POWERS[suffix.upper()])
+
+
+class Seconds(Kind):
+    """A time."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ANN401 - click's
+        """Called by click."""
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+
+
+class Header(Kind):
+    """A header field, ``Name: value``; several in a variable are on lines of their own."""
+
+    name = "header"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, tuple):
+            return value
+        name, colon, content = str(value).partition(":")
+        if not colon or header_fault(name.strip(), ""):
+            self.fail("a header has the form 'Name: value'", param, ctx)
+        if fault := header_fault(name.strip(), content.strip()):
+            self.fail(fault, param, ctx)
+        return name.strip(), content.strip()
+
+
+class Statuses(Kind):
+    """HTTP statuses, comma-separated."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[int]:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, frozenset):
+            return value
+        words = [word.strip() for word in str(value).split(",") if word.strip()]
+        if not all(re.fullmatch(r"[0-9]{3}", word) for word in words):
+            self.fail(f"{value!r} is not a list of statuses such as 429,503", param, ctx)
+        return frozenset(int(word) for word in words)
+
+
+class Allowance(Kind):
+    """A number of failures, or a share of all lines: ``5``, ``1%``."""
+
+    name = "N|P%"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> AllowedFailures:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, AllowedFailures):
+            return value
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", str(value).strip())
+        if match is None or (not match.group(2) and "." in match.group(1)):
+            self.fail(f"{value!r} is neither a number nor a percentage", param, ctx)
+        return AllowedFailures(float(match.group(1)), bool(match.group(2)))
+
+
+class Text(Kind):
+    """Any text; the empty one is as if nothing was said."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | None:  # noqa: ANN401, ARG002
+        """Called by click."""
+        return str(value) or None
+
+
+class PathName(Kind):
+    """The name of a file or a directory, or what else may stand in its place.
+
+    Args:
+        completes: ``file`` or ``dir``: what a shell offers.
+    """
+
+    name = "path"
+
+    def __init__(self, completes: str = "file") -> None:
+        self._completes = completes
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ANN401, ARG002 - click's
+        """Called by click."""
+        return os.fsdecode(value)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        param: click.Parameter,  # noqa: ARG002 - click's
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Called by click; the shell itself finds the names."""
+        from click.shell_completion import CompletionItem  # for a completion alone
+
+        return [CompletionItem(incomplete, type=self._completes)]
+
+
+class PathByLine(PathName):
+    """The same; several in a variable are on lines of their own."""
+
+    envvar_list_splitter = "\n"
+
+
+class PathByColon(PathName):
+    """The same; several in a variable are as in ``PATH``."""
+
+    envvar_list_splitter = os.pathsep
