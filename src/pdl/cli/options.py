@@ -26,6 +26,7 @@ from pdl.cli.option_types import (
     Topic,
     Word,
 )
+from pdl.naming.namer import field_words
 from pdl.output.display.registry import CHOICES as DISPLAYS
 from pdl.output.reports.registry import SUFFIXES
 from pdl.pool.registry import CHOICES as ENGINES
@@ -59,9 +60,8 @@ WHERE_TO = (
     Row(
         "--name TEMPLATE",
         "naming.template",
-        "Name each file by this template. Its fields are {name} {stem} {ext} {host} {path} {n} "
-        "{hash}. The extension {ext} has its dot, {n} counts the items, and {n:04} pads the "
-        "number.",
+        f"Name each file by this template. Its fields are {field_words()}. "
+        "The extension {ext} has its dot, {n} counts the items, and {n:04} pads the number.",
         STRING,
         default="{name}",
     ),

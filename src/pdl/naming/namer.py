@@ -22,13 +22,9 @@ from pdl.text.masking import printable
 from pdl.text.urls import DEFAULT_PORTS, Url, suffix_of, url_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pdl.settings import NamingSettings
-
-
-FIELDS = ("name", "stem", "ext", "host", "path", "n", "hash")
-"""What a template may hold."""
 
 
 class Namer:
@@ -97,24 +93,21 @@ class _Template:
 
     def parts(self, url: Url, n: int) -> list[SafeName]:
         """The components for this URL; a value never adds one, but for ``{path}``."""
-        name = SafeName.from_url(url)
-        values = {
-            "name": name,
-            "stem": name.stem,
-            "ext": name.ext,
-            "host": _host(url),
-            "path": "/".join(_path(url)),
-            "hash": suffix_of(url_key(url)),
-        }
         text = ""
         for literal, field, spec, _ in self._pieces:
-            value = format(n, spec or "") if field == "n" else values.get(field or "", "")
-            text += literal + value
+            text += literal
+            if field is not None:
+                text += format(n, spec) if spec else FIELDS[field](url, n)
         return _shallow([SafeName.component(part) for part in text.split("/") if part.strip()])
 
 
+def field_words() -> str:
+    """The fields as a template has them, for people."""
+    return " ".join(f"{{{field}}}" for field in FIELDS)
+
+
 def _hint() -> str:
-    return "the fields are " + " ".join(f"{{{field}}}" for field in FIELDS)
+    return f"the fields are {field_words()}"
 
 
 def _host(url: Url) -> SafeName:
@@ -126,6 +119,18 @@ def _path(url: Url) -> Iterator[SafeName]:
     *directories, _ = url.path.split("/")
     yield from (SafeName.component(decoded(part)) for part in directories if part)
     yield SafeName.from_url(url)
+
+
+FIELDS: dict[str, Callable[[Url, int], str]] = {
+    "name": lambda url, _: SafeName.from_url(url),
+    "stem": lambda url, _: SafeName.from_url(url).stem,
+    "ext": lambda url, _: SafeName.from_url(url).ext,
+    "host": lambda url, _: _host(url),
+    "path": lambda url, _: "/".join(_path(url)),
+    "n": lambda _, n: str(n),
+    "hash": lambda url, _: suffix_of(url_key(url)),
+}
+"""What a template may hold: each field's value for a URL and the number of its item."""
 
 
 def _tree(url: Url) -> list[SafeName]:
