@@ -187,7 +187,7 @@ class PoolSettings(NamedTuple):
         return self.start_method or "forkserver"
 
     def split(self) -> tuple[int, int]:
-        """How many processes, and how many lanes (threads) in each; at least `jobs` together."""
+        """How many processes, and how many lanes (threads) in each at the most; `jobs` together."""
         cores = os.cpu_count() or 1
         processes = max(1, min(self.jobs, self.processes or max(2, cores)))
         return processes, -(-self.jobs // processes)

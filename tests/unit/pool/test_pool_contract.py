@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lanes import Ahead, Careless, Crowded, Obedient, Stillborn, Unbuildable, success, task
 from pdl.errors import MachineError
@@ -29,7 +31,7 @@ from pdl.pool.process import link
 from pdl.pool.process import pool as process_module
 from pdl.pool.process.link import ForkWorker, Link, Spawner
 from pdl.pool.process.pipes import MESSAGE_LIMIT, OutcomeQueue, TaskSender, message_of, unsendable
-from pdl.pool.process.pool import START_DEATHS, ProcessPool
+from pdl.pool.process.pool import START_DEATHS, ProcessPool, _shares
 from places import TESTS
 from pools import (
     BOUND,
@@ -195,6 +197,36 @@ def test_what_waits_is_not_begun_once_the_pool_is_to_stop(tmp_path: Path) -> Non
         assert not list(tmp_path.glob("waiting*")), "a lane has begun one of them"
 
 
+@pytest.mark.parametrize(("workers", "jobs"), [(2, 3), (2, 5), (3, 4)])
+def test_no_more_tasks_are_under_way_than_there_are_jobs(
+    tmp_path: Path, workers: int, jobs: int
+) -> None:
+    lanes = -(-jobs // workers)
+    pool = ProcessPool(Obedient(), workers, lanes, "fork", jobs)
+    try:
+        await_room(pool, jobs)
+        assert pool.room() == jobs
+        go = tmp_path / "go"
+        pool.submit([task(n, f"hold {go}") for n in range(jobs)])
+        pids = [held_pid(go, n) for n in range(jobs)]  # all of them are under way
+        os.kill(pids[0], signal.SIGKILL)
+        died = next_event(pool)
+        assert isinstance(died, Died)
+        assert len(died.current) == pids.count(pids[0])
+        await_room(pool, len(died.current))  # another worker has its share
+        assert sum(link.lanes for link in pool._nursery.links) == jobs
+    finally:
+        pool.stop()
+        pool.close()
+
+
+@given(st.integers(1, 600), st.integers(1, 64))
+def test_jobs_are_spread_over_processes_evenly(jobs: int, processes: int) -> None:
+    shares = _shares(jobs, processes)
+    assert (len(shares), sum(shares)) == (processes, jobs)
+    assert max(shares) - min(shares) <= 1
+
+
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Sets the time that links go by."""
@@ -212,7 +244,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 def idle_link() -> Link:
     unused: Any = None
-    return Link(unused, unused, unused, 0)
+    return Link(unused, unused, unused, 0, 4)
 
 
 def answer_all(link: Link) -> None:
@@ -221,12 +253,12 @@ def answer_all(link: Link) -> None:
 
 def test_a_worker_that_is_fast_is_soon_given_tasks_ahead(at: Callable[[float], None]) -> None:
     link = idle_link()
-    assert link.window(4) == 4
+    assert link.window() == 4
     at(5.0)  # it took its time to come up, which says nothing
     link.given([task(0, "ok")])
     at(5.0 + 2**-10)
     answer_all(link)
-    assert link.window(4) == 4 + 30  # of 1,024 a second, in 0.03 s
+    assert link.window() == 4 + 30  # of 1,024 a second, in 0.03 s
 
 
 def test_time_without_tasks_makes_no_worker_slow(at: Callable[[float], None]) -> None:
@@ -236,7 +268,7 @@ def test_time_without_tasks_makes_no_worker_slow(at: Callable[[float], None]) ->
         link.given([task(number, "ok") for number in range(10)])
         at(start + 2**-7)
         answer_all(link)
-        assert link.window(4) == 4 + 38  # of 1,280 a second
+        assert link.window() == 4 + 38  # of 1,280 a second
 
 
 def test_a_worker_that_gets_slow_is_given_less_ahead(at: Callable[[float], None]) -> None:
@@ -247,7 +279,7 @@ def test_a_worker_that_gets_slow_is_given_less_ahead(at: Callable[[float], None]
     for number in range(1000):
         at((number + 1) * 2**-10 if number < 500 else 0.5 + (number - 499) * 0.1)
         link.answered([success(number)])
-        windows.append(link.window(4))
+        windows.append(link.window())
     assert windows[499] == 4 + 30
     assert windows[509] == 4
 
@@ -261,7 +293,7 @@ def test_tasks_wait_for_nothing_slow_though_answers_come(at: Callable[[float], N
     for number in range(87):
         at((number + 1) * 2**-4)
         link.answered([success(number)])
-        found.append(link.late(4))
+        found.append(link.late())
     assert found == [False] + [True] * 84 + [False] * 2  # in the end, no task is without a lane
 
 
@@ -272,17 +304,18 @@ def test_a_worker_that_is_given_more_and_more_but_says_nothing_is_late(
     for number in range(8):
         at(number * 2**-4)
         link.given([task(number, "ok")])
-    assert not link.late(8)
-    assert link.late(4)
+    assert link.late()
+    link.lanes = 8
+    assert not link.late()
 
 
 def test_a_worker_with_nothing_to_give_back_is_given_tasks_ahead_again(tmp_path: Path) -> None:
     with processes("fork", workers=1, lanes=2) as pool:
         await_room(pool, 2)
-        pool._lanes = 1  # the second task seems to wait, as when its lane took it a moment ago
+        [link] = pool._nursery.links
+        link.lanes = 1  # the second task seems to wait, as when its lane took it a moment ago
         released = tmp_path / "go"
         pool.submit([task(0, f"hold {released}"), task(1, f"hold {released}")])
-        [link] = pool._nursery.links
         end = time.monotonic() + BOUND
         while not link.recalled:
             assert time.monotonic() < end
@@ -636,7 +669,7 @@ def test_close_ends_a_stopped_worker(process_pool: ProcessPool) -> None:
 MAIN = """
 import sys, os, threading
 from lanes import Obedient, task
-from pdl.pool.process.pool import START_DEATHS, ProcessPool
+from pdl.pool.process.pool import START_DEATHS, ProcessPool, _shares
 if __name__ == "__main__":
     method, hold = sys.argv[1:]
     pool = ProcessPool(Obedient(), 2, 2, method)
@@ -673,9 +706,9 @@ def test_a_killed_main_process_takes_its_workers_along(method: StartMethod, tmp_
 def test_a_worker_forked_while_links_are_closing_starts_in_silence() -> None:
     """When a fork comes in between, the descriptor is gone and its object does not know."""
     base = multiprocessing.get_context("fork")
-    nursery, outcomes = Spawner(base, 1), OutcomeQueue(ctx=base)
+    nursery, outcomes = Spawner(base, 1, (1,)), OutcomeQueue(ctx=base)
     reader, writer = multiprocessing.Pipe(duplex=False)
-    nursery.links.append(Link(TaskSender(writer), outcomes, ForkWorker(), 0))
+    nursery.links.append(Link(TaskSender(writer), outcomes, ForkWorker(), 0, 1))
     os.close(writer.fileno())
     nursery.forget_in_child()
     assert outcomes._reader.closed

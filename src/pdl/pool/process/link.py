@@ -55,6 +55,7 @@ class Link:
         outcomes: what the worker writes.
         process: the worker.
         slot: which cells of the shared array are its lanes'.
+        lanes: how many it has.
         held: ids of the tasks it was given and has not answered.
         heard: `time.monotonic` of its last answer, or of when it was given something to do.
         began: of the latter.
@@ -67,12 +68,18 @@ class Link:
     """
 
     def __init__(
-        self, tasks: TaskSender, outcomes: OutcomeQueue, process: LinkedProcess, slot: int
+        self,
+        tasks: TaskSender,
+        outcomes: OutcomeQueue,
+        process: LinkedProcess,
+        slot: int,
+        lanes: int,
     ) -> None:
         self.tasks = tasks
         self.outcomes = outcomes
         self.process = process
         self.slot = slot
+        self.lanes = lanes
         self.held: dict[int, None] = {}
         self.heard = time.monotonic()
         self.began = 0.0
@@ -105,18 +112,18 @@ class Link:
         for answer in answers:
             del self.held[answer.id]
 
-    def window(self, lanes: int) -> int:
+    def window(self) -> int:
         """How many tasks it should hold: one a lane, and what it does in a blink besides."""
         ahead = 0 if self.recalled else min(AHEAD_MOST, int(self.pace * AHEAD_SECONDS))
-        return lanes + ahead
+        return self.lanes + ahead
 
-    def late(self, lanes: int) -> bool:
+    def late(self) -> bool:
         """Whether what waits in it takes longer than it should when it was given.
 
         It says nothing, or it answers so slowly that it has been given nothing more.
         """
         since = min(self.heard, self.fed)
-        return len(self.held) > lanes and time.monotonic() - since > RECALL_SECONDS
+        return len(self.held) > self.lanes and time.monotonic() - since > RECALL_SECONDS
 
     def close(self) -> None:
         """Close both pipes; the worker exits when it sees it."""
@@ -129,13 +136,23 @@ class Spawner:
 
     `start` runs in the main thread for the first workers and in the Pool's own thread for those
     that replace dead ones; `births` hands the new links over.
+
+    Args:
+        ctx: makes the pipes.
+        slots: how many there are: more than workers, as one that died keeps its slot until the main
+            thread has buried it.
+        shares: lanes of each worker. One that replaces another has its share, so that there are
+            never more lanes than these.
     """
 
-    def __init__(self, ctx: context.BaseContext, slots: int) -> None:
+    def __init__(self, ctx: context.BaseContext, slots: int, shares: Sequence[int]) -> None:
         self._ctx = ctx
-        self.slots: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(slots):
-            self.slots.put(slot)
+            self._slots.put(slot)
+        self._shares: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for share in shares:
+            self._shares.put(share)
         self.births: deque[Link] = deque()
         self.links: list[Link] = []
         self.failure: OSError | MemoryError | None = None
@@ -151,17 +168,17 @@ class Spawner:
     def start(self, process: LinkedProcess) -> bool:
         """Start the process with a new link; False if the system would not."""
         try:
-            slot = self._slot()
+            lanes, slot = self._free(self._shares), self._free(self._slots)
             reader, writer = connection.Pipe(duplex=False)
             outcomes = OutcomeQueue(ctx=self._ctx)
-            process.end = WorkerEnd(TaskReceiver(reader), outcomes, slot)
+            process.end = WorkerEnd(TaskReceiver(reader), outcomes, slot, lanes)
             process.main_end = writer
             process.start_now()
         except queue.Empty:
             return False
         except (OSError, EOFError, MemoryError) as exc:
             self._not_started(exc)
-            self.slots.put(slot)
+            self.give_back(slot, lanes)
             self.wake()
             self.closing.wait(0.1)
             return False
@@ -169,7 +186,7 @@ class Spawner:
         self.failure = None
         reader.close()
         outcomes.keep_reader()
-        self.births.append(Link(TaskSender(writer), outcomes, process, slot))
+        self.births.append(Link(TaskSender(writer), outcomes, process, slot, lanes))
         if self.closing.is_set():  # too late for `close` to see it
             writer.close()
         self.wake()
@@ -195,15 +212,20 @@ class Spawner:
             return os.dup(self._ended)
         return None
 
-    def _slot(self) -> int:
-        """A free slot: a dead worker's is free once the main thread has buried it.
+    def give_back(self, slot: int, lanes: int) -> None:
+        """Let another worker have what a dead one had."""
+        self._slots.put(slot)
+        self._shares.put(lanes)
+
+    def _free(self, those: queue.SimpleQueue[int]) -> int:
+        """A free slot or share: a dead worker's is free once the main thread has buried it.
 
         Raises:
             queue.Empty: the pool is closing.
         """
         while not self.closing.is_set():
             with contextlib.suppress(queue.Empty):
-                return self.slots.get(timeout=0.1)
+                return those.get(timeout=0.1)
         raise queue.Empty
 
     def wake(self) -> None:

@@ -105,8 +105,9 @@ class ProcessPool:
     Args:
         factory: builds a lane, in the worker.
         processes: worker processes.
-        lanes: threads in each.
+        lanes: threads in each, at the most.
         start_method: of multiprocessing.
+        jobs: threads in all of them together; None is `lanes` in each.
 
     Raises:
         MachineError: the system would not start the processes.
@@ -118,6 +119,7 @@ class ProcessPool:
         processes: int,
         lanes: int,
         start_method: StartMethod,
+        jobs: int | None = None,
     ) -> None:
         base = multiprocessing.get_context(start_method)
         slots = 2 * processes  # a dead worker's cells are not given away before they were read
@@ -126,7 +128,7 @@ class ProcessPool:
             self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
             self._beats = base.Array("Q", slots, lock=False)
             self._stop = base.Value("b", 0, lock=False)
-            self._nursery = Spawner(base, slots)
+            self._nursery = Spawner(base, slots, _shares(jobs or processes * lanes, processes))
             self._watch = Poller(many=False)
         self._start_deaths_left = self._start_deaths = START_DEATHS * processes
         self._looked = time.monotonic()
@@ -143,22 +145,23 @@ class ProcessPool:
     def room(self) -> int:
         """See `pdl.pool.Pool.room`."""
         self._nursery.admit()
-        lanes = self._lanes
-        return sum(max(0, link.window(lanes) - len(link.held)) for link in self._nursery.links)
+        return sum(max(0, link.window() - len(link.held)) for link in self._nursery.links)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """See `pdl.pool.Pool.submit`. Lanes are filled evenly before anything waits."""
-        links, lanes = self._nursery.links, self._lanes
+        links = self._nursery.links
+        lanes = [link.lanes for link in links]
         given: list[list[Task]] = [[] for _ in links]
         held = [len(link.held) for link in links]
-        beyond = [AHEAD_MOST + lanes - link.window(lanes) for link in links]
-        fullness = [n if n < lanes else n + more for n, more in zip(held, beyond, strict=True)]
+        beyond = [AHEAD_MOST + link.lanes - link.window() for link in links]
+        waiting = [n - its for n, its in zip(held, lanes, strict=True)]
+        fullness = [n if n < 0 else n + more for n, more in zip(waiting, beyond, strict=True)]
         for task in tasks:
             least = fullness.index(min(fullness))
             given[least].append(task)
-            held[least] += 1
-            more = beyond[least] if held[least] >= lanes else 0
-            fullness[least] = held[least] + more
+            waiting[least] += 1
+            more = beyond[least] if waiting[least] >= 0 else 0
+            fullness[least] = waiting[least] + more
         for link, its in zip(links, given, strict=True):
             if its:
                 link.given(its)
@@ -202,11 +205,11 @@ class ProcessPool:
     def _recall(self) -> None:
         """Call back what waits in a worker whose lanes are all busy with something slow."""
         for link in self._nursery.links:
-            if link.late(self._lanes):
+            if link.late():
                 self._call_back(link)
 
     def _call_back(self, link: Link) -> None:
-        if len(link.held) > self._lanes and not link.recalled:
+        if len(link.held) > link.lanes and not link.recalled:
             link.recalled = True
             link.pace = 0.0
             self._send(link, RECALL)
@@ -267,7 +270,7 @@ class ProcessPool:
     def _bases(self, link: Link) -> range:
         """Where the cells of its lanes begin."""
         first = link.slot * self._lanes * CELL_WORDS
-        return range(first, first + self._lanes * CELL_WORDS, CELL_WORDS)
+        return range(first, first + link.lanes * CELL_WORDS, CELL_WORDS)
 
     def received(self) -> int:
         """Bytes that came over the wire so far, in all lanes."""
@@ -312,7 +315,7 @@ class ProcessPool:
         reached = {self._cells[base] - 1: self._cells[base + 1] for base in self._bases(link)}
         for base in self._bases(link):
             self._cells[base] = 0
-        self._nursery.slots.put(link.slot)
+        self._nursery.give_back(link.slot, link.lanes)
         current = tuple(task_id for task_id in link.held if task_id in reached)
         waiting = tuple(task_id for task_id in link.held if task_id not in reached)
         reason = _ending(link.process.exitcode)
@@ -331,7 +334,13 @@ def process_pool(
     factory: LaneFactory, settings: PoolSettings, _stopped: Callable[[], bool]
 ) -> ProcessPool:
     """See `pdl.pool.registry.make_pool`; the pool is told to stop by `ProcessPool.stop`."""
-    return ProcessPool(factory, *settings.split(), settings.method())
+    return ProcessPool(factory, *settings.split(), settings.method(), settings.jobs)
+
+
+def _shares(jobs: int, processes: int) -> list[int]:
+    """So many jobs, spread over processes as evenly as can be."""
+    each, more = divmod(jobs, processes)
+    return [each + (place < more) for place in range(processes)]
 
 
 def _ending(exitcode: int | None) -> str:

@@ -85,11 +85,13 @@ class WorkerEnd(NamedTuple):
 
     Attributes:
         slot: which beat of the shared array is its own, and which cells are its lanes'.
+        lanes: how many it has.
     """
 
     tasks: TaskReceiver
     outcomes: OutcomeQueue
     slot: int
+    lanes: int
 
 
 class LaneSlot:
@@ -130,12 +132,13 @@ class Loop:
     """Runs the lanes of one worker; see the module's theory of operation."""
 
     def __init__(
-        self, end: WorkerEnd, factory: LaneFactory, lanes: int, shared: SharedCounters
+        self, end: WorkerEnd, factory: LaneFactory, most: int, shared: SharedCounters
     ) -> None:
         self._end = end
         self._factory = factory
         self._beats = shared.beats
-        self._idle = [LaneSlot(CellMeter(shared, end.slot * lanes + lane)) for lane in range(lanes)]
+        first = end.slot * most
+        self._idle = [LaneSlot(CellMeter(shared, first + lane)) for lane in range(end.lanes)]
         self._idle.reverse()
         self._inbox: deque[Task] = deque()
         self._answers: list[Answer] = []
@@ -344,11 +347,16 @@ class Loop:
             self._answered(*self._called.popleft())
 
 
-def serve(factory: LaneFactory, lanes: int, shared: SharedCounters) -> None:
+def serve(factory: LaneFactory, most: int, shared: SharedCounters) -> None:
     """Be a worker until the main process closes the task pipe or dies; never returns.
 
     It is the Pool's initializer: a task that went through the Pool's own queue would be lost with
     a killed worker, and its lock with it.
+
+    Args:
+        factory: builds its lanes.
+        most: lanes that a worker of the pool has at the most.
+        shared: the counters.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A terminal sends these to the whole group; the main process decides what they mean.
@@ -360,10 +368,10 @@ def serve(factory: LaneFactory, lanes: int, shared: SharedCounters) -> None:
     _share_one_heap()
     end: WorkerEnd = current_process().end  # type: ignore[attr-defined]
     with contextlib.suppress(MachineError):  # the main process has looked whether they are allowed
-        start_limits.ensure(1, lanes)
+        start_limits.ensure(1, end.lanes)
     code = 1
     try:
-        Loop(end, factory, lanes, shared).run()
+        Loop(end, factory, most, shared).run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         code = 0
     finally:
