@@ -133,7 +133,7 @@ GOOD: list[tuple[bytes, bytes, bool]] = [
     (b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello", b"hello", True),
     (b"HTTP/1.9 200 \r\nContent-Length: 5\r\n\r\nhello", b"hello", True),
     (b"HTTP/1.1 204 No\r\nContent-Length: 9\r\n\r\n", b"", True),
-    (b"HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"", True),
+    (b"HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", b"", True),
     (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + length(5, b"hello"), b"hello", True),
     (b"HTTP/1.1 100 Continue\r\n\r\n" * MAX_INTERIM, b"", False),
     (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", b"hello", True),
@@ -174,6 +174,11 @@ def test_sound_answers(raw: bytes, body: bytes, reusable: bool) -> None:
 
 def test_what_follows_an_answer_spoils_the_connection() -> None:
     seen = Seen([CHUNKED + b"0\r\n\r\nHTTP/1.1 200 OK\r\n"])
+    assert (seen.kind, seen.body, seen.reusable) == (None, b"", False)
+
+
+def test_a_304_that_announces_chunks_spoils_the_connection() -> None:
+    seen = Seen([b"HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n"])
     assert (seen.kind, seen.body, seen.reusable) == (None, b"", False)
 
 

@@ -285,7 +285,8 @@ def framed(minor: int, status: int, values: dict[str, str]) -> tuple[bool, int |
     keep = minor > 0 if options is None else _keeps(minor, options)
     coding = values.get("transfer-encoding")
     if status in {204, 304}:
-        return False, 0, keep
+        # some send the chunks that they announce; those would be taken for the next answer
+        return False, 0, keep and coding is None
     if coding is not None and _is_chunked(coding):
         # Both at once may be an attempt at smuggling: chunked rules and the connection ends.
         return True, None, keep and length is None and minor > 0
