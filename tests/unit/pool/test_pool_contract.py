@@ -666,6 +666,16 @@ def test_close_ends_a_stopped_worker(process_pool: ProcessPool) -> None:
     assert all(dead(pid) for pid in pids)
 
 
+def test_close_ends_though_the_fork_server_is_stopped() -> None:
+    with processes("forkserver") as pool:
+        drive(pool, [task(0, "ok")])
+        pids = worker_pids(pool)
+        server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        os.kill(server, signal.SIGSTOP)
+        pool.close()
+        until(lambda: all(map(dead, [*pids, server])), "all of them to end")
+
+
 MAIN = """
 import sys, os, threading
 from lanes import Obedient, task

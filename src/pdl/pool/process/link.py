@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdl.pool.process.pipes import OutcomeQueue, TaskReceiver, TaskSender
 from pdl.pool.process.worker import WorkerEnd
-from pdl.pool.startup.fork_helpers import uninterrupted
+from pdl.pool.startup.fork_helpers import end_server, uninterrupted
 from pdl.pool.startup.import_path import importing_nothing_from_here
 
 if TYPE_CHECKING:
@@ -276,6 +276,8 @@ class Spawner:
             if link.process.is_alive():
                 link.process.kill()
                 link.process.join(EXIT_GRACE)
+            if link.process.is_alive():  # or so it seems, while a stopped fork server says nothing
+                end_server()
 
     def abandon(self) -> None:
         """Be rid of the workers of a Pool that could not be made; it gets no more."""
@@ -340,6 +342,7 @@ class LinkedProcess:
             connection.wait([self.sentinel], EXIT_GRACE)
             if self.is_alive():
                 self.kill()
+            timeout = EXIT_GRACE
         if connection.wait([self.sentinel], timeout):
             with self.reading:  # its files are closed, in a moment its code is there
                 super().join(EXIT_GRACE)  # type: ignore[misc]

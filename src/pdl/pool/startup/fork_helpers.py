@@ -126,6 +126,17 @@ def _track(reader: int) -> None:
     resource_tracker.main(reader)
 
 
+def end_server() -> None:
+    """Kill multiprocessing's fork server: one that is stopped tells of no worker's end.
+
+    The next process that it is wanted for starts another one.
+    """
+    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    if pid is not None:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def name_process(name: str) -> None:
     """What ``ps`` and ``top`` call this process, at most 15 characters; on Linux alone."""
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as comm:
