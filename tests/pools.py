@@ -28,7 +28,7 @@ BOUND = 20.0
 
 def worker_pids(pool: ProcessPool) -> list[int]:
     """The workers that stand, by what the pool knows of them."""
-    return [pid for link in pool._nursery.links if (pid := getattr(link.process, "pid", None))]
+    return [pid for link in pool._spawner.links if (pid := getattr(link.process, "pid", None))]
 
 
 def dead(pid: int) -> bool:

@@ -253,7 +253,8 @@ def check(settings: Settings) -> None:
     """
     for path in _RULES:
         part, _, name = path.partition(".")
-        if fault := fault_of(path, getattr(getattr(settings, part), name)):
+        fields = getattr(settings, part)
+        if fault := _typed_fault(path, getattr(fields, name), fields._field_defaults[name]):
             raise UsageError(f"{path}: {fault}")
     if not settings.files.directory:
         raise UsageError("the output directory's name is empty", "the current directory is .")
@@ -261,6 +262,16 @@ def check(settings: Settings) -> None:
         raise UsageError("--locked needs a lock file", "name it with --lock FILE")
     if settings.http.key and not settings.http.cert:
         raise UsageError("--key needs a certificate", "name it with --cert FILE")
+
+
+def _typed_fault(path: str, value: object, usual: object) -> str:
+    """As `fault_of`, for a value that a program gives, which may be of any type."""
+    if value is None and usual is not None:
+        return "None is no value of it"
+    try:
+        return fault_of(path, value)
+    except (TypeError, AttributeError):
+        return f"a value of type {type(value).__name__} is none of it"
 
 
 def fault_of(path: str, value: object) -> str:

@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from pdl.run.download import Report
 
 
-def exit_code(report: Report, options: CommandOptions, *, lost: bool = False) -> int:
-    """What the shell is told; `lost` is that a report could not be written, as a warning said."""
+def exit_code(report: Report, options: CommandOptions, *, machine: bool = False) -> int:
+    """What the shell is told.
+
+    Args:
+        report: of the run.
+        options: of the command.
+        machine: this machine could not do all of it: a line failed with ``disk``, or a report
+            could not be written, as a warning said.
+    """
     summary = report.summary
     error = report.machine_error or report.list_error
     if error is not None:
@@ -23,7 +30,7 @@ def exit_code(report: Report, options: CommandOptions, *, lost: bool = False) ->
         return error.exit_code
     if summary.stopped_by is not None:
         return 128 + summary.stopped_by
-    if lost:
+    if machine:
         return ExitCode.MACHINE
     if summary.left or summary.unread or summary.failed > _allowed(summary, options):
         return ExitCode.SOME_FAILED

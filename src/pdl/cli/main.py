@@ -113,7 +113,7 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     from pdl.output.reports.failure_list import FailedList
     from pdl.output.reports.registry import check_distinct, open_report
     from pdl.run.download import run
-    from pdl.run.outputs import Outputs, listeners_of
+    from pdl.run.outputs import DiskListener, Outputs, listeners_of
     from pdl.sources.feed import open_sources
 
     display, console = _make_display(options)
@@ -134,7 +134,8 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         reporters.append(FailedList(options.failed, display.notice, options.sources))
     reporters += [open_report(path, display.notice) for path in options.reports]
     sinks = [reporter.sink for reporter in reporters]
-    outputs = Outputs(listeners_of([*reporters, console(sinks)], display))
+    disk = DiskListener()
+    outputs = Outputs([*listeners_of([*reporters, console(sinks)], display), disk])
     try:
         if options.check:
             from pdl.run.check import check
@@ -145,7 +146,7 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     finally:
         feed.close()
     lost = display.lost or any(sink.lost for sink in sinks)
-    return exit_code(report, options, lost=lost)
+    return exit_code(report, options, machine=lost or disk.failed)
 
 
 def _make_display(

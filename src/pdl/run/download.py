@@ -144,7 +144,7 @@ def download(
         The numbers, a row for each failure, and what kept the run from its end, if anything did.
 
     Raises:
-        UsageError: a setting is wrong.
+        UsageError: a setting is wrong. What `on_event` raises goes through, too.
     """
     base = settings or Settings()
     wanted = base._replace(
@@ -156,8 +156,16 @@ def download(
     with contextlib.closing(Feed.of(items)) as feed:
         try:
             report = run(wanted, feed, Outputs([failures, *told]))
-        except (MachineError, LockedError) as exc:
-            report = Report(_NOT_BEGUN, machine_error=exc)
-        except ListError as exc:
-            report = Report(_NOT_BEGUN, list_error=exc)
+        except (MachineError, LockedError, ListError) as exc:
+            report = _not_begun(exc)
+    error = report.machine_error or report.list_error
+    if error is not None and any(each.calling for each in told):  # the callback has raised it
+        raise error
     return report._replace(failures=failures.rows)
+
+
+def _not_begun(exc: MachineError | LockedError | ListError) -> Report:
+    """The report of a run that could not begin."""
+    if isinstance(exc, ListError):
+        return Report(_NOT_BEGUN, list_error=exc)
+    return Report(_NOT_BEGUN, machine_error=exc)

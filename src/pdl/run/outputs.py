@@ -165,20 +165,30 @@ class ReportListener(Listener):
 
 
 class CallbackListener(Listener):
-    """A program's function, called with every event."""
+    """A program's function, called with every event.
+
+    Attributes:
+        calling: it is being called, or has raised.
+    """
 
     every = True
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
         self._on_event = on_event
+        self.calling = False
+
+    def _call(self, event: Event) -> None:
+        self.calling = True
+        self._on_event(event)
+        self.calling = False
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
         """Call it."""
-        self._on_event(result)
+        self._call(result)
 
     def retrying(self, event: Retrying) -> None:
         """Call it."""
-        self._on_event(event)
+        self._call(event)
 
 
 class FailureListener(Listener):
@@ -195,6 +205,21 @@ class FailureListener(Listener):
         """Keep a failure."""
         if result.outcome is Outcome.FAIL:
             self.rows.append(result)
+
+
+class DiskListener(Listener):
+    """Notes whether a line failed for want of this machine.
+
+    Attributes:
+        failed: one did.
+    """
+
+    failed = False
+
+    def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
+        """Look at a failure."""
+        if result.kind == FailureKind.DISK.value:
+            self.failed = True
 
 
 class LockListener(Listener):

@@ -307,6 +307,18 @@ def test_the_command_line_and_python_refuse_with_the_same_words(
         (Settings(lock=LockSettings(locked=True)), "--locked needs a lock file"),
         (Settings(cache=CacheSettings(size=-1)), "cache.size: -1 is less than 0"),
         (Settings(files=FileSettings(max_size=-1)), "files.max_size: -1 is less than 0"),
+        (
+            Settings(files=FileSettings(if_exists=None)),  # type: ignore[arg-type]
+            "files.if_exists: None is no value of it",
+        ),
+        (
+            Settings(pool=PoolSettings(jobs="4")),  # type: ignore[arg-type]
+            "pool.jobs: a value of type str is none of it",
+        ),
+        (
+            Settings(retry=RetrySettings(statuses=404)),  # type: ignore[arg-type]
+            "retry.statuses: a value of type int is none of it",
+        ),
     ],
 )
 def test_settings_that_cannot_be(settings: Settings, said: str) -> None:

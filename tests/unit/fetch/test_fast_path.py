@@ -24,7 +24,7 @@ def fetched(directory: Path, tasks: list[Task]) -> list[Answer]:
     factory = Fetching(HttpSettings(), FileSettings(directory=str(directory)))
     with processes("fork", workers=1, lanes=1, factory=factory) as pool:
         await_room(pool)
-        pool._nursery.links[0].recalled = True  # nothing is called back, however long it takes
+        pool._spawner.links[0].recalled = True  # nothing is called back, however long it takes
         pool.submit(tasks)
         answers: dict[int, Answer] = {}
         while len(answers) < len(tasks):

@@ -214,7 +214,7 @@ def test_no_more_tasks_are_under_way_than_there_are_jobs(
         assert isinstance(died, Died)
         assert len(died.current) == pids.count(pids[0])
         await_room(pool, len(died.current))  # another worker has its share
-        assert sum(link.lanes for link in pool._nursery.links) == jobs
+        assert sum(link.lanes for link in pool._spawner.links) == jobs
     finally:
         pool.stop()
         pool.close()
@@ -312,7 +312,7 @@ def test_a_worker_that_is_given_more_and_more_but_says_nothing_is_late(
 def test_a_worker_with_nothing_to_give_back_is_given_tasks_ahead_again(tmp_path: Path) -> None:
     with processes("fork", workers=1, lanes=2) as pool:
         await_room(pool, 2)
-        [link] = pool._nursery.links
+        [link] = pool._spawner.links
         link.lanes = 1  # the second task seems to wait, as when its lane took it a moment ago
         released = tmp_path / "go"
         pool.submit([task(0, f"hold {released}"), task(1, f"hold {released}")])
@@ -387,7 +387,7 @@ def stories(fails: str, count: int) -> dict[int, list[str]]:
     """What the only lane did until it had the answers to so many tasks that came together."""
     with processes("fork", workers=1, lanes=1, factory=Ahead(fails)) as pool:
         await_room(pool)
-        pool._nursery.links[0].recalled = True  # nothing is called back, however long it takes
+        pool._spawner.links[0].recalled = True  # nothing is called back, however long it takes
         pool.submit([task(number, "ok") for number in range(count)])
         told: dict[int, list[str]] = {}
         while len(told) < count:
@@ -416,7 +416,7 @@ def test_what_cannot_be_finished_is_left_to_the_lane(fails: str) -> None:
 def test_what_was_begun_in_vain_waits_for_no_call() -> None:
     with processes("fork", workers=1, lanes=2, factory=Ahead("stuck")) as pool:
         await_room(pool, 2)
-        pool._nursery.links[0].recalled = True
+        pool._spawner.links[0].recalled = True
         pool.submit([task(number, "ok") for number in range(3)])
         words: dict[int, str] = {}
         while len(words) < 3:
@@ -439,7 +439,7 @@ def test_the_cell_names_the_task_that_is_not_finished() -> None:
     """If its worker dies then, it is that task which was under way."""
     with processes("fork", workers=1, lanes=1, factory=Ahead("die")) as pool:
         await_room(pool)
-        pool._nursery.links[0].recalled = True
+        pool._spawner.links[0].recalled = True
         pool.submit([task(number, "ok") for number in range(3)])
         event = next_event(pool)
         assert isinstance(event, Died)
@@ -716,11 +716,11 @@ def test_a_killed_main_process_takes_its_workers_along(method: StartMethod, tmp_
 def test_a_worker_forked_while_links_are_closing_starts_in_silence() -> None:
     """When a fork comes in between, the descriptor is gone and its object does not know."""
     base = multiprocessing.get_context("fork")
-    nursery, outcomes = Spawner(base, 1, (1,)), OutcomeQueue(ctx=base)
+    spawner, outcomes = Spawner(base, 1, (1,)), OutcomeQueue(ctx=base)
     reader, writer = multiprocessing.Pipe(duplex=False)
-    nursery.links.append(Link(TaskSender(writer), outcomes, ForkWorker(), 0, 1))
+    spawner.links.append(Link(TaskSender(writer), outcomes, ForkWorker(), 0, 1))
     os.close(writer.fileno())
-    nursery.forget_in_child()
+    spawner.forget_in_child()
     assert outcomes._reader.closed
     reader.close()
 
@@ -783,7 +783,7 @@ def victims(pool: ProcessPool, chance: random.Random) -> list[int]:
     """
     if chance.random() < 0.2 and pool._start_deaths_left > START_DEATHS:
         return worker_pids(pool)
-    links = [link for link in pool._nursery.links if link.proven]
+    links = [link for link in pool._spawner.links if link.proven]
     return [pid for link in links if (pid := getattr(link.process, "pid", None))]
 
 

@@ -114,7 +114,7 @@ def test_a_worker_that_goes_on_gets_every_task_whole(method: StartMethod) -> Non
     with processes(method, workers=1) as pool:
         pid = stopped(pool)
         pool.submit(LARGE)
-        [link] = pool._nursery.links
+        [link] = pool._spawner.links
         wait_until(lambda: link.recalled, "the call back, which travels behind them", pool)
         os.kill(pid, signal.SIGCONT)
         out = {each.id: each for each in LARGE}
@@ -173,7 +173,7 @@ def test_waiting_for_other_descriptors_goes_on_sending() -> None:
 def test_nobody_waits_without_a_limit_for_a_worker_that_does_not_go_on(method: StartMethod) -> None:
     with processes(method, workers=1) as pool:
         stopped(pool)
-        [link] = pool._nursery.links
+        [link] = pool._spawner.links
         link.process.join()  # as multiprocessing does at the end of a program, after SIGTERM
         assert link.process.exitcode is not None
 

@@ -853,3 +853,13 @@ def test_a_host_that_asks_to_wait_starves_no_other(server: Server, tmp_path: Pat
     with pytest.raises(GotIt):
         download([*waiting, free], str(tmp_path), settings=settings, on_event=note)
     assert got.is_set()
+
+
+@pytest.mark.parametrize("error", [MachineError("mine"), ListError("mine"), KeyError("mine")])
+def test_what_a_callback_raises_is_the_callers_own(tmp_path: Path, error: Exception) -> None:
+    def refuse(_: object) -> None:
+        raise error
+
+    settings = Settings(pool=PoolSettings(engine="inline"), retry=RetrySettings(retries=0))
+    with pytest.raises(type(error), match="mine"):
+        download(["http://127.0.0.1:9/x"], str(tmp_path), settings=settings, on_event=refuse)

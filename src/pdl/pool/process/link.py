@@ -295,17 +295,17 @@ class LinkedProcess:
 
     end: WorkerEnd
     main_end: connection.Connection | None = None
-    nursery: Spawner | None = None
+    spawner: Spawner | None = None
     reading: threading.Lock
     _unborn = False
     _ended: int | None = None
 
     def start(self) -> None:
         """Start with a link, see `Spawner.start`."""
-        assert self.nursery is not None
-        self._unborn = not self.nursery.start(self)
+        assert self.spawner is not None
+        self._unborn = not self.spawner.start(self)
         if self._unborn:
-            self._ended = self.nursery.ended()
+            self._ended = self.spawner.ended()
 
     def start_now(self) -> None:
         """Start for real."""
@@ -323,9 +323,9 @@ class LinkedProcess:
     def run(self) -> None:
         """In the child: drop what was inherited by accident, then work."""
         self.end.outcomes.keep_writer()
-        if self.nursery is not None and self.main_end is not None:  # only a fork brings them along
+        if self.spawner is not None and self.main_end is not None:  # only a fork brings them along
             self.main_end.close()
-            self.nursery.forget_in_child()
+            self.spawner.forget_in_child()
         super().run()  # type: ignore[misc]
 
     def join(self, timeout: float | None = None) -> None:
@@ -369,7 +369,7 @@ class LinkedProcess:
         return super().sentinel  # type: ignore[misc,no-any-return]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "nursery": None, "main_end": None, "reading": None}
+        return {**self.__dict__, "spawner": None, "main_end": None, "reading": None}
 
 
 class ForkWorker(LinkedProcess, context.ForkProcess):
@@ -400,11 +400,11 @@ class LinkingContext:
     """A multiprocessing context whose processes are born with links; the rest is the base's."""
 
     def __init__(
-        self, base: context.BaseContext, worker: type[LinkedProcess], nursery: Spawner
+        self, base: context.BaseContext, worker: type[LinkedProcess], spawner: Spawner
     ) -> None:
         self._base = base
         self._worker = worker
-        self.nursery = nursery
+        self.spawner = spawner
 
     def Process(self, *args: Any, **kwargs: Any) -> LinkedProcess:  # noqa: ANN401, N802 - a context's own shape
         """A process of the pool.
@@ -412,10 +412,10 @@ class LinkingContext:
         Raises:
             SystemExit: the Pool could not be made; so the thread that it has ends in silence.
         """
-        if self.nursery.abandoned:
+        if self.spawner.abandoned:
             raise SystemExit
         process = self._worker(*args, **kwargs)
-        process.nursery = self.nursery
+        process.spawner = self.spawner
         process.reading = threading.Lock()
         return process
 

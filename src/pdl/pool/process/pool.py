@@ -89,14 +89,14 @@ class WholePool(Pool):
 
     def _abandon(self, ctx: LinkingContext) -> None:
         """End the workers and threads of a start that failed half way."""
-        ctx.nursery.abandon()
+        ctx.spawner.abandon()
         handler: threading.Thread | None = getattr(self, "_worker_handler", None)
         if handler is not None and handler.is_alive():
             handler.join(EXIT_GRACE)
         tasks: queue.SimpleQueue[None] | None = getattr(self, "_taskqueue", None)
         if tasks is not None:
             tasks.put(None)  # ends the thread that waits for them
-        ctx.nursery.forget()
+        ctx.spawner.forget()
 
 
 class ProcessPool:
@@ -128,28 +128,28 @@ class ProcessPool:
             self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
             self._beats = base.Array("Q", slots, lock=False)
             self._stop = base.Value("b", 0, lock=False)
-            self._nursery = Spawner(base, slots, _shares(jobs or processes * lanes, processes))
+            self._spawner = Spawner(base, slots, _shares(jobs or processes * lanes, processes))
             self._watch = Poller(many=False)
         self._start_deaths_left = self._start_deaths = START_DEATHS * processes
         self._looked = time.monotonic()
         self._ready: deque[Link] = deque()
-        self._watch.add(self._nursery.wake_reader)
+        self._watch.add(self._spawner.wake_reader)
         self._watched: dict[int, Link] = {}
         self._unsent: dict[int, TaskSender] = {}
         self._closed = False
         shared = SharedCounters(self._cells, self._beats, self._stop)
-        ctx = LinkingContext(base, WORKERS[start_method], self._nursery)
+        ctx = LinkingContext(base, WORKERS[start_method], self._spawner)
         with starting():
             self._pool = WholePool(processes, serve, (factory, lanes, shared), ctx)
 
     def room(self) -> int:
         """See `pdl.pool.Pool.room`."""
-        self._nursery.admit()
-        return sum(max(0, link.window() - len(link.held)) for link in self._nursery.links)
+        self._spawner.admit()
+        return sum(max(0, link.window() - len(link.held)) for link in self._spawner.links)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """See `pdl.pool.Pool.submit`. Lanes are filled evenly before anything waits."""
-        links = self._nursery.links
+        links = self._spawner.links
         lanes = [link.lanes for link in links]
         given: list[list[Task]] = [[] for _ in links]
         held = [len(link.held) for link in links]
@@ -191,8 +191,8 @@ class ProcessPool:
                 self._came_up(link)
             elif (event := self._settle(link, message)) is not None:
                 return event
-        if not self._nursery.links and self._nursery.failure is not None:
-            raise cannot_start(self._nursery.failure)
+        if not self._spawner.links and self._spawner.failure is not None:
+            raise cannot_start(self._spawner.failure)
         raise queue.Empty
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
@@ -204,7 +204,7 @@ class ProcessPool:
 
     def _recall(self) -> None:
         """Call back what waits in a worker whose lanes are all busy with something slow."""
-        for link in self._nursery.links:
+        for link in self._spawner.links:
             if link.late():
                 self._call_back(link)
 
@@ -221,7 +221,7 @@ class ProcessPool:
         if elapsed < BEAT_SECONDS:
             return
         self._looked = now
-        for link in self._nursery.links:
+        for link in self._spawner.links:
             beat = self._beats[link.slot]
             # this process may have been stopped as well: a long pause between looks proves nothing
             link.silent = 0.0 if beat != link.beat else link.silent + min(elapsed, 2 * BEAT_SECONDS)
@@ -230,9 +230,9 @@ class ProcessPool:
                 link.process.kill()
 
     def _look(self, seconds: float, also: Sequence[int]) -> None:
-        nursery, watched = self._nursery, self._watched
-        nursery.admit()
-        for link in nursery.links[len(watched) :]:  # the newest come last
+        spawner, watched = self._spawner, self._watched
+        spawner.admit()
+        for link in spawner.links[len(watched) :]:  # the newest come last
             self._watch.add(link.fileno())
             watched[link.fileno()] = link
         for descriptor in also:
@@ -245,9 +245,9 @@ class ProcessPool:
                 self._ready.append(watched[descriptor])
             elif descriptor in self._unsent:
                 self._go_on_sending(descriptor)
-            elif descriptor == nursery.wake_reader:
-                nursery.woken()
-        nursery.admit()
+            elif descriptor == spawner.wake_reader:
+                spawner.woken()
+        spawner.admit()
 
     def _go_on_sending(self, descriptor: int) -> None:
         if self._unsent[descriptor].flush():
@@ -260,7 +260,7 @@ class ProcessPool:
     def live(self) -> list[Live]:
         """See `pdl.pool.Pool.live`."""
         found = []
-        for link in self._nursery.links:
+        for link in self._spawner.links:
             for base in self._bases(link):
                 task_id, received, size = self._cells[base : base + 3]
                 if task_id - 1 in link.held:
@@ -278,7 +278,7 @@ class ProcessPool:
 
     def stop(self) -> None:
         """See `pdl.pool.Pool.stop`."""
-        for link in self._nursery.links:  # first, or lanes that end begin what waits for them
+        for link in self._spawner.links:  # first, or lanes that end begin what waits for them
             self._call_back(link)
         self._stop.value = 1
 
@@ -288,10 +288,10 @@ class ProcessPool:
             return
         self._closed = True
         self._pool.close()
-        self._nursery.close()
-        self._nursery.see_off()
+        self._spawner.close()
+        self._spawner.see_off()
         self._pool.join()
-        self._nursery.forget()
+        self._spawner.forget()
 
     def _settle(self, link: Link, message: tuple[Answer, ...] | Returned) -> PoolEvent | None:
         if isinstance(message, Returned):
@@ -307,7 +307,7 @@ class ProcessPool:
         self._start_deaths_left = self._start_deaths
 
     def _bury(self, link: Link) -> Died:
-        self._nursery.links.remove(link)
+        self._spawner.links.remove(link)
         self._watch.remove(link.fileno())
         del self._watched[link.fileno()]
         self._send_no_more(link.tasks.fileno())
@@ -315,7 +315,7 @@ class ProcessPool:
         reached = {self._cells[base] - 1: self._cells[base + 1] for base in self._bases(link)}
         for base in self._bases(link):
             self._cells[base] = 0
-        self._nursery.give_back(link.slot, link.lanes)
+        self._spawner.give_back(link.slot, link.lanes)
         current = tuple(task_id for task_id in link.held if task_id in reached)
         waiting = tuple(task_id for task_id in link.held if task_id not in reached)
         reason = _ending(link.process.exitcode)

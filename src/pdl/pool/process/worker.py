@@ -11,10 +11,10 @@ or word from a thread. Each lane has a `LaneSlot`::
     IDLE ──────────────▶ QUICK ──────────────────────▶ IDLE or the next task
       │                    │ not the plain case, or half a second without an answer
       │ not plain          ▼
-      └────────────────▶ CALLED (in the seat's own thread) ───▶ IDLE or the next task
+      └────────────────▶ CALLED (in the slot's own thread) ───▶ IDLE or the next task
 
 What goes the quick way costs no change of threads, and that is most of what a small file costs. A
-lane without a quick way is always called. Tasks that wait for a seat can be called back.
+lane without a quick way is always called. Tasks that wait for a slot can be called back.
 
 In a turn of the loop all that can be received is, and what comes next on each lane is asked for,
 before any file is placed: the server answers meanwhile, and it and this process wake each other
@@ -146,7 +146,7 @@ class Loop:
         self._watch = Poller(many=True)
         self._quick: dict[int, LaneSlot] = {}
         self._whole: list[tuple[LaneSlot, Task | None, int | None]] = []
-        self._furnished = 0
+        self._built = 0
         self._called: deque[tuple[LaneSlot, Answer]] = deque()
         self._wake_reader, self._wake_writer = os.pipe()
         self._watch.add(self._wake_reader)
@@ -163,7 +163,7 @@ class Loop:
             EOFError: it is.
             BrokenPipeError: it is.
         """
-        self._furnish(self._idle[-1])
+        self._build(self._idle[-1])
         self._end.outcomes.put_answers(HELLO)
         tasks = self._end.tasks.fileno()
         while True:
@@ -171,9 +171,9 @@ class Loop:
             found = self._watch.wait(FLUSH_SECONDS)
             self._now = time.monotonic()
             for descriptor, _ in found:
-                seat = self._quick.get(descriptor)
-                if seat is not None:
-                    self._ready(seat)
+                slot = self._quick.get(descriptor)
+                if slot is not None:
+                    self._ready(slot)
                 elif descriptor == tasks:
                     self._receive()
                 else:
@@ -199,7 +199,7 @@ class Loop:
         self._fill_seats()
 
     def _fill_seats(self) -> None:
-        while self._inbox and self._idle and (self._idle[-1].lane or self._furnish(self._idle[-1])):
+        while self._inbox and self._idle and (self._idle[-1].lane or self._build(self._idle[-1])):
             self._begin(self._idle.pop(), self._inbox.popleft())
 
     def _note(self, answer: Answer) -> None:
@@ -207,13 +207,13 @@ class Loop:
             self._oldest = self._now
         self._answers.append(answer)
 
-    def _answered(self, seat: LaneSlot, answer: Answer) -> None:
+    def _answered(self, slot: LaneSlot, answer: Answer) -> None:
         self._note(answer)
         if self._inbox:
-            self._begin(seat, self._inbox.popleft())
+            self._begin(slot, self._inbox.popleft())
         else:
-            self._unwatch(seat)
-            self._idle.append(seat)
+            self._unwatch(slot)
+            self._idle.append(slot)
 
     def _flush(self) -> None:
         answers = self._answers
@@ -224,63 +224,63 @@ class Loop:
 
     # --- lanes ---
 
-    def _begin(self, seat: LaneSlot, task: Task) -> None:
-        seat.task = task
-        seat.meter.begin(task.id)
+    def _begin(self, slot: LaneSlot, task: Task) -> None:
+        slot.task = task
+        slot.meter.begin(task.id)
         descriptor = None
-        if seat.begin is not None and self._now >= self._rest_until:
-            descriptor = seat.begin(task, seat.meter)
+        if slot.begin is not None and self._now >= self._rest_until:
+            descriptor = slot.begin(task, slot.meter)
         if descriptor is None:
-            self._call(seat)
+            self._call(slot)
         else:
-            self._await(seat, descriptor)
+            self._await(slot, descriptor)
 
-    def _await(self, seat: LaneSlot, descriptor: int) -> None:
-        seat.since = self._now
-        if descriptor != seat.watched:
-            self._unwatch(seat)
+    def _await(self, slot: LaneSlot, descriptor: int) -> None:
+        slot.since = self._now
+        if descriptor != slot.watched:
+            self._unwatch(slot)
             self._watch.add(descriptor)
-            self._quick[descriptor] = seat
-            seat.watched = descriptor
+            self._quick[descriptor] = slot
+            slot.watched = descriptor
 
-    def _ready(self, seat: LaneSlot) -> None:
-        assert seat.ready is not None
-        found = seat.ready()
+    def _ready(self, slot: LaneSlot) -> None:
+        assert slot.ready is not None
+        found = slot.ready()
         if found == "whole":
-            self._ask_ahead(seat)
+            self._ask_ahead(slot)
         elif not isinstance(found, str):
-            self._answered(seat, found)
+            self._answered(slot, found)
         elif found == "call":
-            self._call(seat)
+            self._call(slot)
 
-    def _ask_ahead(self, seat: LaneSlot) -> None:
+    def _ask_ahead(self, slot: LaneSlot) -> None:
         """Begin the next task before the file of the last is placed."""
         task = descriptor = None
-        if seat.begin is not None and self._inbox and self._now >= self._rest_until:
-            descriptor = seat.begin(self._inbox[0], seat.meter)
+        if slot.begin is not None and self._inbox and self._now >= self._rest_until:
+            descriptor = slot.begin(self._inbox[0], slot.meter)
             if descriptor is None:
-                self._unwatch(seat)  # now: its connection may be closed, its number another's soon
+                self._unwatch(slot)  # now: its connection may be closed, its number another's soon
             else:
                 task = self._inbox.popleft()
-        self._whole.append((seat, task, descriptor))
+        self._whole.append((slot, task, descriptor))
 
     def _finish(self) -> None:
         """Place what has come."""
-        for seat, task, descriptor in self._whole:
-            assert seat.finish is not None
-            answer = seat.finish()
+        for slot, task, descriptor in self._whole:
+            assert slot.finish is not None
+            answer = slot.finish()
             if answer is None:
-                self._call(seat)
+                self._call(slot)
                 if task is not None:  # it has lost its connection, and is not to wait for the call
                     self._inbox.appendleft(task)
                     self._fill_seats()
             elif task is None or descriptor is None:
-                self._answered(seat, answer)
+                self._answered(slot, answer)
             else:
                 self._note(answer)
-                seat.task = task
-                seat.meter.begin(task.id)
-                self._await(seat, descriptor)
+                slot.task = task
+                slot.meter.begin(task.id)
+                self._await(slot, descriptor)
         self._whole.clear()
 
     def _mind_turns(self, count: int) -> None:
@@ -293,24 +293,24 @@ class Loop:
 
     def _call_late(self) -> None:
         self._looked = self._now
-        for seat in list(self._quick.values()):
-            if self._now - seat.since >= PATIENCE:
-                self._call(seat)
+        for slot in list(self._quick.values()):
+            if self._now - slot.since >= PATIENCE:
+                self._call(slot)
 
-    def _unwatch(self, seat: LaneSlot) -> None:
-        if seat.watched >= 0:
-            self._watch.remove(seat.watched)
-            del self._quick[seat.watched]
-            seat.watched = -1
+    def _unwatch(self, slot: LaneSlot) -> None:
+        if slot.watched >= 0:
+            self._watch.remove(slot.watched)
+            del self._quick[slot.watched]
+            slot.watched = -1
 
     # --- threads ---
 
-    def _call(self, seat: LaneSlot) -> None:
-        assert seat.task is not None
-        self._unwatch(seat)
-        seat.calls.put(seat.task)
+    def _call(self, slot: LaneSlot) -> None:
+        assert slot.task is not None
+        self._unwatch(slot)
+        slot.calls.put(slot.task)
 
-    def _furnish(self, seat: LaneSlot) -> bool:
+    def _build(self, slot: LaneSlot) -> bool:
         """Build the lane and its thread; False if the system does not give what that takes now.
 
         Then the lanes that are there do the work, and the next tasks that come are another try.
@@ -319,22 +319,22 @@ class Loop:
             RuntimeError, OSError, MemoryError: there is not a single lane.
         """
         try:
-            seat.build(self._factory)
-            threading.Thread(target=self._run_calls, args=(seat, seat.calls), daemon=True).start()
+            slot.build(self._factory)
+            threading.Thread(target=self._run_calls, args=(slot, slot.calls), daemon=True).start()
         except (RuntimeError, OSError, MemoryError):
-            seat.lane = None
-            if not self._furnished:
+            slot.lane = None
+            if not self._built:
                 raise
             return False
-        self._furnished += 1
+        self._built += 1
         return True
 
-    def _run_calls(self, seat: LaneSlot, calls: queue.SimpleQueue[Task]) -> None:
-        """A seat's thread."""
+    def _run_calls(self, slot: LaneSlot, calls: queue.SimpleQueue[Task]) -> None:
+        """A slot's thread."""
         try:
-            assert seat.lane is not None
+            assert slot.lane is not None
             while True:
-                self._called.append((seat, seat.lane(calls.get(), seat.meter)))
+                self._called.append((slot, slot.lane(calls.get(), slot.meter)))
                 os.write(self._wake_writer, b"\0")
         finally:
             # A worker without one of its lanes would keep that lane's tasks for ever; its death
