@@ -268,6 +268,7 @@ class Fail(NamedTuple):
         transient: whether the same request may succeed later.
         retry_after: seconds the server asked to wait, or None.
         fatal: the machine itself cannot go on (disk full, no permission, no file handles).
+        kept: bytes of the file that this attempt leaves for the next one to go on with.
         The others are as in `Success`.
     """
 
@@ -284,6 +285,7 @@ class Fail(NamedTuple):
     seconds: float = 0.0
     retry_after: float | None = None
     fatal: bool = False
+    kept: int = 0
 
 
 Answer = Success | Fail

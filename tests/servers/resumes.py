@@ -61,6 +61,24 @@ def cut_twice_then_206() -> Script:
     return (cut(_TAG), Then(Raw(second), Close()), _HONEST)
 
 
+def _some_from(start: int, count: int) -> Then:
+    """So many bytes of the rest, and the end."""
+    where = ("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+    promise = head(206, (*_TAG, where, ("Content-Length", str(len(BODY) - start))))
+    return Then(Raw(promise + BODY[start : start + count]), Close())
+
+
+_TENTHS = tuple(range(HALF, len(BODY), HALF // 10))
+
+
+def cut_ten_times_after_new_bytes() -> Script:
+    return (cut(_TAG), *(_some_from(start, HALF // 10) for start in _TENTHS[:-1]), _HONEST)
+
+
+def cut_ever_again_at_the_same_place() -> Script:
+    return (cut(_TAG), _some_from(HALF, 0))
+
+
 def cut_then_200() -> Script:
     return (cut(_TAG), File(BODY, etag=ETAG, ranges=False))
 
@@ -185,6 +203,8 @@ FAULTS = (
     Fault(cut_then_206, ranges=WENT_ON),
     Fault(cut_by_date_then_206, ranges=WENT_ON),
     Fault(cut_twice_then_206, ranges=(None, REST, f"bytes={HALF + HALF // 2}-")),
+    Fault(cut_ten_times_after_new_bytes, ranges=(None, *(f"bytes={at}-" for at in _TENTHS))),
+    Fault(cut_ever_again_at_the_same_place, right=("truncated",), ranges=TRIED_ON, keeps_part=True),
     Fault(cut_then_200, ranges=WENT_ON),
     Fault(cut_then_206_other_start, ranges=STARTED_AGAIN),
     Fault(cut_then_206_other_total, ranges=STARTED_AGAIN),

@@ -284,11 +284,11 @@ class _Driver:
         try:
             if attempt.sound:
                 self._part.cut(attempt.sound)
-            self._part.leave(keep=attempt.keep)
+            kept = self._part.leave(keep=attempt.keep)
         except OSError as exc:
             worse = attempt.error(exc, time.monotonic())
             return worse if isinstance(worse, Fail) and not fail.fatal else fail
-        return fail
+        return fail._replace(kept=kept)
 
 
 _DOES = {

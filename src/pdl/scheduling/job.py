@@ -13,13 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Headers, Item, Outcome, Refusal, SafePath, Task
-from pdl.scheduling.retry import Deaths
+from pdl.scheduling.retry import Deaths, Progress
 from pdl.text.urls import InvalidUrl, Url, parse, part_name
 
 if TYPE_CHECKING:
     from pdl.model import Fail, Pin, Served, Version
 
 _NO_DEATHS = Deaths()
+_NO_PROGRESS = Progress()
 
 
 class Plan(NamedTuple):
@@ -113,6 +114,7 @@ class Job:
         path: where the file goes; another than the plan's once its server has named it.
         host: whom it is asked of next.
         attempts: answers so far.
+        progress: how far they got.
         deaths: what is known of workers that died while they were at it.
         received: bytes over the wire, all attempts together.
         began: when the first attempt was handed out, by the caller's clock; None before.
@@ -128,6 +130,7 @@ class Job:
         "mirrors",
         "path",
         "plan",
+        "progress",
         "received",
         "started",
     )
@@ -138,6 +141,7 @@ class Job:
         self.host = plan.host
         self.attempts = 0
         self.deaths = _NO_DEATHS
+        self.progress = _NO_PROGRESS
         self.received = 0
         self.began: float | None = None
         self.started: float | None = None
@@ -203,7 +207,8 @@ class Mirrors:
         usable: those that can be asked, best first.
         current: the one that is asked, or is to be.
         pending: those not answered in this round, the current one among them.
-        rounds: the number of this round, from 1.
+        rounds: the number of this round since one of them got further into the file, from 1.
+        reached: bytes that were kept of each at most, by place.
         delays: seconds after which one that failed in this round may be asked again.
         fails: how each failed last, by place.
         words: what is told of each that failed, by place.
@@ -214,9 +219,17 @@ class Mirrors:
         self.current = usable[0]
         self.pending = list(usable)
         self.rounds = 1
+        self.reached: dict[int, int] = {}
         self.delays: dict[int, float] = {}
         self.fails: dict[int, Fail] = {}
         self.words = words
+
+    def note(self, kept: int) -> None:
+        """So many bytes of the current one were kept; more than ever let the rounds begin anew."""
+        place = self.current.place
+        if kept > self.reached.get(place, 0):
+            self.reached[place] = kept
+            self.rounds = 1
 
     def next_round(self) -> None:
         """Begin another round, of those that may be asked again."""

@@ -237,10 +237,13 @@ class Part:
         except IsADirectoryError as exc:
             raise InTheWay(f"{path} is a directory") from exc
 
-    def leave(self, *, keep: bool) -> None:
+    def leave(self, *, keep: bool) -> int:
         """Close after a failed attempt; what cannot be gone on with is removed.
 
         An attempt that got no answer has not begun a part: an earlier one stays as it was.
+
+        Returns:
+            Bytes that this attempt leaves for the next one to go on with.
         """
         try:
             if self._reserved is not None and self._fd >= 0:
@@ -251,6 +254,7 @@ class Part:
             self._close()
             if not keep or (self._begun and not self._noted):
                 self.discard()
+        return self.size if keep and self._noted else 0
 
     def discard(self) -> None:
         """Remove the part and its note, the note first."""
