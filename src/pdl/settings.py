@@ -12,8 +12,10 @@ from pdl.text.urls import InvalidUrl, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses worth another try (RFC 9110 section 15, RFC 6585, RFC 8470)."""
+_LASTING = frozenset({501, 505, 506, 508, 510, 511})
+RETRY_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - _LASTING
+"""Statuses worth another try (RFC 6585, RFC 8470). A 5xx that is not known is as 500 (RFC 9110
+section 15), and proxies have many of their own for an origin that is in trouble."""
 
 HOSTS_KEPT = 16
 """Hosts a lane keeps a connection to, where file handles allow it."""

@@ -162,6 +162,7 @@ TRYING_AGAIN = (
         "retry.statuses",
         "Try again after one of these HTTP statuses. LIST has commas between them.",
         Statuses(),
+        default="408, 425, 429 and 5xx but 501, 505, 506, 508, 510, 511",
     ),
 )
 WHAT_COUNTS_AS_FAILURE = (

@@ -42,12 +42,14 @@ def http(status: int, retry_after: float | None = None) -> Fail:
     )
 
 
-@pytest.mark.parametrize("status", sorted(RETRY_STATUSES))
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 529, 598])
 def test_statuses_worth_another_try(status: int) -> None:
     assert RetryPolicy(BASE).decide(http(status), 1, 0.5).delay is not None
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 410, 416, 418, 501, 505, 511])
+@pytest.mark.parametrize(
+    "status", [301, 400, 401, 403, 404, 410, 416, 418, 499, 501, 505, 506, 508, 510, 511, 600]
+)
 def test_statuses_that_are_final(status: int) -> None:
     assert RetryPolicy(BASE).decide(http(status), 1, 0.5) == Decision(None)
 
