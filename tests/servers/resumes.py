@@ -199,7 +199,46 @@ def cut_then_304() -> Script:
     return _wrong(Reply(304, _TAG))
 
 
+_WEAK = (("ETag", f"W/{ETAG}"), *_dated(DATE))
+"""As many frameworks name a version: If-Range may not have the tag, but the date is strong."""
+
+
+def weak_etag_by_date_then_206() -> Script:
+    return (cut(_WEAK), File(BODY, etag=f"W/{ETAG}", last_modified=DATE))
+
+
+def weak_etag_changed() -> Script:
+    return (cut(_WEAK), File(OTHER, etag=f"W/{ETAG_OTHER}", last_modified=DATE_OTHER))
+
+
+def weak_etag_then_412() -> Script:
+    return (cut(_WEAK), WhenRange(Reply(412), File(OTHER, etag=f"W/{ETAG_OTHER}")))
+
+
+def weak_etag_same_and_date_changed() -> Script:
+    return _spliced(_WEAK, (_WEAK[0], *_dated(DATE_OTHER)))
+
+
+def weak_etag_then_206_without() -> Script:
+    return _spliced(_WEAK, _dated(DATE))
+
+
+def weak_etag_then_206_without_date() -> Script:
+    return _spliced(_WEAK, _WEAK[:1])
+
+
+def weak_etag_of_no_date() -> Script:
+    return (cut(_WEAK[:1]), _HONEST)
+
+
 FAULTS = (
+    Fault(weak_etag_by_date_then_206, ranges=WENT_ON),
+    Fault(weak_etag_changed, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_then_412, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_same_and_date_changed, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_then_206_without, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_then_206_without_date, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_of_no_date, ranges=TWICE),
     Fault(cut_then_206, ranges=WENT_ON),
     Fault(cut_by_date_then_206, ranges=WENT_ON),
     Fault(cut_twice_then_206, ranges=(None, REST, f"bytes={HALF + HALF // 2}-")),

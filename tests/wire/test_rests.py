@@ -184,6 +184,41 @@ def test_a_range_that_leads_elsewhere_is_no_whole_either(server: Server, place: 
     assert ranges(server, "/there") == [None, REST, None]
 
 
+# --- where only the digest can tell ---
+
+WEAK = File(BODY, etag=f"W/{ETAG}")
+
+
+@pytest.mark.parametrize("known", ["digest", "pieces"])
+def test_a_part_of_a_weak_tag_goes_on_where_a_digest_is_known(
+    server: Server, place: Place, known: str
+) -> None:
+    url = server.on("/x.bin", cut((("ETag", f"W/{ETAG}"),)), WEAK)
+    done = place.get(url, **KNOWN[known])
+    assert (done.row.outcome, done.row.resumed_from, done.file) == ("success", HALF, BODY)
+    assert [seen.header("If-Range") for seen in server.requests()] == [None, None]
+
+
+def test_a_part_that_only_a_digest_can_prove_starts_again_where_there_is_none(
+    server: Server, place: Place
+) -> None:
+    place.later()
+    url = server.on("/x.bin", cut((("ETag", f"W/{ETAG}"),)), WEAK)
+    place.get(url, **KNOWN["digest"])
+    assert place.get(url).file == BODY
+    assert ranges(server) == [None, None]
+
+
+def test_a_rest_of_the_same_weak_tag_that_is_wrong_is_found_out(
+    server: Server, place: Place
+) -> None:
+    first = Then(Raw(head(200, (("ETag", f"W/{ETAG}"), length())) + OTHER[:HALF]), Close())
+    url = server.on("/x.bin", first, WEAK)
+    done = place.get(url, **KNOWN["digest"])
+    assert (done.row.outcome, done.file) == ("success", BODY)
+    assert ranges(server) == [None, REST, None]
+
+
 # --- a refusal of the range ---
 
 

@@ -76,8 +76,8 @@ class Asking:
         fields = request_headers(self._http, self._listed, self.url, self._fields)
         asked: Headers = ()
         if known is not None:
-            if_range = known.validator.if_range() or ""
-            fields = (*fields, ("Range", f"bytes={known.offset}-"), ("If-Range", if_range))
+            rest = ("Range", f"bytes={known.offset}-")
+            fields = (*fields, rest, *known.validator.condition())
         elif version is not None:
             asked = conditional.condition(version, self.url, fields)
         self.conditional = bool(asked)

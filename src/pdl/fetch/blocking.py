@@ -17,7 +17,7 @@ from pdl.fetch.file_checks import LOOKED_AT
 from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
 from pdl.integrity.background_digest import BackgroundDigest
-from pdl.integrity.check import Mismatch, examine
+from pdl.integrity.check import Mismatch, examine, has_digest
 from pdl.model import Fail, Success
 from pdl.storage import versions
 from pdl.storage.note import note_of
@@ -170,7 +170,8 @@ class _Driver:
         """Open an empty part."""
         attempt = self._attempt
         self._part.start()
-        self._part.versioned(*note_of(attempt.header, attempt.announced)[:3])
+        proven = has_digest(self._task)
+        self._part.versioned(*note_of(attempt.header, attempt.announced, proven=proven)[:3])
         return attempt.opened()
 
     def go_on(self) -> Command:
@@ -260,6 +261,8 @@ class _Driver:
         version, files = self._attempt.version, self._lane.files
         assert version is not None
         same = versions.stands(version, files.directory, self._task.path)
+        if same:
+            self._drain()  # a server that minds no conditions sends all of it
         return self._attempt.compared(time.monotonic(), same=same)
 
     def _place(self, place: Place) -> Command:

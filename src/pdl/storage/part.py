@@ -108,10 +108,10 @@ class Part:
         return True
 
     def versioned(self, validator: Validator, total: int | None, told: Headers = ()) -> None:
-        """Say which version the bytes are of; they can be gone on with if that is strong.
+        """Say which version the bytes are of; they can be gone on with if it says any.
 
         Args:
-            validator: of the version.
+            validator: of the version; see `pdl.storage.note.note_of`.
             total: bytes of the whole file, or None.
             told: as `pdl.storage.note.told` has it.
         """
@@ -149,7 +149,7 @@ class Part:
 
     def note(self) -> None:
         """Make sure that a later attempt can go on with what is there, if anyone can."""
-        if self._version.validator.if_range() is None:
+        if self._version.validator.names_none():
             return
         if self.size - self._synced >= SYNC_EVERY:
             os.fsync(self._fd)
