@@ -208,6 +208,8 @@ class Task(NamedTuple):
         version: what stands at `path`: to hear that it is unchanged is enough. None fetches.
         other_parts: part files of the item's other mirrors; they go once the file is whole.
         served: the server may name the file, and no file is put over another; mostly None.
+        kin: part files for the same path of the URL with another query. One may be gone on with
+            where there is no `part`; they go once the file is whole.
     """
 
     id: int
@@ -227,6 +229,7 @@ class Task(NamedTuple):
     version: Version | None = None
     other_parts: tuple[str, ...] = ()
     served: Served | None = None
+    kin: tuple[str, ...] = ()
 
 
 class Success(NamedTuple):

@@ -164,7 +164,7 @@ class _Driver:
 
     def find(self) -> Command:
         """Look for a part."""
-        return self._attempt.found(self._part.known())
+        return self._attempt.found(self._part.known() or self._part.known_of(self._task.kin))
 
     def start(self) -> Command:
         """Open an empty part."""
@@ -276,7 +276,7 @@ class _Driver:
         else:
             path = self._naming.put(place.modified)
             name = path.rpartition("/")[2]
-        for other in self._task.other_parts:
+        for other in (*self._task.other_parts, *self._task.kin):
             Part(files.directory, other).discard()
         stamp = versions.stamp_of(files.directory, path) if self._task.remember else None
         return self._attempt.placed(self._part.size, time.monotonic(), name, stamp)

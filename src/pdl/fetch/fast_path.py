@@ -114,6 +114,7 @@ class FastPath:
             "checksum",
             "size",
             "other_parts",  # none is there unless `Task.begun`
+            "kin",  # the same
         },
     }
     DECLINES: ClassVar = {

@@ -19,7 +19,7 @@ from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.storage.versions import standing
-from pdl.text.urls import RUNS_OWN, Asked, InvalidUrl, parse, part_name
+from pdl.text.urls import KIN_DIGITS, RUNS_OWN, Asked, InvalidUrl, parse, part_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,6 +102,7 @@ class Planner:
             self._names.remember(pairing.path, pairing.key)
         self._fetched = IntTable(small=True)
         self._pending: dict[tuple[int, str], int] = {}
+        self._parts: dict[str, list[str]] = {}
         self._ids = itertools.count()
         self._count = 0
 
@@ -185,7 +186,8 @@ class Planner:
     ) -> Plan:
         key, part = asked.key, asked.part_name(path)
         parts = self._found.parts  # those of other mirrors are to go with the item's own
-        begun = not new or part in parts or bool(item.mirrors and parts)
+        kin = self._kin(part) if parts else ()
+        begun = not new or part in parts or bool(kin) or bool(item.mirrors and parts)
         # neither a host's limit nor its pause concerns what is only looked at
         host = "" if local else asked.netloc
         plan = Plan(
@@ -201,12 +203,26 @@ class Planner:
             local,
             begun,
             as_listed=item.url != asked.text,
+            kin=kin,
         )
         if self._files.if_exists == "update":
             version = standing(self._files.directory, Job(plan).task(), key, self._versions)
             plan = plan._replace(remember=True, version=version)
         self._pending[key, path] = plan.id
         return plan
+
+    def _kin(self, part: str) -> tuple[str, ...]:
+        """Parts of earlier runs for the same path, of the URL with another query.
+
+        Where servers give names, several URLs may be after one path, and which of these parts is
+        still somebody's nobody knows.
+        """
+        if self._servers is not None:
+            return ()
+        if not self._parts:
+            for name in self._found.parts:
+                self._parts.setdefault(name[:KIN_DIGITS], []).append(name)
+        return tuple(name for name in self._parts.get(part[:KIN_DIGITS], ()) if name != part)
 
     def _completed(self, planned: Planned, wanted: SafePath) -> Planned:
         """A plan with what servers have to say of names; it is counted if no digest is known."""

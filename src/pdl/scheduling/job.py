@@ -42,6 +42,7 @@ class Plan(NamedTuple):
         remember: the answer is to say which version was placed.
         version: what stands at `path`: to hear that it is unchanged is enough.
         served: the server may name the file.
+        kin: as in `pdl.model.Task`.
     """
 
     id: int
@@ -59,6 +60,7 @@ class Plan(NamedTuple):
     remember: bool = False
     version: Version | None = None
     served: Served | None = None
+    kin: tuple[str, ...] = ()
 
     def shares(self, item: Item, how: Outcome) -> bool:
         """Whether the job's outcome is also that of a line that followed it.
@@ -154,11 +156,16 @@ class Job:
         begun = plan.begun or self.attempts > 0 or died
         as_listed = plan.as_listed
         others: tuple[str, ...] = ()
+        kin = plan.kin
         if mirrors is not None:
             mirror = mirrors.current
             url, part, headers = mirror.url, mirror.part, mirror.headers
             as_listed = mirror.as_listed
             others = tuple(each.part for each in mirrors.usable if each is not mirror)
+            if (
+                mirror.place
+            ):  # it is another server's file: nothing of the item's URL is shown to it
+                others, kin = (*others, *kin), ()
         return Task(
             plan.id,
             url,
@@ -177,6 +184,7 @@ class Job:
             plan.version,
             others,
             plan.served,
+            kin,
         )
 
 

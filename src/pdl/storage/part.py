@@ -23,6 +23,8 @@ from pdl.system.disk_space import LEAST, Reservation, check_room
 from pdl.system.kernel_copy import splice
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdl.model import Headers, SafePath
 
 SYNC_EVERY = 256 * 1024 * 1024
@@ -55,6 +57,7 @@ class Part:
         self._directory = directory
         self.path = f"{directory}/{STATE_DIRECTORY}/{name}"
         self._note = f"{self.path[:-5]}.json"
+        self._kin: str | None = None
         self._fd = -1
         self._version = Note(Validator(), None)
         self._begun = False
@@ -79,6 +82,27 @@ class Part:
             offset -= 1  # its last byte again: the answer proves the version, with no special case
         return Known(offset, note.validator, note.total, note.told) if offset > 0 else None
 
+    def known_of(self, kin: Sequence[str]) -> Known | None:
+        """The same of the first that can be gone on with of other parts; `go_on` then takes it.
+
+        Args:
+            kin: names of parts of the URL with another query.
+        """
+        for name in kin:
+            known = Part(self._directory, name).known()
+            if known is not None:
+                self._kin = name
+                return known._replace(foreign=True)
+        return None
+
+    def _take_kin(self) -> None:
+        """Make the other part that was found this one's: the bytes first, their note afterwards."""
+        if self._kin is not None:
+            kin, self._kin = Part(self._directory, self._kin), None
+            self.discard()
+            os.rename(kin.path, self.path)
+            os.rename(kin._note, self._note)
+
     def start(self) -> None:
         """Open an empty part; what an earlier attempt left is dropped, its note first."""
         self._close()
@@ -95,6 +119,7 @@ class Part:
     def go_on(self, known: Known) -> bool:
         """Open the part to append at the known offset; False if it is no longer that long."""
         try:
+            self._take_kin()
             self._fd = os.open(self.path, _OLD)
         except FileNotFoundError:
             return False
@@ -257,10 +282,13 @@ class Part:
         return self.size if keep and self._noted else 0
 
     def discard(self) -> None:
-        """Remove the part and its note, the note first."""
+        """Remove the part and its note, the note first; the same of kin that was to be taken."""
         self._close()
         _remove(self._note)
         _remove(self.path)
+        if self._kin is not None:
+            kin, self._kin = Part(self._directory, self._kin), None
+            kin.discard()
 
     def _close(self) -> None:
         self._reserved = None  # its handle may be another file's from here on

@@ -83,6 +83,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (Task, "remember"): (True,),
     (Task, "version"): (Version(1, 1, 1, ETAG, None, 9, 9),),
     (Task, "other_parts"): (("9.part",),),
+    (Task, "kin"): (("8.part",),),
     (Task, "served"): (Served("0" * 16, named=True, replaces=False, alone=False),),
 }
 """Values that are not the default, for every field that a worker is told."""
