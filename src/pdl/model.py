@@ -340,6 +340,7 @@ class Summary(NamedTuple):
         stopped_by: signal number that ended the run early, or None.
         unread: the run stopped before the end of the list was seen.
         limit: of `pdl.settings.StopSettings`, that which ended the run early, or None.
+        unchecked: of those skipped, files that were held against nothing.
     """
 
     succeeded: int = 0
@@ -352,6 +353,7 @@ class Summary(NamedTuple):
     stopped_by: int | None = None
     unread: bool = False
     limit: Literal["max_failures", "deadline"] | None = None
+    unchecked: int = 0
 
 
 class Transfer(NamedTuple):

@@ -120,6 +120,7 @@ class FileSettings(NamedTuple):
         mtime: give a file its Last-Modified time.
         fsync: flush each file to the disk before it gets its name.
         if_exists: what is done with a file that is there already.
+        trust_existing: with ``skip`` it is not even held against what the list says of it.
         content_check: refuse an HTML page where the name promises something else.
         max_time: seconds one attempt may take, or None.
         max_size: bytes a file may have, or None.
@@ -132,6 +133,7 @@ class FileSettings(NamedTuple):
     mtime: bool = True
     fsync: bool = False
     if_exists: IfExists = "skip"
+    trust_existing: bool = False
     content_check: bool = True
     max_time: float | None = None
     max_size: int | None = None

@@ -360,7 +360,7 @@ def test_what_a_killed_run_has_placed_is_found_again(
     assert copy.results[0].checksum == checksum
     assert copy.files() == {"a.bin": BODY}
     assert copy.parts() == []
-    assert copy.run(item) == [("skipped", "a.bin")]
+    assert copy.run(item) == [("unchanged" if checksum else "skipped", "a.bin")]
 
 
 def _part_of(server: Server, copy: Copy, item: Item) -> list[str]:
@@ -512,7 +512,7 @@ def test_a_file_from_the_cache_has_its_name(
     assert fresh.files() == {"%2Ea.bin": b"precious", expected: BODY}
     asked = [seen.header("If-None-Match") for seen in server.requests("/get")]
     assert asked == {"digest": [None], "url": [None, ETAG], "only the digest": [None]}[known]
-    assert fresh.run(item) == [("skipped", expected)]
+    assert fresh.run(item) == [("unchanged" if digest else "skipped", expected)]
     assert fresh.parts() == []
 
 

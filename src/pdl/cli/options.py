@@ -209,6 +209,12 @@ INTEGRITY = (
         multiple=True,
     ),
     Row(
+        "--trust-existing",
+        "files.trust_existing",
+        "Skip a file that is there by its name alone. Its size and digest are compared otherwise, "
+        "where the list knows them.",
+    ),
+    Row(
         "--lock FILE",
         "lock.path",
         "Hold every file against this lock file. What is new is added to it. It is made if it "

@@ -98,6 +98,7 @@ class FastPath:
         },
         FileSettings: {
             "directory",
+            "trust_existing",  # the planner's
             "mtime",
             "content_check",
             "max_time",  # as `timeout`

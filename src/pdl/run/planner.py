@@ -134,6 +134,15 @@ class Planner:
         planned = self._place(item, Asked(followed.url), followed.wanted)
         return self._completed(planned, followed.wanted)
 
+    def fetch_instead(self, plan: Plan) -> Plan:
+        """The plan to fetch what is there and is not right; it takes the place of `plan`."""
+        fetch = self._plan(plan.item, Asked(plan.url), plan.path)
+        if self._helped:
+            completed = self._completed(fetch, plan.wanted)
+            assert isinstance(completed, Plan)  # as what it was given
+            return completed
+        return fetch
+
     # --- where the file goes ---
 
     def _place(self, item: Item, asked: Asked, wanted: SafePath) -> Planned:
@@ -163,7 +172,18 @@ class Planner:
             return self._pinned(self._pins, item, asked, path, known=known)
         # where nothing was, only this run makes files: not even a look is needed
         there = None if new and self._found.empty else self._there(path, known=known)
-        return there or self._plan(item, asked, path, new=new)
+        settled = self._compared(there, item, asked) if isinstance(there, Skip) else there
+        return settled or self._plan(item, asked, path, new=new)
+
+    def _compared(self, there: Skip, item: Item, asked: Asked) -> Skip | Plan | None:
+        """Hold the file that is there against what the list says; None if it is wrong."""
+        if self._files.trust_existing:
+            return there._replace(unchecked=True)
+        if item.size not in {None, there.size}:
+            return None
+        if item.checksum or item.pieces is not None:
+            return self._plan(item, asked, there.path, local=True)._replace(refetch=True)
+        return there._replace(unchecked=item.size is None)
 
     def _given(
         self, servers: ServerNaming, item: Item, key: int, wanted: SafePath

@@ -37,6 +37,7 @@ class Plan(NamedTuple):
         part: name of its part file, as long as the item's own URL is asked.
         pin: what a lock file says of the file.
         local: the file that is there is looked at, and no server asked.
+        refetch: it is fetched if it is not as it should be.
         begun: something of the file may be there, as in `pdl.model.Task`.
         as_listed: as in `pdl.model.Task`.
         remember: the answer is to say which version was placed.
@@ -61,6 +62,7 @@ class Plan(NamedTuple):
     version: Version | None = None
     served: Served | None = None
     kin: tuple[str, ...] = ()
+    refetch: bool = False
 
     def shares(self, item: Item, how: Outcome) -> bool:
         """Whether the job's outcome is also that of a line that followed it.
@@ -97,11 +99,13 @@ class Skip(NamedTuple):
         path: of the file.
         how: it was there before the run, or how an earlier line of the same URL ended.
         size: in bytes, where it was looked at.
+        unchecked: nothing is known that it could be held against.
     """
 
     path: SafePath
     how: Outcome
     size: int | None = None
+    unchecked: bool = False
 
 
 Planned = Plan | Share | Skip | Refusal

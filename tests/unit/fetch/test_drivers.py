@@ -61,6 +61,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (FileSettings, "mtime"): (False,),
     (FileSettings, "fsync"): (True,),
     (FileSettings, "if_exists"): ("overwrite", "update", "fail"),
+    (FileSettings, "trust_existing"): (True,),
     (FileSettings, "content_check"): (False,),
     (FileSettings, "max_time"): (9.0,),
     (FileSettings, "max_size"): (len(BODY) - 1, len(BODY)),
