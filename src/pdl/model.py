@@ -245,7 +245,8 @@ class Success(NamedTuple):
         version: that was placed, where the task asks for it and there is anything new to remember.
         cached: the bytes came from the cache; `status` is 0 where nobody was asked at all.
         trouble: what came in the cache's way.
-        name: the last component of its path, where that was to be found out (`Task.served`).
+        name: the last component of its path, where that was to be found out (`Task.served`) or
+            the file system has refused the task's; else None.
     """
 
     word: Literal["success"]

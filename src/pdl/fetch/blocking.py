@@ -7,6 +7,7 @@ to be done, and what comes of it, is decided in `pdl.fetch.attempt`.
 from __future__ import annotations
 
 import mmap
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
 from pdl.integrity.background_digest import BackgroundDigest
 from pdl.integrity.check import Mismatch, examine, has_digest
-from pdl.model import Fail, Success
+from pdl.model import Fail, FailureKind, Success
+from pdl.naming.safe_name import escaped_forms
 from pdl.storage import versions
 from pdl.storage.note import note_of
 from pdl.storage.part import InTheWay, Part
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from pdl.fetch.fast_path import FastPath
     from pdl.fetch.from_cache import CacheLane
     from pdl.integrity.check import Check
-    from pdl.model import Answer, Task
+    from pdl.model import Answer, SafePath, Task
     from pdl.pool import Meter
     from pdl.settings import FileSettings, HttpSettings
     from pdl.transport import Response, Transport
@@ -267,19 +269,42 @@ class _Driver:
 
     def _place(self, place: Place) -> Command:
         """Give the whole part its name; the parts of other mirrors go."""
-        files, path, name = self._lane.files, self._task.path, None
+        files, task, attempt, name = self._lane.files, self._task, self._attempt, None
         self._hang_up()
         if self._cache is not None:
             self._cache.keep()
-        if self._naming is None:
-            self._part.finish(path, place.modified, fsync=files.fsync)
-        else:
-            path = self._naming.put(place.modified)
+        path = self._named(task.path if self._naming is None else attempt.wanted, place.modified)
+        if self._naming is not None or path != task.path:
             name = path.rpartition("/")[2]
-        for other in (*self._task.other_parts, *self._task.kin):
+        for other in (*task.other_parts, *task.kin):
             Part(files.directory, other).discard()
-        stamp = versions.stamp_of(files.directory, path) if self._task.remember else None
-        return self._attempt.placed(self._part.size, time.monotonic(), name, stamp)
+        stamp = versions.stamp_of(files.directory, path) if task.remember else None
+        return attempt.placed(self._part.size, time.monotonic(), name, stamp)
+
+    def _named(self, wanted: SafePath, modified: float | None) -> SafePath:
+        """Give the part the name, or what the file system takes instead."""
+        refused: OSError | None = None
+        for path in (wanted, *escaped_forms(wanted)):
+            try:
+                return self._put(path, modified)
+            except OSError as exc:
+                if not self._part.refused_name(exc):
+                    raise
+                refused = refused or exc
+        assert refused is not None
+        said = f"this file system refuses the name {wanted}: {refused.strerror}"
+        raise AttemptFailed(FailureKind.NAME, said)
+
+    def _put(self, path: SafePath, modified: float | None) -> SafePath:
+        if self._naming is not None:
+            self._naming.wanted = path
+            return self._naming.put(modified)
+        files, listed = self._lane.files, self._task.path
+        replaces = path == listed or files.if_exists in {"update", "overwrite"}
+        if not replaces and os.path.lexists(f"{files.directory}/{path}"):
+            raise InTheWay(f"{listed} is refused by this file system, and {path} is there already")
+        self._part.finish(path, modified, fsync=files.fsync)
+        return path
 
     def _leave(self, fail: Fail) -> Fail:
         """Close the part as the attempt says; what the disk says then may be worse."""

@@ -16,7 +16,7 @@ from pdl.integrity.digests import BadChecksum, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath
 from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, Pairing
 from pdl.naming.namer import Namer
-from pdl.naming.safe_name import SafeName, UnsafeName, renamed
+from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.storage.versions import standing
 from pdl.text.urls import KIN_DIGITS, RUNS_OWN, Asked, InvalidUrl, parse, part_name
@@ -149,7 +149,8 @@ class Planner:
         key = asked.key
         given = None if self._servers is None else self._given(self._servers, item, key, wanted)
         claim = self._names.claim(wanted, key) if given is None else self._names.take(given, key)
-        path, known, new = claim.path, given is not None, claim.how != "same"
+        known, new = given is not None, claim.how != "same"
+        path = claim.path if new and self._found.empty else self._on_disk(claim.path, key)
         if not new:
             pending = self._pending.get((key, path))
             if pending is not None:
@@ -277,6 +278,17 @@ class Planner:
 
     # --- what is there ---
 
+    def _on_disk(self, path: SafePath, key: int) -> SafePath:
+        """The path, or what its file is called where the file system has refused that."""
+        for form in escaped_forms(path):
+            if self._is_there(form) and not self._is_there(path):
+                self._names.take(form, key)
+                return form
+        return path
+
+    def _is_there(self, path: SafePath) -> bool:
+        return os.access(f"{self._files.directory}/{path}", os.F_OK)
+
     def _proven(self, item: Item, key: int, path: SafePath) -> bool:
         """Whether a file fetched in this run is what this line says it is."""
         if item.checksum and not self._fetched.get(_number_of(key, path, item.checksum)):
@@ -318,6 +330,10 @@ class Planner:
             path = renamed(path, SafeName.component(answer.name))
             self._names.take(path, plan.key)
             self._servers.keep(plan, path)
+        elif answer is not None and answer.name is not None:
+            forms = escaped_forms(path)
+            path = next((each for each in forms if each.endswith(answer.name)), path)
+            self._names.take(path, plan.key)
         if answer is not None and answer.version is not None and self._versions is not None:
             self._versions.remember(path, answer.version._replace(listed=plan.key))
         mark = _MARKS.get(how, 0)

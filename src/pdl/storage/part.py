@@ -31,6 +31,8 @@ SYNC_EVERY = 256 * 1024 * 1024
 """Bytes after which a part is flushed to the disk, so that a power cut costs no more."""
 
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_REFUSALS = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
+"""How file systems say that they do not take a name."""
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """How file systems say that they have no hard links."""
 
@@ -200,12 +202,13 @@ class Part:
             InTheWay: something that is no file stands there.
         """
         final = f"{self._directory}/{path}"
-        self._keep_mode(final)
-        if modified is not None:
-            _set_time(self._fd, modified)
-        if fsync:
-            os.fsync(self._fd)
-        self._close()
+        if self._fd >= 0:  # else it is tried with another name
+            self._keep_mode(final)
+            if modified is not None:
+                _set_time(self._fd, modified)
+            if fsync:
+                os.fsync(self._fd)
+            self._close()
         self._rename(final, path)
         if fsync:
             sync_directory(os.path.dirname(final))
@@ -240,6 +243,21 @@ class Part:
         if self._noted:
             _remove(self._note)
         return True
+
+    def refused_name(self, error: OSError) -> bool:
+        """Whether an error of `finish` or `finish_new` is about that name, and not the directory.
+
+        Some file systems say of a name that they do not take that it is not there.
+        """
+        if error.errno != errno.ENOENT:
+            return error.errno in _REFUSALS
+        probe = f"{self._directory}/{STATE_DIRECTORY}-{os.getpid()}"
+        try:
+            os.close(os.open(probe, NEW, 0o600))
+            os.unlink(probe)
+        except OSError:
+            return False
+        return os.path.lexists(self.path)
 
     def cut(self, size: int) -> None:
         """Drop what is behind so many bytes."""
