@@ -57,7 +57,7 @@ from pdl.http_rules.redirects import STATUSES
 from pdl.integrity.check import Mismatch, check_of, has_digest, wanted_size
 from pdl.integrity.declared_digests import declared
 from pdl.model import FailureKind, Pin, Success
-from pdl.naming.content_disposition import safe_name, server_name
+from pdl.naming.content_disposition import safe_name
 from pdl.naming.safe_name import renamed
 from pdl.storage import versions
 from pdl.storage.note import head_of_whole
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from pdl.fetch.file_checks import Opening
     from pdl.http_rules.ranges import Known
     from pdl.integrity.check import Check
-    from pdl.model import Fail, Task, Version
+    from pdl.model import Fail, SafePath, Task, Version
     from pdl.settings import FileSettings, HttpSettings
     from pdl.storage.note import Header
     from pdl.storage.versions import Stamp
@@ -211,11 +211,10 @@ class Attempt:
         self.header = head_of_whole(known, header) if known else header
         said = file_checks.digest_of_whole(known, status, header) if declares or known else None
         task = self.task
-        if task.served is not None:
-            self.call_it(server_name(self.header("content-disposition")))
+        promise = task.path if task.served is None else self._name_it()
         if body is None:
-            self.opening = file_checks.opening(files, self.wanted, status, self.header)
-        elif fault := file_checks.unlike(files, self.wanted, header, body):
+            self.opening = file_checks.opening(files, promise, status, self.header)
+        elif fault := file_checks.unlike(files, promise, header, body):
             raise AttemptFailed(FailureKind.CONTENT, fault, status=status)
         else:
             self.received = len(body)
@@ -291,6 +290,13 @@ class Attempt:
         return self._success(version.size, now, named)
 
     # --- what servers call it ---
+
+    def _name_it(self) -> SafePath:
+        """Take the server's name; the path that tells what is to come, and no log-in page does."""
+        self.call_it(self.asking().called(self.header))
+        told = self.header("content-disposition") is not None
+        listed = not told and file_checks.by_bytes(self._files, self.task.path, self.header)
+        return self.task.path if listed else self.wanted
 
     def call_it(self, called: str | None) -> None:
         """What the server calls the file, if it does; that counts where servers give names."""
