@@ -125,6 +125,14 @@ def test_trust_existing_skips_by_the_name_alone(
     assert file.read_bytes() == OTHER[:9]
 
 
+def test_a_dry_run_says_what_is_to_be_checked(server: Server, pdl_run: Runner, file: Path) -> None:
+    file.write_bytes(BODY)
+    listed(pdl_run, server, checksum=RIGHT)
+    for more, word in (((), "check"), (("--trust-existing",), "skip")):
+        run = pdl_run("list.csv", "-d", "out", "--dry-run", *more)
+        assert run.out.startswith(f"{word}\t"), run.out
+
+
 def test_what_nothing_is_known_of_is_told_as_a_number(
     server: Server, pdl_run: Runner, file: Path
 ) -> None:
