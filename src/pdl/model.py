@@ -208,6 +208,8 @@ class Task(NamedTuple):
         version: what stands at `path`: to hear that it is unchanged is enough. None fetches.
         other_parts: part files of the item's other mirrors; they go once the file is whole.
         served: the server may name the file, and no file is put over another; mostly None.
+        kin: part files for the same path of the URL with another query. One may be gone on with
+            where there is no `part`; they go once the file is whole.
     """
 
     id: int
@@ -227,6 +229,7 @@ class Task(NamedTuple):
     version: Version | None = None
     other_parts: tuple[str, ...] = ()
     served: Served | None = None
+    kin: tuple[str, ...] = ()
 
 
 class Success(NamedTuple):
@@ -242,7 +245,8 @@ class Success(NamedTuple):
         version: that was placed, where the task asks for it and there is anything new to remember.
         cached: the bytes came from the cache; `status` is 0 where nobody was asked at all.
         trouble: what came in the cache's way.
-        name: the last component of its path, where that was to be found out (`Task.served`).
+        name: the last component of its path, where that was to be found out (`Task.served`) or
+            the file system has refused the task's; else None.
     """
 
     word: Literal["success"]
@@ -268,6 +272,7 @@ class Fail(NamedTuple):
         transient: whether the same request may succeed later.
         retry_after: seconds the server asked to wait, or None.
         fatal: the machine itself cannot go on (disk full, no permission, no file handles).
+        kept: bytes of the file that this attempt leaves for the next one to go on with.
         The others are as in `Success`.
     """
 
@@ -284,6 +289,7 @@ class Fail(NamedTuple):
     seconds: float = 0.0
     retry_after: float | None = None
     fatal: bool = False
+    kept: int = 0
 
 
 Answer = Success | Fail
@@ -335,6 +341,7 @@ class Summary(NamedTuple):
         stopped_by: signal number that ended the run early, or None.
         unread: the run stopped before the end of the list was seen.
         limit: of `pdl.settings.StopSettings`, that which ended the run early, or None.
+        unchecked: of those skipped, files that were held against nothing.
     """
 
     succeeded: int = 0
@@ -347,6 +354,7 @@ class Summary(NamedTuple):
     stopped_by: int | None = None
     unread: bool = False
     limit: Literal["max_failures", "deadline"] | None = None
+    unchecked: int = 0
 
 
 class Transfer(NamedTuple):

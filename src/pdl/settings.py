@@ -12,8 +12,10 @@ from pdl.text.urls import InvalidUrl, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses worth another try (RFC 9110 section 15, RFC 6585, RFC 8470)."""
+_LASTING = frozenset({501, 505, 506, 508, 510, 511})
+RETRY_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - _LASTING
+"""Statuses worth another try (RFC 6585, RFC 8470). A 5xx that is not known is as 500 (RFC 9110
+section 15), and proxies have many of their own for an origin that is in trouble."""
 
 HOSTS_KEPT = 16
 """Hosts a lane keeps a connection to, where file handles allow it."""
@@ -118,6 +120,7 @@ class FileSettings(NamedTuple):
         mtime: give a file its Last-Modified time.
         fsync: flush each file to the disk before it gets its name.
         if_exists: what is done with a file that is there already.
+        trust_existing: with ``skip`` it is not even held against what the list says of it.
         content_check: refuse an HTML page where the name promises something else.
         max_time: seconds one attempt may take, or None.
         max_size: bytes a file may have, or None.
@@ -130,6 +133,7 @@ class FileSettings(NamedTuple):
     mtime: bool = True
     fsync: bool = False
     if_exists: IfExists = "skip"
+    trust_existing: bool = False
     content_check: bool = True
     max_time: float | None = None
     max_size: int | None = None

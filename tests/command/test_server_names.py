@@ -360,7 +360,7 @@ def test_what_a_killed_run_has_placed_is_found_again(
     assert copy.results[0].checksum == checksum
     assert copy.files() == {"a.bin": BODY}
     assert copy.parts() == []
-    assert copy.run(item) == [("skipped", "a.bin")]
+    assert copy.run(item) == [("unchanged" if checksum else "skipped", "a.bin")]
 
 
 def _part_of(server: Server, copy: Copy, item: Item) -> list[str]:
@@ -453,6 +453,42 @@ def test_times_and_modes_are_as_ever(server: Server, copy: Copy) -> None:
     assert (found.st_mtime, found.st_nlink) == (DATE, 1)
 
 
+@pytest.mark.parametrize(
+    ("listed", "target", "expected"),
+    [
+        ("/files/a-1.2.tar.gz/download", "/mirror/a-1.2.tar.gz?ts=1", "a-1.2.tar.gz"),
+        ("/latest", "/v%20%C3%A9.bin", "v \u00e9.bin"),
+        ("/a.bin", "/", "a.bin"),
+        ("/a.bin", "/other/a.bin", "a.bin"),
+        ("/a.bin", "/.bashrc", "%2Ebashrc"),
+        ("/a.bin", "/..%2F..%2Fetc", "etc"),
+    ],
+)
+def test_a_redirect_to_another_name_gives_that_name(
+    server: Server, copy: Copy, listed: str, target: str, expected: str
+) -> None:
+    server.on(target.partition("?")[0], File(BODY, etag=ETAG))
+    url = server.on(listed, Reply(302, (("Location", target),)))
+    assert copy.run(url) == [("success", expected)]
+    assert copy.files() == {expected: BODY}
+    assert copy.run(url) == [("skipped", expected)]
+
+
+def test_what_the_answer_says_goes_before_the_redirect(server: Server, copy: Copy) -> None:
+    server.on("/there.bin", called("a.bin"))
+    url = server.on("/get", Reply(302, (("Location", "/there.bin"),)))
+    assert copy.run(url) == [("success", "a.bin")]
+    item = Item(url, out="own", line=1)
+    assert copy.run(item) == [("success", "own")]
+
+
+def test_a_redirect_to_log_in_is_not_the_file(server: Server, copy: Copy) -> None:
+    server.on("/login", Reply(200, (("Content-Type", "text/html"),), b"<html>log in"))
+    url = server.on("/a.zip", Reply(302, (("Location", "/login"),)))
+    assert [word for word, _ in copy.run(url)] == ["content"]
+    assert copy.files() == {}
+
+
 def test_a_mirror_names_the_file(server: Server, copy: Copy) -> None:
     dead = server.on("/get", Reply(404))
     mirror = server.on("/other", called("a.bin"))
@@ -512,7 +548,7 @@ def test_a_file_from_the_cache_has_its_name(
     assert fresh.files() == {"%2Ea.bin": b"precious", expected: BODY}
     asked = [seen.header("If-None-Match") for seen in server.requests("/get")]
     assert asked == {"digest": [None], "url": [None, ETAG], "only the digest": [None]}[known]
-    assert fresh.run(item) == [("skipped", expected)]
+    assert fresh.run(item) == [("unchanged" if digest else "skipped", expected)]
     assert fresh.parts() == []
 
 

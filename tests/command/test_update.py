@@ -82,6 +82,59 @@ STAMP = "Sun, 13 Sep 2020 12:26:40 GMT"
 NOTHING = (None, None)
 
 
+# --- a server that minds no conditions ---
+
+BOTH_FIELDS = (("ETag", f"W/{ETAG}"), ("Last-Modified", STAMP))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [BOTH_FIELDS, BOTH_FIELDS[:1], BOTH_FIELDS[1:]],
+    ids=["both", "weak tag", "date"],
+)
+def test_a_200_that_has_all_that_is_noted_is_not_read(
+    server: Server, copy: Copy, fields: tuple[tuple[str, str], ...]
+) -> None:
+    promise = Raw(head(200, (*fields, ("Content-Length", "1000000"))))
+    whole = Raw(bytes(1_000_000))
+    url = server.on("/x.bin", Then(promise, whole, Close()), Then(promise, Close()))
+    assert copy.update(url) == {"success": 1}
+    assert copy.update(url) == {"unchanged": 1}
+    assert copy.results[0].status == 304
+    assert copy.results[0].bytes == 0
+    assert (copy.where / "x.bin").stat().st_size == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        ((BOTH_FIELDS[0], ("Last-Modified", "Sun, 13 Sep 2020 12:26:45 GMT")), OTHER),
+        ((("ETag", f"W/{ETAG_OTHER}"), BOTH_FIELDS[1]), OTHER),
+        (BOTH_FIELDS[:1], OTHER),
+        (BOTH_FIELDS[1:], OTHER),
+        (BOTH_FIELDS, OTHER[:HALF]),
+    ],
+    ids=["other date", "other tag", "no date", "no tag", "other length"],
+)
+def test_a_200_that_differs_in_anything_is_read(
+    server: Server, copy: Copy, fields: tuple[tuple[str, str], ...], body: bytes
+) -> None:
+    url = server.on("/x.bin", Reply(200, BOTH_FIELDS, BODY), Reply(200, fields, body))
+    assert copy.update(url) == {"success": 1}
+    assert copy.update(url) == {"success": 1}
+    assert (copy.where / "x.bin").read_bytes() == body
+
+
+def test_a_200_of_what_was_noted_is_read_where_the_file_is_another_now(
+    server: Server, copy: Copy
+) -> None:
+    url = server.on("/x.bin", Reply(200, BOTH_FIELDS, BODY))
+    assert copy.update(url) == {"success": 1}
+    (copy.where / "x.bin").write_bytes(b"edited")
+    assert copy.update(url) == {"success": 1}
+    assert (copy.where / "x.bin").read_bytes() == BODY
+
+
 # --- what is unchanged, and what is not ---
 
 

@@ -159,6 +159,15 @@ def status_500_then_good() -> Script:
     return (Reply(500, (), b"it broke"), File(BODY, etag=ETAG))
 
 
+def status_522_then_good() -> Script:
+    """A proxy's own status, whose origin hiccups."""
+    return (Reply(522), File(BODY, etag=ETAG))
+
+
+def status_511() -> Script:
+    return (Reply(511), File(BODY, etag=ETAG))
+
+
 def status_404() -> Script:
     return (Reply(404, (), b"not here"),)
 
@@ -281,6 +290,8 @@ FAULTS = (
     Fault(redirect_without_location, ("http-302", "redirect", "protocol")),
     Fault(status_500, ("http-500",), ranges=THRICE),
     Fault(status_500_then_good, ranges=TWICE),
+    Fault(status_522_then_good, ranges=TWICE),
+    Fault(status_511, ("http-511",)),
     Fault(status_404, ("http-404",)),
     Fault(empty_200, body=b""),
     Fault(stall_before_head, _SLOW, ranges=TWICE, timeout=0.2, retries=1),

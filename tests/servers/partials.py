@@ -222,6 +222,7 @@ def _refused(status: int, *, always: bool = False) -> Script:
 
 _OF_THE_REQUEST = (400, 405, 406, 412, 413, 417, 422, 431, 501)
 _OF_THE_FILE = (401, 402, 403, 404, 407, 410, 423, 451)
+_OF_THE_USER = (401, 403, 407)
 
 
 def cut_then_400_always() -> Script:
@@ -311,6 +312,7 @@ FAULTS = (
             (f"http-{status}",),
             label=f"cut-then-{status}",
             ranges=WENT_ON,
+            keeps_part=status in _OF_THE_USER,
         )
         for status in _OF_THE_FILE
     ),

@@ -61,6 +61,24 @@ def cut_twice_then_206() -> Script:
     return (cut(_TAG), Then(Raw(second), Close()), _HONEST)
 
 
+def _some_from(start: int, count: int) -> Then:
+    """So many bytes of the rest, and the end."""
+    where = ("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+    promise = head(206, (*_TAG, where, ("Content-Length", str(len(BODY) - start))))
+    return Then(Raw(promise + BODY[start : start + count]), Close())
+
+
+_TENTHS = tuple(range(HALF, len(BODY), HALF // 10))
+
+
+def cut_ten_times_after_new_bytes() -> Script:
+    return (cut(_TAG), *(_some_from(start, HALF // 10) for start in _TENTHS[:-1]), _HONEST)
+
+
+def cut_ever_again_at_the_same_place() -> Script:
+    return (cut(_TAG), _some_from(HALF, 0))
+
+
 def cut_then_200() -> Script:
     return (cut(_TAG), File(BODY, etag=ETAG, ranges=False))
 
@@ -181,10 +199,51 @@ def cut_then_304() -> Script:
     return _wrong(Reply(304, _TAG))
 
 
+_WEAK = (("ETag", f"W/{ETAG}"), *_dated(DATE))
+"""As many frameworks name a version: If-Range may not have the tag, but the date is strong."""
+
+
+def weak_etag_by_date_then_206() -> Script:
+    return (cut(_WEAK), File(BODY, etag=f"W/{ETAG}", last_modified=DATE))
+
+
+def weak_etag_changed() -> Script:
+    return (cut(_WEAK), File(OTHER, etag=f"W/{ETAG_OTHER}", last_modified=DATE_OTHER))
+
+
+def weak_etag_then_412() -> Script:
+    return (cut(_WEAK), WhenRange(Reply(412), File(OTHER, etag=f"W/{ETAG_OTHER}")))
+
+
+def weak_etag_same_and_date_changed() -> Script:
+    return _spliced(_WEAK, (_WEAK[0], *_dated(DATE_OTHER)))
+
+
+def weak_etag_then_206_without() -> Script:
+    return _spliced(_WEAK, _dated(DATE))
+
+
+def weak_etag_then_206_without_date() -> Script:
+    return _spliced(_WEAK, _WEAK[:1])
+
+
+def weak_etag_of_no_date() -> Script:
+    return (cut(_WEAK[:1]), _HONEST)
+
+
 FAULTS = (
+    Fault(weak_etag_by_date_then_206, ranges=WENT_ON),
+    Fault(weak_etag_changed, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_then_412, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_same_and_date_changed, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_then_206_without, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_then_206_without_date, body=OTHER, ranges=STARTED_AGAIN),
+    Fault(weak_etag_of_no_date, ranges=TWICE),
     Fault(cut_then_206, ranges=WENT_ON),
     Fault(cut_by_date_then_206, ranges=WENT_ON),
     Fault(cut_twice_then_206, ranges=(None, REST, f"bytes={HALF + HALF // 2}-")),
+    Fault(cut_ten_times_after_new_bytes, ranges=(None, *(f"bytes={at}-" for at in _TENTHS))),
+    Fault(cut_ever_again_at_the_same_place, right=("truncated",), ranges=TRIED_ON, keeps_part=True),
     Fault(cut_then_200, ranges=WENT_ON),
     Fault(cut_then_206_other_start, ranges=STARTED_AGAIN),
     Fault(cut_then_206_other_total, ranges=STARTED_AGAIN),

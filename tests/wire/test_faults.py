@@ -157,7 +157,7 @@ def check_what_was_asked(fault: Fault, ended: Ended) -> None:
         ranges = ranges[: len(ranges) - repeated]
     assert ranges == fault.ranges
     for seen in ended.seen:
-        condition = seen.header("If-Range")
+        condition = seen.header("If-Range") or seen.header("If-Unmodified-Since")
         assert (condition is None) == (seen.header("Range") is None)
         assert condition is None or not condition.startswith("W/")
         assert seen.header("Accept-Encoding") == "identity"

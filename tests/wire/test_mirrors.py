@@ -247,14 +247,29 @@ def test_parts_stay_for_the_next_run_and_go_when_one_is_whole(
     assert len(list(run.state.glob("*.part"))) == 2
     one.on("/f", Reply(404))
     two.on("/f", GOOD)
-    bystander = run.state / ("0" * 32 + ".part")
-    for name in (bystander, bystander.with_suffix(".json")):
-        name.write_text("of another list")
     run = Run(tmp_path, *urls, retries=0)
     assert run.result.outcome is Outcome.SUCCESS
-    assert sorted(path.name for path in run.state.iterdir()) == sorted(
-        path.name for path in (bystander, bystander.with_suffix(".json"))
-    )
+    assert not run.state.exists()
+
+
+def test_mirrors_that_drop_after_new_bytes_use_up_no_round(
+    tmp_path: Path, make_server: Callable[..., Server]
+) -> None:
+    one, two = make_server(), make_server()
+    step = len(BODY) // 8
+
+    def dropping(start: int) -> Behaviour:
+        where = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
+        fields = (("Content-Length", str(len(BODY) - start)), ("ETag", '"v"'))
+        first = head(206, (*fields, ("Content-Range", where))) if start else head(200, fields)
+        return Then(Raw(first + BODY[start : start + step]), Close())
+
+    drops = [dropping(start) for start in range(0, len(BODY), step)]
+    urls = one.on("/f", *drops), two.on("/f", Reply(503))
+    run = Run(tmp_path, *urls, retries=1)
+    assert run.result.outcome is Outcome.SUCCESS
+    assert run.file.read_bytes() == BODY
+    assert len(one.requests()) == len(drops)
 
 
 def test_the_failure_list_tries_all_of_them_again(

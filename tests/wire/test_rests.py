@@ -184,6 +184,107 @@ def test_a_range_that_leads_elsewhere_is_no_whole_either(server: Server, place: 
     assert ranges(server, "/there") == [None, REST, None]
 
 
+# --- where only the digest can tell ---
+
+WEAK = File(BODY, etag=f"W/{ETAG}")
+
+
+@pytest.mark.parametrize("known", ["digest", "pieces"])
+def test_a_part_of_a_weak_tag_goes_on_where_a_digest_is_known(
+    server: Server, place: Place, known: str
+) -> None:
+    url = server.on("/x.bin", cut((("ETag", f"W/{ETAG}"),)), WEAK)
+    done = place.get(url, **KNOWN[known])
+    assert (done.row.outcome, done.row.resumed_from, done.file) == ("success", HALF, BODY)
+    assert [seen.header("If-Range") for seen in server.requests()] == [None, None]
+
+
+def test_a_part_that_only_a_digest_can_prove_starts_again_where_there_is_none(
+    server: Server, place: Place
+) -> None:
+    place.later()
+    url = server.on("/x.bin", cut((("ETag", f"W/{ETAG}"),)), WEAK)
+    place.get(url, **KNOWN["digest"])
+    assert place.get(url).file == BODY
+    assert ranges(server) == [None, None]
+
+
+def test_a_rest_of_the_same_weak_tag_that_is_wrong_is_found_out(
+    server: Server, place: Place
+) -> None:
+    first = Then(Raw(head(200, (("ETag", f"W/{ETAG}"), length())) + OTHER[:HALF]), Close())
+    url = server.on("/x.bin", first, WEAK)
+    done = place.get(url, **KNOWN["digest"])
+    assert (done.row.outcome, done.file) == ("success", BODY)
+    assert ranges(server) == [None, REST, None]
+
+
+# --- the link has changed ---
+
+BOTH: dict[str, Any] = {"etag": ETAG, "last_modified": DATE}
+STAMPED = File(b"", **BOTH).validators()
+
+
+def resumed(server: Server, place: Place, second: Behaviour, **item: Any) -> Done:  # noqa: ANN401
+    """Half a file by a link that runs out, and the rest by another."""
+    place.later()
+    url = server.on("/x.bin", cut(STAMPED), Reply(403), second)
+    kinds = [place.get(f"{url}?signed=1", **item).row.kind for _ in range(2)]
+    assert kinds == ["truncated", "http-403"]
+    return place.get(f"{url}?signed=2", **item)
+
+
+def test_a_part_goes_on_where_only_the_query_has_changed(server: Server, place: Place) -> None:
+    done = resumed(server, place, File(BODY, **BOTH))
+    assert (done.row.outcome, done.row.resumed_from, done.file) == ("success", HALF, BODY)
+    assert ranges(server) == [None, REST, REST]
+    assert not (place.out / ".pdl").exists()
+
+
+@pytest.mark.parametrize(
+    "validators",
+    [
+        {"etag": ETAG_OTHER, "last_modified": DATE},
+        {"etag": ETAG, "last_modified": DATE + 1},
+        {"etag": ETAG},
+        {"last_modified": DATE},
+    ],
+    ids=["other tag", "other date", "no date", "no tag"],
+)
+@pytest.mark.parametrize("rude", [False, True])
+def test_a_part_of_another_query_starts_again_where_anything_differs(
+    server: Server, place: Place, validators: dict[str, Any], rude: bool
+) -> None:
+    honest = File(OTHER, **validators)
+    rest = Reply(206, (*honest.validators(), NAMED), OTHER[HALF:])
+    done = resumed(server, place, WhenRange(rest, honest) if rude else honest)
+    assert (done.row.outcome, done.row.resumed_from, done.file) == ("success", 0, OTHER)
+    assert not (place.out / ".pdl").exists()
+
+
+def test_a_part_of_another_query_is_proven_by_a_digest(server: Server, place: Place) -> None:
+    done = resumed(server, place, File(BODY, etag=ETAG), **KNOWN["digest"])
+    assert (done.row.resumed_from, done.file) == (HALF, BODY)
+
+
+def test_a_part_of_another_path_is_no_part_of_this(server: Server, place: Place) -> None:
+    place.later()
+    place.get(f"{server.on('/x.bin', cut(STAMPED))}?signed=1")
+    assert place.get(f"{server.on('/y.bin', File(OTHER, **BOTH))}?signed=2").file == OTHER
+    assert ranges(server, "/y.bin") == [None]
+
+
+def test_a_part_that_was_not_taken_goes_with_the_file(server: Server, place: Place) -> None:
+    """Also where another line keeps the run from its good end."""
+    place.later()
+    url = server.on("/x.bin", cut(STAMPED), File(OTHER))
+    place.get(f"{url}?signed=1")
+    assert len(list(place.out.glob(".pdl/*.part"))) == 1
+    lines = [f"{url}?signed=2", server.on("/gone", Reply(404))]
+    assert not download(lines, str(place.out), settings=place.settings).ok
+    assert not (place.out / ".pdl").exists()
+
+
 # --- a refusal of the range ---
 
 

@@ -162,6 +162,7 @@ TRYING_AGAIN = (
         "retry.statuses",
         "Try again after one of these HTTP statuses. LIST has commas between them.",
         Statuses(),
+        default="408, 425, 429 and 5xx but 501, 505, 506, 508, 510, 511",
     ),
 )
 WHAT_COUNTS_AS_FAILURE = (
@@ -206,6 +207,12 @@ INTEGRITY = (
         "or at an http(s) URL.",
         PathByLine(),
         multiple=True,
+    ),
+    Row(
+        "--trust-existing",
+        "files.trust_existing",
+        "Skip a file that is there by its name alone. Its size and digest are compared otherwise, "
+        "where the list knows them.",
     ),
     Row(
         "--lock FILE",

@@ -8,12 +8,16 @@ from pdl.fetch.failures import AttemptFailed
 from pdl.http_rules import conditional
 from pdl.http_rules.redirects import BadRedirect, request_headers, target
 from pdl.model import FailureKind
+from pdl.naming.content_disposition import redirect_name, server_name
 from pdl.text.urls import InvalidUrl, parse
 from pdl.transport import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdl.http_rules.ranges import Known
     from pdl.model import Headers, Task, Version
+    from pdl.naming.safe_name import SafeName
     from pdl.settings import FileSettings, HttpSettings
 
 
@@ -44,6 +48,11 @@ class Asking:
         self._deadline = None if files.max_time is None else started + files.max_time
         self._hops = 0
         self.conditional = False
+
+    def called(self, header: Callable[[str], str | None]) -> SafeName | None:
+        """What the answer calls the file, or else the URL that a redirect has led to."""
+        name = server_name(header("content-disposition"))
+        return name or redirect_name(self._listed, self.url)
 
     def begin_again(self) -> None:
         """Ask the listed URL next, as if none had been asked."""
@@ -76,8 +85,8 @@ class Asking:
         fields = request_headers(self._http, self._listed, self.url, self._fields)
         asked: Headers = ()
         if known is not None:
-            if_range = known.validator.if_range() or ""
-            fields = (*fields, ("Range", f"bytes={known.offset}-"), ("If-Range", if_range))
+            rest = ("Range", f"bytes={known.offset}-")
+            fields = (*fields, rest, *known.validator.condition())
         elif version is not None:
             asked = conditional.condition(version, self.url, fields)
         self.conditional = bool(asked)

@@ -52,12 +52,12 @@ from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules import conditional, ranges
 from pdl.http_rules.dates import http_seconds
-from pdl.http_rules.ranges import NOT_MODIFIED, OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, Step
+from pdl.http_rules.ranges import NOT_MODIFIED, OK, Step
 from pdl.http_rules.redirects import STATUSES
-from pdl.integrity.check import Mismatch, check_of, wanted_size
+from pdl.integrity.check import Mismatch, check_of, has_digest, wanted_size
 from pdl.integrity.declared_digests import declared
 from pdl.model import FailureKind, Pin, Success
-from pdl.naming.content_disposition import safe_name, server_name
+from pdl.naming.content_disposition import safe_name
 from pdl.naming.safe_name import renamed
 from pdl.storage import versions
 from pdl.storage.note import head_of_whole
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from pdl.fetch.file_checks import Opening
     from pdl.http_rules.ranges import Known
     from pdl.integrity.check import Check
-    from pdl.model import Fail, Task, Version
+    from pdl.model import Fail, SafePath, Task, Version
     from pdl.settings import FileSettings, HttpSettings
     from pdl.storage.note import Header
     from pdl.storage.versions import Stamp
@@ -76,10 +76,6 @@ NOTE_BYTES = 1024 * 1024
 NOTE_SECONDS = 1.0
 """A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
 
-_TO_NONE = frozenset({OK, PARTIAL_CONTENT})
-_TO_AN_UPDATE = _TO_NONE | {NOT_MODIFIED}
-_TO_A_RANGE = _TO_AN_UPDATE | {RANGE_NOT_SATISFIABLE}
-"""Statuses that `pdl.http_rules.ranges.step` decides about."""
 FROM_CACHE = "from the cache"
 _FOUND_OUT = Pin()
 """Makes a check find out the SHA-256."""
@@ -168,7 +164,7 @@ class Attempt:
         asking = self.asking()
         if self._http.https_only and asking.url.scheme != "https":
             raise AttemptFailed(FailureKind.POLICY, "plain http, which --https-only refuses")
-        return self._ask(asking, known)
+        return self._ask(asking, known and ranges.to_go_on(known, proven=has_digest(self.task)))
 
     def asking(self) -> Asking:
         """What is asked; its URL is the one that was asked last."""
@@ -203,9 +199,9 @@ class Attempt:
             declares: False if no field of it declares a digest.
         """
         status, known, files = head.status, self.known, self._files
-        if status != OK and status not in self._expected():
+        if status != OK and not self._expects(status):
             return self._other(head)
-        if status == NOT_MODIFIED and self._conditional:
+        if self._conditional and (status == NOT_MODIFIED or self._is_there(head)):
             return self._unchanged(head)
         header = head.header
         if status != OK or known is not None or header("content-range") is not None:
@@ -215,11 +211,10 @@ class Attempt:
         self.header = head_of_whole(known, header) if known else header
         said = file_checks.digest_of_whole(known, status, header) if declares or known else None
         task = self.task
-        if task.served is not None:
-            self.call_it(server_name(self.header("content-disposition")))
+        promise = task.path if task.served is None else self._name_it()
         if body is None:
-            self.opening = file_checks.opening(files, self.wanted, status, self.header)
-        elif fault := file_checks.unlike(files, self.wanted, header, body):
+            self.opening = file_checks.opening(files, promise, status, self.header)
+        elif fault := file_checks.unlike(files, promise, header, body):
             raise AttemptFailed(FailureKind.CONTENT, fault, status=status)
         else:
             self.received = len(body)
@@ -249,12 +244,10 @@ class Attempt:
         self._whole_part = what is Step.DONE
         return known
 
-    def _expected(self) -> frozenset[int]:
-        """Statuses that something was asked for."""
-        if self.known is not None:
-            return _TO_A_RANGE
+    def _expects(self, status: int) -> bool:
+        """Whether `pdl.http_rules.ranges.step` decides about the status."""
         updates = self.task.remember or self.version is not None
-        return _TO_AN_UPDATE if updates else _TO_NONE
+        return status in ranges.expected(ranged=self.known is not None, updates=updates)
 
     def _other(self, head: Head) -> Command:
         """A status that brings no file: a redirect, or the body is none of ours."""
@@ -270,13 +263,20 @@ class Attempt:
             return self._ask_anew(drain=True)
         return Refuse(failures.refusal(status, head.reason, head.header, self._http.retry_statuses))
 
+    def _is_there(self, head: Head) -> bool:
+        """Whether a 200 brings just what was asked about: its body need not be read."""
+        version, said = self.version, declared(head.status, head.header)
+        assert version is not None
+        found = head.length, head.header, said and said.checksum
+        return conditional.is_same(version, self.asking().url, *found)
+
     def _unchanged(self, head: Head) -> Command:
-        """A 304: the file that is there stays, or that of the cache is taken."""
+        """A 304 or its like: the file that is there stays, or that of the cache is taken."""
         version, said = self.version, declared(head.status, head.header)
         assert version is not None
         if conditional.contradicts(version, head.header, said and said.checksum):
             raise StartAgain
-        self._status, self.framed, self.header = head.status, head.framed, head.header
+        self._status, self.framed, self.header = NOT_MODIFIED, head.framed, head.header
         return Do.COMPARE if self.offer is None else self._take_offer(self.offer)
 
     def compared(self, now: float, *, same: bool) -> Success:
@@ -290,6 +290,13 @@ class Attempt:
         return self._success(version.size, now, named)
 
     # --- what servers call it ---
+
+    def _name_it(self) -> SafePath:
+        """Take the server's name; the path that tells what is to come, and no log-in page does."""
+        self.call_it(self.asking().called(self.header))
+        told = self.header("content-disposition") is not None
+        listed = not told and file_checks.by_bytes(self._files, self.task.path, self.header)
+        return self.task.path if listed else self.wanted
 
     def call_it(self, called: str | None) -> None:
         """What the server calls the file, if it does; that counts where servers give names."""

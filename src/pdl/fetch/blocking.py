@@ -7,6 +7,7 @@ to be done, and what comes of it, is decided in `pdl.fetch.attempt`.
 from __future__ import annotations
 
 import mmap
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,9 @@ from pdl.fetch.file_checks import LOOKED_AT
 from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
 from pdl.integrity.background_digest import BackgroundDigest
-from pdl.integrity.check import Mismatch, examine
-from pdl.model import Fail, Success
+from pdl.integrity.check import Mismatch, examine, has_digest
+from pdl.model import Fail, FailureKind, Success
+from pdl.naming.safe_name import escaped_forms
 from pdl.storage import versions
 from pdl.storage.note import note_of
 from pdl.storage.part import InTheWay, Part
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from pdl.fetch.fast_path import FastPath
     from pdl.fetch.from_cache import CacheLane
     from pdl.integrity.check import Check
-    from pdl.model import Answer, Task
+    from pdl.model import Answer, SafePath, Task
     from pdl.pool import Meter
     from pdl.settings import FileSettings, HttpSettings
     from pdl.transport import Response, Transport
@@ -164,13 +166,14 @@ class _Driver:
 
     def find(self) -> Command:
         """Look for a part."""
-        return self._attempt.found(self._part.known())
+        return self._attempt.found(self._part.known() or self._part.known_of(self._task.kin))
 
     def start(self) -> Command:
         """Open an empty part."""
         attempt = self._attempt
         self._part.start()
-        self._part.versioned(*note_of(attempt.header, attempt.announced)[:3])
+        proven = has_digest(self._task)
+        self._part.versioned(*note_of(attempt.header, attempt.announced, proven=proven)[:3])
         return attempt.opened()
 
     def go_on(self) -> Command:
@@ -260,23 +263,48 @@ class _Driver:
         version, files = self._attempt.version, self._lane.files
         assert version is not None
         same = versions.stands(version, files.directory, self._task.path)
+        if same:
+            self._drain()  # a server that minds no conditions sends all of it
         return self._attempt.compared(time.monotonic(), same=same)
 
     def _place(self, place: Place) -> Command:
         """Give the whole part its name; the parts of other mirrors go."""
-        files, path, name = self._lane.files, self._task.path, None
+        files, task, attempt, name = self._lane.files, self._task, self._attempt, None
         self._hang_up()
         if self._cache is not None:
             self._cache.keep()
-        if self._naming is None:
-            self._part.finish(path, place.modified, fsync=files.fsync)
-        else:
-            path = self._naming.put(place.modified)
+        path = self._named(task.path if self._naming is None else attempt.wanted, place.modified)
+        if self._naming is not None or path != task.path:
             name = path.rpartition("/")[2]
-        for other in self._task.other_parts:
+        for other in (*task.other_parts, *task.kin):
             Part(files.directory, other).discard()
-        stamp = versions.stamp_of(files.directory, path) if self._task.remember else None
-        return self._attempt.placed(self._part.size, time.monotonic(), name, stamp)
+        stamp = versions.stamp_of(files.directory, path) if task.remember else None
+        return attempt.placed(self._part.size, time.monotonic(), name, stamp)
+
+    def _named(self, wanted: SafePath, modified: float | None) -> SafePath:
+        """Give the part the name, or what the file system takes instead."""
+        refused: OSError | None = None
+        for path in (wanted, *escaped_forms(wanted)):
+            try:
+                return self._put(path, modified)
+            except OSError as exc:
+                if not self._part.refused_name(exc):
+                    raise
+                refused = refused or exc
+        assert refused is not None
+        said = f"this file system refuses the name {wanted}: {refused.strerror}"
+        raise AttemptFailed(FailureKind.NAME, said)
+
+    def _put(self, path: SafePath, modified: float | None) -> SafePath:
+        if self._naming is not None:
+            self._naming.wanted = path
+            return self._naming.put(modified)
+        files, listed = self._lane.files, self._task.path
+        replaces = path == listed or files.if_exists in {"update", "overwrite"}
+        if not replaces and os.path.lexists(f"{files.directory}/{path}"):
+            raise InTheWay(f"{listed} is refused by this file system, and {path} is there already")
+        self._part.finish(path, modified, fsync=files.fsync)
+        return path
 
     def _leave(self, fail: Fail) -> Fail:
         """Close the part as the attempt says; what the disk says then may be worse."""
@@ -284,11 +312,11 @@ class _Driver:
         try:
             if attempt.sound:
                 self._part.cut(attempt.sound)
-            self._part.leave(keep=attempt.keep)
+            kept = self._part.leave(keep=attempt.keep)
         except OSError as exc:
             worse = attempt.error(exc, time.monotonic())
             return worse if isinstance(worse, Fail) and not fail.fatal else fail
-        return fail
+        return fail._replace(kept=kept)
 
 
 _DOES = {

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _OF_THE_FILE = frozenset({401, 402, 403, 404, 407, 408, 410, 423, 425, 429, 451})
 """Statuses that speak of the file, the user or the moment, whatever was asked beside the URL."""
+_OF_THE_USER = frozenset({401, 403, 407})
+"""They say that a link has run out, or that something is to be sent with it: its file may be had
+with another link, and then goes on."""
 _NOT_IMPLEMENTED = 501
 _SERVER_ERROR = 500
 
@@ -61,6 +64,8 @@ def is_useless(fail: Fail) -> bool:
     """Whether after the failure a part is not worth keeping, as far as nothing more is known."""
     if fail.kind is FailureKind.CHECKSUM:
         return True
+    if fail.status in _OF_THE_USER:
+        return False
     return not fail.transient and fail.kind in USELESS_PARTS
 
 

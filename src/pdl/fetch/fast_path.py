@@ -98,6 +98,7 @@ class FastPath:
         },
         FileSettings: {
             "directory",
+            "trust_existing",  # the planner's
             "mtime",
             "content_check",
             "max_time",  # as `timeout`
@@ -114,6 +115,7 @@ class FastPath:
             "checksum",
             "size",
             "other_parts",  # none is there unless `Task.begun`
+            "kin",  # the same
         },
     }
     DECLINES: ClassVar = {

@@ -18,7 +18,6 @@ from pdl.fetch.file_checks import LOOKED_AT, would_do
 from pdl.http_rules import conditional
 from pdl.integrity.check import ALGORITHM
 from pdl.model import Version
-from pdl.naming.content_disposition import server_name
 from pdl.storage import versions
 from pdl.storage.cache.store import Cache, CacheEntry
 from pdl.system.kernel_copy import copy
@@ -212,7 +211,7 @@ class CacheSide:
         if version.etag is None and version.modified is None:
             return None
         media = (header("content-type") or "")[: conditional.MAX_TEXT]
-        called = server_name(header("content-disposition"))
+        called = attempt.asking().called(header)
         version_of = (version.giver, version.bare, version.etag, version.modified)
         return CacheEntry(sha256, *version_of, media, called and str(called))
 

@@ -62,6 +62,28 @@ def _shown(version: Version, url: Url) -> tuple[str | None, str | None]:
     return None, None
 
 
+def is_same(
+    version: Version, url: Url, length: int | None, header: Header, digest: str | None
+) -> bool:
+    """Whether a 200 is of the very version that is there, though the server minds no conditions.
+
+    Many frameworks send validators with each file and never look at those of a request. An answer
+    that has all that is noted, tag, date and length, says what a 304 would have said.
+
+    Args:
+        version: that the request asked about.
+        url: that answered.
+        length: bytes that the body has, or None.
+        header: gives the answer's fields.
+        digest: as `contradicts` has it.
+    """
+    noted = version.etag, version.modified
+    if not version.giver or noted == (None, None) or _shown(version, url) != noted:
+        return False
+    same = length == version.size and noted == (header("etag"), header("last-modified"))
+    return same and not _other_digest(version, digest)
+
+
 def _bare(url: Url) -> int:
     return url_key(url._replace(query=None))
 

@@ -1,8 +1,15 @@
 """Whether and how a part goes on: validators, Content-Range, and what an answer means for a part.
 
 The rule that everything here serves: two versions of a file are never joined. A part goes on only
-from an answer to a request that carried a strong validator in If-Range, and only if the answer
-repeats that validator, contradicts no other, and its Content-Range fits what the part has.
+if the answer's Content-Range fits what the part has, and in one of these ways:
+
+- The request carried a strong validator in If-Range. The answer repeats that validator, and
+  contradicts no other.
+- The entity tag is weak, so If-Range may not be sent, and Last-Modified is strong (RFC 9110 section
+  8.8.2.2). The request carried that date in If-Unmodified-Since. The answer repeats the tag, the
+  date and the size.
+- Nothing is strong, and the digest of the whole file is known, which decides in the end. The answer
+  repeats the size, and contradicts nothing.
 
 Nor is a rest taken for the whole: some servers answer a range with status 200, and what their body
 is say only the other fields.
@@ -39,34 +46,56 @@ class Validator(NamedTuple):
     """What tells one version of a file from another (RFC 9110 section 8.8).
 
     Attributes:
-        etag: strong entity tag with its quotes, or None.
-        modified: Last-Modified as sent, or None; without an entity tag only where it is strong.
+        etag: entity tag with its quotes, weak or strong, or None.
+        modified: Last-Modified as sent, or None; strong beside no strong tag, unless `weak`.
         coding: the content coding the bytes are in, or None.
+        weak: nothing of it is strong: two versions may have the same.
     """
 
     etag: str | None = None
     modified: str | None = None
     coding: str | None = None
+    weak: bool = False
 
     def if_range(self) -> str | None:
-        """The If-Range value; None when there is nothing strong to send."""
+        """The If-Range value; None when there is nothing to send that is strong by itself."""
+        if self.weak or (self.etag or "").startswith("W/"):
+            return None
         return self.etag or self.modified
 
+    def condition(self) -> Headers:
+        """The fields beside a Range that keep other versions out; empty where none can."""
+        if_range = self.if_range()
+        if if_range is not None:
+            return (("If-Range", if_range),)
+        if self.weak or self.modified is None:
+            return ()
+        return (("If-Unmodified-Since", self.modified),)
 
-def strong_validator(
+    def names_none(self) -> bool:
+        """Whether nothing tells the version."""
+        return self.etag is None and self.modified is None
+
+
+def validator_of(
     etag: str | None, modified: str | None, date: str | None, coding: str | None = None
 ) -> Validator:
-    """What of an answer's fields tells its version; empty if none may be sent in If-Range.
+    """What of an answer's fields tells its version; empty if nothing does.
 
-    A weak entity tag never may. A Last-Modified may when the answer is at least a second younger
-    (RFC 9110 section 8.8.2.2): a change after it would then have shown as another second.
+    A Last-Modified is strong when the answer is at least a second younger (RFC 9110 section
+    8.8.2.2): a change after it would then have shown as another second.
     """
-    if etag is not None and _ETAG.fullmatch(etag):
+    tag = etag.removeprefix("W/") if etag is not None else None
+    if tag is not None and not _ETAG.fullmatch(tag):
+        return Validator()
+    if tag is not None and tag == etag:
         return Validator(etag, modified, coding)
     changed, sent = http_seconds(modified), http_seconds(date)
-    if etag is None and changed is not None and sent is not None and sent - changed >= 1:
-        return Validator(None, modified, coding)
-    return Validator()
+    strong = changed is not None and sent is not None and sent - changed >= 1
+    dated = modified if changed is not None else None
+    if etag is None and dated is None:
+        return Validator()
+    return Validator(etag, dated, coding, not strong)
 
 
 class ContentRange(NamedTuple):
@@ -110,12 +139,48 @@ class Known(NamedTuple):
         validator: of the version that they are of.
         total: bytes of the whole file, or None.
         told: further fields of the answer that the part began with; see `pdl.storage.note`.
+        foreign: it came from the URL with another query, and no digest tells whether it is right.
     """
 
     offset: int
     validator: Validator
     total: int | None
     told: Headers = ()
+    foreign: bool = False
+
+
+def can_go_on(validator: Validator, total: int | None, *, proven: bool) -> bool:
+    """Whether a part can be gone on with, as far as that is a matter of its version.
+
+    Args:
+        validator: of the version that its bytes are of.
+        total: bytes of the whole file, or None.
+        proven: the bytes will be held against a digest that is known already.
+    """
+    if validator.if_range() is not None:
+        return True
+    if total is None or validator.names_none():
+        return False
+    return proven or not validator.weak
+
+
+def to_go_on(known: Known, *, proven: bool) -> Known | None:
+    """The part to ask the rest of; None where it cannot be gone on with.
+
+    One of another query is only taken where an entity tag that is strong, Last-Modified and the
+    size can all be compared, or where a digest tells.
+
+    Args:
+        known: that was found.
+        proven: as `can_go_on` has it.
+    """
+    validator = known.validator
+    if known.foreign and not proven:
+        strong = validator.etag is not None and validator.if_range() is not None
+        return known if strong and None not in {validator.modified, known.total} else None
+    if not can_go_on(validator, known.total, proven=proven):
+        return None
+    return known._replace(foreign=False)
 
 
 class Answered(NamedTuple):
@@ -149,6 +214,18 @@ def answered(status: int, length: int | None, header: Callable[[str], str | None
     )
 
 
+_TO_NONE = frozenset({OK, PARTIAL_CONTENT})
+_TO_AN_UPDATE = _TO_NONE | {NOT_MODIFIED}
+_TO_A_RANGE = _TO_AN_UPDATE | {RANGE_NOT_SATISFIABLE}
+
+
+def expected(*, ranged: bool, updates: bool) -> frozenset[int]:
+    """Statuses that `step` decides about, after a request for a range or with a condition."""
+    if ranged:
+        return _TO_A_RANGE
+    return _TO_AN_UPDATE if updates else _TO_NONE
+
+
 def step(known: Known | None, answer: Answered) -> Step:
     """Decide for an answer with status 200, 206, 304 or 416.
 
@@ -162,6 +239,8 @@ def step(known: Known | None, answer: Answered) -> Step:
         return Step.REFUSE
     where = parse_content_range(answer.content_range)
     if where is None or not same_version(known.validator, answer):
+        return Step.AGAIN
+    if not _agrees_in_all(known, where, answer):
         return Step.AGAIN
     if answer.status == RANGE_NOT_SATISFIABLE:
         whole = where.first is None and where.total == known.offset
@@ -239,6 +318,14 @@ def _is_whole(content_range: str, length: int | None) -> bool:
     return (where.first, where.last + 1) == (0, where.total)
 
 
+def _agrees_in_all(known: Known, where: ContentRange, answer: Answered) -> bool:
+    """Whether the answer has what needs not be in it where one strong validator is enough."""
+    if known.foreign and answer.modified != known.validator.modified:
+        return False
+    enough = known.validator.if_range() is not None and not known.foreign
+    return enough or where.total == known.total
+
+
 def _is_multipart(media: str | None) -> bool:
     """Whether a body has several ranges in it: then its bytes are not the file's alone."""
     return media is not None and media.lower().startswith("multipart/byteranges")
@@ -251,7 +338,7 @@ def _other_version(validator: Validator, answer: Answered) -> bool:
     """
     tag = (answer.etag or "").removeprefix("W/")
     if validator.etag is not None and _ETAG.fullmatch(tag):
-        return tag != validator.etag
+        return tag != validator.etag.removeprefix("W/")
     if validator.modified is None or http_seconds(answer.modified) is None:
         return False
     return answer.modified != validator.modified
@@ -283,14 +370,17 @@ def same_version(validator: Validator, answer: Answered) -> bool:
 
     It has to repeat what was sent in If-Range (RFC 9110 section 15.3.7). An entity tag that was not
     there before is one of another version. Last-Modified beside an entity tag, and the coding, may
-    be left out of an answer to If-Range, but if they are there they must agree.
+    be left out of an answer to If-Range, but if they are there they must agree. Beside
+    If-Unmodified-Since nothing may be left out but the coding, and where only a digest can tell,
+    everything may.
     """
-    if answer.etag != validator.etag:
+    if answer.coding not in {None, validator.coding} or _is_multipart(answer.media):
         return False
-    if validator.etag is None and answer.modified is None:
+    tags, dates = (answer.etag, validator.etag), (answer.modified, validator.modified)
+    if validator.weak:
+        return all(None in pair or pair[0] == pair[1] for pair in (tags, dates))
+    if tags[0] != tags[1] or validator.names_none():
         return False
-    if None not in {validator.modified, answer.modified} and answer.modified != validator.modified:
-        return False
-    if answer.coding not in {None, validator.coding}:
-        return False
-    return not _is_multipart(answer.media)
+    if validator.if_range() is None or validator.etag is None:
+        return dates[0] == dates[1]
+    return None in dates or dates[0] == dates[1]

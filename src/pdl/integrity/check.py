@@ -203,6 +203,12 @@ def check_of(task: Task, declared: Declared | None, pin: Pin | None = None) -> C
     return Check(task.checksum, task.pieces, declared, pin)
 
 
+def has_digest(task: Task) -> bool:
+    """Whether the list or the lock knows what all bytes of the task's file must be."""
+    pinned = task.pin is not None and task.pin.checksum is not None
+    return pinned or task.checksum is not None or task.pieces is not None
+
+
 def wanted_size(task: Task) -> int | None:
     """Bytes the task's file must have, by the list or else by the lock; None if neither says."""
     if task.size is None and task.pin is not None:

@@ -75,6 +75,7 @@ class Lock:
         self._frozen = settings.locked
         self._warn = warn
         self._dirty = False
+        self._unasked = 0
         self._broken: MachineError | None = None
         _check_kind(path)
         self._seen = _signature(path)
@@ -151,14 +152,15 @@ class Lock:
         sha256 = digest[len(_PREFIX) :]
         new = LockEntry(lock_url(item.url), result.path, result.size, sha256, result.final_url)
         try:
-            self._put(new)
+            self._unasked += self._put(new) and result.outcome is Outcome.SKIPPED
         except MachineError as exc:  # the files matter more; it is told in the end
             self._broken = self._broken or exc
 
-    def _put(self, new: LockEntry) -> None:
+    def _put(self, new: LockEntry) -> bool:
+        """Take an entry; whether there is anything new in it."""
         for old in self._shelf.of_path(new.path):
             if (old.url, old.sha256) == (new.url, new.sha256):
-                return
+                return False
             if old.url != new.url:
                 self._warn(
                     f"{self._name}:{old.line}: {old.path} is now from {new.url}; "
@@ -167,6 +169,7 @@ class Lock:
                 self._shelf.drop(old)
         self._shelf.put(new)
         self._dirty = True
+        return True
 
     def save(self, *, whole: bool) -> None:
         """Write the file, if there is something new; what was in it stays.
@@ -184,6 +187,9 @@ class Lock:
             return
         if self._broken is not None:
             raise self._broken
+        if self._unasked:
+            files = f"{self._unasked} file{'s' * (self._unasked > 1)}"
+            self._warn(f"{self._name}: pinned as found on this disk, no server was asked: {files}")
         try:
             with held(self._path):
                 if _signature(self._path) != self._seen:

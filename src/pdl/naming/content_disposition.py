@@ -1,4 +1,4 @@
-"""The name that a server gives a file: Content-Disposition (RFC 6266), read and made safe.
+"""The name that a server gives a file: Content-Disposition (RFC 6266), or where it redirects.
 
 What servers send is read where its meaning is plain: blanks in a name without quotes, a name
 without a disposition type, UTF-8 as it is. What would be guessing (continuations and encoded words
@@ -8,10 +8,14 @@ of e-mail, percent signs in a plain ``filename``) is not done.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from pdl.naming.safe_name import SafeName
+from pdl.naming.safe_name import SafeName, decoded
 from pdl.text.lazy_regex import HTTP_WORD, lazy
+
+if TYPE_CHECKING:
+    from pdl.text.urls import Url
 
 MAX_VALUE = 8192
 """Characters of a field that is read; the longest name takes a tenth of that."""
@@ -46,6 +50,17 @@ def server_name(value: str | None) -> SafeName | None:
         found.setdefault(name.lower(), text)
     extended = _extended(found.get("filename*", ""))
     return (extended and safe_name(extended)) or safe_name(_plain(found.get("filename", "")))
+
+
+def redirect_name(listed: Url, final: Url) -> SafeName | None:
+    """The name that a redirect leads to; None where it has not changed, or there is none.
+
+    Args:
+        listed: the URL of the list.
+        final: that answered.
+    """
+    last = final.path.rpartition("/")[2]
+    return None if last == listed.path.rpartition("/")[2] else safe_name(decoded(last))
 
 
 def safe_name(text: str) -> SafeName | None:

@@ -31,6 +31,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}")
 _UNSAFE = lazy(rf"[/\\{UNPRINTABLE}]")
 _NOT_UTF8 = lazy("[\udc80-\udcff]")
 _EXTENSION = lazy(r"(?<=.)(?:\.tar)?\.[A-Za-z0-9_+-]{1,16}\Z", re.IGNORECASE | re.DOTALL)
+_PORTABLE = re.compile(r"(?:[A-Za-z0-9._-]*[A-Za-z0-9_-]/?)+")
+_REFUSED = lazy(r'[<>:"|?*\\]|[. ](?=/|\Z)')
+_REFUSED_OR_NOT_ASCII = lazy(r'[<>:"|?*\\]|[. ](?=/|\Z)|[^ -~]')
+_CODES = {" ": "%20", ".": "%2E"}
 _JOINERS = lazy("[\u200c\u200d]")
 
 
@@ -162,3 +166,19 @@ def renamed(path: SafePath, name: SafeName) -> SafePath:
     """The path of another name in the same directory."""
     above, slash, _ = path.rpartition("/")
     return SafePath(f"{above}{slash}{name}")
+
+
+def escaped_forms(path: SafePath) -> tuple[SafePath, ...]:
+    """What to call a file instead where a file system refuses the path, best first; mostly none.
+
+    First without what exFAT, NTFS and shares of theirs refuse, then in ASCII alone. A form that
+    makes a component longer than `MAX_NAME` is left out.
+    """
+    if _PORTABLE.fullmatch(path):
+        return ()
+    found: list[str] = []
+    for refused in (_REFUSED, _REFUSED_OR_NOT_ASCII):
+        form = refused.sub(lambda m: quote(m[0]) if m[0] not in {" ", "."} else _CODES[m[0]], path)
+        if form not in {path, *found} and max(map(len, form.split("/"))) <= MAX_NAME:
+            found.append(form)
+    return tuple(map(SafePath, found))

@@ -31,7 +31,7 @@ STDIN = 0
 def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str], None]) -> int:
     """Print what would be done for each line, its URL, and the path or reason; the exit code.
 
-    ``check`` is for a file that is there and fetched only if it has changed.
+    ``check`` is for a file that is there and fetched only if it has changed or is wrong.
 
     Raises:
         ListError: a list cannot be read.
@@ -63,7 +63,8 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
 def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
     planned = planner.plan(entry)
     if isinstance(planned, Plan):
-        word = "skip" if planned.local else "check" if planned.version else "get"
+        checked = planned.version or planned.refetch
+        word = "check" if checked else "skip" if planned.local else "get"
         return f"{word}\t{mask(planned.item.url)}\t{printable(planned.path)}", False
     if isinstance(planned, Share):
         return f"same\t{mask(planned.item.url)}\tas an earlier line", False

@@ -22,7 +22,7 @@ from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success,
 from pdl.pool import Answered, Died
 from pdl.run import rows
 from pdl.run.stop import cancel_rest, let_end
-from pdl.scheduling.job import Job, Plan, Share
+from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.scheduling.mirrors import Selector
 from pdl.text.masking import printable
 
@@ -50,6 +50,8 @@ LINES = 64
 work."""
 EVENTS = 16
 """Taken in one turn, for the same reason; each may be some dozen answers."""
+_TO_FETCH = frozenset({FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.MISSING})
+"""How a file that is there may be wrong so that fetching it helps."""
 MEND = "mend that and run the same command again; it goes on from here"
 
 
@@ -215,6 +217,7 @@ class Engine:
         else:
             row = rows.settled(entry, planned)
             self._results.record(row, entry if isinstance(entry, Item) else None)
+            self._results.unchecked += isinstance(planned, Skip) and planned.unchecked
 
     # --- the pool ---
 
@@ -272,6 +275,8 @@ class Engine:
             self._succeeded(job, answer)
         elif answer.kind is FailureKind.CANCELLED:
             self._parts.schedule.put_back(job)
+        elif job.plan.refetch and answer.kind in _TO_FETCH:
+            self._fetch_instead(job)
         elif answer.fatal:
             self._cannot_go_on(job, answer)
         else:
@@ -289,6 +294,15 @@ class Engine:
             self._conclude(job, rows.succeeded(job, how, answer, self._elapsed(job)))
         else:
             self._results.passed()
+
+    def _fetch_instead(self, job: Job) -> None:
+        """The file that is there is not the right one."""
+        self._parts.schedule.done(job)
+        plan = self._parts.planner.fetch_instead(job.plan)
+        followers = self._followers.pop(job.plan.id, None)
+        if followers is not None:
+            self._followers[plan.id] = followers
+        self._take_on(plan.item, plan)
 
     def _cannot_go_on(self, job: Job, fail: Fail) -> None:
         """Stop; the first to meet the trouble tells of it, the others are left for the next run."""

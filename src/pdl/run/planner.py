@@ -16,10 +16,10 @@ from pdl.integrity.digests import BadChecksum, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath
 from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, Pairing
 from pdl.naming.namer import Namer
-from pdl.naming.safe_name import SafeName, UnsafeName, renamed
+from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.storage.versions import standing
-from pdl.text.urls import RUNS_OWN, Asked, InvalidUrl, parse, part_name
+from pdl.text.urls import KIN_DIGITS, RUNS_OWN, Asked, InvalidUrl, parse, part_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,6 +102,7 @@ class Planner:
             self._names.remember(pairing.path, pairing.key)
         self._fetched = IntTable(small=True)
         self._pending: dict[tuple[int, str], int] = {}
+        self._parts: dict[str, list[str]] = {}
         self._ids = itertools.count()
         self._count = 0
 
@@ -133,13 +134,23 @@ class Planner:
         planned = self._place(item, Asked(followed.url), followed.wanted)
         return self._completed(planned, followed.wanted)
 
+    def fetch_instead(self, plan: Plan) -> Plan:
+        """The plan to fetch what is there and is not right; it takes the place of `plan`."""
+        fetch = self._plan(plan.item, Asked(plan.url), plan.path)
+        if self._helped:
+            completed = self._completed(fetch, plan.wanted)
+            assert isinstance(completed, Plan)  # as what it was given
+            return completed
+        return fetch
+
     # --- where the file goes ---
 
     def _place(self, item: Item, asked: Asked, wanted: SafePath) -> Planned:
         key = asked.key
         given = None if self._servers is None else self._given(self._servers, item, key, wanted)
         claim = self._names.claim(wanted, key) if given is None else self._names.take(given, key)
-        path, known, new = claim.path, given is not None, claim.how != "same"
+        known, new = given is not None, claim.how != "same"
+        path = claim.path if new and self._found.empty else self._on_disk(claim.path, key)
         if not new:
             pending = self._pending.get((key, path))
             if pending is not None:
@@ -162,7 +173,18 @@ class Planner:
             return self._pinned(self._pins, item, asked, path, known=known)
         # where nothing was, only this run makes files: not even a look is needed
         there = None if new and self._found.empty else self._there(path, known=known)
-        return there or self._plan(item, asked, path, new=new)
+        settled = self._compared(there, item, asked) if isinstance(there, Skip) else there
+        return settled or self._plan(item, asked, path, new=new)
+
+    def _compared(self, there: Skip, item: Item, asked: Asked) -> Skip | Plan | None:
+        """Hold the file that is there against what the list says; None if it is wrong."""
+        if self._files.trust_existing:
+            return there._replace(unchecked=True)
+        if item.size not in {None, there.size}:
+            return None
+        if item.checksum or item.pieces is not None:
+            return self._plan(item, asked, there.path, local=True)._replace(refetch=True)
+        return there._replace(unchecked=item.size is None)
 
     def _given(
         self, servers: ServerNaming, item: Item, key: int, wanted: SafePath
@@ -185,7 +207,8 @@ class Planner:
     ) -> Plan:
         key, part = asked.key, asked.part_name(path)
         parts = self._found.parts  # those of other mirrors are to go with the item's own
-        begun = not new or part in parts or bool(item.mirrors and parts)
+        kin = self._kin(part) if parts else ()
+        begun = not new or part in parts or bool(kin) or bool(item.mirrors and parts)
         # neither a host's limit nor its pause concerns what is only looked at
         host = "" if local else asked.netloc
         plan = Plan(
@@ -201,12 +224,26 @@ class Planner:
             local,
             begun,
             as_listed=item.url != asked.text,
+            kin=kin,
         )
         if self._files.if_exists == "update":
             version = standing(self._files.directory, Job(plan).task(), key, self._versions)
             plan = plan._replace(remember=True, version=version)
         self._pending[key, path] = plan.id
         return plan
+
+    def _kin(self, part: str) -> tuple[str, ...]:
+        """Parts of earlier runs for the same path, of the URL with another query.
+
+        Where servers give names, several URLs may be after one path, and which of these parts is
+        still somebody's nobody knows.
+        """
+        if self._servers is not None:
+            return ()
+        if not self._parts:
+            for name in self._found.parts:
+                self._parts.setdefault(name[:KIN_DIGITS], []).append(name)
+        return tuple(name for name in self._parts.get(part[:KIN_DIGITS], ()) if name != part)
 
     def _completed(self, planned: Planned, wanted: SafePath) -> Planned:
         """A plan with what servers have to say of names; it is counted if no digest is known."""
@@ -240,6 +277,17 @@ class Planner:
         return self._plan(item, asked, path, pin, local=local)
 
     # --- what is there ---
+
+    def _on_disk(self, path: SafePath, key: int) -> SafePath:
+        """The path, or what its file is called where the file system has refused that."""
+        for form in escaped_forms(path):
+            if self._is_there(form) and not self._is_there(path):
+                self._names.take(form, key)
+                return form
+        return path
+
+    def _is_there(self, path: SafePath) -> bool:
+        return os.access(f"{self._files.directory}/{path}", os.F_OK)
 
     def _proven(self, item: Item, key: int, path: SafePath) -> bool:
         """Whether a file fetched in this run is what this line says it is."""
@@ -282,6 +330,10 @@ class Planner:
             path = renamed(path, SafeName.component(answer.name))
             self._names.take(path, plan.key)
             self._servers.keep(plan, path)
+        elif answer is not None and answer.name is not None:
+            forms = escaped_forms(path)
+            path = next((each for each in forms if each.endswith(answer.name)), path)
+            self._names.take(path, plan.key)
         if answer is not None and answer.version is not None and self._versions is not None:
             self._versions.remember(path, answer.version._replace(listed=plan.key))
         mark = _MARKS.get(how, 0)

@@ -43,6 +43,7 @@ class Results:
 
     Attributes:
         left: lines that were cancelled, as the run was stopped.
+        unchecked: files that were there and were held against nothing.
     """
 
     def __init__(self, outputs: Outputs) -> None:
@@ -50,6 +51,7 @@ class Results:
         self._counts = dict.fromkeys(Outcome, 0)
         self._untold = 0
         self.left = 0
+        self.unchecked = 0
 
     def record(self, row: Result, item: Item | None) -> None:
         """A line has its outcome."""
@@ -82,6 +84,7 @@ class Results:
             counts[Outcome.UNCHANGED],
             counts[Outcome.FAIL],
             self.left,
+            unchecked=self.unchecked,
         )
 
 

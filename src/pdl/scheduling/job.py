@@ -13,13 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Headers, Item, Outcome, Refusal, SafePath, Task
-from pdl.scheduling.retry import Deaths
+from pdl.scheduling.retry import Deaths, Progress
 from pdl.text.urls import InvalidUrl, Url, parse, part_name
 
 if TYPE_CHECKING:
     from pdl.model import Fail, Pin, Served, Version
 
 _NO_DEATHS = Deaths()
+_NO_PROGRESS = Progress()
 
 
 class Plan(NamedTuple):
@@ -36,11 +37,13 @@ class Plan(NamedTuple):
         part: name of its part file, as long as the item's own URL is asked.
         pin: what a lock file says of the file.
         local: the file that is there is looked at, and no server asked.
+        refetch: it is fetched if it is not as it should be.
         begun: something of the file may be there, as in `pdl.model.Task`.
         as_listed: as in `pdl.model.Task`.
         remember: the answer is to say which version was placed.
         version: what stands at `path`: to hear that it is unchanged is enough.
         served: the server may name the file.
+        kin: as in `pdl.model.Task`.
     """
 
     id: int
@@ -58,6 +61,8 @@ class Plan(NamedTuple):
     remember: bool = False
     version: Version | None = None
     served: Served | None = None
+    kin: tuple[str, ...] = ()
+    refetch: bool = False
 
     def shares(self, item: Item, how: Outcome) -> bool:
         """Whether the job's outcome is also that of a line that followed it.
@@ -94,11 +99,13 @@ class Skip(NamedTuple):
         path: of the file.
         how: it was there before the run, or how an earlier line of the same URL ended.
         size: in bytes, where it was looked at.
+        unchecked: nothing is known that it could be held against.
     """
 
     path: SafePath
     how: Outcome
     size: int | None = None
+    unchecked: bool = False
 
 
 Planned = Plan | Share | Skip | Refusal
@@ -113,6 +120,7 @@ class Job:
         path: where the file goes; another than the plan's once its server has named it.
         host: whom it is asked of next.
         attempts: answers so far.
+        progress: how far they got.
         deaths: what is known of workers that died while they were at it.
         received: bytes over the wire, all attempts together.
         began: when the first attempt was handed out, by the caller's clock; None before.
@@ -128,6 +136,7 @@ class Job:
         "mirrors",
         "path",
         "plan",
+        "progress",
         "received",
         "started",
     )
@@ -138,6 +147,7 @@ class Job:
         self.host = plan.host
         self.attempts = 0
         self.deaths = _NO_DEATHS
+        self.progress = _NO_PROGRESS
         self.received = 0
         self.began: float | None = None
         self.started: float | None = None
@@ -150,11 +160,16 @@ class Job:
         begun = plan.begun or self.attempts > 0 or died
         as_listed = plan.as_listed
         others: tuple[str, ...] = ()
+        kin = plan.kin
         if mirrors is not None:
             mirror = mirrors.current
             url, part, headers = mirror.url, mirror.part, mirror.headers
             as_listed = mirror.as_listed
             others = tuple(each.part for each in mirrors.usable if each is not mirror)
+            if (
+                mirror.place
+            ):  # it is another server's file: nothing of the item's URL is shown to it
+                others, kin = (*others, *kin), ()
         return Task(
             plan.id,
             url,
@@ -173,6 +188,7 @@ class Job:
             plan.version,
             others,
             plan.served,
+            kin,
         )
 
 
@@ -203,7 +219,8 @@ class Mirrors:
         usable: those that can be asked, best first.
         current: the one that is asked, or is to be.
         pending: those not answered in this round, the current one among them.
-        rounds: the number of this round, from 1.
+        rounds: the number of this round since one of them got further into the file, from 1.
+        reached: bytes that were kept of each at most, by place.
         delays: seconds after which one that failed in this round may be asked again.
         fails: how each failed last, by place.
         words: what is told of each that failed, by place.
@@ -214,9 +231,17 @@ class Mirrors:
         self.current = usable[0]
         self.pending = list(usable)
         self.rounds = 1
+        self.reached: dict[int, int] = {}
         self.delays: dict[int, float] = {}
         self.fails: dict[int, Fail] = {}
         self.words = words
+
+    def note(self, kept: int) -> None:
+        """So many bytes of the current one were kept; more than ever let the rounds begin anew."""
+        place = self.current.place
+        if kept > self.reached.get(place, 0):
+            self.reached[place] = kept
+            self.rounds = 1
 
     def next_round(self) -> None:
         """Begin another round, of those that may be asked again."""

@@ -2,7 +2,8 @@
 
 All URLs of an item are asked once before the first is asked again: that is a round, and it is
 rounds that the retry budget and the back-off count. One that failed for good is left out of the
-next round. An item with one URL is asked again there.
+next round. An item with one URL is asked again there. An attempt that got further into the file
+than any before lets both count from the beginning.
 
 `HostHealth` knows which hosts are doing well, so that what has mirrors need not wait for a dead one
 again. There is no clock and no I/O in here: the time is an argument, as in
@@ -117,8 +118,10 @@ class Selector:
     def _decide(self, job: Job, fail: Fail, chance: float) -> tuple[Fail, Decision]:
         mirrors = job.mirrors
         if mirrors is None or fail.kind in OWN_FAULTS:
-            return fail, self._policy.decide(fail, job.attempts, chance)
+            job.progress = job.progress.another(fail.kept)
+            return fail, self._policy.decide(fail, job.progress.stuck, chance)
         current = mirrors.current
+        mirrors.note(fail.kept)
         fail = fail._replace(message=f"{current.host}: {fail.message}")
         alone = self._policy.decide(fail, mirrors.rounds, chance)
         mirrors.pending.remove(current)

@@ -47,7 +47,8 @@ class RetryPolicy(NamedTuple):
 
         Args:
             fail: how it failed.
-            attempts: how many there were, this one included; from 1.
+            attempts: how many there were since one got further into the file, that one and this
+                included; from 1.
             chance: a random number in [0, 1), for the jitter.
         """
         if not self.transient(fail):
@@ -74,6 +75,27 @@ class RetryPolicy(NamedTuple):
         """Seconds to wait after that many attempts: exponential, with full jitter."""
         doubled = self.settings.wait * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
         return min(doubled, self.settings.max_wait) * chance
+
+
+class Progress(NamedTuple):
+    """Failed attempts at a file, as the retry budget and the back-off count them.
+
+    One that got further than all before is as the first: a connection that drops again and again
+    brings the file to its end, as long as each brings some of it.
+
+    Attributes:
+        stuck: the last ones in a row that got no further, after and with the one that did.
+        reached: bytes of the file that the furthest of them got to and kept.
+    """
+
+    stuck: int = 0
+    reached: int = 0
+
+    def another(self, kept: int) -> Progress:
+        """One more, that has left so many bytes for the next to go on with."""
+        if kept > self.reached:
+            return Progress(1, kept)
+        return Progress(self.stuck + 1, self.reached)
 
 
 class Deaths(NamedTuple):

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.http_rules.ranges import Validator, strong_validator
+from pdl.http_rules.ranges import Validator, can_go_on, validator_of
 from pdl.integrity.declared_digests import NAMES
 from pdl.system import atomic_file
 
@@ -95,7 +95,8 @@ def read_note(path: str) -> Note | None:
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        validator = Validator(found["etag"], found["modified"], found["coding"])
+        weak = found.get("weak", False) is not False
+        validator = Validator(found["etag"], found["modified"], found["coding"], weak)
         total, synced = found["total"], int(found["synced"])
         same_boot = found["boot"] == boot_id()
         fields = tuple(found.get("told", {}).items())
@@ -109,13 +110,13 @@ def read_note(path: str) -> Note | None:
         RecursionError,
     ):
         return None
-    texts = (*validator, *(text for _, text in fields))
+    texts = (*validator[:3], *(text for _, text in fields))
     if not all(text is None or isinstance(text, str) for text in texts):
         return None
     # a validator is sent as it came, each octet one character
-    if any(ord(max(text)) > _OCTET for text in validator if text):
+    if any(ord(max(text)) > _OCTET for text in validator[:3] if text):
         return None
-    if validator.if_range() is None or not isinstance(total, int | None):
+    if validator.names_none() or not isinstance(total, int | None):
         return None
     return Note(validator, total, fields, None if same_boot else synced)
 
@@ -131,16 +132,19 @@ def told(header: Header) -> Headers:
     return tuple((name, text) for name, text in noted if len(text) <= MAX_VALUE)
 
 
-def note_of(header: Header, total: int | None) -> Note:
-    """The note of a part that begins with an answer.
+def note_of(header: Header, total: int | None, *, proven: bool) -> Note:
+    """The note of a part that begins with an answer; it names no version if it cannot be gone on.
 
     Args:
         header: gives the answer's fields.
         total: bytes of the whole file, or None.
+        proven: as `pdl.http_rules.ranges.can_go_on` has it.
     """
     names = ("etag", "last-modified", "date", "content-encoding")
-    validator = strong_validator(*map(header, names))
-    return Note(validator, total, told(header) if validator.if_range() else ())
+    validator = validator_of(*map(header, names))
+    if not can_go_on(validator, total, proven=proven):
+        return Note(Validator(), total)
+    return Note(validator, total, told(header))
 
 
 def head_of_whole(known: Known | None, header: Header) -> Header:

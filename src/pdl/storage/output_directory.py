@@ -16,7 +16,6 @@ from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.system import file_lock
 
 LOCK = "lock"
-KEEP_SECONDS = 30 * 24 * 3600
 RETRY_SECONDS = 0.1
 
 
@@ -120,19 +119,11 @@ class OutputDirectory:
             return FoundFiles()
 
     def clear_parts(self) -> None:
-        """Remove what nobody can go on with: after a run in which every line had its file.
-
-        A part with its note may be of another list; it is kept for `KEEP_SECONDS`.
-        """
-        old = time.time() - KEEP_SECONDS
+        """Remove all parts: after a run in which every line had its file, no line needs one."""
         with contextlib.suppress(OSError):  # a directory that is gone has no parts either
-            names = {path.name for path in self.state.iterdir()}
-            for name in names:
-                stem, _, suffix = name.partition(".")
-                pair = {f"{stem}.part", f"{stem}.json"} <= names
-                kept = pair and (self.state / name).lstat().st_mtime >= old
-                if suffix == "json.new" or (suffix in {"part", "json"} and not kept):
-                    (self.state / name).unlink()
+            for path in [*self.state.iterdir()]:
+                if path.name.partition(".")[2] in {"part", "json", "json.new"}:
+                    path.unlink()
 
     def close(self) -> None:
         """Let go of the directory; ``.pdl`` goes when nothing in it is worth keeping."""

@@ -23,12 +23,16 @@ from pdl.system.disk_space import LEAST, Reservation, check_room
 from pdl.system.kernel_copy import splice
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdl.model import Headers, SafePath
 
 SYNC_EVERY = 256 * 1024 * 1024
 """Bytes after which a part is flushed to the disk, so that a power cut costs no more."""
 
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_REFUSALS = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
+"""How file systems say that they do not take a name."""
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """How file systems say that they have no hard links."""
 
@@ -55,6 +59,7 @@ class Part:
         self._directory = directory
         self.path = f"{directory}/{STATE_DIRECTORY}/{name}"
         self._note = f"{self.path[:-5]}.json"
+        self._kin: str | None = None
         self._fd = -1
         self._version = Note(Validator(), None)
         self._begun = False
@@ -79,6 +84,27 @@ class Part:
             offset -= 1  # its last byte again: the answer proves the version, with no special case
         return Known(offset, note.validator, note.total, note.told) if offset > 0 else None
 
+    def known_of(self, kin: Sequence[str]) -> Known | None:
+        """The same of the first that can be gone on with of other parts; `go_on` then takes it.
+
+        Args:
+            kin: names of parts of the URL with another query.
+        """
+        for name in kin:
+            known = Part(self._directory, name).known()
+            if known is not None:
+                self._kin = name
+                return known._replace(foreign=True)
+        return None
+
+    def _take_kin(self) -> None:
+        """Make the other part that was found this one's: the bytes first, their note afterwards."""
+        if self._kin is not None:
+            kin, self._kin = Part(self._directory, self._kin), None
+            self.discard()
+            os.rename(kin.path, self.path)
+            os.rename(kin._note, self._note)
+
     def start(self) -> None:
         """Open an empty part; what an earlier attempt left is dropped, its note first."""
         self._close()
@@ -95,6 +121,7 @@ class Part:
     def go_on(self, known: Known) -> bool:
         """Open the part to append at the known offset; False if it is no longer that long."""
         try:
+            self._take_kin()
             self._fd = os.open(self.path, _OLD)
         except FileNotFoundError:
             return False
@@ -108,10 +135,10 @@ class Part:
         return True
 
     def versioned(self, validator: Validator, total: int | None, told: Headers = ()) -> None:
-        """Say which version the bytes are of; they can be gone on with if that is strong.
+        """Say which version the bytes are of; they can be gone on with if it says any.
 
         Args:
-            validator: of the version.
+            validator: of the version; see `pdl.storage.note.note_of`.
             total: bytes of the whole file, or None.
             told: as `pdl.storage.note.told` has it.
         """
@@ -149,7 +176,7 @@ class Part:
 
     def note(self) -> None:
         """Make sure that a later attempt can go on with what is there, if anyone can."""
-        if self._version.validator.if_range() is None:
+        if self._version.validator.names_none():
             return
         if self.size - self._synced >= SYNC_EVERY:
             os.fsync(self._fd)
@@ -175,12 +202,13 @@ class Part:
             InTheWay: something that is no file stands there.
         """
         final = f"{self._directory}/{path}"
-        self._keep_mode(final)
-        if modified is not None:
-            _set_time(self._fd, modified)
-        if fsync:
-            os.fsync(self._fd)
-        self._close()
+        if self._fd >= 0:  # else it is tried with another name
+            self._keep_mode(final)
+            if modified is not None:
+                _set_time(self._fd, modified)
+            if fsync:
+                os.fsync(self._fd)
+            self._close()
         self._rename(final, path)
         if fsync:
             sync_directory(os.path.dirname(final))
@@ -216,6 +244,21 @@ class Part:
             _remove(self._note)
         return True
 
+    def refused_name(self, error: OSError) -> bool:
+        """Whether an error of `finish` or `finish_new` is about that name, and not the directory.
+
+        Some file systems say of a name that they do not take that it is not there.
+        """
+        if error.errno != errno.ENOENT:
+            return error.errno in _REFUSALS
+        probe = f"{self._directory}/{STATE_DIRECTORY}-{os.getpid()}"
+        try:
+            os.close(os.open(probe, NEW, 0o600))
+            os.unlink(probe)
+        except OSError:
+            return False
+        return os.path.lexists(self.path)
+
     def cut(self, size: int) -> None:
         """Drop what is behind so many bytes."""
         os.truncate(self.path, size)
@@ -237,10 +280,13 @@ class Part:
         except IsADirectoryError as exc:
             raise InTheWay(f"{path} is a directory") from exc
 
-    def leave(self, *, keep: bool) -> None:
+    def leave(self, *, keep: bool) -> int:
         """Close after a failed attempt; what cannot be gone on with is removed.
 
         An attempt that got no answer has not begun a part: an earlier one stays as it was.
+
+        Returns:
+            Bytes that this attempt leaves for the next one to go on with.
         """
         try:
             if self._reserved is not None and self._fd >= 0:
@@ -251,12 +297,16 @@ class Part:
             self._close()
             if not keep or (self._begun and not self._noted):
                 self.discard()
+        return self.size if keep and self._noted else 0
 
     def discard(self) -> None:
-        """Remove the part and its note, the note first."""
+        """Remove the part and its note, the note first; the same of kin that was to be taken."""
         self._close()
         _remove(self._note)
         _remove(self.path)
+        if self._kin is not None:
+            kin, self._kin = Part(self._directory, self._kin), None
+            kin.discard()
 
     def _close(self) -> None:
         self._reserved = None  # its handle may be another file's from here on

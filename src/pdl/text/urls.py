@@ -282,6 +282,10 @@ _URL_BIT = 2
 """Set in every URL's key, which is therefore neither `FREE` nor `DIRECTORY`."""
 
 
+KIN_DIGITS = 16
+"""Digits of a part's name that its URL's query does not change."""
+
+
 class Asked:
     """What is asked for, and as whom: what tells URLs apart, and names a part.
 
@@ -305,10 +309,19 @@ class Asked:
         self.key = int.from_bytes(self._hashed.digest()[:8], "big") | _URL_BIT
 
     def part_name(self, path: SafePath) -> str:
-        """File name of the part: 32 hex digits and ``.part``, the same on every run."""
+        """File name of the part: 32 hex digits and ``.part``, the same on every run.
+
+        The first `KIN_DIGITS` are the same whatever the URL's query.
+        """
         hashed = self._hashed.copy()
-        hashed.update(f"\n{path}".encode())
-        return hashed.hexdigest()[:32] + ".part"
+        end = f"\n{path}".encode()
+        hashed.update(end)
+        digits = hashed.hexdigest()[:32]
+        bare, query, _ = self.text.partition("?")
+        if query:
+            kin = hashlib.sha256(bare.encode() + end).hexdigest()
+            digits = kin[:KIN_DIGITS] + digits[:-KIN_DIGITS]
+        return digits + ".part"
 
 
 def url_key(url: Url) -> int:

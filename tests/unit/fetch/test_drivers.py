@@ -61,6 +61,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (FileSettings, "mtime"): (False,),
     (FileSettings, "fsync"): (True,),
     (FileSettings, "if_exists"): ("overwrite", "update", "fail"),
+    (FileSettings, "trust_existing"): (True,),
     (FileSettings, "content_check"): (False,),
     (FileSettings, "max_time"): (9.0,),
     (FileSettings, "max_size"): (len(BODY) - 1, len(BODY)),
@@ -83,6 +84,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (Task, "remember"): (True,),
     (Task, "version"): (Version(1, 1, 1, ETAG, None, 9, 9),),
     (Task, "other_parts"): (("9.part",),),
+    (Task, "kin"): (("8.part",),),
     (Task, "served"): (Served("0" * 16, named=True, replaces=False, alone=False),),
 }
 """Values that are not the default, for every field that a worker is told."""

@@ -22,7 +22,8 @@ from pdl.http_rules.ranges import (
     parse_content_range,
     same_version,
     step,
-    strong_validator,
+    to_go_on,
+    validator_of,
 )
 
 T0 = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -101,27 +102,134 @@ def test_no_text_as_a_date_raises(value: str) -> None:
         ('"1"', T0, T1, BOTH),
         ('"1"', T0, None, BOTH),
         ('""', None, None, Validator(etag='""')),
-        ('W/"1"', None, None, Validator()),
-        ('W/"1"', T0, T1, Validator()),
+        ('W/"1"', None, None, Validator('W/"1"', weak=True)),
+        ('W/"1"', T0, T0, Validator('W/"1"', T0, weak=True)),
+        ('W/"1"', T0, T1, Validator('W/"1"', T0)),
+        ('W/"1', T0, T1, Validator()),
         ("1", T0, T1, Validator()),
         ('"1', None, None, Validator()),
         ('"a b"', None, None, Validator()),
         ('"a"b"', None, None, Validator()),
         ('"1", "2"', None, None, Validator()),
         (None, T0, T1, DATE),
-        (None, T0, T0, Validator()),
-        (None, T1, T0, Validator()),
-        (None, T0, None, Validator()),
+        (None, T0, T0, Validator(None, T0, weak=True)),
+        (None, T1, T0, Validator(None, T1, weak=True)),
+        (None, T0, None, Validator(None, T0, weak=True)),
         (None, "soon", T1, Validator()),
         (None, None, T1, Validator()),
     ],
 )
-def test_only_strong_validators(
+def test_what_tells_a_version(
     etag: str | None, modified: str | None, date: str | None, expected: Validator
 ) -> None:
-    found = strong_validator(etag, modified, date)
-    assert found == expected
-    assert found.if_range() == (expected.etag or expected.modified)
+    assert validator_of(etag, modified, date) == expected
+
+
+WEAK = Validator('W/"1"', weak=True)
+WEAK_DATED = Validator('W/"1"', T0)
+WEAK_DATE = Validator(None, T0, weak=True)
+
+
+@pytest.mark.parametrize(
+    ("validator", "expected"),
+    [
+        (ETAG, ("If-Range", '"1"')),
+        (BOTH, ("If-Range", '"1"')),
+        (DATE, ("If-Range", T0)),
+        (WEAK_DATED, ("If-Unmodified-Since", T0)),
+        (WEAK, None),
+        (WEAK_DATE, None),
+        (Validator('W/"1"', T0, weak=True), None),
+        (Validator(), None),
+    ],
+)
+def test_the_condition_beside_a_range_is_strong(
+    validator: Validator, expected: tuple[str, str] | None
+) -> None:
+    assert validator.condition() == ((expected,) if expected else ())
+
+
+@pytest.mark.parametrize(
+    ("validator", "total", "proven", "expected"),
+    [
+        (ETAG, None, False, True),
+        (DATE, None, False, True),
+        (WEAK_DATED, 100, False, True),
+        (WEAK_DATED, None, True, False),
+        (WEAK, 100, False, False),
+        (WEAK, 100, True, True),
+        (WEAK, None, True, False),
+        (WEAK_DATE, 100, False, False),
+        (WEAK_DATE, 100, True, True),
+        (Validator(), 100, True, False),
+    ],
+)
+def test_what_goes_on_at_its_own_url(
+    validator: Validator, total: int | None, proven: bool, expected: bool
+) -> None:
+    known = Known(10, validator, total)
+    assert to_go_on(known, proven=proven) == (known if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("validator", "total", "asked"),
+    [
+        (BOTH, 100, True),
+        (BOTH, None, False),
+        (ETAG, 100, False),
+        (DATE, 100, False),
+        (WEAK_DATED, 100, False),
+        (WEAK, 100, False),
+    ],
+)
+def test_what_goes_on_at_the_url_with_another_query(
+    validator: Validator, total: int | None, asked: bool
+) -> None:
+    known = Known(10, validator, total, foreign=True)
+    assert to_go_on(known, proven=False) == (known if asked else None)
+    if total is not None:
+        assert to_go_on(known, proven=True) == known._replace(foreign=False)
+
+
+@pytest.mark.parametrize(
+    ("validator", "etag", "modified", "total", "expected"),
+    [
+        (WEAK_DATED, 'W/"1"', T0, "100", Step.APPEND),
+        (WEAK_DATED, 'W/"2"', T0, "100", Step.AGAIN),
+        (WEAK_DATED, '"1"', T0, "100", Step.AGAIN),
+        (WEAK_DATED, None, T0, "100", Step.AGAIN),
+        (WEAK_DATED, 'W/"1"', None, "100", Step.AGAIN),
+        (WEAK_DATED, 'W/"1"', T1, "100", Step.AGAIN),
+        (WEAK_DATED, 'W/"1"', T0, "*", Step.AGAIN),
+        (WEAK, 'W/"1"', T0, "100", Step.APPEND),
+        (WEAK, None, None, "100", Step.APPEND),
+        (WEAK, 'W/"2"', None, "100", Step.AGAIN),
+        (WEAK, 'W/"1"', None, "*", Step.AGAIN),
+        (WEAK_DATE, None, T1, "100", Step.AGAIN),
+    ],
+)
+def test_what_a_weak_tag_needs_beside_it(
+    validator: Validator, etag: str | None, modified: str | None, total: str, expected: Step
+) -> None:
+    rest = answer(206, f"bytes 10-99/{total}", 90, etag, modified)
+    assert step(Known(10, validator, 100), rest) is expected
+
+
+@pytest.mark.parametrize(
+    ("etag", "modified", "total", "expected"),
+    [
+        ('"1"', T0, "100", Step.APPEND),
+        ('"1"', None, "100", Step.AGAIN),
+        ('"1"', T0, "*", Step.AGAIN),
+        ('"2"', T0, "100", Step.AGAIN),
+        (None, T0, "100", Step.AGAIN),
+    ],
+)
+def test_what_a_part_of_another_query_needs(
+    etag: str | None, modified: str | None, total: str, expected: Step
+) -> None:
+    rest = answer(206, f"bytes 10-99/{total}", 90, etag, modified)
+    assert step(Known(10, BOTH, 100, foreign=True), rest) is expected
 
 
 # --- RFC 9110 section 14.4: Content-Range ---
@@ -435,6 +543,9 @@ def test_what_is_appended_fits() -> None:
         (BOTH, None, T0, False),
         (Validator(), '"1"', T0, False),
         (Validator(), None, None, False),
+        (WEAK_DATED, 'W/"1"', T0, True),
+        (WEAK_DATED, 'W/"1"', None, False),
+        (WEAK, None, None, True),
     ],
 )
 def test_same_version(

@@ -15,7 +15,7 @@ from pdl.model import Item, SafePath
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import MAX_NAME, MAX_PATH, SafeName, UnsafeName, split_name, suffixed
 from pdl.settings import NamingSettings
-from pdl.text.urls import InvalidUrl, parse, part_name, suffix_of, url_key
+from pdl.text.urls import KIN_DIGITS, InvalidUrl, parse, part_name, suffix_of, url_key
 
 LONG = "x" * 300
 
@@ -364,3 +364,14 @@ def test_part_name() -> None:
     assert name.startswith(hashlib.sha256(b"http://h/a\na").hexdigest()[:32])
     assert name != part_name(url, SafePath("b"))
     assert name != part_name(parse("http://h/b"), SafePath("a"))
+
+
+def test_the_part_names_of_one_url_with_other_queries_begin_alike() -> None:
+    path = SafePath("a")
+    plain, *others = (
+        part_name(parse(f"http://h/a{query}"), path) for query in ("", "?", "?s=1", "?s=2")
+    )
+    assert len({plain, *others}) == 4
+    assert {name[:KIN_DIGITS] for name in others} == {plain[:KIN_DIGITS]}
+    assert all(re.fullmatch(r"[0-9a-f]{32}\.part", name) for name in others)
+    assert part_name(parse("http://h/a?s=1"), SafePath("b"))[:KIN_DIGITS] != plain[:KIN_DIGITS]

@@ -314,7 +314,21 @@ def test_what_is_there_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("12345")
     bench = Bench(tmp_path)
     for _ in range(2):
-        assert bench.plan("http://h/x") == Skip(SafePath("x"), Outcome.SKIPPED, 5)
+        assert bench.plan("http://h/x") == Skip(SafePath("x"), Outcome.SKIPPED, 5, unchecked=True)
+
+
+def test_what_is_there_is_held_against_what_the_list_says(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("12345")
+    bench = Bench(tmp_path)
+    assert bench.plan("http://h/x", size=5) == Skip(SafePath("x"), Outcome.SKIPPED, 5)
+    digested = bench.job("http://h/x", size=5, checksum=f"sha256:{SHA}")
+    assert (digested.local, digested.refetch, digested.host) == (True, True, "")
+    instead = bench.planner.fetch_instead(digested)
+    assert (instead.local, instead.refetch, instead.host) == (False, False, "h")
+    assert (instead.item, instead.path) == (digested.item, "x")
+    bench.planner.ended(instead, Outcome.FAIL)
+    longer = bench.job("http://h/x", size=6, checksum=f"sha256:{SHA}")
+    assert (longer.local, longer.host) == (False, "h")
 
 
 def test_what_is_there_is_overwritten(tmp_path: Path) -> None:

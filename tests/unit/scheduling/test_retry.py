@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from pdl.http_rules.dates import retry_after
 from pdl.model import Fail, FailureKind
-from pdl.scheduling.retry import MAX_DEATHS, MAX_DEATHS_IN_STORM, Deaths, Decision, RetryPolicy
+from pdl.scheduling.retry import (
+    MAX_DEATHS,
+    MAX_DEATHS_IN_STORM,
+    Deaths,
+    Decision,
+    Progress,
+    RetryPolicy,
+)
 from pdl.settings import RETRY_STATUSES, RetrySettings
 
 if TYPE_CHECKING:
@@ -35,12 +42,14 @@ def http(status: int, retry_after: float | None = None) -> Fail:
     )
 
 
-@pytest.mark.parametrize("status", sorted(RETRY_STATUSES))
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 529, 598])
 def test_statuses_worth_another_try(status: int) -> None:
     assert RetryPolicy(BASE).decide(http(status), 1, 0.5).delay is not None
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 410, 416, 418, 501, 505, 511])
+@pytest.mark.parametrize(
+    "status", [301, 400, 401, 403, 404, 410, 416, 418, 499, 501, 505, 506, 508, 510, 511, 600]
+)
 def test_statuses_that_are_final(status: int) -> None:
     assert RetryPolicy(BASE).decide(http(status), 1, 0.5) == Decision(None)
 
@@ -120,6 +129,28 @@ def test_a_wait_that_is_too_long_is_given_up_and_explained() -> None:
 
 def test_a_final_failure_heeds_no_retry_after() -> None:
     assert RetryPolicy(BASE).decide(http(404, 5.0), 1, 0.5) == Decision(None)
+
+
+# --- progress ---
+
+
+@pytest.mark.parametrize(
+    ("kept", "stuck"),
+    [
+        ([0, 0, 0], 3),
+        ([5], 1),
+        ([5, 5, 5], 3),
+        ([5, 6, 7], 1),
+        ([5, 6, 0, 6], 3),
+        ([5, 0, 4, 6], 1),
+        ([0, 5, 4], 2),
+    ],
+)
+def test_an_attempt_that_got_further_is_as_the_first(kept: list[int], stuck: int) -> None:
+    progress = Progress()
+    for each in kept:
+        progress = progress.another(each)
+    assert (progress.stuck, progress.reached) == (stuck, max(kept))
 
 
 # --- deaths ---

@@ -17,7 +17,7 @@ from pdl.naming.claims import FoundFiles
 from pdl.run.download import download
 from pdl.settings import PoolSettings, Settings
 from pdl.storage.output_directory import LOCK, OutputDirectory
-from servers.misbehave import File, Pause, Server, Then
+from servers.misbehave import File, Pause, Reply, Server, Then
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,17 +149,13 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
         OutputDirectory(str(tmp_path / "file/below"))
 
 
-def test_parts_are_cleared_and_what_is_worth_keeping_is_not(tmp_path: Path) -> None:
+def test_parts_are_cleared_and_what_is_remembered_is_not(tmp_path: Path) -> None:
     held = OutputDirectory(str(tmp_path))
-    useless = ("lone.part", "note.json", "a.json.new", "old.part", "old.json")
-    worth = ("a.json", "a.part", "state.sqlite")
-    for name in (*useless, *worth):
+    for name in ("lone.part", "note.json", "a.json.new", "a.json", "a.part", "state.sqlite"):
         (held.state / name).write_text("x")
-    for name in ("old.part", "old.json"):
-        os.utime(held.state / name, (1e9, 1e9))
     held.clear_parts()
     held.close()
-    assert sorted(path.name for path in (tmp_path / ".pdl").iterdir()) == sorted(worth)
+    assert [path.name for path in (tmp_path / ".pdl").iterdir()] == ["state.sqlite"]
 
 
 def test_it_says_what_is_in_the_directory(tmp_path: Path) -> None:
@@ -200,11 +196,15 @@ def test_two_runs_of_one_process_keep_apart(server: Server, tmp_path: Path) -> N
     assert (tmp_path / "slow").read_bytes() == b"whole"
 
 
-def test_another_lists_part_outlives_a_good_run(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_parts_of_lines_that_are_not_listed_go_when_every_line_has_its_file(
+    server: Server, tmp_path: Path, whole: bool
+) -> None:
     state = tmp_path / ".pdl"
     state.mkdir()
     (state / "abc.part").write_bytes(b"half")
     (state / "abc.json").write_text("{}")
-    (state / "orphan.part").write_bytes(b"")
-    assert download([server.on("/a", File(b"a"))], str(tmp_path), settings=INLINE).ok
-    assert sorted(path.name for path in state.iterdir()) == ["abc.json", "abc.part"]
+    urls = [server.on("/a", File(b"a")), server.on("/b", File(b"b") if whole else Reply(404))]
+    assert download(urls, str(tmp_path), settings=INLINE).ok is whole
+    left = sorted(path.name for path in state.iterdir()) if state.exists() else []
+    assert left == ([] if whole else ["abc.json", "abc.part"])

@@ -76,6 +76,8 @@ class ConsoleReport:
             return
         lists = placed(self._lists)
         lines = [summary_line(summary)]
+        if summary.unchecked:
+            lines.append(f"  {summary.unchecked} there already, not checked (-N asks the server)")
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *_group_lines(kind, group, lists)]
