@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import stat
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,10 @@ from pdl.cli.exit import complain, complain_text, exit_code
 from pdl.cli.option_types import PathName, SettingOption, agree_on_if_exists
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import convert
-from pdl.errors import ExitCode, PdlError
+from pdl.errors import ExitCode, PdlError, UsageError
 from pdl.output.terminal import Out
+from pdl.text.masking import printable
+from pdl.text.urls import has_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from pdl.settings import Settings
 
 STDIN = 0
+STDOUT = 1
 
 
 class DownloadCommand(click.Command):
@@ -57,6 +61,7 @@ class DownloadCommand(click.Command):
         settings, options = read_values(ctx)
         if options.check and options.dry_run:
             raise click.UsageError("--check and --dry-run exclude each other: neither downloads")
+        check_outputs(settings, options)
         raise SystemExit((_dry_run if options.dry_run else _run)(settings, options))
 
 
@@ -111,7 +116,7 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     prestart.prepare(settings.pool, alone=True)
 
     from pdl.output.reports.failure_list import FailedList
-    from pdl.output.reports.registry import check_distinct, open_report
+    from pdl.output.reports.registry import open_report
     from pdl.run.download import run
     from pdl.run.outputs import Outputs, listeners_of
     from pdl.sources.feed import open_sources
@@ -125,7 +130,6 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         )
     feed = open_sources(options.sources, STDIN, display.notice, settings=settings.input)
     made = [*options.reports, *filter(None, (options.failed, settings.lock.path))]
-    check_distinct(made)
     read = [*options.sources, *settings.input.checksums]
     own = own_paths([*made, *read], settings.files.directory)
     settings = settings._replace(naming=settings.naming._replace(reserved=own))
@@ -168,6 +172,73 @@ def _make_display(
 
     display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
     return display, lambda lists: ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
+
+
+def check_outputs(settings: Settings, options: CommandOptions) -> None:
+    """See to it that nothing that the run writes replaces what it reads, or writes besides.
+
+    One exception is a natural loop: the failure list of the last run is the only source, and gets
+    the failures of this one. It is replaced at the end of the run, and only if all of it was read.
+
+    Raises:
+        UsageError: two of the files are one, by whatever name.
+    """
+    http = settings.http
+    read = {
+        "a source": options.sources,
+        "--checksums": settings.input.checksums,
+        "--lock": (settings.lock.path,),
+        "--cacert": (http.cacert,),
+        "--cert": (http.cert,),
+        "--key": (http.key,),
+    }
+    taken: dict[object, str] = {}
+    for what, paths in read.items():
+        for path in paths:
+            if path is not None and not has_scheme(path) and (key := _file_key(path, STDIN)):
+                taken.setdefault(key, what)
+    written = [("--report", path) for path in options.reports]
+    if options.failed:
+        written.append(("--failed", options.failed))
+    for what, path in written:
+        key = _file_key(path, STDOUT) or os.path.realpath("/dev/stdout" if path == "-" else path)
+        other = taken.get(key)
+        if other == "a source" and what == "--failed" and len(options.sources) == 1:
+            if _is_failure_list(path):
+                continue
+            raise UsageError(
+                f"--failed {printable(path)} would replace the list that is read",
+                "a failure list may replace itself, but this list was not written by --failed",
+            )
+        if other is not None:
+            raise UsageError(
+                f"{what} {printable(path)} is also {other}: writing it would replace that file",
+                "give each a file of its own",
+            )
+        taken[key] = what
+
+
+def _file_key(path: str, stream: int) -> object:
+    """What is the same for all names of a file; None for a terminal and its like.
+
+    Args:
+        path: its name.
+        stream: the descriptor that ``-`` stands for.
+    """
+    try:
+        status = os.fstat(stream) if path == "-" else os.stat(path)
+    except (OSError, ValueError):
+        return os.path.realpath(path)
+    return None if stat.S_ISCHR(status.st_mode) else (status.st_dev, status.st_ino)
+
+
+def _is_failure_list(path: str) -> bool:
+    from pdl.output.reports.failure_list import HEAD  # where a list is to replace itself
+
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(HEAD)) == HEAD.encode()
 
 
 def own_paths(files: Sequence[str], directory: str) -> tuple[str, ...]:
