@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import stat
 import sys
@@ -18,6 +19,7 @@ from pdl.cli.options import ROWS
 from pdl.cli.to_settings import convert
 from pdl.errors import ExitCode, PdlError, UsageError
 from pdl.output.terminal import Out
+from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
 from pdl.text.urls import has_scheme
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 STDIN = 0
 STDOUT = 1
+_NO_SCHEME = lazy(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/", re.IGNORECASE)
 
 
 class DownloadCommand(click.Command):
@@ -79,7 +82,13 @@ def read_values(ctx: click.Context) -> tuple[Settings, CommandOptions]:
     ]
     # a flag wins: --fail-fast over --max-failures
     said += [(row.target, row.sets) for row in ROWS if row.kind is None and values.get(row.key)]
-    return convert(said, values["sources"])
+    return convert(said, tuple(map(_with_scheme, values["sources"])))
+
+
+def _with_scheme(source: str) -> str:
+    """The source; ``example.org/f.iso`` becomes a URL, unless it is a file."""
+    known = _NO_SCHEME.match(source) and not os.path.lexists(source)
+    return f"https://{source}" if known else source
 
 
 def _answer(option: str, value: Any) -> None:  # noqa: ANN401 - of any option

@@ -74,7 +74,12 @@ def resolve(urls: tuple[str, ...], base: str | None) -> tuple[str, ...]:
     """
     if base is None:
         return urls
-    return tuple(url if _ABSOLUTE.match(url) else urljoin(base, url) for url in urls)
+    return tuple(url if is_absolute(url) else urljoin(base, url) for url in urls)
+
+
+def is_absolute(text: str) -> bool:
+    """Whether it begins with a scheme, of whatever kind."""
+    return _ABSOLUTE.match(text) is not None
 
 
 _FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
