@@ -59,7 +59,7 @@ _MISREAD = (
         f"has words before the URL; {_ALONE}",
     ),
     (
-        lazy(r".*[ ][\"'<]?https?://", re.IGNORECASE),
+        lazy(r".*(?<![ \t])[ ]+[\"'<]?https?://", re.IGNORECASE),
         "has two URLs on one line; write each on a line of its own, or a TAB between mirrors",
     ),
     (
