@@ -59,6 +59,25 @@ class DownloadCommand(click.Command):
 
         return long_help(page_width())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Called by click; what is usual elsewhere is told what it is here, in one line.
+
+        Raises:
+            UsageError: another program has such an option, or `-` is missing.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as exc:
+            from pdl.cli.help import OTHERS  # as below
+
+            if exc.option_name in OTHERS:
+                raise UsageError(f"{exc.option_name} {OTHERS[exc.option_name]}") from None
+            raise
+        except click.MissingParameter as exc:
+            if isinstance(exc.param, click.Argument) and _is_given(STDIN):
+                raise UsageError("no SOURCE is given; - is standard input: pdl -") from None
+            raise
+
     def invoke(self, ctx: click.Context) -> None:
         """Called by click; do what the options say, and exit."""
         settings, options = read_values(ctx)
@@ -127,7 +146,7 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     from pdl.output.reports.failure_list import FailedList
     from pdl.output.reports.registry import open_report
     from pdl.run.download import run
-    from pdl.run.outputs import Outputs, listeners_of
+    from pdl.run.outputs import BaseListener, NamesOnly, Outputs, RemarkListener, listeners_of
     from pdl.sources.feed import open_sources
 
     display, console = _make_display(options)
@@ -137,6 +156,8 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         display.notice(
             "certificates are not checked (--insecure): anyone may have sent these files"
         )
+    if options.check:
+        settings = with_any_base(settings)
     feed = open_sources(options.sources, STDIN, display.notice, settings=settings.input)
     made = [*options.reports, *filter(None, (options.failed, settings.lock.path))]
     read = [*options.sources, *settings.input.checksums]
@@ -147,7 +168,9 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         reporters.append(FailedList(options.failed, display.notice, options.sources))
     reporters += [open_report(path, display.notice) for path in options.reports]
     sinks = [reporter.sink for reporter in reporters]
-    outputs = Outputs(listeners_of([*reporters, console(sinks)], display))
+    shown, *told = listeners_of([*reporters, console(sinks)], display)
+    remarks = [RemarkListener(display.notice), BaseListener(display.notice, settings.input)]
+    outputs = (NamesOnly if options.check else Outputs)([shown, *remarks, *told])
     try:
         if options.check:
             from pdl.run.check import check
@@ -159,6 +182,16 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         feed.close()
     lost = display.lost or any(sink.lost for sink in sinks)
     return exit_code(report, options, lost=lost)
+
+
+def with_any_base(settings: Settings) -> Settings:
+    """The settings of a look, for which it does not matter where a checksum file's files were."""
+    from pdl.sources.item_options import NO_BASE  # for a look alone
+
+    matters = settings.input.checksums or settings.lock.path or settings.naming.tree
+    if matters or settings.input.base_url is not None:
+        return settings
+    return settings._replace(input=settings.input._replace(base_url=NO_BASE))
 
 
 def _make_display(
@@ -225,6 +258,15 @@ def check_outputs(settings: Settings, options: CommandOptions) -> None:
                 "give each a file of its own",
             )
         taken[key] = what
+
+
+def _is_given(descriptor: int) -> bool:
+    """Whether somebody has put a file or a pipe there."""
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
 
 
 def _file_key(path: str, stream: int) -> object:

@@ -32,6 +32,8 @@ _ABSOLUTE = lazy("[A-Za-z][A-Za-z0-9+.-]*:")
 _ELSEWHERE = lazy("[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
 """URLs, also those that are for other programs, as ``ftp://``."""
 _SIZE = lazy("[0-9]{1,18}")
+NO_BASE = "http://base-url.invalid/"
+"""Stands for the base of a checksum file where nobody is asked, and is never shown (RFC 2606)."""
 OPTIONS = frozenset({"out", "dir", "checksum", "size", "header", *_HEADERS})
 """What a list may say of an item, by the names of its text format."""
 

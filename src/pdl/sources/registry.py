@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pdl.errors import UsageError
 from pdl.sources import Line, Pause
+from pdl.sources.item_options import NO_BASE
 from pdl.sources.streams import (
     MAX_LINE,
     TEXT,
@@ -236,7 +237,10 @@ class Formats:
         if name not in self._made:
             row = format_of(name)
             factory = getattr(importlib.import_module(row.module), row.factory)
-            self._made[name] = factory(self._warn, self._settings.base_url)
+            base = self._settings.base_url
+            if base == NO_BASE and name != "checksums":
+                base = None
+            self._made[name] = factory(self._warn, base)
         return self._made[name]
 
 
