@@ -32,7 +32,7 @@ from pdl.sources.item_options import (
 from pdl.sources.streams import MAX_LINE
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
-from pdl.text.urls import is_plain
+from pdl.text.urls import has_scheme, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -155,7 +155,8 @@ class _Reader:
             return None
         if option := _OPTION.fullmatch(text):
             return self._option(option, raw)
-        stripped = _COMMENT.sub("", stripped).rstrip(_BLANKS)
+        if " #" in stripped or "\t#" in stripped:
+            stripped = _COMMENT.sub("", stripped).rstrip(_BLANKS)
         if fault := misread(stripped, self._base):
             return bad_line(stripped, self._source, self._number, fault)
         return entry_of(stripped, self._source, self._number, self._base)
@@ -189,6 +190,8 @@ def misread(text: str, base: str | None) -> str:
         text: the line, without blanks around it and without a comment.
         base: URL that relative ones are resolved against.
     """
+    if " " not in text and has_scheme(text):  # most lines that have something odd at all
+        return ""
     for pattern, fault in _MISREAD:
         if pattern.match(text):
             return fault
@@ -201,7 +204,7 @@ def entry_of(text: str, source: str, line: int, base: str | None = None) -> Entr
     """The entry for a URL, or for several separated by TABs; never raises."""
     urls = tuple(filter(None, (url.strip(_BLANKS) for url in text.split("\t"))))
     try:
-        if found := _RANGE.search(text):
+        if "[" in text and (found := _RANGE.search(text)):
             raise ValueError(_range_fault(found[0]))  # noqa: TRY301 - a bad line as for any reason
         urls = resolve(urls, base)
         checksum = check_urls(urls or ("",))
