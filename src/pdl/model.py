@@ -265,6 +265,12 @@ class Success(NamedTuple):
     name: str | None = None
 
 
+PAGE_REMARK = "an HTML page"
+"""Of a file whose name promises nothing: begins a message of `Success`, as those below."""
+POINTER_REMARK = "a Git LFS pointer, which stands for the file itself"
+CODED_REMARK = "as the server coded it"
+
+
 class Fail(NamedTuple):
     """A worker's answer: this attempt failed.
 

@@ -197,26 +197,6 @@ def test_usage_errors_exit_2_with_a_message(pdl_run: Runner, arguments: tuple[st
     assert "hunter2" not in run.err
 
 
-def test_a_list_that_was_not_reached_is_not_replaced_by_the_failures(
-    server: Server, pdl_run: Runner, tmp_path: Path
-) -> None:
-    server.on("/held", Pause(BOUND))
-    second = listed(pdl_run, server.url("/later"), name="second.txt")
-    before = second.read_text()
-    process = pdl_run.start("-", second, "--failed", second, stdin=subprocess.PIPE)
-    assert process.stdin is not None
-    process.stdin.write(server.url("/held\n").encode())
-    process.stdin.flush()
-    server.wait_for("/held")
-    process.send_signal(signal.SIGINT)
-    process.wait(BOUND)  # while the pipe is open: its list goes on
-    run = pdl_run.finish(process)
-    assert run.code == 130
-    assert second.read_text() == before
-    assert "second.txt is the list itself and was not read to its end; it is kept" in run.err
-    assert not list(tmp_path.glob("*.partial"))
-
-
 @engines
 def test_a_directory_that_cannot_be_made_exits_3(
     server: Server, pdl_run: Runner, tmp_path: Path, engine: str

@@ -327,7 +327,9 @@ def test_every_nasty_name_becomes_a_file_inside(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
     server._fallback = lambda _path: (File(b"body"),)
-    lines = [url.replace("http://h/", f"{server.base}/") for url in NASTY if "\n" not in url]
+    lines = [
+        url.replace("http://h/", f"{server.base}/") for url in NASTY if not {"\n", "\0"} & set(url)
+    ]
     outs = ("../x", "/etc/x", "a/../../x", ".pdl/lock", "\x1b[2J", "~/x", "C:\\x", "a//b", ".")
     lines += [f"{server.base}/o{n}\n  out={out}" for n, out in enumerate(outs)]
     text = "\n".join(lines).encode("utf-8", "surrogateescape")

@@ -294,7 +294,7 @@ def test_a_part_that_goes_on_is_held_against_the_lock_whole(
         (("--lock", "no/such/x.lock"), "no such directory"),
         (("--lock", "."), "is not a file"),
         (("--lock", "urls.txt"), "urls.txt:1: is no JSON"),
-        (("--lock", "r.jsonl", "--report", "r.jsonl"), "r.jsonl is given for two"),
+        (("--lock", "r.jsonl", "--report", "r.jsonl"), "r.jsonl is also --lock"),
     ],
 )
 def test_what_can_be_no_lock(pdl_run: Runner, args: tuple[str, ...], said: str) -> None:

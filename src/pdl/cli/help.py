@@ -33,6 +33,45 @@ EPILOG = (
     "1 some failed, 2 usage, 3 this machine cannot go on, 4 the directory is in use, "
     "9 nothing transferred, 129/130/143 by signal."
 )
+_LIST = "is not needed: give the list itself, pdl FILE; - is standard input"
+_RESUME = "is not needed: pdl always goes on where it was"
+_NAMES = (
+    "is no option here: a file has the name of its URL; --name TEMPLATE or out=NAME in the list "
+    "gives it another, -d DIR is the directory"
+)
+_LOGIN = "is no option here: write https://USER:PASSWORD@HOST/ in the list, or use -H"
+_RETRY = "is --retries N here"
+_LINKS = "is no option here: pdl follows no links; give it the list of files"
+_COOKIE = "is no option here: send it with -H 'Cookie: NAME=VALUE'"
+_TRUST = "is --insecure here"
+_MANY = "is -j N here"
+_REFERER = "is -H 'Referer: URL' here, or referer=URL in the list"
+_THERE = "is not needed: pdl skips files that are there; --if-exists chooses otherwise"
+OTHERS = {
+    **dict.fromkeys(("-i", "--input-file", "-a", "--batch-file"), _LIST),
+    **dict.fromkeys(("-c", "--continue", "-C", "--continue-at"), _RESUME),
+    **dict.fromkeys(("-o", "--output", "--out"), _NAMES),
+    **dict.fromkeys(("-O", "--output-document", "--remote-name", "--remote-name-all"), _NAMES),
+    **dict.fromkeys(("-P", "--directory-prefix", "--output-dir", "--paths"), "is -d DIR here"),
+    **dict.fromkeys(("-k", "--no-check-certificate", "--no-check-certificates"), _TRUST),
+    "-x": "is --proxy URL here for curl's, --per-host N for aria2's, --tree for wget's",
+    "--max-connection-per-server": "is --per-host N here",
+    "--force-directories": "is --tree here",
+    **dict.fromkeys(("-u", "--user", "--http-user", "--username"), _LOGIN),
+    **dict.fromkeys(("--password", "--http-password", "--http-passwd"), _LOGIN),
+    **dict.fromkeys(("-L", "--location"), "is not needed: redirects are followed"),
+    **dict.fromkeys(("-f", "--fail"), "is not needed: the page of an error is never kept"),
+    **dict.fromkeys(("-Z", "--parallel", "--parallel-max"), _MANY),
+    "--max-concurrent-downloads": _MANY,
+    **dict.fromkeys(("-t", "--tries", "--max-tries", "--retry"), _RETRY),
+    **dict.fromkeys(("-r", "--recursive", "-m", "--mirror", "--no-parent"), _LINKS),
+    **dict.fromkeys(("-b", "--cookie", "--cookies", "--load-cookies"), _COOKIE),
+    **dict.fromkeys(("-e", "--referer"), _REFERER),
+    **dict.fromkeys(("-n", "--no-clobber", "--no-overwrites"), _THERE),
+    "--allow-overwrite": "is --if-exists overwrite here",
+    "--checksum": "is checksum= in the list here, or --checksums FILE",
+}
+"""Options of wget, curl, aria2 and yt-dlp that are none here, and what is said of each."""
 _SEPARATORS = {None: "white space", "\n": "a line break", ":": "a colon"}
 _MANUAL_HEAD = f"""\
 # Options

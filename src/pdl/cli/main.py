@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
+import stat
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,11 @@ from pdl.cli.exit import complain, complain_text, exit_code
 from pdl.cli.option_types import PathName, SettingOption, agree_on_if_exists
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import convert
-from pdl.errors import ExitCode, PdlError
+from pdl.errors import ExitCode, PdlError, UsageError
 from pdl.output.terminal import Out
+from pdl.text.lazy_regex import lazy
+from pdl.text.masking import printable
+from pdl.text.urls import has_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from pdl.settings import Settings
 
 STDIN = 0
+STDOUT = 1
+_NO_SCHEME = lazy(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/", re.IGNORECASE)
 
 
 class DownloadCommand(click.Command):
@@ -52,11 +59,31 @@ class DownloadCommand(click.Command):
 
         return long_help(page_width())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Called by click; what is usual elsewhere is told what it is here, in one line.
+
+        Raises:
+            UsageError: another program has such an option, or `-` is missing.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as exc:
+            from pdl.cli.help import OTHERS  # as below
+
+            if exc.option_name in OTHERS:
+                raise UsageError(f"{exc.option_name} {OTHERS[exc.option_name]}") from None
+            raise
+        except click.MissingParameter as exc:
+            if isinstance(exc.param, click.Argument) and _is_given(STDIN):
+                raise UsageError("no SOURCE is given; - is standard input: pdl -") from None
+            raise
+
     def invoke(self, ctx: click.Context) -> None:
         """Called by click; do what the options say, and exit."""
         settings, options = read_values(ctx)
         if options.check and options.dry_run:
             raise click.UsageError("--check and --dry-run exclude each other: neither downloads")
+        check_outputs(settings, options)
         raise SystemExit((_dry_run if options.dry_run else _run)(settings, options))
 
 
@@ -74,7 +101,13 @@ def read_values(ctx: click.Context) -> tuple[Settings, CommandOptions]:
     ]
     # a flag wins: --fail-fast over --max-failures
     said += [(row.target, row.sets) for row in ROWS if row.kind is None and values.get(row.key)]
-    return convert(said, values["sources"])
+    return convert(said, tuple(map(_with_scheme, values["sources"])))
+
+
+def _with_scheme(source: str) -> str:
+    """The source; ``example.org/f.iso`` becomes a URL, unless it is a file."""
+    known = _NO_SCHEME.match(source) and not os.path.lexists(source)
+    return f"https://{source}" if known else source
 
 
 def _answer(option: str, value: Any) -> None:  # noqa: ANN401 - of any option
@@ -111,9 +144,16 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     prestart.prepare(settings.pool, alone=True)
 
     from pdl.output.reports.failure_list import FailedList
-    from pdl.output.reports.registry import check_distinct, open_report
+    from pdl.output.reports.registry import open_report
     from pdl.run.download import run
-    from pdl.run.outputs import DiskListener, Outputs, listeners_of
+    from pdl.run.outputs import (
+        BaseListener,
+        DiskListener,
+        NamesOnly,
+        Outputs,
+        RemarkListener,
+        listeners_of,
+    )
     from pdl.sources.feed import open_sources
 
     display, console = _make_display(options)
@@ -123,9 +163,10 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         display.notice(
             "certificates are not checked (--insecure): anyone may have sent these files"
         )
+    if options.check:
+        settings = with_any_base(settings)
     feed = open_sources(options.sources, STDIN, display.notice, settings=settings.input)
     made = [*options.reports, *filter(None, (options.failed, settings.lock.path))]
-    check_distinct(made)
     read = [*options.sources, *settings.input.checksums]
     own = own_paths([*made, *read], settings.files.directory)
     settings = settings._replace(naming=settings.naming._replace(reserved=own))
@@ -135,7 +176,9 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     reporters += [open_report(path, display.notice) for path in options.reports]
     sinks = [reporter.sink for reporter in reporters]
     disk = DiskListener()
-    outputs = Outputs([*listeners_of([*reporters, console(sinks)], display), disk])
+    shown, *told = listeners_of([*reporters, console(sinks)], display)
+    remarks = [RemarkListener(display.notice), BaseListener(display.notice, settings.input)]
+    outputs = (NamesOnly if options.check else Outputs)([shown, *remarks, *told, disk])
     try:
         if options.check:
             from pdl.run.check import check
@@ -147,6 +190,16 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         feed.close()
     lost = display.lost or any(sink.lost for sink in sinks)
     return exit_code(report, options, machine=lost or disk.failed)
+
+
+def with_any_base(settings: Settings) -> Settings:
+    """The settings of a look, for which it does not matter where a checksum file's files were."""
+    from pdl.sources.item_options import NO_BASE  # for a look alone
+
+    matters = settings.input.checksums or settings.lock.path or settings.naming.tree
+    if matters or settings.input.base_url is not None:
+        return settings
+    return settings._replace(input=settings.input._replace(base_url=NO_BASE))
 
 
 def _make_display(
@@ -169,6 +222,82 @@ def _make_display(
 
     display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
     return display, lambda lists: ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
+
+
+def check_outputs(settings: Settings, options: CommandOptions) -> None:
+    """See to it that nothing that the run writes replaces what it reads, or writes besides.
+
+    One exception is a natural loop: the failure list of the last run is the only source, and gets
+    the failures of this one. It is replaced at the end of the run, and only if all of it was read.
+
+    Raises:
+        UsageError: two of the files are one, by whatever name.
+    """
+    http = settings.http
+    read = {
+        "a source": options.sources,
+        "--checksums": settings.input.checksums,
+        "--lock": (settings.lock.path,),
+        "--cacert": (http.cacert,),
+        "--cert": (http.cert,),
+        "--key": (http.key,),
+    }
+    taken: dict[object, str] = {}
+    for what, paths in read.items():
+        for path in paths:
+            if path is not None and not has_scheme(path) and (key := _file_key(path, STDIN)):
+                taken.setdefault(key, what)
+    written = [("--report", path) for path in options.reports]
+    if options.failed:
+        written.append(("--failed", options.failed))
+    for what, path in written:
+        key = _file_key(path, STDOUT) or os.path.realpath("/dev/stdout" if path == "-" else path)
+        other = taken.get(key)
+        if other == "a source" and what == "--failed" and len(options.sources) == 1:
+            if _is_failure_list(path):
+                continue
+            raise UsageError(
+                f"--failed {printable(path)} would replace the list that is read",
+                "a failure list may replace itself, but this list was not written by --failed",
+            )
+        if other is not None:
+            raise UsageError(
+                f"{what} {printable(path)} is also {other}: writing it would replace that file",
+                "give each a file of its own",
+            )
+        taken[key] = what
+
+
+def _is_given(descriptor: int) -> bool:
+    """Whether somebody has put a file or a pipe there."""
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
+
+
+def _file_key(path: str, stream: int) -> object:
+    """What is the same for all names of a file; None for a terminal and its like.
+
+    Args:
+        path: its name.
+        stream: the descriptor that ``-`` stands for.
+    """
+    try:
+        status = os.fstat(stream) if path == "-" else os.stat(path)
+    except (OSError, ValueError):
+        return os.path.realpath(path)
+    return None if stat.S_ISCHR(status.st_mode) else (status.st_dev, status.st_ino)
+
+
+def _is_failure_list(path: str) -> bool:
+    from pdl.output.reports.failure_list import HEAD  # where a list is to replace itself
+
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(HEAD)) == HEAD.encode()
 
 
 def own_paths(files: Sequence[str], directory: str) -> tuple[str, ...]:

@@ -218,6 +218,8 @@ class Attempt:
             raise AttemptFailed(FailureKind.CONTENT, fault, status=status)
         else:
             self.received = len(body)
+        if header("content-encoding") or (body and body[0] in file_checks.TELLING):
+            self._remark = file_checks.remark(files, self.wanted, self.header, body)
         self.check = check_of(task, said, self._pin)
         length = head.length
         if known is not None or length is None:
@@ -373,6 +375,7 @@ class Attempt:
             raise StartAgain  # it was not the range that its head said
         if self.opening is not None:
             self.opening.end()
+            self._remark = self.opening.remark or self._remark
 
     def complete(self, size: int) -> Do | Place:
         """The part has so many bytes, and `check` has seen all of them."""
@@ -387,7 +390,7 @@ class Attempt:
             proof: what they were held against, as `pdl.integrity.check.Check.finish` has it.
             remark: for the report.
         """
-        self.proven, self._remark = proof, remark
+        self.proven, self._remark = proof, remark or self._remark
         return self._place()
 
     def _place(self) -> Place:

@@ -2,12 +2,15 @@
 
 A page that says "log in" or "not found" comes with status 200 more often than it should, and is
 then often sent as ``application/octet-stream`` or without any type. So where the name promises a
-form that has a beginning of its own, the first bytes count as well, whatever the type says. The
-sizes a file may have are those of the list, the lock, and the limits of the run.
+form that has a beginning of its own, the first bytes count as well, whatever the type says. Where
+the name promises some other form, type and bytes together tell a page. Where it promises none, what
+was found is a remark. The sizes a file may have are those of the list, the lock, and the limits of
+the run.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 
@@ -15,8 +18,9 @@ from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules.ranges import OK
 from pdl.integrity.check import size_fault, wanted_size
 from pdl.integrity.declared_digests import declared
-from pdl.model import FailureKind
+from pdl.model import CODED_REMARK, PAGE_REMARK, POINTER_REMARK, FailureKind
 from pdl.text.lazy_regex import lazy
+from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,16 +36,25 @@ if TYPE_CHECKING:
 LOOKED_AT = 512
 """Bytes of a body that are looked at; the last of the magic numbers below ends at 262."""
 
-_FORMS = (
-    "zip|gz|tgz|bz2|tbz2?|xz|txz|lzma|zst|lz4?|7z|rar|tar|cab|whl|egg|jar|war|nupkg|vsix|deb|rpm|"
-    "apk|ipa|msi|exe|dll|dmg|pkg|iso|qcow2|png|jpe?g|gif|webp|avif|heic|tiff?|bmp|ico|pdf|epub|"
-    "docx|xlsx|pptx|od[tsp]|mp[34]|m4[av]|mov|avi|mkv|webm|wav|flac|ogg|opus|ttf|otf|woff2?|"
-    "parquet|npz|npy|h5|onnx|safetensors|gguf|so|wasm|crate|gem"
+_BINARY_FORMS = (
+    "zip gz tgz bz2 tbz tbz2 xz txz lzma zst lz lz4 7z rar tar cab whl egg jar war nupkg vsix deb "
+    "rpm apk ipa msi qcow2 png jpg jpeg gif webp avif heic tif tiff pdf epub docx xlsx pptx odt "
+    "ods odp mp3 mp4 m4a m4v mov avi mkv webm wav flac ogg opus ttf otf woff woff2 "
+    "parquet npz npy h5 onnx safetensors gguf wasm crate gem"
 )
+_BINARY = frozenset(_BINARY_FORMS.split())
+"""Extensions of what never is plain text; a ``.so`` may be a script for the linker."""
+_FORMS = "|".join((*sorted(_BINARY), "exe", "dll", "dmg", "pkg", "iso", "bmp", "ico", "so"))
 _NO_PAGE = lazy(rf"\.({_FORMS}|bin|img)$", re.IGNORECASE)
 """Names whose content is never an HTML page."""
 _OWN_START = lazy(rf"\.({_FORMS})$", re.IGNORECASE)
 """Names whose content never begins as a text does; ``.bin`` and ``.img`` may be any bytes."""
+_EXTENSION = lazy(r"[^/]\.(?=[0-9_-]*[A-Za-z])([A-Za-z0-9_-]{1,12})$")
+_PAGES = lazy(
+    r"(?:[sx]?html?[0-9]?|mhtml|php[0-9]?|phtml|aspx?|ashx|jspx?|jsf|cgi|fcgi|cfm|do|action|pl)$",
+    re.IGNORECASE,
+)
+"""Extensions of pages, and of programs that answer with one."""
 _PACKED_PAGE = lazy(r"\.x?html?\.[a-z0-9]+$", re.IGNORECASE)
 """Names of packed pages: servers give them the type of what is in them."""
 
@@ -55,6 +68,23 @@ _PAGE = lazy(
 _ERROR = lazy(rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<\?xml[^>]*>[ \t\n\f\r]*)?<Error\b")
 """How object stores say no, in XML."""
 _JSON = lazy(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*[{\[]")
+
+_WHOLE_PAGE = lazy(
+    rb"(?:\xef\xbb\xbf)?[ \t\n\f\r]*(?:<\?xml[^>]*>[ \t\n\f\r]*)?(?:<!--.*?-->[ \t\n\f\r]*)*"
+    rb"<(?:!doctype[ \t\n\f\r]+html|html)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_POINTER = b"version https://git-lfs.github.com/spec/v"
+_POINTER_SIZES = 4
+"""Digits of the size of a pointer; by Git LFS's specification it has less than 1024 bytes."""
+_POINTERS = {"txt", "md"}
+"""Extensions of what may speak of Git LFS."""
+_CONTROLS = bytes({*range(32), 127} - set(b"\t\n\f\r\x1b"))
+TELLING = bytes({*range(32, 127), *b"\t\n\f\r\xef"})
+"""How a text can begin of which something is to be said; nearly all files are past it."""
+
+_CODED = lazy(r"\.(gz|tgz|svgz|z|br|zst|bz2|xz|warc|html?\.[a-z0-9]+)$", re.IGNORECASE)
+"""Names of what is coded as a whole."""
 
 _OPAQUE = {
     "application/octet-stream",
@@ -106,31 +136,96 @@ def unlike(
         begin: the body, at least `LOOKED_AT` bytes or all of it; None if only the head is here.
     """
     said = header("content-type")
-    if files.content_check and (what := _instead(path, said, begin)):
-        return f"{what} came where the name promises something else (--no-content-check takes it)"
+    what = _instead(path, said, begin) if files.content_check else None
+    if what == PAGE_REMARK and files.expect_types and _matches(files.expect_types, "text/html"):
+        what = None
+    if what:
+        return f"got {what} instead of a .{_extension(path)} (--no-content-check takes it)"
     return _unexpected(files.expect_types, said, begin) if files.expect_types else None
 
 
 def by_bytes(files: FileSettings, path: str, header: Header) -> bool:
     """Whether the first bytes can say more than the head did."""
-    if files.expect_types and _type(header("content-type")) is None:
+    said = header("content-type")
+    if files.expect_types and _type(said) is None:
         return True
-    return files.content_check and _OWN_START.search(path) is not None
+    if not files.content_check:
+        return False
+    if _OWN_START.search(path) is not None or _is_html(said):
+        return True
+    length = header("content-length")  # small enough for a pointer
+    return length is None or len(length) <= _POINTER_SIZES
+
+
+def _is_html(said: str | None) -> bool:
+    return said is not None and "html" in said.lower() and _media(said) == "text/html"
+
+
+def _extension(path: str) -> str:
+    """What the name ends in, if that says anything; the number of a version does not."""
+    found = _EXTENSION.search(path)
+    return found[1] if found else ""
 
 
 def _instead(path: str, said: str | None, begin: bytes | memoryview | None) -> str | None:
     """What came instead of what the name promises, in words."""
+    # as `_is_html`, which would be one more call for each small file
     page = said is not None and "html" in said.lower() and _media(said) == "text/html"
     if page and _NO_PAGE.search(path) and not _PACKED_PAGE.search(path):
-        return "an HTML page"
-    if begin and begin[0] in _SUSPECT and _OWN_START.search(path):
-        return _document(bytes(begin[:LOOKED_AT]), said)
-    return None
+        return PAGE_REMARK
+    if not begin or begin[0] not in TELLING:
+        return None
+    if begin[0] in _SUSPECT and (page or _OWN_START.search(path)):
+        start = bytes(begin[:LOOKED_AT])
+        ending = _extension(path)
+        if page and ending and not _PAGES.match(ending) and _WHOLE_PAGE.match(start):
+            return PAGE_REMARK
+        if _OWN_START.search(path) and (what := _document(start, said)):
+            return what
+    if (
+        begin[0] == _POINTER[0]
+        and _is_pointer(begin)
+        and _extension(path).lower() not in {"", *_POINTERS}
+    ):
+        return "a Git LFS pointer"
+    binary = path.rpartition(".")[2].lower() in _BINARY and _media(said or "") != "image/svg+xml"
+    return "plain text" if binary and _is_text(begin) else None
+
+
+def _is_pointer(begin: bytes | memoryview) -> bool:
+    return bytes(begin[: len(_POINTER)]) == _POINTER
+
+
+def _is_text(begin: bytes | memoryview) -> bool:
+    """Whether it is UTF-8 that can be read; what some binary form begins with is none."""
+    start = bytes(begin[:LOOKED_AT])
+    if start.translate(None, _CONTROLS) != start or start.startswith(b"!<arch>\n"):
+        return False
+    if _sniffed(start) not in {None, "text/html"}:
+        return False
+    try:
+        codecs.utf_8_decode(start, "strict", len(begin) <= LOOKED_AT)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def remark(files: FileSettings, path: str, header: Header, begin: bytes | memoryview | None) -> str:
+    """What is to be said of a file that is taken; mostly nothing. The arguments are `unlike`'s."""
+    coding = header("content-encoding")
+    if coding and coding.strip().lower() != "identity" and not _CODED.search(path):
+        return f"{CODED_REMARK} (Content-Encoding: {printable(coding.strip()[:40])})"
+    if not files.content_check or not begin or _extension(path).lower() not in {"", *_POINTERS}:
+        return ""
+    if _is_pointer(begin):
+        return POINTER_REMARK
+    nameless = not _extension(path) and _is_html(header("content-type"))
+    return PAGE_REMARK if nameless and _WHOLE_PAGE.match(bytes(begin[:LOOKED_AT])) else ""
 
 
 def _document(begin: bytes, said: str | None) -> str | None:
     if _PAGE.match(begin):
-        return "an HTML page"
+        return PAGE_REMARK
     if _ERROR.match(begin):
         return "an error in XML"
     media = _media(said or "")
@@ -237,6 +332,7 @@ class Opening:
 
     Attributes:
         done: nobody has to look at any more.
+        remark: what is to be said of the file, once there is enough of it.
     """
 
     def __init__(self, files: FileSettings, path: str, status: int, header: Header) -> None:
@@ -246,6 +342,7 @@ class Opening:
         self._header = header
         self._begin = b""
         self.done = False
+        self.remark = ""
 
     def look(self, data: memoryview) -> None:
         """Look at the next bytes, before they are kept.
@@ -263,6 +360,7 @@ class Opening:
         if not self.done:
             self.done = True
             self.refuse(unlike(self._files, self._path, self._header, self._begin))
+            self.remark = remark(self._files, self._path, self._header, self._begin)
 
     def refuse(self, fault: str | None) -> None:
         """End the attempt if there is a fault."""

@@ -290,7 +290,8 @@ class Engine:
         how = rows.outcome_of(job, answer)
         self._parts.schedule.done(job)
         job.path = self._parts.planner.ended(job.plan, how, answer)
-        if self._every or how is not Outcome.SUCCESS or job.plan.id in self._followers:
+        plain = how is Outcome.SUCCESS and not answer.message and job.plan.id not in self._followers
+        if self._every or not plain:
             self._conclude(job, rows.succeeded(job, how, answer, self._elapsed(job)))
         else:
             self._results.passed()

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdl.model import Event, FailureKind, Outcome, Result, Retrying, Summary
-from pdl.text.masking import printable
+from pdl.model import (
+    CODED_REMARK,
+    PAGE_REMARK,
+    POINTER_REMARK,
+    Event,
+    FailureKind,
+    Outcome,
+    Result,
+    Retrying,
+    Summary,
+)
+from pdl.sources.item_options import NO_BASE
+from pdl.text.masking import mask, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,6 +25,7 @@ if TYPE_CHECKING:
     from pdl.model import Item, Transfer
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter
+    from pdl.settings import InputSettings
     from pdl.storage.state_db import StateDb
 
 _CANCELLED = FailureKind.CANCELLED.value
@@ -66,7 +78,7 @@ class Outputs:
 
     def and_also(self, *more: Listener) -> Outputs:
         """These listeners and more of them."""
-        return Outputs((*self._listeners, *more))
+        return type(self)((*self._listeners, *more))
 
     def passed(self, count: int) -> None:
         """See `Listener.passed`."""
@@ -103,6 +115,15 @@ class Outputs:
         """See `Listener.finish`."""
         for each in self._listeners:
             each.finish(summary)
+
+
+class NamesOnly(Outputs):
+    """The same for a look; where `NO_BASE` stood for a base, names are told without it."""
+
+    def record(self, result: Result, item: Item | None) -> None:
+        """See `Listener.record`."""
+        result = result._replace(url=result.url.removeprefix(NO_BASE))
+        super().record(result, item and item._replace(url=item.url.removeprefix(NO_BASE)))
 
 
 def _wants(listener: Listener, name: str) -> bool:
@@ -162,6 +183,72 @@ class ReportListener(Listener):
     def finish(self, summary: Summary) -> None:
         """Write what is left to write."""
         self._reporter.finish(summary)
+
+
+class RemarkListener(Listener):
+    """Tells of files that were taken, and may not be what is wanted: once, and how many.
+
+    Args:
+        say: prints a line where people look.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._counts = dict.fromkeys((PAGE_REMARK, POINTER_REMARK), 0)
+        self._coded = False
+
+    def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
+        """Count it by its remark."""
+        if result.outcome is not Outcome.SUCCESS or not result.message:
+            return
+        if result.message in self._counts:
+            self._counts[result.message] += 1
+        elif result.message.startswith(CODED_REMARK) and not self._coded:
+            self._coded = True
+            self._say(
+                f"{result.path} is {result.message}: its bytes are kept as they came; "
+                "this is told once"
+            )
+
+    def finish(self, summary: Summary) -> None:  # noqa: ARG002
+        """Say how many."""
+        for remark, what in (
+            (PAGE_REMARK, ("is an HTML page", "are HTML pages")),
+            (POINTER_REMARK, ("is a Git LFS pointer", "are Git LFS pointers")),
+        ):
+            if count := self._counts[remark]:
+                self._say(f"{count} of the files {what[count > 1]}")
+
+
+class BaseListener(Listener):
+    """Tells of a base URL that seems to lack its slash: every file was missing.
+
+    Args:
+        say: prints a line where people look.
+        settings: have the base.
+    """
+
+    def __init__(self, say: Callable[[str], None], settings: InputSettings) -> None:
+        self._say = say
+        base = settings.base_url or "/"
+        self._base = "" if base.endswith("/") or "?" in base else base
+        self._missing = 0
+        self._other = False
+
+    def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
+        """Count what is missing."""
+        if result.kind == "http-404":
+            self._missing += 1
+        else:
+            self._other = True
+
+    def finish(self, summary: Summary) -> None:
+        """Say it, if nothing else came of the run."""
+        if self._base and self._missing and not self._other and not summary.succeeded:
+            self._say(
+                "every file was missing (404): without a / at its end, the last part of a base "
+                f"URL is replaced; try --base-url {mask(self._base)}/"
+            )
 
 
 class CallbackListener(Listener):

@@ -16,11 +16,12 @@ import re
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import quote
 
+from pdl.errors import ListError
 from pdl.integrity.digests import BY_LENGTH, of_tag, parse_checksum, strength, words
 from pdl.model import Item
 from pdl.sources import Pause
 from pdl.sources.item_options import bad_line, check_urls, resolve
-from pdl.sources.streams import MAX_LINE
+from pdl.sources.streams import MAX_LINE, shown_name
 from pdl.sources.text import bad_bytes, why_no_text
 from pdl.text.lazy_regex import lazy
 from pdl.text.urls import has_scheme
@@ -75,17 +76,18 @@ class ChecksumsFormat:
 
     def _entry(self, listed: Listed, source: str) -> Entry:
         name = listed.name
+        if self._base is None and not has_scheme(name):
+            raise ListError(
+                f"{shown_name(source)} names files and no URLs: --base-url URL says where they "
+                "are; --check needs none"
+            )
         try:
-            (url,) = resolve((name if has_scheme(name) else self._url(name),), self._base)
+            url = name if has_scheme(name) else relative_url(name)
+            (url,) = resolve((url,), self._base)
             check_urls((url,))
         except ValueError as error:
             return bad_line(listed.text, source, listed.line, str(error))
         return Item(url, out=_out(name), checksum=listed.checksum, source=source, line=listed.line)
-
-    def _url(self, name: str) -> str:
-        if self._base is None:
-            raise ValueError("names a file and no URL; --base-url says where it is")
-        return relative_url(name)
 
 
 def relative_url(name: str) -> str:

@@ -25,6 +25,7 @@ from pdl.sources.item_options import bad_line, check_urls
 from pdl.sources.registry import Formats
 from pdl.sources.streams import (
     Chunks,
+    check_head,
     check_path,
     chunks_of,
     count_in_path,
@@ -178,7 +179,7 @@ def open_sources(
         settings: the lists' format and the base of relative URLs.
 
     Raises:
-        ListError: a list is missing, a directory or not readable, or ``-`` is given twice.
+        ListError: a list is missing, a directory, not readable or none, or ``-`` is given twice.
     """
     formats = Formats(settings or InputSettings(), warn)
     sources: list[Source] = []
@@ -189,6 +190,7 @@ def open_sources(
             if args.count(arg) > 1:
                 raise ListError("standard input can be read only once", "give - one time")
             chunks_of(arg, stdin, clock)
+            check_head(arg, stdin, position(stdin))
             sources.append(_List(arg, stdin, formats, clock))
         else:
             check_path(arg)

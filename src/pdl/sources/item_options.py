@@ -32,6 +32,8 @@ _ABSOLUTE = lazy("[A-Za-z][A-Za-z0-9+.-]*:")
 _ELSEWHERE = lazy("[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
 """URLs, also those that are for other programs, as ``ftp://``."""
 _SIZE = lazy("[0-9]{1,18}")
+NO_BASE = "http://base-url.invalid/"
+"""Stands for the base of a checksum file where nobody is asked, and is never shown (RFC 2606)."""
 OPTIONS = frozenset({"out", "dir", "checksum", "size", "header", *_HEADERS})
 """What a list may say of an item, by the names of its text format."""
 
@@ -74,7 +76,12 @@ def resolve(urls: tuple[str, ...], base: str | None) -> tuple[str, ...]:
     """
     if base is None:
         return urls
-    return tuple(url if _ABSOLUTE.match(url) else urljoin(base, url) for url in urls)
+    return tuple(url if is_absolute(url) else urljoin(base, url) for url in urls)
+
+
+def is_absolute(text: str) -> bool:
+    """Whether it begins with a scheme, of whatever kind."""
+    return _ABSOLUTE.match(text) is not None
 
 
 _FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {

@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pdl.errors import UsageError
 from pdl.sources import Line, Pause
-from pdl.sources.streams import MAX_LINE, TEXT, Counting, compression, may_be_packed, split_lines
+from pdl.sources.item_options import NO_BASE
+from pdl.sources.streams import (
+    MAX_LINE,
+    TEXT,
+    Counting,
+    compression,
+    decode,
+    lists_only,
+    may_be_packed,
+    shown_name,
+    split_lines,
+    utf16,
+)
 from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
@@ -195,17 +207,26 @@ class Formats:
             from pdl.sources.compressed import unpack  # its libraries
 
             plain = unpack(plain, packed, source)
+        codec, plain = yield from _peek(plain, _codec)
+        plain = lists_only(decode(plain, codec, source) if codec else plain, source)
         name = self._settings.format
         if name == AUTO:
             name = by_name(source) or AUTO
         if name == AUTO:
             name, plain = yield from _peek(plain, _by_content)
         form = self._format(name)
-        yield from form.read(split_lines(plain) if form.by_line else plain, source)
+        entries = iter(form.read(split_lines(plain) if form.by_line else plain, source))
+        for entry in entries:
+            yield entry
+            if not isinstance(entry, Pause):
+                break
+        else:
+            self._warn(f"{shown_name(source)} is empty: it names nothing to download")
+        yield from entries
 
     def counting(self, source: str, head: bytes) -> Counting | None:
         """How the items of a list that begins like that are counted; None if they cannot be."""
-        if compression(head):
+        if compression(head) or utf16(head):
             return None
         name = self._settings.format
         if name == AUTO:
@@ -216,7 +237,10 @@ class Formats:
         if name not in self._made:
             row = format_of(name)
             factory = getattr(importlib.import_module(row.module), row.factory)
-            self._made[name] = factory(self._warn, self._settings.base_url)
+            base = self._settings.base_url
+            if base == NO_BASE and name != "checksums":
+                base = None
+            self._made[name] = factory(self._warn, base)
         return self._made[name]
 
 
@@ -257,6 +281,10 @@ def _by_line(line: bytes, *, complete: bool) -> ListFormat | None:
 
 def _compression(head: bytes, whole: bool) -> str | None:
     return None if may_be_packed(head) and not whole else compression(head)
+
+
+def _codec(head: bytes, whole: bool) -> str | None:
+    return utf16(head) if len(head) > 1 or whole else None
 
 
 def _by_content(head: bytes, whole: bool) -> str | None:

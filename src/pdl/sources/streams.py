@@ -7,6 +7,7 @@ descriptor, which may be the shell's own, keeps its mode.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import select
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.errors import ListError
 from pdl.sources import Line, Pause
-from pdl.text.masking import printable
-from pdl.text.urls import BEGINNINGS
+from pdl.text.lazy_regex import lazy
+from pdl.text.masking import mask, printable
+from pdl.text.urls import BEGINNINGS, InvalidUrl, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +34,30 @@ _SAMPLE = 64 * 1024 * 1024  # read to estimate how many items a list has; takes 
 
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+
+LOOKED_AT = 4096
+"""Bytes of a list that are looked at to see whether it is one."""
+_PACKED = "unpack it first; of packed lists pdl reads those of gzip, bzip2 and xz"
+_MAGIC_OF_OTHERS = {
+    b"PK\x03\x04": ("a zip archive", _PACKED),
+    b"\x28\xb5\x2f\xfd": ("packed with zstd", _PACKED),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", _PACKED),
+    b"Rar!\x1a\x07": ("a rar archive", _PACKED),
+    b"\x04\x22\x4d\x18": ("packed with lz4", _PACKED),
+    b"LZIP\x01": ("packed with lzip", _PACKED),
+    b"\x1f\x9d": ("packed with compress", _PACKED),
+    b"PAR1": ("a Parquet file", "write its URLs to a text or a csv list"),
+    b"%PDF-": ("a PDF", "write its URLs to a text list"),
+}
+"""How what is no list begins, what that is, and the way on."""
+_HTML = lazy(
+    rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_CURL_OPTION = lazy(rb"(?:\s*#[^\n]*\n)*\s*(?:--?[A-Za-z]|url[ \t]|[a-z][a-z-]*[ \t]*[=:](?!//))")
+_CURL_URL = lazy(rb"^[ \t]*(?:--?)?url[ \t]*[=: \t][ \t]*[\"']?https?://", re.MULTILINE)
 
 
 class Counting(NamedTuple):
@@ -90,6 +116,80 @@ def compression(head: bytes) -> str:
 def may_be_packed(head: bytes) -> bool:
     """Whether it takes more bytes to tell."""
     return any(len(head) < len(magic) and magic.startswith(head) for magic in _MAGIC)
+
+
+def utf16(head: bytes) -> str:
+    """The codec that a byte order mark of UTF-16 tells; empty for any other text."""
+    return _UTF16.get(head[:2], "")
+
+
+def decode(chunks: Iterable[Line], codec: str, source: str) -> Iterator[Line]:
+    """The same text in UTF-8, in pieces of at most `MAX_LINE` bytes; pauses pass.
+
+    Half of a pair of surrogates stays what it is, and makes its line no text.
+
+    Args:
+        chunks: of the list, in any pieces.
+        codec: as `utf16` has it.
+        source: the list's name, for errors.
+
+    Raises:
+        ListError: it ends in the middle of a character.
+    """
+    decoder = codecs.getincrementaldecoder(codec)("surrogatepass")
+    for chunk in chunks:
+        if isinstance(chunk, Pause):
+            yield chunk
+            continue
+        data = decoder.decode(chunk).encode("utf-8", "surrogatepass")
+        yield from (data[at : at + MAX_LINE] for at in range(0, len(data), MAX_LINE))
+    if decoder.getstate()[0]:
+        raise ListError(f"{shown_name(source)} ends in the middle of a character of UTF-16")
+
+
+def refuse(head: bytes, source: str) -> None:
+    """See whether what begins like that can be a list.
+
+    Args:
+        head: the first bytes, unpacked and in UTF-8.
+        source: its name.
+
+    Raises:
+        ListError: it is something else.
+    """
+    if found := _other(head):
+        raise ListError(f"{shown_name(source)} is no list but {found[0]}: {found[1]}")
+
+
+def _other(head: bytes) -> tuple[str, str] | None:
+    """What is there instead of a list, and the way on."""
+    for magic, found in _MAGIC_OF_OTHERS.items():
+        if head.startswith(magic):
+            return found
+    if b"\0" in head:
+        return "binary data, or UTF-16 without a byte order mark", "save it as UTF-8 text"
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"http"):  # as nearly all do: no pattern is compiled for them
+        return None
+    if start.startswith(b"<") and _HTML.match(start):
+        return "an HTML page", "save the list itself; the links of a page are not read"
+    if b"url" in head and _CURL_OPTION.match(start) and _CURL_URL.search(start):
+        return "a configuration of curl's", "write the URLs alone, one a line"
+    return None
+
+
+def lists_only(chunks: Iterable[Line], source: str) -> Iterator[Line]:
+    """Pass the chunks of a list on; of what comes slowly as much is looked at as is there.
+
+    Raises:
+        ListError: as `refuse`.
+    """
+    head = b""
+    for chunk in chunks:
+        if len(head) < LOOKED_AT and not isinstance(chunk, Pause):
+            head += chunk[: LOOKED_AT - len(head)]
+            refuse(head, source)
+        yield chunk
 
 
 class Chunks(Protocol):
@@ -178,20 +278,54 @@ class StreamChunks:
 
 
 def check_path(path: str) -> None:
-    """Make sure that a list is there, without opening it: opening a FIFO has effects.
+    """Make sure that a list is there, and looks like one; only a regular file is opened for that.
 
     Raises:
-        ListError: it is missing, a directory or not readable.
+        ListError: it is missing, a directory, not readable, or no list.
     """
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
         hint = f"a URL begins with {BEGINNINGS}; - is standard input"
+        if "://" in path:
+            hint = "many FTP servers have the same files at https://"
+            raise ListError(f"{mask(path)!r}: {_url_fault(path)}", hint) from None
         raise ListError(f"list {printable(path)!r}: {_reason(error)}", hint) from None
     if stat.S_ISDIR(mode):
         raise ListError(f"list {printable(path)!r} is a directory", "name a file in it")
     if not os.access(path, os.R_OK):
         raise ListError(f"list {printable(path)!r}: Permission denied", "make it readable")
+    if stat.S_ISREG(mode):
+        fd = open_path(path)
+        try:
+            check_head(path, fd, 0)
+        finally:
+            os.close(fd)
+
+
+def check_head(name: str, fd: int, start: int) -> None:
+    """Look at how an open list begins, if it is a regular file; its position stays.
+
+    Raises:
+        ListError: it is no list.
+    """
+    try:
+        regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        head = os.pread(fd, LOOKED_AT, start) if regular else b""
+    except OSError as error:
+        raise unreadable(name, error) from None
+    if codec := utf16(head):
+        head = head.decode(codec, "ignore").encode("utf-8", "ignore")
+    if not compression(head):
+        refuse(head, name)
+
+
+def _url_fault(text: str) -> str:
+    try:
+        parse(text)
+    except InvalidUrl as error:
+        return str(error)
+    return "is no list"
 
 
 def open_path(path: str) -> int:

@@ -7,6 +7,7 @@
       out=disc/f.iso
       checksum=sha-256=2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
     https://a.example/g.txt#sha256=fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9
+    https://a.example/h.txt # a comment, for a blank stands before it
 
 An item may still get options from the next line, so it is held until a line that is none, the
 end, or a flush. An option that comes after a flush would be lost in silence: it is a bad line.
@@ -20,19 +21,58 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pdl.model import BadLine, Item
 from pdl.sources import Entry, Line, Pause
-from pdl.sources.item_options import MAX_SHOWN, bad_line, check_urls, resolve, with_option
+from pdl.sources.item_options import (
+    MAX_SHOWN,
+    bad_line,
+    check_urls,
+    is_absolute,
+    resolve,
+    with_option,
+)
 from pdl.sources.streams import MAX_LINE
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
-from pdl.text.urls import is_plain
+from pdl.text.urls import has_scheme, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANKS = " \t\r\f\v\xa0\ufeff"  # the last is the BOM, also that of a list joined to another
 _OPTION = lazy(r"[ \t]+([a-z][a-z0-9-]{0,40})=(.*)", re.DOTALL)
+_COMMENT = lazy(r"[ \t]#.*", re.DOTALL)
+_RANGE = lazy(r"\[(?:[0-9]+-[0-9]+|[a-z]-[a-z]|[A-Z]-[A-Z])(?::[0-9]+)?\]")
+"""What curl expands."""
+_ALONE = "write the URL alone on its line"
+_MISREAD = (
+    (lazy(r"[\"'`\u201c\u2018]"), f"begins with a quote; {_ALONE}"),
+    (lazy("<"), f"begins with <; {_ALONE}"),
+    (lazy(r"[-*+\u2022][ \t]"), f"begins with the dash of a list; {_ALONE}"),
+    (lazy(r"[0-9]+[.)][ \t]"), f"begins with a number; {_ALONE}"),
+    (lazy(r"!?\[[^\]]*\](?:\(|:[ \t])"), f"is a link of Markdown; {_ALONE}"),
+    (
+        lazy(r"s?ftps?://", re.IGNORECASE),
+        "only http and https can be downloaded, not ftp; many FTP servers have the same at https://",
+    ),
+    (
+        lazy(r"(?!https?://).*[ ][\"'<]?https?://", re.IGNORECASE),
+        f"has words before the URL; {_ALONE}",
+    ),
+    (
+        lazy(r".*(?<![ \t])[ ]+[\"'<]?https?://", re.IGNORECASE),
+        "has two URLs on one line; write each on a line of its own, or a TAB between mirrors",
+    ),
+    (
+        # the last segment has its extension already
+        lazy(r"[^\s?]+\.[A-Za-z][A-Za-z0-9]{0,7}[ ]+[^ \t]"),
+        "has a name behind the URL; write out=NAME indented below it; a blank in a URL is %20",
+    ),
+)
+"""How lines begin that are no URL, though one may be in them, and what is said of each."""
+_NO_REFERENCE = lazy(
+    r"[^\t]*(?:[<>\"{}|\\^`]|://)|(?=[^\t]* [^\t]* )(?![^\t]*(?:\.[A-Za-z0-9]{1,8}|/)(?:\t|$))"
+)
+"""What is no relative URL: it has what none has, or it reads as words and names no file."""
 _MAX_WARNINGS = 20
 
 _item = partial(tuple.__new__, Item)
@@ -105,16 +145,20 @@ class _Reader:
         try:
             text = raw.decode()
         except UnicodeDecodeError:
-            return self._bad(raw, self._why_no_text(raw))
+            text = None
+        if text is None or len(raw) > MAX_LINE:
+            return self._bad(raw, why_no_text(raw))
         if is_plain(text):
             return _item((text, *_NOTHING_MORE, self._source, self._number))
-        if len(raw) > MAX_LINE:
-            return self._bad(raw, self._why_no_text(raw))
         stripped = text.strip(_BLANKS)
         if not stripped or stripped[0] == "#":
             return None
         if option := _OPTION.fullmatch(text):
             return self._option(option, raw)
+        if " #" in stripped or "\t#" in stripped:
+            stripped = _COMMENT.sub("", stripped).rstrip(_BLANKS)
+        if fault := misread(stripped, self._base):
+            return bad_line(stripped, self._source, self._number, fault)
         return entry_of(stripped, self._source, self._number, self._base)
 
     def _option(self, option: re.Match[str], raw: bytes) -> Entry | None:
@@ -135,24 +179,45 @@ class _Reader:
             self._unknown(name, f"{printable(self._source)}: line {self._number}")
         return changed or held
 
-    def _why_no_text(self, raw: bytes) -> str:
-        if self._number == 1 and raw.startswith(_UTF16):
-            return "is UTF-16; save the list as UTF-8"
-        return why_no_text(raw)
-
     def _bad(self, raw: bytes, message: str) -> BadLine:
         return bad_bytes(raw, self._source, self._number, message)
+
+
+def misread(text: str, base: str | None) -> str:
+    """Why a line is no URL that can be meant as it stands; empty if it can.
+
+    Args:
+        text: the line, without blanks around it and without a comment.
+        base: URL that relative ones are resolved against.
+    """
+    if " " not in text and has_scheme(text):  # most lines that have something odd at all
+        return ""
+    for pattern, fault in _MISREAD:
+        if pattern.match(text):
+            return fault
+    if base is not None and not is_absolute(text) and _NO_REFERENCE.match(text):
+        return "is neither a URL nor the name of a file below --base-url"
+    return ""
 
 
 def entry_of(text: str, source: str, line: int, base: str | None = None) -> Entry:
     """The entry for a URL, or for several separated by TABs; never raises."""
     urls = tuple(filter(None, (url.strip(_BLANKS) for url in text.split("\t"))))
     try:
+        if "[" in text and (found := _RANGE.search(text)):
+            raise ValueError(_range_fault(found[0]))  # noqa: TRY301 - a bad line as for any reason
         urls = resolve(urls, base)
         checksum = check_urls(urls or ("",))
     except ValueError as error:
         return bad_line(text, source, line, str(error))
     return Item(urls[0], urls[1:], checksum=checksum, source=source, line=line)
+
+
+def _range_fault(found: str) -> str:
+    return (
+        f"has {found}, which curl expands and pdl does not; list each URL, as "
+        "printf 'https://.../%03d.jpg\\n' $(seq 100) | pdl - does; %5B and %5D are brackets"
+    )
 
 
 def bad_bytes(raw: bytes, source: str, line: int, message: str) -> BadLine:

@@ -48,6 +48,7 @@ _SHAPE = lazy(  # RFC 3986 appendix B
     r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
 )
 _HOST_PORT = lazy(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
+_PORT_FIRST = lazy(r"[0-9]{1,5}(?:/|$)")
 _HOST_ONLY = lazy(_HOST)
 _FORBIDDEN = lazy(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -170,6 +171,8 @@ def _parse_any(text: str) -> Url:
     shape = _SHAPE.fullmatch(text)
     assert shape is not None  # the pattern fits any text
     scheme, authority, path, query, fragment = shape.groups()
+    if authority is None and _PORT_FIRST.match(path):  # host:8080/x
+        scheme = None
     scheme = _scheme(scheme)
     userinfo, _, host_port = (authority or "").rpartition("@")
     host, port = _host_and_port(host_port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +41,7 @@ NO_GUARD = FileSettings(content_check=False)
 PAGE = b"<!DOCTYPE html><title>Sign in</title>"
 ERROR = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
 ZIP = b"PK\x03\x04" + BODY
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 9\n"
 OCTETS = "application/octet-stream"
 
 
@@ -99,14 +101,44 @@ def test_a_page_by_its_type(path: str, media: str | None, fault: bool) -> None:
         ("x.zip", OCTETS, b"<Error><Code>", "an error in XML"),
         ("x.zip", "application/json", b' {"error": "no"}', "a JSON document"),
         ("x.zip", "application/problem+json; v=1", b"{", "a JSON document"),
-        ("x.zip", OCTETS, b'{"error": "no"}', None),
+        ("x.zip", OCTETS, b'{"error": "no"}', "plain text"),
         ("x.tar", "application/json", b"{{name}}/a", "a JSON document"),
-        ("x.tar", "application/x-tar", b"{{name}}/a", None),
+        ("x.tar", "application/x-tar", b"{{name}}/a" + bytes(90), None),
         ("x.zip", OCTETS, b"", None),
-        ("x.zip", OCTETS, b"<", None),
-        ("x.zip", OCTETS, b"<htmlish", None),
-        ("x.zip", OCTETS, b"<!doctype htm", None),
-        ("x.zip", OCTETS, b"a<html>", None),
+        ("x.zip", OCTETS, b"<", "plain text"),
+        ("x.zip", OCTETS, b"<htmlish\0", None),
+        ("x.zip", OCTETS, b"<!doctype htm\0", None),
+        ("x.zip", OCTETS, b"a<html>", "plain text"),
+        ("x.safetensors", OCTETS, b"Not found\n", "plain text"),
+        ("x.tar.gz", None, "nicht verf\xfcgbar".encode(), "plain text"),
+        ("x.gz", None, ("\xfc" * 300).encode()[1:], None),
+        ("x.gz", None, b"a" + ("\xfc" * 300).encode(), "plain text"),
+        ("x.gz", None, b"nicht verf\xfcgbar", None),
+        ("x.whl", None, b"text with \x00", None),
+        ("x.pdf", None, b"%PDF-1.4\n% all of it is text", None),
+        ("x.deb", None, b"!<arch>\ndebian-binary", None),
+        ("x.so", None, b"/* GNU ld script */", None),
+        ("x.iso", None, b"any", None),
+        ("x.bin", None, b"any", None),
+        ("x.csv", "text/html", PAGE, "an HTML page"),
+        ("x.he5", "text/html; charset=utf-8", b"\r\n<!-- x -->\n<html>", "an HTML page"),
+        ("x.csv", "text/html", b"<title>a part</title>", None),
+        ("x.csv", "text/html", b"a,b\n", None),
+        ("x.csv", "text/plain", PAGE, None),
+        ("x.csv", OCTETS, PAGE, None),
+        ("x.php", "text/html", PAGE, None),
+        ("x.aspx", "text/html", PAGE, None),
+        ("x", "text/html", PAGE, None),
+        ("v1.2", "text/html", PAGE, None),
+        ("a.b/x", "text/html", PAGE, None),
+        ("x.dat", None, POINTER, "a Git LFS pointer"),
+        ("x.bin", "text/plain", POINTER, "a Git LFS pointer"),
+        ("x.zip", "text/plain", POINTER, "a Git LFS pointer"),
+        ("x.html", None, POINTER, "a Git LFS pointer"),
+        ("x.md", None, POINTER, None),
+        (".gitattributes", None, POINTER, None),
+        ("x", None, POINTER, None),
+        ("x.dat", None, b"version 1", None),
         ("x.zip", OCTETS, ZIP, None),
         ("x.png", "image/svg+xml", b'<?xml version="1.0"?><!-- made by --><svg>', None),
         ("x.png", "image/svg+xml", b"<svg>", None),
@@ -119,9 +151,8 @@ def test_a_page_by_its_type(path: str, media: str | None, fault: bool) -> None:
     ],
 )
 def test_what_a_body_begins_as(path: str, media: str | None, begin: bytes, what: str) -> None:
-    expected = what and (
-        f"{what} came where the name promises something else (--no-content-check takes it)"
-    )
+    ending = path.rpartition(".")[2]
+    expected = what and f"got {what} instead of a .{ending} (--no-content-check takes it)"
     for data in (begin, memoryview(begin)):
         assert unlike(GUARD, path, header_of(media), data) == expected
     assert unlike(NO_GUARD, path, header_of(media), begin) is None
@@ -130,9 +161,9 @@ def test_what_a_body_begins_as(path: str, media: str | None, begin: bytes, what:
 @given(st.binary(max_size=40), st.sampled_from([b"<html>", PAGE, ERROR, b"{", b""]), st.text())
 def test_only_what_begins_with_a_mark_is_a_page(before: bytes, mark: bytes, media: str) -> None:
     fault = unlike(GUARD, "x.zip", header_of(OCTETS), before + mark)
-    if fault is not None:
+    if fault is not None and "plain text" not in fault:
         assert (before + mark).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\f").startswith(b"<")
-    assert unlike(GUARD, "x.zip", header_of(media), b"PK" + before) in {
+    assert unlike(GUARD, "x.zip", header_of(media), b"PK\0" + before) in {
         None,
         unlike(GUARD, "x.zip", header_of(media), None),
     }
@@ -339,6 +370,58 @@ def test_a_size_at_the_limits_is_taken(bench: Bench, size: int) -> None:
         assert bench.get(name, behaviour, min_size=10, max_size=20).word == "success"
 
 
+def coded(name: str, body: bytes) -> Reply:
+    return Reply(200, (("Content-Type", "text/csv"), ("Content-Encoding", "gzip")), body)
+
+
+REMARKS = [
+    ("x", "text/html", PAGE, "an HTML page"),
+    ("x.csv", "text/csv", PAGE, ""),
+    ("x.html", "text/html", PAGE, ""),
+    ("x", "text/plain", PAGE, ""),
+    ("x", None, POINTER, "a Git LFS pointer, which stands for the file itself"),
+    ("x.md", "text/plain", POINTER, "a Git LFS pointer, which stands for the file itself"),
+    ("x", None, b"plain", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "media", "body", "said"), REMARKS)
+def test_what_the_name_says_nothing_of_is_a_remark(
+    bench: Bench, name: str, media: str | None, body: bytes, said: str
+) -> None:
+    answer = bench.get(name, typed(media, body))
+    assert answer.word == "success"
+    assert answer.message == said
+    assert bench.get(f"d{name}", typed(media, body), content_check=False).message == ""
+
+
+def test_a_coded_body_under_a_plain_name_is_a_remark(bench: Bench) -> None:
+    body = gzip.compress(BODY)
+    for name, said in (("x.csv", "as the server coded it (Content-Encoding: gzip)"), ("x.gz", "")):
+        answer = bench.get(name, coded(name, body))
+        assert answer.word == "success"
+        assert answer.message == said
+        assert (bench.where / name).read_bytes() == body
+
+
+@pytest.mark.parametrize(
+    ("name", "media", "body", "what"),
+    [
+        ("x.csv", "text/html", PAGE, "an HTML page"),
+        ("x.nc", "text/html", PAGE * 50, "an HTML page"),
+        ("x.dat", None, POINTER, "a Git LFS pointer"),
+        ("x.whl", None, b"Not found", "plain text"),
+        ("x.whl", None, b"Not found\n" * 100, "plain text"),
+    ],
+)
+def test_what_is_no_file_leaves_nothing(
+    bench: Bench, name: str, media: str | None, body: bytes, what: str
+) -> None:
+    refused(bench.get(name, typed(media, body)), FailureKind.CONTENT, f"got {what} instead of")
+    assert bench.left() == []
+    assert bench.get(name, typed(media, body), content_check=False).word == "success"
+
+
 # --- parts ---
 
 
@@ -380,6 +463,23 @@ def test_the_command_says_both_types(pdl_run: Runner, server: Server, tmp_path: 
     assert not (tmp_path / "a.dat").exists()
     run = pdl_run(page, env={"PDL_EXPECT_TYPE": "image/* text/html"})
     assert run.code == 0, run.err
+
+
+def test_the_command_counts_pages_and_tells_once_of_codings(
+    pdl_run: Runner, server: Server
+) -> None:
+    urls = [server.on(f"/p{n}", typed("text/html", PAGE)) for n in range(2)]
+    body = gzip.compress(BODY)
+    urls += [server.on(f"/c{n}.csv", coded(f"c{n}.csv", body)) for n in range(2)]
+    run = pdl_run(*urls, "-d", "out", "--progress", "plain", "--report", "r.jsonl")
+    assert run.code == 0
+    assert "pdl: 2 of the files are HTML pages\n" in run.err
+    assert run.err.count("Content-Encoding: gzip") == 1
+    report = (pdl_run.directory / "r.jsonl").read_text()
+    assert report.count("Content-Encoding: gzip") == 2
+    assert report.count('"an HTML page"') == 2
+    run = pdl_run(*urls, "-d", "quick", "-q")
+    assert "pdl: 2 of the files are HTML pages\n" in run.err
 
 
 def test_the_command_refuses_what_is_no_type(pdl_run: Runner) -> None:

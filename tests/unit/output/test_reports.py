@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pdl.errors import MachineError, PdlError, UsageError
 from pdl.model import Item, Outcome, Result, Summary
 from pdl.output.reports.json_ import JsonLinesReport
-from pdl.output.reports.registry import check_distinct, open_report
+from pdl.output.reports.registry import open_report
 from pdl.output.sinks import FileSink, StreamSink
 
 if TYPE_CHECKING:
@@ -201,28 +201,6 @@ def test_what_has_ended_takes_nothing_away_later(tmp_path: Path, end: str) -> No
     del sink
     gc.collect()
     assert partial.read_text() == "of somebody else"
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("r.jsonl", "r.jsonl"),
-        ("r.jsonl", "./r.jsonl"),
-        ("d/../r.jsonl", "r.jsonl"),
-        ("r.jsonl", "link.jsonl"),
-        ("-", "-"),
-        ("-", "/dev/stdout"),
-    ],
-)
-def test_two_reports_are_two_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "d").mkdir()
-    (tmp_path / "link.jsonl").symlink_to("r.jsonl")
-    check_distinct([first, "other.jsonl", "d/r.jsonl"])
-    with pytest.raises(UsageError, match="is given for two reports"):
-        check_distinct([first, "other.jsonl", second])
 
 
 def test_a_forked_worker_does_not_take_the_file_away(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import os
 import socket
 from contextlib import closing, contextmanager
@@ -138,17 +139,112 @@ def test_empty_list(tmp_path: Path) -> None:
     assert feed.exhausted
 
 
-def test_binary_list(tmp_path: Path) -> None:
+def test_binary_lines_below_a_list(tmp_path: Path) -> None:
     path = tmp_path / "list"
-    path.write_bytes(bytes(range(256)) * 2000)
+    path.write_bytes(b"#" * 4096 + b"\n" + bytes(range(256)) * 2000)
     entries = everything(of_args(str(path)))
     assert len(entries) == 2001
     assert all(isinstance(entry, BadLine) for entry in entries)
 
 
+ZIP = b"PK\x03\x04\x14\0\0\0"
+CURL = b'# mine\n-L\noutput = "a.bin"\nurl = "https://h/a.bin"\n'
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (bytes(range(256)), "binary data"),
+        (b"http://h/a\n" * 300 + b"\0", "binary data"),
+        ("http://h/a".encode("utf-16-le"), "binary data, or UTF-16 without a byte order mark"),
+        (b"<!DOCTYPE html>\n<html><body>", "an HTML page"),
+        (b"\xef\xbb\xbf \n<!-- x --><HTML lang=en>", "an HTML page"),
+        ("<html>".encode("utf-16"), "an HTML page"),
+        (ZIP, "a zip archive: unpack it first"),
+        (b"\x28\xb5\x2f\xfd\x04", "packed with zstd"),
+        (b"PAR1\x15", "a Parquet file"),
+        (b"%PDF-1.4\n", "a PDF"),
+        (CURL, "a configuration of curl's"),
+        (b"url=https://h/a\n", "a configuration of curl's"),
+        (b"--url https://h/a\n", "a configuration of curl's"),
+    ],
+)
+def test_what_is_no_list_is_refused_as_a_whole_in_one_line(
+    tmp_path: Path, data: bytes, what: str, packed: bool
+) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(gzip.compress(data) if packed else data)
+    if packed:  # else it is refused before the run
+        feed = of_args(str(path))
+        with pytest.raises(ListError) as caught:
+            everything(feed)
+    else:
+        with pytest.raises(ListError) as caught:
+            of_args(str(path))
+    assert what in caught.value.message
+    assert not caught.value.hint
+    reading, writing = os.pipe()
+    os.write(writing, path.read_bytes())
+    os.close(writing)
+    try:
+        with pytest.raises(ListError, match="no list but"):
+            everything(open_sources(["-"], reading, print))
+    finally:
+        os.close(reading)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"url,out\nhttp://h/a,b\n",
+        b"http://h/a\n  url=https://h/b\n",
+        b"# <html>\nhttp://h/a\n",
+        b'{"url": "http://h/a"}\n',
+    ],
+)
+def test_what_only_looks_like_none_is_a_list(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(data)
+    assert urls(everything(of_args(str(path)))) == ["http://h/a"]
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_a_list_in_utf_16(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "list"
+    long = "http://h/" + "x" * 70_000
+    lines = ["\ufeff# \U0001f600", "http://h/\xe9", long, "http://h/b", ""]
+    path.write_bytes("\r\n".join(lines).encode(codec))
+    first, bad, last = everything(of_args(str(path)))
+    assert isinstance(first, Item)
+    assert (first.url, first.line) == ("http://h/\xe9", 2)
+    assert isinstance(bad, BadLine)
+    assert isinstance(last, Item)
+    assert last.line == 4
+    assert of_args(str(path)).estimate() is None
+    path.write_bytes("\ufeffhttp://h/a\nhttp://h/b".encode(codec)[:-1])
+    with pytest.raises(ListError, match="in the middle of a character"):
+        everything(of_args(str(path)))
+
+
+@pytest.mark.parametrize("data", [b"", b"\n# nothing\n", b"url\n"])
+def test_an_empty_list_is_said(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(data)
+    said: list[str] = []
+    assert everything(open_sources([str(path)], 0, said.append)) == []
+    assert len(said) == 1
+    assert "is empty" in said[0]
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("missing", "No such file"), (".", "directory"), ("ftp://h/x", "No such"), ("", "No such")],
+    [
+        ("missing", "No such file"),
+        (".", "directory"),
+        ("ftp://h/x", "only http and https"),
+        ("", "No such"),
+    ],
 )
 def test_a_list_that_cannot_be_read(
     name: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -150,7 +150,21 @@ def test_an_option_wins_over_the_fragment() -> None:
         ("http://h/\n header=a: \x01", 1, "header a cannot be sent"),
         ("http://h/\n referer=☃", 1, "header Referer cannot be sent"),
         (b"http://h/\xff", 1, "not UTF-8"),
-        ("http://h/".encode("utf-16").split(b"\n")[0], 1, "UTF-16"),
+        ('"http://h/a"', 1, "begins with a quote"),
+        ("'http://h/a',", 1, "begins with a quote"),
+        ("<http://h/a>", 1, "begins with <"),
+        ("- http://h/a", 1, "begins with the dash of a list"),
+        ("12. http://h/a", 1, "begins with a number"),
+        ("[a](http://h/a)", 1, "is a link of Markdown"),
+        ("[a]: http://h/a", 1, "is a link of Markdown"),
+        ("http://h/a HTTPS://h/b", 1, "two URLs on one line"),
+        ("http://h/a\thttp://h/b http://h/c", 1, "two URLs on one line"),
+        ("see http://h/a", 1, "words before the URL"),
+        ("http://h/a.bin  b.bin", 1, "a name behind the URL; write out="),
+        ("h:8080/x", 1, "it must begin with http:// or https://"),
+        ("a-long.host.example.org:80", 1, "it must begin with http:// or https://"),
+        ("http://h/[001-100].jpg", 1, "has [001-100], which curl expands"),
+        ("http://h/[a-z]", 1, "has [a-z], which curl expands"),
         ("http://h/" + "a" * MAX_LINE, 1, "longer than 65536 bytes"),
         ("#" + "a" * MAX_LINE, 1, "longer than 65536 bytes"),
         (b"\xff" * (MAX_LINE + 1), 1, "longer than 65536 bytes"),
@@ -163,6 +177,52 @@ def test_bad_lines(text: str | bytes, line: int, why: str) -> None:
     assert (entry.source, entry.line) == ("list", line)
     assert why in entry.message
     assert len(entry.text) <= MAX_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        ("http://h/a # b", ["http://h/a"]),
+        ("http://h/a\t# b", ["http://h/a"]),
+        ("http://h/a \t #http://h/c", ["http://h/a"]),
+        ("http://h/a\thttp://h/b # c", ["http://h/a", "http://h/b"]),
+        (f"http://h/a#sha256={SHA} # b", [f"http://h/a#sha256={SHA}"]),
+        ("http://h/a#b", ["http://h/a#b"]),
+        ("http://h/a b.bin", ["http://h/a b.bin"]),
+        ("http://h/get?q=a.b c.d", ["http://h/get?q=a.b c.d"]),
+        ("http://h/[1]", ["http://h/[1]"]),
+        ("http://h/http://i/", ["http://h/http://i/"]),
+    ],
+)
+def test_a_comment_behind_a_url_and_what_may_be_in_one(text: str, urls: list[str]) -> None:
+    (entry,) = read(text)
+    assert isinstance(entry, Item)
+    assert [entry.url, *entry.mirrors] == urls
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This is a list of files",
+        "See the files below:",
+        "<b>a</b>",
+        "a http://h/b",
+        '{"a": 1}',
+        "}",
+        '"a.bin"',
+        "- a.bin",
+        "h:80/x",
+    ],
+)
+def test_not_any_text_is_below_the_base(text: str) -> None:
+    (entry,) = TextFormat(print, "http://h/d/").read([text.encode()], "list")
+    assert isinstance(entry, BadLine)
+
+
+@pytest.mark.parametrize("text", ["a", "/a.bin", "a b", "a long name.bin", "d/a?b=c", "../a", "?a"])
+def test_what_is_below_the_base(text: str) -> None:
+    (entry,) = TextFormat(print, "http://h/d/").read([text.encode()], "list")
+    assert isinstance(entry, Item)
 
 
 def test_options_of_a_bad_line_belong_to_it() -> None:

@@ -20,6 +20,8 @@ from pdl.text.units import count_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+HEAD = "# What failed, as a list: give this file to pdl to try just these.\n"
+"""How every failure list begins."""
 _OWNER_ONLY = 0o600
 _STDIN = 0
 
@@ -45,7 +47,7 @@ class FailedList:
         self._sources = set(sources)
         self._count = 0
         self.sink = FileSink(path, warn, mode=_OWNER_ONLY)
-        self.sink.write("# What failed, as a list: give this file to pdl to try just these.\n")
+        self.sink.write(HEAD)
 
     def record(self, result: Result, item: Item | None) -> None:
         """Write the entry if it failed."""

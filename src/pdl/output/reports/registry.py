@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -13,7 +12,7 @@ from pdl.output.sinks import FileSink, StreamSink, Warn, warn_on_stderr
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from pdl.model import Item, Result, Summary
     from pdl.output.sinks import Sink
@@ -60,22 +59,6 @@ FORMATS = (
 
 SUFFIXES = tuple(row.suffix for row in FORMATS)
 """What a report's name may end in."""
-
-
-def check_distinct(paths: Iterable[str]) -> None:
-    """See to it that no report replaces another.
-
-    Raises:
-        UsageError: two of the paths are one file.
-    """
-    seen = set()
-    for path in paths:
-        real = os.path.realpath("/dev/stdout" if path in _STDOUT else path)
-        if real in seen:
-            raise UsageError(
-                f"{printable(path)} is given for two reports", "give each a file of its own"
-            )
-        seen.add(real)
 
 
 def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
