@@ -273,6 +273,25 @@ def test_a_signal_keeps_the_part_and_the_same_command_goes_on(
     assert there(tmp_path / "out") == {"big.bin": BIG}
 
 
+def test_the_second_interrupt_ends_it_at_once_and_leaves_no_bar(
+    server: Server, pdl_run: Runner
+) -> None:
+    server.on("/held", Pause(BOUND))
+    process = pdl_run.start(server.url("/held"), "--progress", "bar")
+    assert process.stderr is not None
+    shown = b""
+    while b"0/1" not in shown:
+        shown += os.read(process.stderr.fileno(), 65536)
+    process.send_signal(signal.SIGINT)
+    while b"pdl: stopping; again to end at once\n" not in shown:
+        shown += os.read(process.stderr.fileno(), 65536)
+    process.send_signal(signal.SIGINT)
+    run = pdl_run.finish(process)
+    assert run.code == -signal.SIGINT
+    assert (shown.decode() + run.err).endswith("\r\x1b[J")
+    assert "interrupted" not in run.err
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

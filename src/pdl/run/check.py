@@ -48,7 +48,7 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
         outputs = outputs.and_also(LockListener(lock))
     planner = build.look_planner(settings, outputs.warn, lock or _NoLock())
     stop = Stop()
-    with signals(stop):
+    with signals(stop, outputs.abandon):
         looking = Looking(settings.files.directory)
         engine = build.make_engine(settings, feed, planner, looking, outputs, stop)
         summary = engine.run()

@@ -118,6 +118,7 @@ class Job:
         began: when the first attempt was handed out, by the caller's clock; None before.
         started: the same by `time.time`.
         mirrors: the URLs it may be asked at, if there is more than one.
+        trouble: the word of its last failure; empty before.
     """
 
     __slots__ = (
@@ -130,6 +131,7 @@ class Job:
         "plan",
         "received",
         "started",
+        "trouble",
     )
 
     def __init__(self, plan: Plan) -> None:
@@ -141,6 +143,7 @@ class Job:
         self.received = 0
         self.began: float | None = None
         self.started: float | None = None
+        self.trouble = ""
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
 
     def task(self) -> Task:

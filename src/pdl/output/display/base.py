@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.model import Outcome, Result, Retrying, Transfer
+from pdl.model import Outcome, Result, Retrying, Transfer, Waiting
 from pdl.output.display.tally import Tally, was_cancelled
 from pdl.text.masking import printable
 from pdl.text.units import clock_text, count_text, duration_text, size_text
@@ -38,7 +38,14 @@ class Display(Protocol):
     def retrying(self, event: Retrying) -> None:
         """Take note of an attempt that failed and is to be made again."""
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Bring the display up to date; called about ten times a second.
 
         Args:
@@ -46,6 +53,7 @@ class Display(Protocol):
             received: bytes of the whole run so far; never falls.
             total: items expected, or None while the list is still being read.
             now: seconds on a clock that never goes back.
+            waiting: whom the run waits for before it asks again, if it does.
         """
 
     def notice(self, text: str) -> None:
@@ -53,6 +61,9 @@ class Display(Protocol):
 
     def close(self) -> None:
         """Leave the terminal tidy; nothing is called after it."""
+
+    def abandon(self) -> None:
+        """The same where the process ends at once; called from within a signal handler."""
 
 
 class SilentDisplay:
@@ -77,7 +88,14 @@ class SilentDisplay:
     def retrying(self, event: Retrying) -> None:
         """Not shown."""
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Not shown."""
 
     def notice(self, text: str) -> None:
@@ -85,6 +103,9 @@ class SilentDisplay:
         self._out.write(notice_line(text) + "\n")
 
     def close(self) -> None:
+        """Nothing is left over."""
+
+    def abandon(self) -> None:
         """Nothing is left over."""
 
 
@@ -129,7 +150,7 @@ class PlainDisplay(SilentDisplay):
 
     def passed(self, count: int) -> None:
         """Count them."""
-        self._tally.done += count
+        self._tally.passed(count)
 
     def record(self, result: Result) -> None:
         """A line for a failure, and with `verbose` for anything but the many a stop leaves."""
@@ -143,9 +164,16 @@ class PlainDisplay(SilentDisplay):
         if self.every:
             self._out.write(retry_line(event) + "\n")
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """A line every half minute."""
-        self._tally.update(received, total, now, live)
+        self._tally.update(received, total, now, live, waiting)
         if self._next is None:
             self._next = now + _EVERY
         if now >= self._next:
