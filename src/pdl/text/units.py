@@ -52,6 +52,11 @@ def count_text(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def place_text(source: str, line: int) -> str:
+    """Where a list has it, as ``urls.txt:4`` or ``stdin:6``; empty for what has no line."""
+    return f"{'stdin' if source == '-' else source}:{line}" if line else ""
+
+
 def cells(text: str) -> int:
     """Terminal columns that `text`, free of control characters, takes up."""
     return len(text) if text.isascii() else sum(map(_cell, text))

@@ -163,16 +163,26 @@ def test_the_terminal_of_a_ci_service_gets_lines_for_its_log(
 # --- plain --------------------------------------------------------------------------------
 
 
-def test_plain_says_failures_at_once_and_successes_only_when_asked() -> None:
+def test_plain_says_failures_as_a_number_and_each_only_when_asked() -> None:
     stream = io.StringIO()
     display = make_display("plain", stream, quiet=False, verbose=0)
     display.record(OK)
     display.retrying(AGAIN)
     assert stream.getvalue() == ""
     display.record(BAD)
-    assert stream.getvalue().splitlines() == [
-        "failed     http-404  http://h/b  Not Found (1 attempt, urls.txt:4)"
-    ]
+    display.record(BAD._replace(kind="timeout"))
+    display.record(BAD)
+    assert stream.getvalue() == ""
+    display.tick([], 0, 4, 0.0)
+    display.tick([], 0, 4, 30.0)
+    assert ", 3 failed (2 http-404, 1 timeout), " in stream.getvalue()
+    assert display.told == 0
+    loud = make_display("plain", stream, quiet=False, verbose=1)
+    loud.record(BAD._replace(source="-"))
+    assert stream.getvalue().splitlines()[-1] == (
+        "failed     http-404  http://h/b  Not Found (1 attempt, stdin:4)"
+    )
+    assert loud.told is None
 
 
 def test_plain_and_verbose_has_a_line_for_everything() -> None:
@@ -256,11 +266,27 @@ def test_the_bar_shows_the_run_and_the_largest_files() -> None:
     display.tick([Transfer("big.iso", 3 * MIB, 4 * MIB), Transfer("s", 1, 2)], 4 * MIB, 10, 2.0)
     screen = Screen(80)
     screen.feed(stream.getvalue())
-    bar, line = screen.rows
+    told, bar, line = screen.rows
+    assert told.startswith("failed     http-404  http://h/b")
     assert bar.startswith(" 32%|")
     assert bar.endswith("|  2/10, 1 failed, 4.00 MiB, 2.00 MiB/s, 00:02, 00:07 left")
     assert line.split() == ["big.iso", "75%", "3.00", "MiB", "/", "4.00", "MiB"]
-    assert screen.row == screen.column == 0
+    assert (screen.row, screen.column) == (1, 0)
+
+
+@pytest.mark.usefixtures("wide")
+def test_the_first_failures_of_a_kind_stand_above_the_bar() -> None:
+    stream, screen = Terminal(), Screen(80)
+    display = make_display("auto", stream, quiet=False, verbose=0)
+    display.tick([], 0, 100, 0.0)
+    for number in range(9):
+        display.record(BAD._replace(url=f"http://h/{number}"))
+        display.record(BAD._replace(url=f"http://h/{number}", kind="size"))
+        display.tick([], 0, 100, 1.0 + number)
+    screen.feed(stream.getvalue())
+    told = [row.split()[1:3] for row in screen.rows[:-1]]
+    assert told == [[kind, f"http://h/{n}"] for n in range(3) for kind in ("http-404", "size")]
+    assert display.told == 3
 
 
 @pytest.mark.usefixtures("wide")
@@ -268,7 +294,8 @@ def test_the_frame_vanishes_at_the_end_and_what_stood_above_it_stays() -> None:
     stream, screen = Terminal(), Screen(80)
     everything(make_display("auto", stream, quiet=False, verbose=0))
     screen.feed(stream.getvalue())
-    assert screen.rows == ["pdl: something is odd", ""]
+    assert screen.rows[0].startswith("failed ")
+    assert screen.rows[1:] == ["pdl: something is odd", ""]
 
 
 @pytest.mark.usefixtures("wide")
@@ -563,7 +590,7 @@ def test_a_stream_that_is_closed_or_was_never_there_is_no_matter(
 
 def test_a_terminal_that_is_full_loses_text_but_not_the_display() -> None:
     stream = Failing(BlockingIOError())
-    display = make_display("plain", stream, quiet=False, verbose=0)
+    display = make_display("plain", stream, quiet=False, verbose=1)
     display.record(BAD)
     display.record(BAD)
     assert stream.calls == 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING, NoReturn
 
+from pdl.model import FailureKind, Outcome
 from pdl.output.display.base import SilentDisplay, notice_line, result_line, retry_line
 from pdl.output.display.tally import Slots, Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
@@ -27,6 +28,8 @@ _SHOW_AFTER = 0.3
 """Seconds before the bar appears: a shorter run needs neither it nor the import of tqdm."""
 _EVERY = 0.25
 """Seconds from one look of the frame to the next: digits that change faster cannot be read."""
+_TOLD = 3
+"""Failures of a kind that stand above the bar as they happen."""
 _CLEAR = "\r\x1b[J"
 
 
@@ -36,6 +39,7 @@ class BarDisplay(SilentDisplay):
     def __init__(self, out: Out, *, verbose: int) -> None:
         super().__init__(out)
         self.every = verbose > 0
+        self.told = None if verbose else _TOLD
         self._tally = Tally()
         self._slots = Slots()
         self._next = 0.0
@@ -49,9 +53,13 @@ class BarDisplay(SilentDisplay):
         self._tally.passed(count)
 
     def record(self, result: Result) -> None:
-        """With `verbose`, a line above the bar at the next tick."""
+        """A line above the bar at the next tick: the first failures of a kind; all if `verbose`."""
         self._tally.record(result)
-        if self.every and not was_cancelled(result):
+        if was_cancelled(result):
+            return
+        kind = result.kind or FailureKind.INTERNAL.value
+        shown = self.told is None or self._tally.kinds[kind] <= self.told
+        if self.every or (result.outcome is Outcome.FAIL and shown):
             self._above.append(result_line(result))
 
     def retrying(self, event: Retrying) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.model import Outcome, Result, Retrying, Transfer, Waiting
-from pdl.output.display.tally import Tally, was_cancelled
+from pdl.output.display.tally import Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
-from pdl.text.units import clock_text, count_text, duration_text, size_text
+from pdl.text.units import clock_text, count_text, duration_text, place_text, size_text
 
 if TYPE_CHECKING:
     from pdl.output.terminal import Out
@@ -21,9 +21,11 @@ class Display(Protocol):
 
     Attributes:
         every: whether it wants to be told of each file that was fetched; else their number will do.
+        told: so many failures of each kind it tells as they come, from the first on; None: all.
     """
 
     every: bool
+    told: int | None
 
     @property
     def lost(self) -> bool:
@@ -70,6 +72,7 @@ class SilentDisplay:
     """Nothing but notices; the base of the others."""
 
     every = False
+    told: int | None = 0
 
     def __init__(self, out: Out, *, verbose: int = 0) -> None:  # noqa: ARG002 - every row takes it
         self._out = out
@@ -113,10 +116,8 @@ def result_line(result: Result) -> str:
     """How one line of the list ended."""
     if result.outcome is Outcome.FAIL:
         tries = count_text(result.attempts, "attempt")
-        place = f", {result.source}:{result.line}" if result.line else ""
-        return printable(
-            f"failed     {result.kind}  {result.url}  {result.message} ({tries}{place})"
-        )
+        about = ", ".join(filter(None, (tries, place_text(result.source, result.line))))
+        return printable(f"failed     {result.kind}  {result.url}  {result.message} ({about})")
     text = f"{result.outcome.value:<9}  {result.path or result.url}"
     if result.outcome is Outcome.SUCCESS:
         text += f"  {size_text(result.size or result.bytes)} in {duration_text(result.seconds)}"
@@ -137,14 +138,17 @@ def notice_line(text: str) -> str:
 
 
 _EVERY = 30.0
+_KINDS = 5
+"""Kinds of failures that a line has room for."""
 
 
 class PlainDisplay(SilentDisplay):
-    """Lines for a log: each failure at once, how far it is now and then."""
+    """Lines for a log: how far it is now and then, and with `verbose` how each line ended."""
 
     def __init__(self, out: Out, *, verbose: int) -> None:
         super().__init__(out)
         self.every = verbose > 0
+        self.told = None if verbose else 0
         self._tally = Tally()
         self._next: float | None = None
 
@@ -153,10 +157,9 @@ class PlainDisplay(SilentDisplay):
         self._tally.passed(count)
 
     def record(self, result: Result) -> None:
-        """A line for a failure, and with `verbose` for anything but the many a stop leaves."""
+        """A line with `verbose`, but for the many that a stop leaves."""
         self._tally.record(result)
-        wanted = self.every or result.outcome is Outcome.FAIL
-        if wanted and not was_cancelled(result):
+        if self.every and not was_cancelled(result):
             self._out.write(result_line(result) + "\n")
 
     def retrying(self, event: Retrying) -> None:
@@ -185,11 +188,20 @@ def _progress_line(tally: Tally, live: int) -> str:
     of = f" of {tally.total}" if tally.total else ""
     parts = [
         f"{tally.done}{of} done",
-        f"{tally.failed} failed",
+        f"{tally.failed} failed{_kinds(tally)}",
         f"{live} in flight",
         size_text(tally.received),
         f"{size_text(tally.speed)}/s",
     ]
     if tally.remaining is not None:
         parts.append(f"{clock_text(tally.remaining)} left")
-    return "pdl: " + ", ".join(parts)
+    if tally.waiting is not None and not live:
+        parts.append(waiting_text(tally.waiting))
+    return printable("pdl: " + ", ".join(parts))
+
+
+def _kinds(tally: Tally) -> str:
+    """The failures by kind, the most frequent first."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in tally.kinds.most_common(_KINDS))
+    more = ", ..." if len(tally.kinds) > _KINDS else ""
+    return f" ({counts}{more})" if counts else ""

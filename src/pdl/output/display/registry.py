@@ -44,7 +44,7 @@ MODES = (
     ),
     Mode(
         "plain",
-        "Lines for a log: each failure at once, how far the run is every half minute.",
+        "Lines for a log: how far the run is, every half minute.",
         "pdl.output.display.base",
         "PlainDisplay",
     ),
