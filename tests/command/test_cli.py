@@ -86,7 +86,7 @@ def test_failures_are_explained_listed_and_tried_alone(
     run = pdl_run(urls, *common)
     assert run.code == 1
     assert "http-404: 2 failures" in run.err
-    assert [run.err.count(f"{url} (1 attempt, ") for url in missing] == [1, 1]
+    assert [run.err.count(f"    {url} (1 attempt, ") for url in missing] == [1, 1]
     assert run.err.partition("http-404: ")[2].count("(1 attempt, ") == 2
     failed = [row for row in rows(tmp_path / "r.jsonl") if row["outcome"] == "fail"]
     assert [(row["kind"], row["attempts"], row["status"]) for row in failed] == [

@@ -17,6 +17,7 @@ from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask
 from pdl.text.urls import InvalidUrl, parse
 from pdl.transport import TransportError
+from pdl.transport.errors import NO_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -252,19 +253,23 @@ def _mask_word(word: str) -> str:
     return mask(f"?{word}")[1:] if "=" in word else word
 
 
-def failure_of(exc: Exception, task: Task, directory: str) -> Fail:
+def failure_of(exc: Exception, task: Task, directory: str, timeout: float) -> Fail:
     """The failure that an error makes of an attempt.
 
     Args:
         exc: an `AttemptFailed`, a `TransportError`, an `InTheWay` or an `OSError`.
         task: what was attempted.
         directory: the output directory.
+        timeout: seconds that a server may be silent.
     """
     if isinstance(exc, AttemptFailed):
         return exc.as_fail(task.id)
     if isinstance(exc, TransportError):
         fatal = exc.kind is FailureKind.DISK
-        return Fail("fail", task.id, exc.kind, exc.transient, exc.message, fatal=fatal)
+        message = exc.message
+        if exc.kind is FailureKind.TIMEOUT:
+            message = message.replace(NO_DATA, f"{NO_DATA} for {timeout:g} s", 1)
+        return Fail("fail", task.id, exc.kind, exc.transient, message, fatal=fatal)
     if isinstance(exc, InTheWay):
         return Fail("fail", task.id, FailureKind.EXISTS, transient=False, message=str(exc))
     assert isinstance(exc, OSError)

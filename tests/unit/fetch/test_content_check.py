@@ -120,7 +120,7 @@ def test_a_page_by_its_type(path: str, media: str | None, fault: bool) -> None:
 )
 def test_what_a_body_begins_as(path: str, media: str | None, begin: bytes, what: str) -> None:
     expected = what and (
-        f"{what} came where the name promises something else (--no-content-check takes it)"
+        f"got {what} instead of a {path[path.rindex('.') :]} (--no-content-check takes it)"
     )
     for data in (begin, memoryview(begin)):
         assert unlike(GUARD, path, header_of(media), data) == expected
@@ -299,9 +299,9 @@ def test_a_type_that_is_not_wanted(bench: Bench) -> None:
 
 
 OUTSIDE = {
-    0: "0 bytes are fewer than --min-size allows (10)",
-    9: "9 bytes are fewer than --min-size allows (10)",
-    21: "21 bytes are more than --max-size allows (20)",
+    0: "0 B, expected 10 B at least (--min-size)",
+    9: "9 B, expected 10 B at least (--min-size)",
+    21: "21 B, expected 20 B at most (--max-size)",
 }
 
 
@@ -321,7 +321,7 @@ def test_a_size_that_nobody_announces_is_refused_all_the_same(bench: Bench, size
     fields = (("Transfer-Encoding", "chunked"), ("ETag", ETAG))
     more = Raw(chunk(b"")) if size < 10 else Pause(30.0)
     answer = bench.get("x", Then(Raw(head(200, fields) + chunk(b"x" * size)), more), **limits)
-    refused(answer, FailureKind.SIZE, "than --m")
+    refused(answer, FailureKind.SIZE, f"(--{'min' if size < 10 else 'max'}-size)")
     assert bench.left() == []
 
 

@@ -116,8 +116,8 @@ def test_a_failure_says_where_why_how_often_and_whether_again() -> None:
             "timeout: 1 failure, the server was silent; --timeout allows more "
             "(transient, trying again may help)"
         ),
-        "  no byte for 60 s",
-        "    http://h/8 (4 attempts, urls.txt:8)",
+        "  http://h/8",
+        "      no byte for 60 s (4 attempts, urls.txt:8)",
         "",
         f"http-404: 2 failures, the server has no such file ({NOT_AGAIN})",
         "  Not Found",
@@ -128,8 +128,8 @@ def test_a_failure_says_where_why_how_often_and_whether_again() -> None:
 
 def test_what_has_no_line_message_or_attempt_still_reads_well() -> None:
     assert report(failure(0, "policy", attempts=0, message=""))[-2:] == [
-        "  no reason given",
-        "    http://h/0 (not tried)",
+        "  http://h/0",
+        "      no reason given (not tried)",
     ]
 
 

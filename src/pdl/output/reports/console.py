@@ -154,15 +154,18 @@ def _limit(summary: Summary, *, fail_fast: bool | None) -> str:
 
 
 def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
-    """The failures of a kind; a reason stands once above all that failed for it."""
+    """The failures of a kind; a reason of several stands once above them."""
     hint = f", {text}" if (text := hint_of(kind)) else ""
     count = f"{group.count:,} failure{'' if group.count == 1 else 's'}"
     lines = [f"{kind}: {count}{hint} ({_again(group)}){_spread(group, lists)}"]
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, list[Result]] = {}
     for result in group.shown():
-        reasons.setdefault(result.message or "no reason given", []).append(_failure_line(result))
+        reasons.setdefault(result.message or "no reason given", []).append(result)
     for reason, failures in reasons.items():
-        lines += [f"  {reason}", *failures]
+        if len(failures) == 1:
+            lines += [f"  {failures[0].url}", f"      {reason} ({_about(failures[0])})"]
+        else:
+            lines += [f"  {reason}", *(f"    {each.url} ({_about(each)})" for each in failures)]
     return lines
 
 
@@ -194,10 +197,9 @@ def _again(group: _Group) -> str:
     return "permanent"
 
 
-def _failure_line(result: Result) -> str:
+def _about(result: Result) -> str:
     tried = count_text(result.attempts, "attempt") if result.attempts else "not tried"
-    about = ", ".join(filter(None, (tried, place_text(result.source, result.line))))
-    return f"    {result.url} ({about})"
+    return ", ".join(filter(None, (tried, place_text(result.source, result.line))))
 
 
 def closing_lines(summary: Summary, lists: Sequence[str]) -> list[str]:
