@@ -377,6 +377,22 @@ class Transfer(NamedTuple):
     size: int | None
 
 
+class Waiting(NamedTuple):
+    """What a run waits for before it asks a host again, for the display.
+
+    Attributes:
+        host: whom it is asked of.
+        seconds: until then.
+        why: the failure's word, as ``http-503``; empty where it is not known.
+        files: that wait for it.
+    """
+
+    host: str
+    seconds: float
+    why: str
+    files: int
+
+
 class Retrying(NamedTuple):
     """An attempt failed and the task is to run again."""
 

@@ -86,7 +86,7 @@ def test_failures_are_explained_listed_and_tried_alone(
     run = pdl_run(urls, *common)
     assert run.code == 1
     assert "http-404: 2 failures" in run.err
-    assert all(f"  {url}\n" in run.err for url in missing)
+    assert [run.err.count(f"    {url} (1 attempt, ") for url in missing] == [1, 1]
     assert run.err.partition("http-404: ")[2].count("(1 attempt, ") == 2
     failed = [row for row in rows(tmp_path / "r.jsonl") if row["outcome"] == "fail"]
     assert [(row["kind"], row["attempts"], row["status"]) for row in failed] == [
@@ -251,6 +251,25 @@ def test_a_signal_keeps_the_part_and_the_same_command_goes_on(
     assert re.fullmatch(r"bytes=[1-9]\d{4,}-", seen.header("Range") or "")
     assert seen.header("If-Range") == '"big"'
     assert there(tmp_path / "out") == {"big.bin": BIG}
+
+
+def test_the_second_interrupt_ends_it_at_once_and_leaves_no_bar(
+    server: Server, pdl_run: Runner
+) -> None:
+    server.on("/held", Pause(BOUND))
+    process = pdl_run.start(server.url("/held"), "--progress", "bar")
+    assert process.stderr is not None
+    shown = b""
+    while b"0/1" not in shown:
+        shown += os.read(process.stderr.fileno(), 65536)
+    process.send_signal(signal.SIGINT)
+    while b"pdl: stopping; again to end at once\n" not in shown:
+        shown += os.read(process.stderr.fileno(), 65536)
+    process.send_signal(signal.SIGINT)
+    run = pdl_run.finish(process)
+    assert run.code == -signal.SIGINT
+    assert (shown.decode() + run.err).endswith("\r\x1b[J")
+    assert "interrupted" not in run.err
 
 
 @pytest.mark.parametrize(

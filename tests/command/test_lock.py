@@ -117,7 +117,7 @@ def test_a_file_of_another_size_is_refused_before_its_bytes_come(
     serve(server, a=b"longer now")
     run = locked(pdl_run, "--if-exists", "overwrite")
     assert run.code == 1
-    assert f"10 bytes, urls.lock:1 has 5 ({digest(b'first')})" in run.err
+    assert f"10 B, expected 5 B (urls.lock:1, {digest(b'first')})" in run.err
 
 
 def test_spellings_of_one_url_have_one_entry(server: Server, pdl_run: Runner) -> None:

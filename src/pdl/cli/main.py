@@ -156,7 +156,7 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     )
     from pdl.sources.feed import open_sources
 
-    display, console = _make_display(options)
+    display, console = _make_display(options, fail_fast=settings.stop.max_failures == 1)
     _collect_again()
     _unwind_on_signals()
     if settings.http.insecure:
@@ -203,7 +203,7 @@ def with_any_base(settings: Settings) -> Settings:
 
 
 def _make_display(
-    options: CommandOptions,
+    options: CommandOptions, *, fail_fast: bool
 ) -> tuple[Display, Callable[[Sequence[Sink]], Reporter]]:
     """What people see of the run while it lasts, and what makes that of its end."""
     from pdl.output.display.registry import make_display
@@ -215,13 +215,16 @@ def _make_display(
         if mode == "plain" or (mode == "auto" and not Out(sys.stderr).is_terminal()):
             mode = "none"  # the report has a line for each failure itself
         display = make_display(mode, sys.stderr, quiet=quiet, verbose=0)
+        display.told = 0
         return display, lambda lists: CheckReport(
             sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists
         )
     from pdl.output.reports.console import ConsoleReport
 
     display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
-    return display, lambda lists: ConsoleReport(sys.stderr, quiet=quiet, lists=lists)
+    return display, lambda lists: ConsoleReport(
+        sys.stderr, quiet=quiet, lists=lists, told=display.told, fail_fast=fail_fast
+    )
 
 
 def check_outputs(settings: Settings, options: CommandOptions) -> None:

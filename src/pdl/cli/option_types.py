@@ -224,6 +224,19 @@ class Size(Kind):
         return int(float(number) * 1024 ** _POWERS[suffix.upper()])
 
 
+class Number(Kind):
+    """A whole number."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's
+        """Called by click."""
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r}: a number is wanted, such as 4", param, ctx)
+
+
 class Seconds(Kind):
     """A time."""
 
@@ -234,7 +247,7 @@ class Seconds(Kind):
         try:
             return float(value)
         except ValueError:
-            self.fail(f"{value!r} is not a number", param, ctx)
+            self.fail(f"{value!r}: a number of seconds is wanted, such as 2.5", param, ctx)
 
 
 class Header(Kind):

@@ -15,6 +15,7 @@ from pdl import settings
 from pdl.cli.option_types import (
     Allowance,
     Header,
+    Number,
     PathByColon,
     PathByLine,
     PathName,
@@ -33,7 +34,7 @@ from pdl.pool.registry import CHOICES as ENGINES
 from pdl.sources.registry import CHOICES as LIST_FORMATS
 
 FILE, DIR = PathName(), PathName("dir")
-NUMBER, SECONDS, SIZE, STRING, TEXT = click.INT, Seconds(), Size(), click.STRING, Text()
+NUMBER, SECONDS, SIZE, STRING, TEXT = Number(), Seconds(), Size(), click.STRING, Text()
 
 INPUT = (
     Row(

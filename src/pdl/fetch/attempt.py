@@ -454,7 +454,7 @@ class Attempt:
                 return self._ask_anew(drop=True)
             self.sound = exc.sound
             exc = AttemptFailed(FailureKind.CHECKSUM, exc.message, transient=exc.transient)
-        fail = failures.failure_of(exc, self.task, self._files.directory)
+        fail = failures.failure_of(exc, self.task, self._files.directory, self._http.timeout)
         self.keep = bool(self.sound) or not failures.is_useless(fail)
         return fail._replace(
             final_url=self._asking.url.request_url if self._asking else self.asked,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
-from pdl.fetch.failures import AttemptFailed, StartAgain
+from pdl.fetch.failures import WORDS_FROM, AttemptFailed, Refused, StartAgain, explain
 from pdl.fetch.file_checks import LOOKED_AT
 from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
@@ -135,8 +135,7 @@ class _Driver:
         if isinstance(command, Place):
             return self._place(command)
         if isinstance(command, Refuse):
-            self._drain()
-            return self._attempt.error(command.failure, time.monotonic())
+            return self._refuse(command.failure)
         assert isinstance(command, Do)
         return _DOES[command](self)
 
@@ -150,6 +149,15 @@ class _Driver:
             self._part.discard()
         self._response = response = self._lane.transport.open(ask.request)
         return self._attempt.head(response)
+
+    def _refuse(self, failure: AttemptFailed) -> Command:
+        attempt, response = self._attempt, self._response
+        assert response is not None
+        self._response = None
+        body = drain(response, self._lane.buffer, words=True)
+        refused = Refused(self._task, attempt.asked or "", response.header, body)
+        explain(failure, self._lane.http, refused)
+        return attempt.error(failure, time.monotonic())
 
     def _drain(self) -> None:
         response, self._response = self._response, None
@@ -331,14 +339,28 @@ _DOES = {
 """How each is done."""
 
 
-def drain(response: Response, buffer: memoryview) -> None:
-    """Read a short body to its end, drop a long one; the response is closed afterwards."""
+def drain(response: Response, buffer: memoryview, *, words: bool = False) -> bytes:
+    """Read a short body to its end, drop a long one; the response is closed afterwards.
+
+    Args:
+        response: of which nothing is wanted but its words.
+        buffer: is overwritten.
+        words: read also a body of unknown length, as far as a short one goes.
+
+    Returns:
+        The first bytes of a short body, `WORDS_FROM` if it has so many.
+    """
+    begin = b""
     try:
-        if response.length is not None and response.length <= DRAIN_BYTES:
+        length = response.length
+        if length <= DRAIN_BYTES if length is not None else words:
             response.hurry(DRAIN_SECONDS)
-            while response.readinto(buffer):
-                pass
+            total = 0
+            while total <= DRAIN_BYTES and (count := response.readinto(buffer)):
+                total += count
+                begin += buffer[: min(count, WORDS_FROM - len(begin))]
     except TransportError:
         pass  # the connection is lost, and what was asked is answered
     finally:
         response.close()
+    return begin

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_plus
 
 from pdl.http_rules.dates import retry_after
-from pdl.model import Fail, FailureKind
+from pdl.http_rules.redirects import request_headers
+from pdl.model import Fail, FailureKind, Task
 from pdl.scheduling.kinds import USELESS_PARTS
 from pdl.storage.part import InTheWay
+from pdl.text.lazy_regex import lazy
+from pdl.text.masking import mask
+from pdl.text.urls import InvalidUrl, parse
 from pdl.transport import TransportError
+from pdl.transport.errors import NO_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from pdl.model import Task
+    from pdl.model import Headers
+    from pdl.settings import HttpSettings
 
 
 _OF_THE_FILE = frozenset({401, 402, 403, 404, 407, 408, 410, 423, 425, 429, 451})
@@ -22,8 +31,30 @@ _OF_THE_FILE = frozenset({401, 402, 403, 404, 407, 408, 410, 423, 425, 429, 451}
 _OF_THE_USER = frozenset({401, 403, 407})
 """They say that a link has run out, or that something is to be sent with it: its file may be had
 with another link, and then goes on."""
+_CLIENT_ERROR = 400
+_UNAUTHORIZED = 401
 _NOT_IMPLEMENTED = 501
 _SERVER_ERROR = 500
+
+WORDS_FROM = 4096
+"""Bytes of a refusal's body in which its words are looked for."""
+WORDS_MOST = 200
+"""Characters of them that are told."""
+_SECRET_LEAST = 4
+"""Characters; what is shorter is no secret, and would be found everywhere."""
+_CREDENTIALS = {"authorization", "cookie"}
+_TELL_NOTHING = {"user-agent", "accept", "accept-encoding"}
+_NOT_SENT = "no credentials were sent; give them with --header or in the URL"
+_REFUSED = "the credentials that were sent are refused"
+_TEXT = lazy(r"^text/|[/+](json|xml|html)$|xhtml")
+_XML_MESSAGE = lazy(r"<message>([^<]+)</message>", re.IGNORECASE)
+_JSON_MESSAGE = lazy(r'"message"\s*:\s*("(?:[^"\\]|\\.)+")', re.IGNORECASE)
+_JSON_ERROR = lazy(r'"(?:error_description|error|detail)"\s*:\s*("(?:[^"\\]|\\.)+")', re.IGNORECASE)
+_UNSEEN = lazy(r"<!--.*?-->|<(script|style)\b.*?(</\1>|$)", re.IGNORECASE | re.DOTALL)
+_TAG = lazy(r"<[^>]*(>|$)")
+_NO_WORD = lazy(r"[\W_]+")
+_SEPARATORS = lazy(r"[/?#&=;:@]+")
+_NO_NEWS = {"", "error", "errorresponse"}
 
 _FATAL = {
     errno.ENOSPC,
@@ -135,19 +166,115 @@ def refusal(
     )
 
 
-def failure_of(exc: Exception, task: Task, directory: str) -> Fail:
+class Refused(NamedTuple):
+    """What is known of an answer that brings no file, beside its status.
+
+    Attributes:
+        task: that was attempted.
+        asked: the URL that answered.
+        header: gives a field of the answer, or None.
+        body: its first bytes, `WORDS_FROM` at least if it has so many; empty if it is long.
+    """
+
+    task: Task
+    asked: str
+    header: Callable[[str], str | None]
+    body: bytes | memoryview
+
+
+def explain(failure: AttemptFailed, http: HttpSettings, refused: Refused) -> None:
+    """Add the server's own words to a refusal, and to a 401 whether credentials were sent."""
+    status = failure.status or 0
+    if status < _CLIENT_ERROR:
+        return
+    sent = _sent(http, refused) if refused.body or status == _UNAUTHORIZED else ()
+    if refused.body and (words := _words(failure.message, refused)):
+        failure.message += f": {_masked(words, sent, refused)}"
+    if status == _UNAUTHORIZED:
+        known = any(name.lower() in _CREDENTIALS for name, _ in sent)
+        failure.message += f"; {_REFUSED if known else _NOT_SENT}"
+
+
+def _sent(http: HttpSettings, refused: Refused) -> Headers:
+    try:
+        listed, asked = parse(refused.task.url), parse(refused.asked)
+    except InvalidUrl:
+        return ()
+    fields = request_headers(http, listed, asked, refused.task.headers)
+    return tuple(each for each in fields if each[0].lower() not in _TELL_NOTHING)
+
+
+def _words(known: str, refused: Refused) -> str:
+    """The first line of an answer's body that says something; empty if there is none."""
+    header = refused.header
+    media = (header("content-type") or "text/plain").partition(";")[0].strip(" \t").lower()
+    coded = (header("content-encoding") or "identity").strip(" \t").lower() != "identity"
+    begin = bytes(refused.body[:WORDS_FROM])
+    if coded or b"\0" in begin or not _TEXT.search(media):
+        return ""
+    text = begin.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if text[:1] in {"{", "["}:
+        return _json_words(text)
+    if text[:1] == "<":
+        from html import unescape  # its table of names takes a millisecond
+
+        said = _XML_MESSAGE.search(text)
+        text = unescape(_TAG.sub("\n", _UNSEEN.sub("\n", said[1] if said else text)))
+    line = next((" ".join(each.split()) for each in text.splitlines() if each.strip()), "")
+    bare = _NO_WORD.sub("", line).lower()
+    # what servers send that have nothing to say: the status once more
+    return "" if bare in _NO_NEWS or bare in _NO_WORD.sub("", known).lower() else line
+
+
+def _json_words(text: str) -> str:
+    from json import loads  # few runs need it
+
+    for found in _JSON_MESSAGE.finditer(text), _JSON_ERROR.finditer(text):
+        for each in found:
+            with contextlib.suppress(ValueError):
+                if said := " ".join(str(loads(each[1], strict=False)).split()):
+                    return said
+    return ""
+
+
+def _masked(words: str, sent: Headers, refused: Refused) -> str:
+    """The words, cut, without secrets: those that any URL may have, and those that were sent."""
+    secrets = {part for _, value in sent for part in (value, *value.split())}
+    for url in (refused.task.url, refused.asked):
+        if mask(url) != url:
+            secrets |= {unquote_plus(part) for part in _SEPARATORS.split(url)}
+            secrets |= set(_SEPARATORS.split(url))
+    shown = refused.asked.partition("?")[0].rpartition("@")[2]
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SECRET_LEAST and secret not in shown:
+            words = words.replace(secret, "***")
+    words = " ".join(map(_mask_word, words.split()))
+    return words if len(words) <= WORDS_MOST else f"{words[: WORDS_MOST - 3]}..."
+
+
+def _mask_word(word: str) -> str:
+    if "://" in word:
+        return mask(word)
+    return mask(f"?{word}")[1:] if "=" in word else word
+
+
+def failure_of(exc: Exception, task: Task, directory: str, timeout: float) -> Fail:
     """The failure that an error makes of an attempt.
 
     Args:
         exc: an `AttemptFailed`, a `TransportError`, an `InTheWay` or an `OSError`.
         task: what was attempted.
         directory: the output directory.
+        timeout: seconds that a server may be silent.
     """
     if isinstance(exc, AttemptFailed):
         return exc.as_fail(task.id)
     if isinstance(exc, TransportError):
         fatal = exc.kind is FailureKind.DISK
-        return Fail("fail", task.id, exc.kind, exc.transient, exc.message, fatal=fatal)
+        message = exc.message
+        if exc.kind is FailureKind.TIMEOUT:
+            message = message.replace(NO_DATA, f"{NO_DATA} for {timeout:g} s", 1)
+        return Fail("fail", task.id, exc.kind, exc.transient, message, fatal=fatal)
     if isinstance(exc, InTheWay):
         return Fail("fail", task.id, FailureKind.EXISTS, transient=False, message=str(exc))
     assert isinstance(exc, OSError)

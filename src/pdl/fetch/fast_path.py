@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Refuse
-from pdl.fetch.failures import AttemptFailed, StartAgain
+from pdl.fetch.failures import AttemptFailed, Refused, StartAgain, explain
 from pdl.integrity.check import Mismatch
 from pdl.integrity.declared_digests import NAMES
 from pdl.model import Answer, Fail, SafePath, Success, Task
@@ -259,6 +259,8 @@ class FastPath:
         if not isinstance(command, Refuse):
             return "call"
         self._attempt = None
+        refused = Refused(attempt.task, attempt.asked or "", self._head.header, data)
+        explain(command.failure, self._http, refused)
         answer = attempt.error(command.failure, time.monotonic())
         assert isinstance(answer, Fail)
         return answer

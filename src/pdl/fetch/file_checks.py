@@ -21,6 +21,7 @@ from pdl.integrity.declared_digests import declared
 from pdl.model import CODED_REMARK, PAGE_REMARK, POINTER_REMARK, FailureKind
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
+from pdl.text.units import amounts_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -415,9 +416,8 @@ def check_so_far(
 def _check_most(files: FileSettings, task: Task, size: int, announced: int | None) -> None:
     most = files.max_size
     if most is not None and size > most:
-        raise AttemptFailed(
-            FailureKind.SIZE, f"{size} bytes are more than --max-size allows ({most})"
-        )
+        got, allowed = amounts_text(size, most)
+        raise AttemptFailed(FailureKind.SIZE, f"{got}, expected {allowed} at most (--max-size)")
     wanted = wanted_size(task)
     if wanted is not None and (size > wanted or announced not in {None, wanted}):
         raise AttemptFailed(FailureKind.SIZE, size_fault(task, size))
@@ -436,7 +436,8 @@ def check_whole(files: FileSettings, task: Task, size: int, announced: int | Non
         AttemptFailed: it is cut, or not of the right size.
     """
     if announced is not None and size != announced:
-        raise AttemptFailed(FailureKind.TRUNCATED, f"{size} of {announced} bytes", transient=True)
+        got, whole = amounts_text(size, announced)
+        raise AttemptFailed(FailureKind.TRUNCATED, f"{got} of {whole} came", transient=True)
     if wanted_size(task) not in {None, size}:
         raise AttemptFailed(FailureKind.SIZE, size_fault(task, size))
     _check_least(files, size)
@@ -445,9 +446,8 @@ def check_whole(files: FileSettings, task: Task, size: int, announced: int | Non
 def _check_least(files: FileSettings, size: int) -> None:
     least = files.min_size
     if least is not None and size < least:
-        raise AttemptFailed(
-            FailureKind.SIZE, f"{size} bytes are fewer than --min-size allows ({least})"
-        )
+        got, allowed = amounts_text(size, least)
+        raise AttemptFailed(FailureKind.SIZE, f"{got}, expected {allowed} at least (--min-size)")
 
 
 def digest_of_whole(known: Known | None, status: int, header: Header) -> Declared | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdl.integrity.digests import Verifier, new_hash, strength
 from pdl.model import Answer, Fail, FailureKind, Success
+from pdl.text.units import amounts_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,9 +220,11 @@ def wanted_size(task: Task) -> int | None:
 def size_fault(task: Task, size: int) -> str:
     """What to say of a file that has not its `wanted_size`."""
     pin = task.pin
-    if task.size is not None or pin is None:
-        return f"{size} bytes, the list says {task.size}"
-    return f"{size} bytes, {pin.where} has {pin.size} ({pin.checksum})"
+    expected, where = task.size, "list"
+    if expected is None and pin is not None:
+        expected, where = pin.size, f"{pin.where}, {pin.checksum}"
+    texts = amounts_text(size, expected or 0)
+    return f"{texts[0]}, expected {texts[1]} ({where})"
 
 
 class _Wrong(Exception):

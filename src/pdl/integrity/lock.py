@@ -20,6 +20,7 @@ from pdl.integrity.lock_file import LockEntries, LockEntry, held, read_entries, 
 from pdl.model import FailureKind, Item, Outcome, Pin, Refusal, Result, SafePath
 from pdl.naming.safe_name import stored_path
 from pdl.text.masking import UNPRINTABLE, mask, printable
+from pdl.text.units import amounts_text
 from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
@@ -121,8 +122,9 @@ class Lock:
         if checksum is not None and checksum.startswith(_PREFIX) and checksum != locked:
             message = f"the list says {checksum}, {where} has {locked}"
             return Refusal(FailureKind.CHECKSUM, message)
-        if item.size not in {None, found.size}:
-            message = f"the list says {item.size} bytes, {where} has {found.size} ({locked})"
+        if item.size is not None and item.size != found.size:
+            listed, pinned = amounts_text(item.size, found.size)
+            message = f"the list says {listed}, {where} has {pinned} ({locked})"
             return Refusal(FailureKind.SIZE, message)
         return Pin(locked, found.size, where)
 

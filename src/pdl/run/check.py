@@ -20,7 +20,7 @@ from pdl.run.outputs import LockListener
 from pdl.run.stop import Stop, signals
 from pdl.scheduling.kinds import check_hint_of
 from pdl.text.masking import printable
-from pdl.text.units import count_text, duration_text, size_text
+from pdl.text.units import count_text, duration_text, place_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
         outputs = outputs.and_also(LockListener(lock))
     planner = build.look_planner(settings, outputs.warn, lock or _NoLock())
     stop = Stop()
-    with signals(stop):
+    with signals(stop, outputs.abandon):
         looking = Looking(settings.files.directory)
         engine = build.make_engine(settings, feed, planner, looking, outputs, stop)
         summary = engine.run()
@@ -122,7 +122,7 @@ class CheckReport:
         kind = result.kind or FailureKind.INTERNAL.value
         if kind == FailureKind.CANCELLED.value:
             return
-        place = f"{result.source}:{result.line}" if result.line else result.source
+        place = place_text(result.source, result.line) or result.source
         if result.outcome is Outcome.FAIL:
             self._wrong[kind] += 1
             self._say(printable(f"{place}: {kind}: {result.message} ({result.url})"))

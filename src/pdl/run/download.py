@@ -84,7 +84,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         ending.callback(memory.close)
         planner = build.run_planner(settings, workspace.found(), memory, lock, sums)
         stop = Stop()
-        with signals(stop):
+        with signals(stop, outputs.abandon):
             factory = lanes(settings, warn)
             engine = build.make_engine(settings, feed, planner, factory, outputs, stop)
             summary = engine.run()

@@ -14,11 +14,23 @@ from __future__ import annotations
 
 import queue
 import random
+import signal
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pdl.errors import ListError, MachineError
-from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success, Summary, Transfer
+from pdl.model import (
+    Answer,
+    Fail,
+    FailureKind,
+    Item,
+    Outcome,
+    Result,
+    Success,
+    Summary,
+    Transfer,
+    failure_word,
+)
 from pdl.pool import Answered, Died
 from pdl.run import rows
 from pdl.run.stop import cancel_rest, let_end
@@ -52,6 +64,8 @@ EVENTS = 16
 """Taken in one turn, for the same reason; each may be some dozen answers."""
 _TO_FETCH = frozenset({FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.MISSING})
 """How a file that is there may be wrong so that fetching it helps."""
+STOPPING = "stopping; again to end at once"
+"""Said to whoever has pressed Ctrl-C."""
 MEND = "mend that and run the same command again; it goes on from here"
 
 
@@ -106,6 +120,7 @@ class Engine:
         self._next_tick = 0.0
         self._starved = False
         self._every = parts.outputs.every
+        self._entries = 0
         self._total: int | None = None
         self._limit: Literal["max_failures", "deadline"] | None = None
 
@@ -176,12 +191,15 @@ class Engine:
         if now < self._next_tick and not last:
             return
         self._next_tick = now + TICK
-        if self._total is None:
+        if self._parts.feed.exhausted:
+            self._total = self._entries  # what was guessed before need not have been right
+        elif self._total is None:
             self._total = self._parts.feed.estimate()
         self._results.tell_passed()
-        pool, flying = self._parts.pool, self._parts.schedule.flying
-        live = [Transfer(flying(of.id).path, of.received, of.size) for of in pool.live()]
-        self._parts.outputs.tick(live, pool.received(), self._total, now)
+        pool, schedule = self._parts.pool, self._parts.schedule
+        live = [Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live()]
+        waiting = None if last else schedule.waits(now)
+        self._parts.outputs.tick(live, pool.received(), self._total, now, waiting)
 
     # --- the list ---
 
@@ -201,10 +219,12 @@ class Engine:
     def _read(self, limit: int) -> Sequence[Item | BadLine]:
         """Some lines; a list that breaks off ends there, and what came before it still counts."""
         try:
-            return self._parts.feed.take(limit)
+            entries = self._parts.feed.take(limit)
         except ListError as exc:
             self._broken = exc
             return ()
+        self._entries += len(entries)
+        return entries
 
     def _take_on(self, entry: Item | BadLine, planned: Planned) -> None:
         if isinstance(planned, Plan):
@@ -324,6 +344,7 @@ class Engine:
         if verdict.delay is None:
             self._give_up(job, verdict.fail)
             return
+        job.trouble = failure_word(verdict.fail.kind, verdict.fail.status)
         schedule.retry(job, now + verdict.delay)
         self._selector.aim(job, now)
         self._parts.outputs.retrying(rows.retrying(job, verdict.fail, verdict.delay))
@@ -363,6 +384,8 @@ class Engine:
     def _wind_up(self) -> None:
         """Stop what is under way, and report what is left."""
         over, schedule = self._over(), self._parts.schedule
+        if not over and self._stop.signal == signal.SIGINT:
+            self._parts.outputs.warn(STOPPING)
         if not over:
             try:
                 let_end(self._parts.pool, schedule, self._drain)

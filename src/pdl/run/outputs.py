@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pdl.integrity.lock import Lock
-    from pdl.model import Item, Transfer
+    from pdl.model import Item, Transfer, Waiting
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter
     from pdl.settings import InputSettings
@@ -49,11 +49,21 @@ class Listener:
     def retrying(self, event: Retrying) -> None:
         """An attempt is to be made again."""
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Where things stand, about ten times a second; see `pdl.output.display.base.Display`."""
 
     def warn(self, text: str) -> None:
         """There is something the user should know that is no failure."""
+
+    def abandon(self) -> None:
+        """The process ends at once, from within a signal handler; nothing is told after it."""
 
     def finish(self, summary: Summary) -> None:
         """The run is over. Called once, also after an interrupted run."""
@@ -95,10 +105,17 @@ class Outputs:
         for each in self._listeners:
             each.retrying(event)
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """See `Listener.tick`."""
         for each in self._listeners:
-            each.tick(live, received, total, now)
+            each.tick(live, received, total, now, waiting)
 
     def warn(self, text: str) -> None:
         """See `Listener.warn`."""
@@ -110,6 +127,11 @@ class Outputs:
         if not self._troubled:
             self._troubled = True
             self.warn(printable(text))
+
+    def abandon(self) -> None:
+        """See `Listener.abandon`."""
+        for each in self._listeners:
+            each.abandon()
 
     def finish(self, summary: Summary) -> None:
         """See `Listener.finish`."""
@@ -156,13 +178,24 @@ class DisplayListener(Listener):
         """Show it."""
         self._display.retrying(event)
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Bring it up to date."""
-        self._display.tick(live, received, total, now)
+        self._display.tick(live, received, total, now, waiting)
 
     def warn(self, text: str) -> None:
         """Print it."""
         self._display.notice(text)
+
+    def abandon(self) -> None:
+        """Take away what stands on the terminal."""
+        self._display.abandon()
 
     def finish(self, summary: Summary) -> None:  # noqa: ARG002
         """Leave the terminal tidy."""
@@ -328,6 +361,13 @@ class StateListener(Listener):
     def __init__(self, state: StateDb) -> None:
         self._state = state
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:  # noqa: ARG002
+    def tick(
+        self,
+        live: list[Transfer],  # noqa: ARG002
+        received: int,  # noqa: ARG002
+        total: int | None,  # noqa: ARG002
+        now: float,  # noqa: ARG002
+        waiting: Waiting | None = None,  # noqa: ARG002
+    ) -> None:
         """Write it, if it has waited long enough."""
         self._state.tick()

@@ -44,8 +44,13 @@ class Stop:
 
 
 @contextlib.contextmanager
-def signals(stop: Stop) -> Iterator[None]:
-    """INT, TERM and HUP stop the run; the second one ends the process at once."""
+def signals(stop: Stop, abandon: Callable[[], None]) -> Iterator[None]:
+    """INT, TERM and HUP stop the run; the second one ends the process at once.
+
+    Args:
+        stop: is told of the first.
+        abandon: called before the process ends.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -54,6 +59,7 @@ def signals(stop: Stop) -> Iterator[None]:
         if stop.asked:
             for each in before:
                 signal.signal(each, signal.SIG_DFL)
+            abandon()
             signal.raise_signal(number)  # the workers see their pipes end, and exit
         stop.by_signal(number)
 

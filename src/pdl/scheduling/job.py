@@ -126,6 +126,7 @@ class Job:
         began: when the first attempt was handed out, by the caller's clock; None before.
         started: the same by `time.time`.
         mirrors: the URLs it may be asked at, if there is more than one.
+        trouble: the word of its last failure; empty before.
     """
 
     __slots__ = (
@@ -139,6 +140,7 @@ class Job:
         "progress",
         "received",
         "started",
+        "trouble",
     )
 
     def __init__(self, plan: Plan) -> None:
@@ -151,6 +153,7 @@ class Job:
         self.received = 0
         self.began: float | None = None
         self.started: float | None = None
+        self.trouble = ""
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
 
     def task(self) -> Task:

@@ -117,7 +117,7 @@ KINDS = (
     Kind(
         FailureKind.SIZE,
         Fault.FILE,
-        "the file has not the size that was asked for",
+        "the file's size is not the expected one",
         keeps_part=False,
         proves_host=True,
         check_hint=_AGAIN,
@@ -125,7 +125,7 @@ KINDS = (
     Kind(
         FailureKind.CONTENT,
         Fault.FILE,
-        "the server sent something else than was expected; is a login needed?",
+        "not what was expected; is a login needed?",
         keeps_part=False,
         proves_host=True,
     ),
@@ -153,7 +153,7 @@ USELESS_PARTS = frozenset(row.kind for row in KINDS if not row.keeps_part)
 """Kinds after which a part is not worth keeping, if they are permanent."""
 
 _HINTS = {row.kind.value: row.hint for row in KINDS} | {
-    "http-401": "the server wants a user name and password",
+    "http-401": "the server wants credentials",
     "http-403": "the server refuses access",
     "http-404": "the server has no such file",
     "http-407": "the proxy wants a user name and password",

@@ -28,6 +28,8 @@ import itertools
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+from pdl.model import Waiting
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -165,6 +167,17 @@ class Schedule:
         if self._waiting:
             times.append(self._waiting[0][0])
         return min(times, default=None)
+
+    def waits(self, now: float) -> Waiting | None:
+        """Whom the next retry waits for, and how much waits with it; None if there is none."""
+        if not self._waiting:
+            return None
+        at, _, first = self._waiting[0]
+        host, until = first.host, self._paused.get(first.host, 0.0)
+        files = sum(job.host == host for _, _, job in self._waiting)
+        if until > now:
+            files += len(self._ready.get(host, ()))
+        return Waiting(host, max(at, until) - now, first.trouble, files)
 
     def drop(self) -> Iterator[Job]:
         """Remove every job that is not in flight, and return them."""

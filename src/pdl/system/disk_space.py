@@ -14,6 +14,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from pdl.text.units import amounts_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,7 +39,12 @@ def check_room(directory: str, needed: int) -> None:
     blocks = found.f_bfree if os.geteuid() == 0 else found.f_bavail
     free = blocks * found.f_frsize
     if found.f_blocks and needed > free:  # some file systems know no numbers, and say 0 of 0
-        raise OSError(errno.EFBIG, f"{needed} more bytes needed, {free} are free", directory)
+        raise OSError(errno.EFBIG, _short(needed, free), directory)
+
+
+def _short(needed: int, free: int) -> str:
+    more, there = amounts_text(needed, free)
+    return f"needs {more} more, {there} free"
 
 
 class Reservation:

@@ -9,6 +9,7 @@ import unicodedata
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_EXACT = 10_000
 _FOUR_DIGITS = 999.5
 """From here on three digits no longer hold the number, rounded."""
 
@@ -22,6 +23,19 @@ def size_text(count: float) -> str:
         return f"{value:.0f} B"
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0  # noqa: PLR2004 - 3 digits
     return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def amounts_text(one: int, other: int) -> tuple[str, str]:
+    """Two numbers of bytes beside each other: in units where these tell them apart, else exact."""
+    texts = amount_text(one), amount_text(other)
+    if one == other or texts[0] != texts[1]:
+        return texts
+    return f"{one:,} B", f"{other:,} B"
+
+
+def amount_text(count: int) -> str:
+    """A number of bytes: exact while it is small, as ``1,000 B``, else as `size_text`."""
+    return f"{count:,} B" if count < _EXACT else size_text(count)
 
 
 def duration_text(seconds: float) -> str:
@@ -50,6 +64,11 @@ def clock_text(seconds: float | None) -> str:
 def count_text(count: int, noun: str) -> str:
     """``1 attempt``, ``2 attempts``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def place_text(source: str, line: int) -> str:
+    """Where a list has it, as ``urls.txt:4`` or ``stdin:6``; empty for what has no line."""
+    return f"{'stdin' if source == '-' else source}:{line}" if line else ""
 
 
 def cells(text: str) -> int:

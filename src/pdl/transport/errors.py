@@ -26,6 +26,8 @@ _UNREACHABLE = {
     errno.ENETDOWN,
 }
 
+NO_DATA = "no data"
+"""How the message of a timeout begins; how long it was is said where the setting is known."""
 _REFUSED = lazy(r": 4(?!08|29)[0-9]{2}\b")
 """In what a proxy answered: a status that asking again will not change."""
 
@@ -100,9 +102,7 @@ def _timeout(exc: BaseException) -> TransportError | None:
         "ReadTimeoutError",
         "ReadTimeout",
     }:
-        return TransportError(
-            FailureKind.TIMEOUT, "no byte came for as long as --timeout allows", transient=True
-        )
+        return TransportError(FailureKind.TIMEOUT, f"{NO_DATA} (--timeout)", transient=True)
     return None
 
 

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.cli.main import command, read_values
-from pdl.cli.option_types import Allowance, Header, PathName, Row, Seconds, Size, Statuses, Word
+from pdl.cli.option_types import (
+    Allowance,
+    Header,
+    Number,
+    PathName,
+    Row,
+    Seconds,
+    Size,
+    Statuses,
+    Word,
+)
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import COMMAND, CommandOptions, default_of, fault_of
 from pdl.errors import UsageError
@@ -167,6 +177,12 @@ def test_what_is_no_time(text: str) -> None:
     ):
         with pytest.raises(UsageError, match="is not a number of seconds"):
             check(settings)
+
+
+def test_what_is_no_number() -> None:
+    with pytest.raises(click.UsageError, match="'4x': a number is wanted, such as 4"):
+        Number().convert("4x", None, None)
+    assert Number().convert("4", None, None) == 4
 
 
 def test_times() -> None:

@@ -216,6 +216,28 @@ def test_a_refused_answer_that_stalls_is_left_soon(
 
 
 @TRANSPORTS
+@WARM
+def test_a_silent_server_has_its_seconds_told(
+    make: Callable[[HttpSettings], Transport], warm: bool, server: Server, lane_of: LaneOf
+) -> None:
+    url = server.on(
+        "/a.bin", Then(Raw(head(200, (("Content-Length", "9"),)) + b"abc"), Pause(LONG))
+    )
+    answer = attempt(warmed(lane_of(make, HTTP._replace(timeout=0.5)), server, warm), url)
+    assert answer.word == "fail"
+    assert answer.message == "no data for 0.5 s (--timeout)"
+
+
+def test_a_server_that_never_speaks_tls_is_no_matter_of_the_timeout(lane_of: LaneOf) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/a.bin"
+        answer = attempt(lane_of(RequestsTransport, HTTP._replace(connect_timeout=0.3)), url)
+    assert answer.word == "fail"
+    assert (answer.kind, answer.transient) == (FailureKind.CONNECT, True)
+    assert answer.message == "no TLS for 0.3 s after connecting (--connect-timeout)"
+
+
+@TRANSPORTS
 def test_a_hurried_connection_is_patient_again(
     make: Callable[[HttpSettings], Transport],
     server: Server,

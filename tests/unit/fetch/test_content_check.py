@@ -330,9 +330,9 @@ def test_a_type_that_is_not_wanted(bench: Bench) -> None:
 
 
 OUTSIDE = {
-    0: "0 bytes are fewer than --min-size allows (10)",
-    9: "9 bytes are fewer than --min-size allows (10)",
-    21: "21 bytes are more than --max-size allows (20)",
+    0: "0 B, expected 10 B at least (--min-size)",
+    9: "9 B, expected 10 B at least (--min-size)",
+    21: "21 B, expected 20 B at most (--max-size)",
 }
 
 
@@ -352,7 +352,7 @@ def test_a_size_that_nobody_announces_is_refused_all_the_same(bench: Bench, size
     fields = (("Transfer-Encoding", "chunked"), ("ETag", ETAG))
     more = Raw(chunk(b"")) if size < 10 else Pause(30.0)
     answer = bench.get("x", Then(Raw(head(200, fields) + chunk(b"x" * size)), more), **limits)
-    refused(answer, FailureKind.SIZE, "than --m")
+    refused(answer, FailureKind.SIZE, f"(--{'min' if size < 10 else 'max'}-size)")
     assert bench.left() == []
 
 

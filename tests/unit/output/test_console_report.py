@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pdl.output.reports.registry import Reporter
     from pdl.output.sinks import Sink
 
-NOT_AGAIN = "permanent, trying again will not help by itself"
+NOT_AGAIN = "permanent"
 OK = Result("urls.txt", 1, "http://h/a", None, "a", Outcome.SUCCESS, attempts=1)
 
 
@@ -52,9 +52,10 @@ def report(
     summary: Summary | None = None,
     quiet: bool = False,
     lists: Sequence[Sink] = (),
+    told: int | None = 0,
 ) -> list[str]:
     stream = io.StringIO()
-    console = ConsoleReport(stream, quiet=quiet, lists=lists)
+    console = ConsoleReport(stream, quiet=quiet, lists=lists, told=told)
     for result in results:
         console.record(result, None)
     failed = sum(result.outcome is Outcome.FAIL for result in results)
@@ -85,14 +86,14 @@ def report(
         (
             Summary(1, failed=9, left=1, limit="max_failures"),
             (
-                "pdl: stopped early, the limit of failures is reached: "
+                "pdl: stopped after 9 failures (--max-failures): "
                 "1 succeeded, 9 failed, 1 left, 0 B in 0.0 s"
             ),
         ),
         (
             Summary(failed=9, unread=True, limit="deadline"),
             (
-                "pdl: stopped early, the deadline is reached: "
+                "pdl: stopped at the deadline (--deadline): "
                 "0 succeeded, 9 failed, 0 or more left, 0 B in 0.0 s"
             ),
         ),
@@ -119,17 +120,17 @@ def test_a_failure_says_where_why_how_often_and_whether_again() -> None:
         "      no byte for 60 s (4 attempts, urls.txt:8)",
         "",
         f"http-404: 2 failures, the server has no such file ({NOT_AGAIN})",
-        "  http://h/7",
-        "      Not Found (1 attempt, urls.txt:7)",
-        "  http://h/9",
-        "      Not Found (1 attempt, urls.txt:9)",
+        "  Not Found",
+        "    http://h/7 (1 attempt, urls.txt:7)",
+        "    http://h/9 (1 attempt, urls.txt:9)",
     ]
 
 
 def test_what_has_no_line_message_or_attempt_still_reads_well() -> None:
-    assert report(failure(0, "policy", attempts=0, message=""))[-1] == (
-        "      no reason given (not tried)"
-    )
+    assert report(failure(0, "policy", attempts=0, message=""))[-2:] == [
+        "  http://h/0",
+        "      no reason given (not tried)",
+    ]
 
 
 def test_a_kind_with_both_sorts_says_how_many() -> None:
@@ -140,19 +141,60 @@ def test_a_kind_with_both_sorts_says_how_many() -> None:
 @pytest.mark.parametrize(
     ("lists", "where"),
     [
-        ((), "  ... and 5 more; --failed FILE lists them all"),
-        ((Written("bad.txt"), Written("r.jsonl")), "  ... and 5 more; all are in bad.txt"),
+        ((), "20 here; --failed FILE lists them all"),
+        ((Written("bad.txt"), Written("r.jsonl")), "20 here, 5 in bad.txt"),
         (
             (Written("lost.txt", placed=False), Written("bad.txt"), Written("r.jsonl")),
-            "  ... and 5 more; all are in bad.txt",
+            "20 here, 5 in bad.txt",
         ),
     ],
 )
 def test_past_twenty_of_a_kind_the_rest_is_counted(lists: tuple[Sink, ...], where: str) -> None:
     lines = report(*(failure(n) for n in range(1, SHOWN + 6)), lists=lists)
-    assert where in lines
-    assert sum(line.startswith("  http") for line in lines) == SHOWN
+    assert lines[2].endswith(f"({NOT_AGAIN}): {where}")
+    assert sum(line.startswith("    http") for line in lines) == SHOWN
     assert (lines[-1] == "the failures are listed in bad.txt, r.jsonl") == bool(lists)
+
+
+def test_what_the_display_has_told_is_not_told_again() -> None:
+    failures = [failure(n) for n in range(3000, 0, -1)]
+    lines = report(*failures, lists=(Written("bad.txt"),), told=3)
+    assert lines[2].endswith(f"({NOT_AGAIN}): 3 above, 20 here, 2,977 in bad.txt")
+    assert lines[2].startswith("http-404: 3,000 failures, ")
+    assert lines[4:24] == [f"    http://h/{n} (1 attempt, urls.txt:{n})" for n in range(1, 21)]
+    assert len(lines) < 60
+    assert report(failure(1), failure(2), told=3)[2:] == [
+        f"http-404: 2 failures, the server has no such file ({NOT_AGAIN}): 2 above"
+    ]
+    assert report(*failures, told=None)[2].endswith("3,000 above")
+    assert report(*failures[:4], told=3)[2].endswith("3 above, 1 here")
+
+
+def test_a_reason_stands_once_above_its_urls_in_the_order_of_the_list() -> None:
+    order = (4, 2, 9, 1)
+    mixed = [failure(n, message="even" if n % 2 == 0 else "odd") for n in order]
+    assert report(*mixed)[3:] == [
+        "  odd",
+        "    http://h/1 (1 attempt, urls.txt:1)",
+        "    http://h/9 (1 attempt, urls.txt:9)",
+        "  even",
+        "    http://h/2 (1 attempt, urls.txt:2)",
+        "    http://h/4 (1 attempt, urls.txt:4)",
+    ]
+
+
+def test_what_came_from_standard_input_is_said_so() -> None:
+    assert report(failure(6, source="-"))[-1].endswith("(1 attempt, stdin:6)")
+
+
+def test_the_report_says_which_limit_stopped_the_run() -> None:
+    stopped = Summary(failed=3, left=1, limit="max_failures")
+    assert summary_line(stopped, fail_fast=True).startswith(
+        "pdl: stopped at the first failure (--fail-fast): "
+    )
+    assert summary_line(stopped, fail_fast=False).startswith(
+        "pdl: stopped after 3 failures (--max-failures): "
+    )
 
 
 def test_the_report_of_a_stopped_run_says_how_to_go_on() -> None:

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Retrying, Transfer
+from pdl.model import Outcome, Result, Retrying, Transfer, Waiting
 from pdl.output.display.bar import BarDisplay
 from pdl.output.display.base import Display, PlainDisplay, SilentDisplay
 from pdl.output.display.json_ import JsonDisplay
@@ -99,6 +99,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
+    monkeypatch.delenv("CI", raising=False)
 
 
 def everything(display: Display, total: int | None = 10) -> None:
@@ -149,19 +150,39 @@ def test_a_terminal_without_cursor_gets_no_bar(
     assert type(make_display("auto", Terminal(), quiet=False, verbose=0)) is PlainDisplay
 
 
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(("ci", "kind"), [("true", PlainDisplay), ("false", BarDisplay)])
+def test_the_terminal_of_a_ci_service_gets_lines_for_its_log(
+    ci: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    assert type(make_display("auto", Terminal(), quiet=False, verbose=0)) is kind
+    assert type(make_display("bar", Terminal(), quiet=False, verbose=0)) is BarDisplay
+
+
 # --- plain --------------------------------------------------------------------------------
 
 
-def test_plain_says_failures_at_once_and_successes_only_when_asked() -> None:
+def test_plain_says_failures_as_a_number_and_each_only_when_asked() -> None:
     stream = io.StringIO()
     display = make_display("plain", stream, quiet=False, verbose=0)
     display.record(OK)
     display.retrying(AGAIN)
     assert stream.getvalue() == ""
     display.record(BAD)
-    assert stream.getvalue().splitlines() == [
-        "failed     http-404  http://h/b  Not Found (1 attempt, urls.txt:4)"
-    ]
+    display.record(BAD._replace(kind="timeout"))
+    display.record(BAD)
+    assert stream.getvalue() == ""
+    display.tick([], 0, 4, 0.0)
+    display.tick([], 0, 4, 30.0)
+    assert ", 3 failed (2 http-404, 1 timeout), " in stream.getvalue()
+    assert display.told == 0
+    loud = make_display("plain", stream, quiet=False, verbose=1)
+    loud.record(BAD._replace(source="-"))
+    assert stream.getvalue().splitlines()[-1] == (
+        "failed     http-404  http://h/b  Not Found (1 attempt, stdin:4)"
+    )
+    assert loud.told is None
 
 
 def test_plain_and_verbose_has_a_line_for_everything() -> None:
@@ -245,21 +266,84 @@ def test_the_bar_shows_the_run_and_the_largest_files() -> None:
     display.tick([Transfer("big.iso", 3 * MIB, 4 * MIB), Transfer("s", 1, 2)], 4 * MIB, 10, 2.0)
     screen = Screen(80)
     screen.feed(stream.getvalue())
-    bar, line = screen.rows
-    assert bar.startswith(" 20%|")
-    assert bar.endswith("|  2/10 files, 1 failed, 2.00 MiB/s,   00:08 left")
+    told, bar, line = screen.rows
+    assert told.startswith("failed     http-404  http://h/b")
+    assert bar.startswith(" 32%|")
+    assert bar.endswith("|  2/10, 1 failed, 4.00 MiB, 2.00 MiB/s, 00:02, 00:07 left")
     assert line.split() == ["big.iso", "75%", "3.00", "MiB", "/", "4.00", "MiB"]
-    assert screen.row == screen.column == 0
+    assert (screen.row, screen.column) == (1, 0)
 
 
 @pytest.mark.usefixtures("wide")
-def test_the_lines_vanish_at_the_end_and_the_bar_stays() -> None:
+def test_the_first_failures_of_a_kind_stand_above_the_bar() -> None:
+    stream, screen = Terminal(), Screen(80)
+    display = make_display("auto", stream, quiet=False, verbose=0)
+    display.tick([], 0, 100, 0.0)
+    for number in range(9):
+        display.record(BAD._replace(url=f"http://h/{number}"))
+        display.record(BAD._replace(url=f"http://h/{number}", kind="size"))
+        display.tick([], 0, 100, 1.0 + number)
+    screen.feed(stream.getvalue())
+    told = [row.split()[1:3] for row in screen.rows[:-1]]
+    assert told == [[kind, f"http://h/{n}"] for n in range(3) for kind in ("http-404", "size")]
+    assert display.told == 3
+
+
+@pytest.mark.usefixtures("wide")
+def test_the_frame_vanishes_at_the_end_and_what_stood_above_it_stays() -> None:
     stream, screen = Terminal(), Screen(80)
     everything(make_display("auto", stream, quiet=False, verbose=0))
     screen.feed(stream.getvalue())
-    assert screen.rows[0] == "pdl: something is odd"
-    assert screen.rows[1].startswith(" 20%|")
-    assert screen.rows[2:] == [""]
+    assert screen.rows[0].startswith("failed ")
+    assert screen.rows[1:] == ["pdl: something is odd", ""]
+
+
+@pytest.mark.usefixtures("wide")
+def test_the_frame_vanishes_where_the_process_ends_at_once() -> None:
+    stream, screen = Terminal(), Screen(80)
+    display = make_display("auto", stream, quiet=False, verbose=0)
+    display.abandon()
+    assert stream.getvalue() == ""
+    for now in (0.0, 1.0):
+        display.tick([Transfer("a", MIB, 2 * MIB)], MIB, 10, now)
+    display.abandon()
+    screen.feed(stream.getvalue())
+    assert screen.rows == [""]
+
+
+@pytest.mark.parametrize("narrow", [20, 40, 80, 120, 200], indirect=True)
+def test_what_is_waited_for_stands_below_the_bar(narrow: int) -> None:
+    stream, screen = Terminal(), Screen(narrow)
+    display = make_display("auto", stream, quiet=False, verbose=0)
+    for now in (0.0, 1.0):
+        waiting = Waiting("host.example.org", 17.0 - now, "http-503", 3)
+        display.tick([Transfer("a", 2 * MIB, 4 * MIB)], MIB, 10, now, waiting)
+    screen.feed(stream.getvalue())
+    assert screen.widest() < narrow
+    assert screen.rows[1].startswith("  waiti")
+    assert screen.rows[2].startswith("  a")
+    if narrow >= 80:
+        assert screen.rows[1] == "  waiting 16 s for host.example.org (503, 3 files)"
+
+
+@pytest.mark.usefixtures("wide")
+def test_there_is_no_colour() -> None:
+    stream = Terminal()
+    everything(make_display("bar", stream, quiet=False, verbose=1))
+    assert not re.search(r"\x1b\[[0-9;]*m", stream.getvalue())
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_wide_terminal_has_the_bytes_and_the_time_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    stream, screen = Terminal(), Screen(120)
+    display = make_display("auto", stream, quiet=False, verbose=0)
+    display.tick([], 0, 1, 0.0)
+    display.tick([Transfer("x", 3 * MIB, 12 * MIB)], 3 * MIB, 1, 3.0)
+    screen.feed(stream.getvalue())
+    assert screen.rows[0].startswith(" 25%|")
+    ends = "0/1 files, 0 failed, 3.00 MiB, 1.00 MiB/s, 00:03,   00:09 left"
+    assert screen.rows[0].endswith(ends)
 
 
 @pytest.mark.usefixtures("wide")
@@ -282,9 +366,9 @@ def test_verbose_lines_stand_above_the_bar() -> None:
     stream, screen = Terminal(), Screen(80)
     everything(make_display("auto", stream, quiet=False, verbose=1))
     screen.feed(stream.getvalue())
-    first = [row.split()[0] for row in screen.rows[:5]]
+    first = [(row.split() or [""])[0] for row in screen.rows[:5]]
     assert first[:4] == ["success", "failed", "again", "pdl:"]
-    assert first[4].startswith("20%|")
+    assert first[4] == ""
 
 
 @pytest.mark.usefixtures("wide")
@@ -342,9 +426,12 @@ def test_a_low_terminal_loses_file_lines_first(lines: int, monkeypatch: pytest.M
 def test_a_frame_like_the_last_is_not_written_again() -> None:
     stream = Terminal()
     display = make_display("bar", stream, quiet=False, verbose=0)
+    display.tick([], 0, 10, 0.0)
     for tick in range(5):
-        display.tick([], 0, 10, 1.0 + tick)
+        display.tick([], 0, 10, 1.0 + tick / 10)
     assert stream.getvalue().count("|") == 2
+    display.tick([], 0, 10, 3.0)
+    assert stream.getvalue().count("|") == 4
 
 
 @pytest.mark.usefixtures("wide")
@@ -411,6 +498,7 @@ class PtyReader:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[PtyReader]:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("CI", raising=False)
     with closing(PtyReader(40)) as opened:
         yield opened
 
@@ -502,7 +590,7 @@ def test_a_stream_that_is_closed_or_was_never_there_is_no_matter(
 
 def test_a_terminal_that_is_full_loses_text_but_not_the_display() -> None:
     stream = Failing(BlockingIOError())
-    display = make_display("plain", stream, quiet=False, verbose=0)
+    display = make_display("plain", stream, quiet=False, verbose=1)
     display.record(BAD)
     display.record(BAD)
     assert stream.calls == 2

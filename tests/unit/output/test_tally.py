@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Transfer
-from pdl.output.display.tally import Slots, Smoothed, Tally
+from pdl.model import Outcome, Result, Transfer, Waiting
+from pdl.output.display.tally import Slots, Smoothed, Tally, waiting_text
 
 MIB = 1 << 20
 
@@ -17,7 +17,7 @@ def paths(shown: list[Transfer | None]) -> list[str | None]:
 
 
 def result(outcome: Outcome = Outcome.SUCCESS) -> Result:
-    return Result("list", 1, "http://h/a", None, "a", outcome)
+    return Result("list", 1, "http://h/a", None, "a", outcome, attempts=1)
 
 
 def test_a_steady_count_has_its_rate_from_the_second_look_on() -> None:
@@ -73,8 +73,9 @@ def test_what_is_under_way_is_not_done_before_its_bytes_are_here() -> None:
     tally.record(result())
     tally.update(2000, 3, 2.0, [large._replace(received=2000)])
     assert tally.remaining == pytest.approx(7.0)  # the last one: its bytes alone count
-    tally.update(3000, 3, 3.0, [large, other._replace(size=None)])
-    assert tally.remaining == pytest.approx(8.0)  # at least that, though a size is not known
+    live = [large._replace(received=3000), other._replace(size=None)]
+    tally.update(3000, 3, 3.0, live)
+    assert tally.remaining == pytest.approx(6.0)  # at least that, though a size is not known
 
 
 def test_the_time_of_a_single_file_is_that_of_its_bytes() -> None:
@@ -85,6 +86,79 @@ def test_the_time_of_a_single_file_is_that_of_its_bytes() -> None:
     assert tally.remaining == pytest.approx(4.0)
     tally.update(1000, 2, 1.0, [Transfer("one", 1000, 5000)])
     assert tally.remaining is None  # of the other one nothing is known
+
+
+def test_the_position_has_the_parts_in_flight_and_is_whole_only_at_the_end() -> None:
+    tally = Tally()
+    tally.update(0, 1, 0.0, [Transfer("one", 250, 1000)])
+    assert tally.percent == 25
+    tally.update(0, 1, 1.0, [Transfer("one", 1000, 1000)])
+    assert tally.percent == 99  # it has no name yet
+    for _ in range(999):
+        tally.record(result())
+    tally.update(0, 1000, 2.0, [Transfer("last", 0, None)])
+    assert tally.percent == 99
+    tally.record(result())
+    tally.update(0, 1000, 3.0)
+    assert tally.percent == 100
+
+
+def test_a_total_that_was_guessed_too_low_is_not_the_end() -> None:
+    tally = Tally()
+    tally.passed(10)
+    tally.update(0, 5, 0.0, [Transfer("a", 0, None)])
+    assert tally.percent < 100
+
+
+def test_lines_that_are_skipped_are_no_pace() -> None:
+    tally = Tally()
+    tally.update(0, 4000, 0.0)
+    for _ in range(2000):
+        tally.record(result(Outcome.SKIPPED)._replace(attempts=0))
+    tally.update(0, 4000, 1.0)
+    assert tally.remaining is None or tally.remaining > 0
+    for second in range(2, 12):
+        tally.passed(10)
+        tally.update(second * 100, 4000, second)
+    assert tally.remaining == pytest.approx(1900 / 10, rel=0.2)
+
+
+def test_a_run_that_only_looks_has_the_pace_of_its_lines() -> None:
+    tally = Tally()
+    tally.update(0, 100, 0.0)
+    for _ in range(20):
+        tally.record(result(Outcome.UNCHANGED)._replace(attempts=0))
+    tally.update(0, 100, 2.0)
+    assert tally.remaining == pytest.approx(8.0)
+
+
+def test_the_slowest_file_in_flight_takes_what_its_own_rate_says() -> None:
+    tally = Tally()
+    for second in range(30):
+        live = [Transfer("slow", 10 * second, 1000), Transfer("fast", 1000 * second, 40_000)]
+        tally.update(1010 * second, 10, second, live)
+        tally.passed(second % 2 if tally.done < 8 else 0)
+    assert tally.done == 8
+    assert tally.remaining == pytest.approx((1000 - 290) / 10)
+
+
+def test_a_pause_is_no_part_of_the_pace_and_comes_on_top() -> None:
+    tally = Tally()
+    for second in range(10):
+        tally.update(0, 100, second)
+        tally.passed(5)
+    tally.update(0, 100, 10.0)
+    assert tally.remaining == pytest.approx(50 / 5)
+    for second in range(11, 40):
+        tally.update(0, 100, second, [], Waiting("h", 40.0 - second, "http-503", 3))
+    assert tally.remaining == pytest.approx(50 / 5 + 1)
+
+
+def test_what_is_waited_for_reads_well() -> None:
+    assert waiting_text(Waiting("h.org", 16.2, "http-503", 3)) == (
+        "waiting 17 s for h.org (503, 3 files)"
+    )
+    assert waiting_text(Waiting("h", 1, "connect", 1)) == "waiting 1 s for h (connect, 1 file)"
 
 
 def test_only_large_or_slow_transfers_get_a_line() -> None:

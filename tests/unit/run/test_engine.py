@@ -25,11 +25,12 @@ from pdl.model import (
     Summary,
     Task,
     Transfer,
+    Waiting,
 )
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.run.download import download
-from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, TICK, Engine, Parts
+from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, STOPPING, TICK, Engine, Parts
 from pdl.run.outputs import Listener, Outputs
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
@@ -146,6 +147,7 @@ class Recorder(Listener):
         self.troubles: list[str] = []
         self.transfers: list[Transfer] = []
         self.totals: list[int | None] = []
+        self.waits: list[Waiting] = []
 
     def passed(self, count: int) -> None:
         self.counted += count
@@ -166,9 +168,11 @@ class Recorder(Listener):
         received: int,  # noqa: ARG002 - the protocol's
         total: int | None,
         now: float,  # noqa: ARG002 - the same
+        waiting: Waiting | None = None,
     ) -> None:
         self.transfers += live
         self.totals.append(total)
+        self.waits += [waiting] if waiting else []
 
     def outcomes(self) -> dict[str, str]:
         """Line number to outcome or kind; fails if a line has two."""
@@ -256,7 +260,7 @@ def test_only_who_listens_is_told_of_each_line(tmp_path: object) -> None:
     told: list[str] = []
 
     class Ticking(Listener):
-        def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:  # noqa: ARG002
+        def tick(self, *_: object, **__: object) -> None:
             told.append("tick")
 
     class Recording(Listener):
@@ -687,6 +691,35 @@ def test_a_list_that_breaks_off_ends_there_and_what_came_before_counts(tmp_path:
     assert bench.run().succeeded == 1
     assert str(bench.engine.list_error()) == "list: Input/output error"
     assert bench.engine.machine_error() is None
+
+
+def test_a_list_that_nobody_could_count_has_its_total_once_it_has_ended(tmp_path: object) -> None:
+    read, write = os.pipe()
+    bench = Bench(tmp_path, (), ScriptedPool(always))
+    bench.pool.on_wait = lambda: os.close(write) if len(bench.sink.totals) == 2 else None
+    os.write(write, b"http://h/1\nno url\nhttp://h/3\n")
+    with contextlib.closing(open_sources(["-"], read, pytest.fail)) as feed:
+        bench.engine = Engine(bench.parts._replace(feed=feed), StopSettings(), bench.stop)
+        bench.run()
+    os.close(read)
+    assert bench.sink.totals[0] is None
+    assert bench.sink.totals[-1] == 3
+
+
+def test_what_is_waited_for_is_shown(tmp_path: object) -> None:
+    def script(task: Task, _: int) -> PoolEvent:
+        fail = failure(task, FailureKind.HTTP)
+        return answered(fail._replace(status=503, retry_after=50.0))
+
+    items = [f"http://a/{n}" for n in range(1, 4)]
+    bench = Bench(tmp_path, items, ScriptedPool(script, lanes=1))
+    bench.pool.on_wait = lambda: bench.stop.by_signal(2) if bench.sink.waits else None
+    bench.run()
+    waiting = bench.sink.waits[0]
+    assert waiting[::2] == ("a", "http-503")
+    assert 40 < waiting.seconds <= 60
+    assert waiting.files == 3
+    assert STOPPING in bench.sink.troubles
 
 
 def test_more_lines_wake_the_loop(tmp_path: object) -> None:

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from pdl.output.reports.json_ import json_line
 from pdl.text.units import (
+    amounts_text,
     cells,
     clock_text,
     count_text,
     duration_text,
     pad,
+    place_text,
     shorten,
     size_text,
 )
@@ -37,6 +39,27 @@ from pdl.text.units import (
 )
 def test_sizes(count: int, text: str) -> None:
     assert size_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "texts"),
+    [
+        (1000, 63_488, ("1,000 B", "62.0 KiB")),
+        (5, 6, ("5 B", "6 B")),
+        (70_000_000, 70_000_001, ("70,000,000 B", "70,000,001 B")),
+        (1 << 20, 1 << 20, ("1.00 MiB", "1.00 MiB")),
+    ],
+)
+def test_two_amounts_are_told_apart(one: int, other: int, texts: tuple[str, str]) -> None:
+    assert amounts_text(one, other) == texts
+
+
+def test_places() -> None:
+    assert [place_text("l.txt", 4), place_text("-", 6), place_text("argument", 0)] == [
+        "l.txt:4",
+        "stdin:6",
+        "",
+    ]
 
 
 @given(st.integers(0, 999 << 60))

@@ -261,8 +261,8 @@ def test_broken_answers(raw: bytes, kind: FailureKind) -> None:
 
 
 def test_a_shortfall_is_counted() -> None:
-    assert Seen([length(6, b"hello")]).message == "the connection ended after 5 of 6 bytes"
-    assert "after 5 bytes" in Seen([CHUNKED + b"5\r\nhello\r\n6\r\n"]).message
+    assert Seen([length(6, b"hello")]).message == "the connection ended after 5 B of 6 B"
+    assert "after 5 B, " in Seen([CHUNKED + b"5\r\nhello\r\n6\r\n"]).message
 
 
 ENDLESS: list[tuple[bytes, bytes]] = [

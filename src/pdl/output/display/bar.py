@@ -10,8 +10,9 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING, NoReturn
 
+from pdl.model import FailureKind, Outcome
 from pdl.output.display.base import SilentDisplay, notice_line, result_line, retry_line
-from pdl.output.display.tally import Slots, Tally, was_cancelled
+from pdl.output.display.tally import Slots, Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
 from pdl.text.units import clock_text, count_text, pad, shorten, size_text
 
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from pdl.model import Result, Retrying, Transfer
+    from pdl.model import Result, Retrying, Transfer, Waiting
     from pdl.output.terminal import Out
 
 _SHOW_AFTER = 0.3
 """Seconds before the bar appears: a shorter run needs neither it nor the import of tqdm."""
+_EVERY = 0.25
+"""Seconds from one look of the frame to the next: digits that change faster cannot be read."""
+_TOLD = 3
+"""Failures of a kind that stand above the bar as they happen."""
 _CLEAR = "\r\x1b[J"
 
 
@@ -34,10 +39,10 @@ class BarDisplay(SilentDisplay):
     def __init__(self, out: Out, *, verbose: int) -> None:
         super().__init__(out)
         self.every = verbose > 0
+        self.told = None if verbose else _TOLD
         self._tally = Tally()
         self._slots = Slots()
-        self._start: float | None = None
-        self._elapsed = 0.0
+        self._next = 0.0
         self._frame = ""
         self._size = (0, 0)
         self._above: list[str] = []
@@ -45,12 +50,16 @@ class BarDisplay(SilentDisplay):
 
     def passed(self, count: int) -> None:
         """Count them."""
-        self._tally.done += count
+        self._tally.passed(count)
 
     def record(self, result: Result) -> None:
-        """With `verbose`, a line above the bar at the next tick."""
+        """A line above the bar at the next tick: the first failures of a kind; all if `verbose`."""
         self._tally.record(result)
-        if self.every and not was_cancelled(result):
+        if was_cancelled(result):
+            return
+        kind = result.kind or FailureKind.INTERNAL.value
+        shown = self.told is None or self._tally.kinds[kind] <= self.told
+        if self.every or (result.outcome is Outcome.FAIL and shown):
             self._above.append(result_line(result))
 
     def retrying(self, event: Retrying) -> None:
@@ -58,19 +67,26 @@ class BarDisplay(SilentDisplay):
         if self.every:
             self._above.append(retry_line(event))
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Draw the frame anew, if anything in it has changed."""
-        self._tally.update(received, total, now, live)
-        if self._start is None:
-            self._start = now
-        self._elapsed = now - self._start
+        self._tally.update(received, total, now, live, waiting)
         shown = self._slots.update(live, now)
-        if self._elapsed < _SHOW_AFTER:
+        if self._tally.elapsed < _SHOW_AFTER:
             self._draw("")
             return
         before = self._size
         self._size = self._out.size()
-        self._draw(self._compose(shown), anew=self._size != before)
+        resized = self._size != before
+        if resized or self._above or now >= self._next:
+            self._next = now + _EVERY
+            self._draw(self._compose(shown), anew=resized)
 
     def notice(self, text: str) -> None:
         """Print the warning above the bar at once."""
@@ -78,10 +94,13 @@ class BarDisplay(SilentDisplay):
         self._draw(self._frame)
 
     def close(self) -> None:
-        """Take the file lines away and leave the bar as it stands at the end."""
-        self._size = self._out.size()
-        self._draw(self._compose([]) + "\n" if self._frame else "", anew=True)
-        self._frame = ""
+        """Take the frame away; the report has the numbers."""
+        self._draw("", anew=True)
+
+    def abandon(self) -> None:
+        """Take the frame away."""
+        if self._frame:
+            self._out.write(_CLEAR)
 
     def _draw(self, frame: str, *, anew: bool = False) -> None:
         if frame == self._frame and not self._above and not anew:
@@ -96,13 +115,16 @@ class BarDisplay(SilentDisplay):
         columns, rows = self._size
         # one column stays free: text in the last one makes terminals differ about the next line
         width = max(columns - 1, 1)
-        while shown and (shown[-1] is None or len(shown) > rows - 2):
+        waiting = self._tally.waiting
+        said = [shorten(f"  {waiting_text(waiting)}", width, "")] if waiting else []
+        while shown and (shown[-1] is None or len(shown) + len(said) > rows - 2):
             shown = shown[:-1]
         if self._bar is None:
             self._bar = _new_bar()
         lines = [_bar_line(self._bar, self._tally, width, fancy=self._fancy())]
+        lines += said[: max(rows - 2, 0)]
         lines += [_file_line(each, width, self._out.encodable) if each else "" for each in shown]
-        up = f"\x1b[{len(shown)}A" if shown else ""
+        up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
         return "\r" + "\r\n".join(line + "\x1b[K" for line in lines) + "\x1b[J" + up + "\r"
 
     def _fancy(self) -> bool:
@@ -121,7 +143,7 @@ def _new_bar() -> tqdm[NoReturn]:
 
 
 def _bar_line(bar: tqdm[NoReturn], tally: Tally, width: int, *, fancy: bool) -> str:
-    bar.n = tally.done
+    bar.n = tally.position
     bar.total = tally.total or 0
     bar.ncols = width
     bar.ascii = not fancy
@@ -132,28 +154,31 @@ def _bar_line(bar: tqdm[NoReturn], tally: Tally, width: int, *, fancy: bool) -> 
 def _bar_format(tally: Tally, width: int) -> str:
     """The fullest of the layouts that fits; each field keeps its width, so nothing jumps."""
     failed, speed = f"{tally.failed} failed", f"{size_text(tally.speed):>8}/s"
+    amount, elapsed = f"{size_text(tally.received):>8}", f"{clock_text(tally.elapsed):>5}"
     if not tally.total:
         done = f"{count_text(tally.done, 'file')} done"
         ends = (
-            f"{done}, {failed}, {size_text(tally.received)}, {speed}",
+            f"{done}, {failed}, {amount}, {speed}, {elapsed}",
+            f"{done}, {failed}, {amount}, {speed}",
             f"{done}, {failed}",
             f"{tally.done}, {failed}",
         )
         return next((end for end in ends if len(end) <= width), failed)
     count = f"{tally.done:>{len(str(tally.total))}}/{tally.total}"
-    left = f"{clock_text(tally.remaining):>5}"
+    left, percent = f"{clock_text(tally.remaining):>5}", f"{tally.percent:>3}"
     layouts = (
-        (f"| {count} files, {failed}, {speed}, {left:>7} left", 10),
-        (f"| {count}, {failed}, {speed}, {left}", 8),
+        (f"| {count} files, {failed}, {amount}, {speed}, {elapsed}, {left:>7} left", 10),
+        (f"| {count}, {failed}, {amount}, {speed}, {elapsed}, {left} left", 5),
+        (f"| {count}, {failed}, {speed}, {left} left", 5),
         (f"| {count}, {failed}, {left}", 5),
         (f"| {count}, {failed}", 3),
     )
     for right, room in layouts:
         if len("100%|") + room + len(right) <= width:
-            return "{percentage:3.0f}%|{bar}" + right
+            return f"{percent}%|{{bar}}{right}"
     if len(count) + len(failed) + 2 <= width:
         return f"{count}, {failed}"
-    return f"{{percentage:.0f}}%, {failed}" if len(failed) + 6 <= width else failed
+    return f"{tally.percent}%, {failed}" if len(failed) + 6 <= width else failed
 
 
 def _file_line(transfer: Transfer, width: int, encodable: Callable[[str], str]) -> str:

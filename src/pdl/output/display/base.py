@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.model import Outcome, Result, Retrying, Transfer
-from pdl.output.display.tally import Tally, was_cancelled
+from pdl.model import Outcome, Result, Retrying, Transfer, Waiting
+from pdl.output.display.tally import Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
-from pdl.text.units import clock_text, count_text, duration_text, size_text
+from pdl.text.units import clock_text, count_text, duration_text, place_text, size_text
 
 if TYPE_CHECKING:
     from pdl.output.terminal import Out
@@ -21,9 +21,11 @@ class Display(Protocol):
 
     Attributes:
         every: whether it wants to be told of each file that was fetched; else their number will do.
+        told: so many failures of each kind it tells as they come, from the first on; None: all.
     """
 
     every: bool
+    told: int | None
 
     @property
     def lost(self) -> bool:
@@ -38,7 +40,14 @@ class Display(Protocol):
     def retrying(self, event: Retrying) -> None:
         """Take note of an attempt that failed and is to be made again."""
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Bring the display up to date; called about ten times a second.
 
         Args:
@@ -46,6 +55,7 @@ class Display(Protocol):
             received: bytes of the whole run so far; never falls.
             total: items expected, or None while the list is still being read.
             now: seconds on a clock that never goes back.
+            waiting: whom the run waits for before it asks again, if it does.
         """
 
     def notice(self, text: str) -> None:
@@ -54,11 +64,15 @@ class Display(Protocol):
     def close(self) -> None:
         """Leave the terminal tidy; nothing is called after it."""
 
+    def abandon(self) -> None:
+        """The same where the process ends at once; called from within a signal handler."""
+
 
 class SilentDisplay:
     """Nothing but notices; the base of the others."""
 
     every = False
+    told: int | None = 0
 
     def __init__(self, out: Out, *, verbose: int = 0) -> None:  # noqa: ARG002 - every row takes it
         self._out = out
@@ -77,7 +91,14 @@ class SilentDisplay:
     def retrying(self, event: Retrying) -> None:
         """Not shown."""
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Not shown."""
 
     def notice(self, text: str) -> None:
@@ -87,15 +108,16 @@ class SilentDisplay:
     def close(self) -> None:
         """Nothing is left over."""
 
+    def abandon(self) -> None:
+        """Nothing is left over."""
+
 
 def result_line(result: Result) -> str:
     """How one line of the list ended."""
     if result.outcome is Outcome.FAIL:
         tries = count_text(result.attempts, "attempt")
-        place = f", {result.source}:{result.line}" if result.line else ""
-        return printable(
-            f"failed     {result.kind}  {result.url}  {result.message} ({tries}{place})"
-        )
+        about = ", ".join(filter(None, (tries, place_text(result.source, result.line))))
+        return printable(f"failed     {result.kind}  {result.url}  {result.message} ({about})")
     text = f"{result.outcome.value:<9}  {result.path or result.url}"
     if result.outcome is Outcome.SUCCESS:
         text += f"  {size_text(result.size or result.bytes)} in {duration_text(result.seconds)}"
@@ -116,26 +138,28 @@ def notice_line(text: str) -> str:
 
 
 _EVERY = 30.0
+_KINDS = 5
+"""Kinds of failures that a line has room for."""
 
 
 class PlainDisplay(SilentDisplay):
-    """Lines for a log: each failure at once, how far it is now and then."""
+    """Lines for a log: how far it is now and then, and with `verbose` how each line ended."""
 
     def __init__(self, out: Out, *, verbose: int) -> None:
         super().__init__(out)
         self.every = verbose > 0
+        self.told = None if verbose else 0
         self._tally = Tally()
         self._next: float | None = None
 
     def passed(self, count: int) -> None:
         """Count them."""
-        self._tally.done += count
+        self._tally.passed(count)
 
     def record(self, result: Result) -> None:
-        """A line for a failure, and with `verbose` for anything but the many a stop leaves."""
+        """A line with `verbose`, but for the many that a stop leaves."""
         self._tally.record(result)
-        wanted = self.every or result.outcome is Outcome.FAIL
-        if wanted and not was_cancelled(result):
+        if self.every and not was_cancelled(result):
             self._out.write(result_line(result) + "\n")
 
     def retrying(self, event: Retrying) -> None:
@@ -143,9 +167,16 @@ class PlainDisplay(SilentDisplay):
         if self.every:
             self._out.write(retry_line(event) + "\n")
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """A line every half minute."""
-        self._tally.update(received, total, now, live)
+        self._tally.update(received, total, now, live, waiting)
         if self._next is None:
             self._next = now + _EVERY
         if now >= self._next:
@@ -157,11 +188,20 @@ def _progress_line(tally: Tally, live: int) -> str:
     of = f" of {tally.total}" if tally.total else ""
     parts = [
         f"{tally.done}{of} done",
-        f"{tally.failed} failed",
+        f"{tally.failed} failed{_kinds(tally)}",
         f"{live} in flight",
         size_text(tally.received),
         f"{size_text(tally.speed)}/s",
     ]
     if tally.remaining is not None:
         parts.append(f"{clock_text(tally.remaining)} left")
-    return "pdl: " + ", ".join(parts)
+    if tally.waiting is not None and not live:
+        parts.append(waiting_text(tally.waiting))
+    return printable("pdl: " + ", ".join(parts))
+
+
+def _kinds(tally: Tally) -> str:
+    """The failures by kind, the most frequent first."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in tally.kinds.most_common(_KINDS))
+    more = ", ..." if len(tally.kinds) > _KINDS else ""
+    return f" ({counts}{more})" if counts else ""

@@ -14,7 +14,7 @@ from pdl.output.sinks import StreamSink
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from pdl.model import Result, Retrying, Transfer
+    from pdl.model import Result, Retrying, Transfer, Waiting
     from pdl.output.terminal import Out
 
 _EVERY = 1.0
@@ -45,10 +45,17 @@ class JsonDisplay(SilentDisplay):
         """``"event": "retry"``; `delay` in seconds."""
         self._emit("retry", **event._asdict())
 
-    def tick(self, live: list[Transfer], received: int, total: int | None, now: float) -> None:
+    def tick(
+        self,
+        live: list[Transfer],
+        received: int,
+        total: int | None,
+        now: float,
+        waiting: Waiting | None = None,
+    ) -> None:
         """``"event": "progress"`` once a second; `speed` in bytes per second."""
         tally = self._tally
-        tally.update(received, total, now, live)
+        tally.update(received, total, now, live, waiting)
         if now < self._next:
             return
         self._next = now + _EVERY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.output.terminal import Out
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from pdl.output.display.base import Display
 
 AUTO = "auto"
-"""Stands for the first row on a terminal, for the second elsewhere."""
+"""Stands for the first row on a terminal that is not that of a CI service, else the second."""
 
 
 class Mode(NamedTuple):
@@ -43,7 +44,7 @@ MODES = (
     ),
     Mode(
         "plain",
-        "Lines for a log: each failure at once, how far the run is every half minute.",
+        "Lines for a log: how far the run is, every half minute.",
         "pdl.output.display.base",
         "PlainDisplay",
     ),
@@ -65,6 +66,11 @@ CHOICES = (AUTO, *(row.name for row in MODES))
 """What ``--progress`` takes."""
 
 
+def _in_ci() -> bool:
+    """Whether nobody looks on: what a service for continuous integration runs goes to a log."""
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
 def make_display(mode: str, stream: TextIO | None, *, quiet: bool, verbose: int) -> Display:
     """The display for `mode`.
 
@@ -77,7 +83,7 @@ def make_display(mode: str, stream: TextIO | None, *, quiet: bool, verbose: int)
     """
     out = Out(stream)
     if mode == AUTO:
-        mode = MODES[0 if out.is_terminal() else 1].name
+        mode = MODES[0 if out.is_terminal() and not _in_ci() else 1].name
     row = next(row for row in MODES if row.name == mode)
     if quiet and not row.asked:
         row = MODES[-1]

@@ -6,9 +6,12 @@ No clock and no output: time is passed in, in seconds.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from pdl.model import FailureKind, Outcome, Result, Transfer
+from pdl.model import FailureKind, Outcome, Result, Transfer, Waiting
+from pdl.text.masking import printable
+from pdl.text.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +20,8 @@ _SHORTEST = 0.001
 """Seconds; a rate over less is noise."""
 _NEVER = 1e-9
 """Files a second: nothing in an age."""
+_SHARE = 1 / 3
+"""Of the time so far: what the pace of files is taken from."""
 _LINES = 3
 _LARGE = 1 << 20
 _SLOW = 1.0
@@ -24,10 +29,17 @@ _SLOW = 1.0
 
 
 class Smoothed:
-    """The rate at which a count grows: an average that forgets with time constant `memory` (s)."""
+    """The rate at which a count grows: an average that forgets with time constant `memory` (s).
 
-    def __init__(self, memory: float) -> None:
+    Args:
+        memory: the time constant at least.
+        share: of the time so far; the time constant where that is longer.
+    """
+
+    def __init__(self, memory: float, share: float = 0.0) -> None:
         self._memory = memory
+        self._share = share
+        self._first = 0.0
         self._last: tuple[float, float] | None = None
         self._sum = 0.0
         self._weight = 0.0
@@ -35,16 +47,24 @@ class Smoothed:
     def update(self, count: float, now: float) -> None:
         """The count stands at `count` at `now`."""
         if self._last is None:
+            self._first = now
             self._last = (now, count)
             return
         then, before = self._last
         span = now - then
         if span < _SHORTEST:
             return  # what came in between is counted with the next span
-        keep = math.exp(-span / self._memory)
+        keep = math.exp(-span / max(self._memory, self._share * (now - self._first)))
         self._sum = self._sum * keep + (count - before) / span * (1 - keep)
         self._weight = self._weight * keep + (1 - keep)
         self._last = (now, count)
+
+    def pause(self, now: float) -> None:
+        """Nothing could come until `now`; that time is no part of the average."""
+        if self._last is not None:
+            then, before = self._last
+            self._first += now - then
+            self._last = (now, before)
 
     @property
     def rate(self) -> float:
@@ -53,32 +73,75 @@ class Smoothed:
 
 
 class Tally:
-    """How far the run is, and how fast."""
+    """How far the run is, and how fast.
+
+    Attributes:
+        done: lines that have their outcome.
+        failed: of them.
+        kinds: the failures by kind.
+        received: bytes of the whole run.
+        total: lines of the list, or None while nobody knows.
+        elapsed: seconds since the first tick.
+        waiting: what nothing is in flight for, or None.
+    """
 
     def __init__(self) -> None:
         self.done = 0
         self.failed = 0
+        self.kinds: Counter[str] = Counter()
         self.received = 0
         self.total: int | None = None
+        self.elapsed = 0.0
+        self.waiting: Waiting | None = None
+        self._fetched = 0
+        self._began: float | None = None
         self._live: Sequence[Transfer] = ()
         self._bytes = Smoothed(3.0)
-        self._files = Smoothed(20.0)
+        self._files = Smoothed(20.0, _SHARE)
+        self._lines = Smoothed(20.0, _SHARE)
+        self._each: dict[str, Smoothed] = {}
 
     def record(self, result: Result) -> None:
         """Count one finished line; one that a stop of the run cancelled is not."""
         if was_cancelled(result):
             return
         self.done += 1
-        self.failed += result.outcome is Outcome.FAIL
+        self._fetched += result.attempts > 0
+        if result.outcome is Outcome.FAIL:
+            self.failed += 1
+            self.kinds[result.kind or FailureKind.INTERNAL.value] += 1
+
+    def passed(self, count: int) -> None:
+        """Count so many lines that were fetched."""
+        self.done += count
+        self._fetched += count
 
     def update(
-        self, received: int, total: int | None, now: float, live: Sequence[Transfer] = ()
+        self,
+        received: int,
+        total: int | None,
+        now: float,
+        live: Sequence[Transfer] = (),
+        waiting: Waiting | None = None,
     ) -> None:
-        """Take the counters of a tick, and the transfers under way."""
-        self.received, self.total = received, total
+        """Take the counters of a tick, the transfers under way, and what is waited for."""
+        if self._began is None:
+            self._began = now
+        self.elapsed = now - self._began
+        # a number of lines that was guessed may be too low
+        self.total = total and max(total, self.done + len(live))
+        self.received = received
+        self.waiting = waiting
         self._live = live
         self._bytes.update(received, now)
-        self._files.update(self.done, now)
+        if waiting is not None and not live:
+            self._files.pause(now)
+        else:
+            self._files.update(self._fetched, now)
+            self._lines.update(self.done, now)
+        self._each = {each.path: self._each.get(each.path) or Smoothed(5.0) for each in live}
+        for each in live:
+            self._each[each.path].update(each.received, now)
 
     @property
     def speed(self) -> float:
@@ -86,26 +149,68 @@ class Tally:
         return self._bytes.rate
 
     @property
+    def position(self) -> float:
+        """Lines that are done, and the parts of those in flight that are here."""
+        if not self.total or self.done >= self.total:
+            return self.done
+        return min(self.done + sum(map(_fraction, self._live)), self.total)
+
+    @property
+    def percent(self) -> int:
+        """How much that is of all, rounded down; 100 once every line is done, and not before."""
+        if not self.total:
+            return 0
+        if self.done >= self.total:
+            return 100
+        return min(int(self.position * 100 / self.total), 99)
+
+    @property
     def remaining(self) -> float | None:
         """Seconds to go, or None when that cannot be told.
 
-        At the pace of the files so far; but no less than what is under way takes for its bytes.
+        What is in flight takes as long as the slowest of it, each by its own rate. What is to come
+        is fetched meanwhile, at the pace of the files that were fetched so far; that a line was
+        skipped is no pace.
         """
         if not self.total:
             return None
         left = max(self.total - self.done, 0)
-        sizes = [each.size for each in self._live]
-        if sizes and None not in sizes and left <= len(sizes) and self.speed >= 1:
-            return self._for_bytes()  # nothing else is to come
-        if self._files.rate < _NEVER:
-            return None
-        return max(left / self._files.rate, self._for_bytes())
-
-    def _for_bytes(self) -> float:
-        """Seconds for those bytes under way of which the number is known; 0 without a speed."""
-        if self.speed < 1:
+        pause = self.waiting.seconds if self.waiting and not self._live else 0.0
+        own = [seconds for each in self._live if (seconds := self._own(each)) is not None]
+        if left <= len(self._live) == len(own) and own:
+            return max(own)  # nothing else is to come
+        if not left:
             return 0.0
-        return sum(max((each.size or 0) - each.received, 0) for each in self._live) / self.speed
+        # a run that only looks at what is there (--check) fetches nothing
+        pace = (self._files if self._fetched or self.received else self._lines).rate
+        if pace < _NEVER:
+            return None
+        rest = left - sum(map(_fraction, self._live))
+        return max(pause + rest / pace, *own, 0.0)
+
+    def _own(self, transfer: Transfer) -> float | None:
+        """Seconds until a file in flight is here; None while its size or its rate is not known."""
+        if transfer.size is None:
+            return None
+        left = max(transfer.size - transfer.received, 0)
+        rate = self._each[transfer.path].rate
+        if rate < 1:  # it has just begun: as if all went at one speed
+            rate = self.speed / len(self._live)
+        if not left:
+            return 0.0
+        return left / rate if rate >= 1 else None
+
+
+def _fraction(transfer: Transfer) -> float:
+    """How much of a file in flight is here; 0 while its size is not known."""
+    return min(transfer.received / transfer.size, 1.0) if transfer.size else 0.0
+
+
+def waiting_text(waiting: Waiting) -> str:
+    """What is waited for, as ``waiting 17 s for example.org (503, 3 files)``."""
+    why = [waiting.why.removeprefix("http-")] if waiting.why else []
+    about = ", ".join([*why, count_text(waiting.files, "file")])
+    return f"waiting {math.ceil(waiting.seconds)} s for {printable(waiting.host)} ({about})"
 
 
 class _Slot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import signal
 from typing import TYPE_CHECKING, TextIO
 
@@ -9,7 +10,7 @@ from pdl.model import FailureKind, Item, Outcome, Result, Summary
 from pdl.output.terminal import Out
 from pdl.scheduling.kinds import hint_of
 from pdl.text.masking import printable
-from pdl.text.units import count_text, duration_text, size_text
+from pdl.text.units import count_text, duration_text, place_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,55 +20,79 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Failures of one kind that are shown one by one."""
 
-_LIMITS = {
-    None: "",
-    "max_failures": ", the limit of failures is reached",
-    "deadline": ", the deadline is reached",
-}
-"""Of a run: what made it stop."""
-
 
 class _Group:
-    """The failures of one kind: all counted, the first few kept."""
+    """The failures of one kind: all counted, the first few kept in the list's order.
 
-    def __init__(self) -> None:
+    Args:
+        told: so many have been told already, from the first that came on; None: all.
+    """
+
+    def __init__(self, told: int | None) -> None:
         self.count = 0
         self.transient = 0
-        self.shown: list[Result] = []
+        self._told = told
+        self._shown: list[tuple[int, int, int, Result]] = []
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Result, rank: int) -> None:
+        """Take one; `rank` is that of its list among the lists."""
         self.count += 1
         self.transient += bool(result.transient)
-        if len(self.shown) < SHOWN:
-            self.shown.append(result)
+        if self._told is None or self.count <= self._told:
+            return
+        bisect.insort(self._shown, (rank, result.line, self.count, result))
+        del self._shown[SHOWN:]
+
+    def above(self) -> int:
+        """How many have been told already."""
+        return self.count if self._told is None else min(self.count, self._told)
+
+    def shown(self) -> list[Result]:
+        """Those that are told now."""
+        return [each[-1] for each in self._shown]
 
 
 class ConsoleReport:
-    """One summary line, then the failures grouped by kind.
+    """One summary line, then the failures grouped by kind, but those that were told already.
 
     Args:
         stream: where people look; None shows nothing.
         quiet: print nothing when all went well.
         lists: in which every failure stands, the failure list first; looked at when all of them
             are finished.
+        told: failures of each kind that the display has told; see `Display.told`.
+        fail_fast: the run is to stop at the first failure.
     """
 
     every = False
     sink = None
 
     def __init__(
-        self, stream: TextIO | None, *, quiet: bool = False, lists: Sequence[Sink] = ()
+        self,
+        stream: TextIO | None,
+        *,
+        quiet: bool = False,
+        lists: Sequence[Sink] = (),
+        told: int | None = 0,
+        fail_fast: bool | None = None,
     ) -> None:
         self._out = Out(stream)
         self._quiet = quiet
         self._lists = tuple(lists)
+        self._told = told
+        self._fail_fast = fail_fast
         self._groups: dict[str, _Group] = {}
+        self._ranks: dict[str, int] = {}
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
         """Remember a failure; what a stop of the run cancelled is told as one number."""
         if result.outcome is Outcome.FAIL and result.kind != FailureKind.CANCELLED.value:
             kind = result.kind or FailureKind.INTERNAL.value
-            self._groups.setdefault(kind, _Group()).add(result)
+            rank = self._ranks.setdefault(result.source, len(self._ranks))
+            group = self._groups.get(kind)
+            if group is None:
+                group = self._groups[kind] = _Group(self._told)
+            group.add(result, rank)
 
     def finish(self, summary: Summary) -> None:
         """Print the report."""
@@ -75,7 +100,7 @@ class ConsoleReport:
         if self._quiet and not self._groups and not stopped:
             return
         lists = placed(self._lists)
-        lines = [summary_line(summary)]
+        lines = [summary_line(summary, fail_fast=self._fail_fast)]
         if summary.unchecked:
             lines.append(f"  {summary.unchecked} there already, not checked (-N asks the server)")
         # the largest group last: its end is what stands above the prompt
@@ -85,7 +110,7 @@ class ConsoleReport:
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
 
-def summary_line(summary: Summary) -> str:
+def summary_line(summary: Summary, *, fail_fast: bool | None = None) -> str:
     """The run in one line, as ``pdl: 943 succeeded, 55 failed, 1.2 GiB in 12.4 s (99 MiB/s)``."""
     counts = [f"{summary.succeeded} succeeded"]
     counts += [
@@ -99,14 +124,19 @@ def summary_line(summary: Summary) -> str:
     amount = f"{size_text(summary.bytes)} in {duration_text(summary.seconds)}"
     if summary.bytes and summary.seconds > 0:
         amount += f" ({size_text(summary.bytes / summary.seconds)}/s)"
-    return f"pdl: {ending(summary)}{', '.join(counts)}, {amount}"
+    return f"pdl: {ending(summary, fail_fast=fail_fast)}{', '.join(counts)}, {amount}"
 
 
-def ending(summary: Summary) -> str:
-    """How the run ended, to begin its summary with; empty for one that came to its end."""
+def ending(summary: Summary, *, fail_fast: bool | None = None) -> str:
+    """How the run ended, to begin its summary with; empty for one that came to its end.
+
+    Args:
+        summary: of the run.
+        fail_fast: the first failure was to stop it; None: that is not known here.
+    """
     if summary.stopped_by is None:
         early = summary.left or summary.unread
-        return f"stopped early{_LIMITS[summary.limit]}: " if early else ""
+        return f"{_limit(summary, fail_fast=fail_fast)}: " if early else ""
     try:
         name = signal.Signals(summary.stopped_by).name
     except ValueError:
@@ -114,16 +144,46 @@ def ending(summary: Summary) -> str:
     return f"interrupted by {name}: "
 
 
+def _limit(summary: Summary, *, fail_fast: bool | None) -> str:
+    """What made a run stop early that no signal stopped."""
+    if summary.limit == "deadline":
+        return "stopped at the deadline (--deadline)"
+    if summary.limit is None:
+        return "stopped early"
+    if summary.failed == 1 if fail_fast is None else fail_fast:
+        return "stopped at the first failure (--fail-fast)"
+    return f"stopped after {count_text(summary.failed, 'failure')} (--max-failures)"
+
+
 def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
-    reason = f", {hint}" if (hint := hint_of(kind)) else ""
-    lines = [f"{kind}: {count_text(group.count, 'failure')}{reason} ({_again(group)})"]
-    for result in group.shown:
-        lines += _failure_lines(result)
-    hidden = group.count - len(group.shown)
-    if hidden:
-        where = f"all are in {lists[0]}" if lists else "--failed FILE lists them all"
-        lines.append(f"  ... and {hidden} more; {where}")
+    """The failures of a kind; a reason of several stands once above them."""
+    hint = f", {text}" if (text := hint_of(kind)) else ""
+    count = f"{group.count:,} failure{'' if group.count == 1 else 's'}"
+    lines = [f"{kind}: {count}{hint} ({_again(group)}){_spread(group, lists)}"]
+    reasons: dict[str, list[Result]] = {}
+    for result in group.shown():
+        reasons.setdefault(result.message or "no reason given", []).append(result)
+    for reason, failures in reasons.items():
+        if len(failures) == 1:
+            lines += [f"  {failures[0].url}", f"      {reason} ({_about(failures[0])})"]
+        else:
+            lines += [f"  {reason}", *(f"    {each.url} ({_about(each)})" for each in failures)]
     return lines
+
+
+def _spread(group: _Group, lists: Sequence[str]) -> str:
+    """Where the failures of a kind are told, unless all of them follow."""
+    above, here = group.above(), len(group.shown())
+    hidden = group.count - above - here
+    if not above and not hidden:
+        return ""
+    places = [
+        f"{number:,} {where}" for number, where in ((above, "above"), (here, "here")) if number
+    ]
+    if hidden and lists:
+        places.append(f"{hidden:,} in {lists[0]}")
+    text = ", ".join(places)
+    return f": {text}; --failed FILE lists them all" if hidden and not lists else f": {text}"
 
 
 def placed(lists: Sequence[Sink]) -> list[str]:
@@ -136,14 +196,12 @@ def _again(group: _Group) -> str:
         return "transient, trying again may help"
     if group.transient:
         return f"{group.transient} transient, trying those again may help"
-    return "permanent, trying again will not help by itself"
+    return "permanent"
 
 
-def _failure_lines(result: Result) -> list[str]:
+def _about(result: Result) -> str:
     tried = count_text(result.attempts, "attempt") if result.attempts else "not tried"
-    place = f", {result.source}:{result.line}" if result.line else ""
-    reason = result.message or "no reason given"
-    return [f"  {result.url}", f"      {reason} ({tried}{place})"]
+    return ", ".join(filter(None, (tried, place_text(result.source, result.line))))
 
 
 def closing_lines(summary: Summary, lists: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pdl.model import FailureKind
 from pdl.system.kernel_copy import REFUSALS, receive
 from pdl.text.lazy_regex import lazy
+from pdl.text.units import amount_text, amounts_text
 from pdl.transport import TransportError
 from pdl.transport.errors import protocol_error, translated, truncated
 from pdl.transport.http.head import (
@@ -245,7 +246,7 @@ class Body:
         count = self._reader.receive_into(view)
         self._got += count
         if count == 0 and self._reader.cut:
-            raise truncated(f"the TLS connection was cut after {self._got} bytes")
+            raise truncated(f"the TLS connection was cut after {amount_text(self._got)}")
         self.complete = count == 0
         return count
 
@@ -271,8 +272,9 @@ class Body:
     def _shortfall(self) -> str:
         whole = self._framing.length
         if whole is None:
-            return f"the connection ended after {self._got} bytes, before the last chunk"
-        return f"the connection ended after {self._got} of {whole} bytes"
+            return f"the connection ended after {amount_text(self._got)}, before the last chunk"
+        got, expected = amounts_text(self._got, whole)
+        return f"the connection ended after {got} of {expected}"
 
     def _next_chunk(self) -> bool:
         reader = self._reader

@@ -114,8 +114,16 @@ class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[
     """The same over TLS, where an end without a goodbye is told from one with it."""
 
     def connect(self) -> None:
-        """Called by urllib3."""
-        super().connect()
+        """Called by urllib3.
+
+        Raises:
+            TransportError: the other side took the connection, and then was silent.
+        """
+        try:
+            super().connect()
+        except TimeoutError as exc:
+            what = f"no TLS for {self.timeout:g} s after connecting (--connect-timeout)"
+            raise TransportError(FailureKind.CONNECT, what, transient=True) from exc
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
 
