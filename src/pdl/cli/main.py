@@ -299,8 +299,11 @@ def _is_failure_list(path: str) -> bool:
 
     if not os.path.isfile(path):
         return False
-    with open(path, "rb") as file:
-        return file.read(len(HEAD)) == HEAD.encode()
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(HEAD)) == HEAD.encode()
+    except OSError:
+        return True  # that it cannot be read is told when it is to be
 
 
 def own_paths(files: Sequence[str], directory: str) -> tuple[str, ...]:

@@ -231,8 +231,8 @@ class RemarkListener(Listener):
         self._coded = False
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
-        """Count it by its remark."""
-        if result.outcome is not Outcome.SUCCESS or not result.message:
+        """Count it by its remark; a further line of one URL is no further file."""
+        if result.outcome is not Outcome.SUCCESS or not result.attempts:
             return
         if result.message in self._counts:
             self._counts[result.message] += 1
