@@ -210,6 +210,8 @@ class Task(NamedTuple):
         served: the server may name the file, and no file is put over another; mostly None.
         kin: part files for the same path of the URL with another query. One may be gone on with
             where there is no `part`; they go once the file is whole.
+        doubted: the server has refused it again and again. If it refuses a range once more, the
+            file is asked for without one: it may be the range that it will not have.
     """
 
     id: int
@@ -230,6 +232,7 @@ class Task(NamedTuple):
     other_parts: tuple[str, ...] = ()
     served: Served | None = None
     kin: tuple[str, ...] = ()
+    doubted: bool = False
 
 
 class Success(NamedTuple):

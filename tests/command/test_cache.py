@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdl.fetch.attempt import FROM_CACHE
+from pdl.fetch.commands import FROM_CACHE
 from pdl.fetch.lane_factory import CachedFetching, Fetching, lanes
 from pdl.model import Headers, Item, Outcome, Pieces, Result
 from pdl.output.display.registry import make_display

@@ -97,6 +97,8 @@ ON_THE_WIRE = {
     "not-modified-unsolicited": (rb'^HTTP/1.1 304 Not Modified\r\nETag: "one"\r\n\r\n$', "open"),
     "redirect-without-location": (rb"^HTTP/1.1 302 Found\r\nContent-Length: 14\r\n", "open"),
     "status-500": (rb"^HTTP/1.1 500 .*\r\n\r\nit broke$", "open"),
+    "status-522-then-good": (rb"^HTTP/1.1 522 ", "open"),
+    "status-511": (rb"^HTTP/1.1 511 ", "open"),
     "status-500-then-good": (rb"^HTTP/1.1 500 .*\r\n\r\nit broke$", "open"),
     "status-404": (rb"^HTTP/1.1 404 Not Found\r\n", "open"),
     "empty-200": (rb"^HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n$", "open"),

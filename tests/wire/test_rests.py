@@ -508,3 +508,37 @@ def test_a_part_is_kept_exactly_where_the_status_is_tried_again(
         assert (done.row.kind, done.row.transient) == ("http-404", False)
         assert ranges(server) == [None, f"bytes={HALF}-"]
         assert list(place.out.glob(".pdl/*.part")) == []
+
+
+@pytest.mark.parametrize("status", [404, 403, 500])
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_server_that_refuses_every_range_is_asked_without_one(
+    server: Server, place: Place, status: int, runs: int
+) -> None:
+    """Else the part would be in the way of every later run."""
+    place.settings = place.settings._replace(
+        retry=RetrySettings(retries=0 if runs > 1 else 3, wait=0.01, statuses=frozenset({status})),
+    )
+    url = server.on("/x.bin", cut(TAG), WhenRange(Reply(status), HONEST))
+    if runs > 1:
+        assert place.get(url).row.outcome == "fail"
+        place.settings = place.settings._replace(
+            retry=RetrySettings(retries=3, wait=0.01, statuses=frozenset({status}))
+        )
+    done = place.get(url)
+    assert (done.row.outcome, done.row.resumed_from, done.file) == ("success", 0, BODY)
+    rest = f"bytes={HALF}-"
+    assert ranges(server) == [None, rest, rest, rest, None]
+
+
+@pytest.mark.parametrize("listed", [(), ("image/*",)])
+def test_a_rest_that_is_refused_by_its_head_says_where_it_would_have_gone_on(
+    server: Server, place: Place, listed: tuple[str, ...]
+) -> None:
+    files = FileSettings(max_size=None if listed else len(BODY) - 1, expect_types=listed)
+    url = server.on("/x.bin", cut(TAG), HONEST)
+    place.settings = place.settings._replace(retry=RetrySettings(retries=0))
+    assert place.get(url).row.kind == "truncated"
+    place.settings = place.settings._replace(files=files)
+    done = place.get(url)
+    assert (done.row.kind, done.row.resumed_from) == ("content" if listed else "size", HALF)

@@ -82,7 +82,9 @@ class DownloadCommand(click.Command):
         """Called by click; do what the options say, and exit."""
         settings, options = read_values(ctx)
         if options.check and options.dry_run:
-            raise click.UsageError("--check and --dry-run exclude each other: neither downloads")
+            raise click.UsageError(
+                "--check and --dry-run exclude each other: neither downloads", ctx
+            )
         check_outputs(settings, options)
         raise SystemExit((_dry_run if options.dry_run else _run)(settings, options))
 
@@ -143,8 +145,6 @@ def _run(settings: Settings, options: CommandOptions) -> int:
 
     prestart.prepare(settings.pool, alone=True)
 
-    from pdl.output.reports.failure_list import FailedList
-    from pdl.output.reports.registry import open_report
     from pdl.run.download import run
     from pdl.run.outputs import (
         BaseListener,
@@ -163,17 +163,9 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         display.notice(
             "certificates are not checked (--insecure): anyone may have sent these files"
         )
-    if options.check:
-        settings = with_any_base(settings)
+    settings = _complete(settings, options)
     feed = open_sources(options.sources, STDIN, display.notice, settings=settings.input)
-    made = [*options.reports, *filter(None, (options.failed, settings.lock.path))]
-    read = [*options.sources, *settings.input.checksums]
-    own = own_paths([*made, *read], settings.files.directory)
-    settings = settings._replace(naming=settings.naming._replace(reserved=own))
-    reporters: list[Any] = []
-    if options.failed:
-        reporters.append(FailedList(options.failed, display.notice, options.sources))
-    reporters += [open_report(path, display.notice) for path in options.reports]
+    reporters = _open_reports(options, display.notice)
     sinks = [reporter.sink for reporter in reporters]
     disk = DiskListener()
     shown, *told = listeners_of([*reporters, console(sinks)], display)
@@ -190,6 +182,24 @@ def _run(settings: Settings, options: CommandOptions) -> int:
         feed.close()
     lost = display.lost or any(sink.lost for sink in sinks)
     return exit_code(report, options, machine=lost or disk.failed)
+
+
+def _open_reports(options: CommandOptions, warn: Callable[[str], None]) -> list[Any]:
+    """The failure list and the reports that are asked for."""
+    from pdl.output.reports.failure_list import FailedList
+    from pdl.output.reports.registry import open_report
+
+    failed = [FailedList(options.failed, warn, options.sources)] if options.failed else []
+    return [*failed, *(open_report(path, warn) for path in options.reports)]
+
+
+def _complete(settings: Settings, options: CommandOptions) -> Settings:
+    """The settings with what the command knows: its own files, and a base where none matters."""
+    made = [*options.reports, *filter(None, (options.failed, settings.lock.path))]
+    read = [*options.sources, *settings.input.checksums]
+    own = own_paths([*made, *read], settings.files.directory)
+    settings = settings._replace(naming=settings.naming._replace(reserved=own))
+    return with_any_base(settings) if options.check else settings
 
 
 def with_any_base(settings: Settings) -> Settings:

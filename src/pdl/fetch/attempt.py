@@ -48,7 +48,7 @@ from typing import TYPE_CHECKING
 
 from pdl.fetch import failures, file_checks
 from pdl.fetch.asking import Asking
-from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
+from pdl.fetch.commands import FIND_OUT, FROM_CACHE, Ask, Do, Place, Receive, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules import conditional, ranges
 from pdl.http_rules.dates import http_seconds
@@ -75,10 +75,6 @@ if TYPE_CHECKING:
 NOTE_BYTES = 1024 * 1024
 NOTE_SECONDS = 1.0
 """A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
-
-FROM_CACHE = "from the cache"
-_FOUND_OUT = Pin()
-"""Makes a check find out the SHA-256."""
 
 
 _success = partial(tuple.__new__, Success)
@@ -152,7 +148,7 @@ class Attempt:
             offer: of the cache.
             hashes: the SHA-256 of the file is to be found out.
         """
-        self._pin = _FOUND_OUT if hashes else None
+        self._pin = FIND_OUT if hashes else None
         self.offer = offer
         if offer is not None and offer.sure:
             return self._take_offer(offer)
@@ -243,7 +239,7 @@ class Attempt:
             raise AttemptFailed(FailureKind.PROTOCOL, message, status=head.status)
         if what is Step.WRITE or known is None:
             return None
-        self._whole_part = what is Step.DONE
+        self._whole_part, self._resumed_from = what is Step.DONE, known.offset
         return known
 
     def _expects(self, status: int) -> bool:
@@ -261,7 +257,8 @@ class Attempt:
             except AttemptFailed as exc:
                 return Refuse(exc)
             return self._ask(asking, self.known, drain=True)
-        if (self.known or self._conditional) and failures.minds_the_fields(status):
+        doubted = self.task.doubted or failures.minds_the_fields(status)
+        if (self.known or self._conditional) and doubted:
             return self._ask_anew(drain=True)
         return Refuse(failures.refusal(status, head.reason, head.header, self._http.retry_statuses))
 
@@ -346,7 +343,6 @@ class Attempt:
         """
         if begin is not None and self.opening is not None:
             self.opening.look(begin)
-        self._resumed_from = 0 if self.known is None else self.known.offset
         size = wanted_size(self.task) if self.announced is None else self.announced
         return Receive(size, not self._whole_part)
 

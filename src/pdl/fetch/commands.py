@@ -6,12 +6,17 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.integrity.check import ALGORITHM
-from pdl.model import Fail, Success, Version
+from pdl.model import Fail, Pin, Success, Version
 
 if TYPE_CHECKING:
     from pdl.fetch.failures import AttemptFailed
     from pdl.storage.cache.store import CacheEntry
     from pdl.transport import Request
+
+
+FROM_CACHE = "from the cache"
+FIND_OUT = Pin()
+"""Makes a check find out the SHA-256."""
 
 
 class Head(Protocol):

@@ -128,6 +128,7 @@ class FastPath:
             "pin",
             "local",
             "begun",
+            "doubted",
             "as_listed",
             "remember",
             "version",

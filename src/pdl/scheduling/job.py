@@ -19,6 +19,8 @@ from pdl.text.urls import InvalidUrl, Url, parse, part_name
 if TYPE_CHECKING:
     from pdl.model import Fail, Pin, Served, Version
 
+DOUBT = 2
+"""Refusals in a row after which it may be the range that a server refuses, not the file."""
 _NO_DEATHS = Deaths()
 _NO_PROGRESS = Progress()
 
@@ -127,6 +129,7 @@ class Job:
         started: the same by `time.time`.
         mirrors: the URLs it may be asked at, if there is more than one.
         trouble: the word of its last failure; empty before.
+        refusals: how many of its last attempts in a row a status has ended.
     """
 
     __slots__ = (
@@ -139,6 +142,7 @@ class Job:
         "plan",
         "progress",
         "received",
+        "refusals",
         "started",
         "trouble",
     )
@@ -154,6 +158,7 @@ class Job:
         self.began: float | None = None
         self.started: float | None = None
         self.trouble = ""
+        self.refusals = 0
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
 
     def task(self) -> Task:
@@ -192,6 +197,7 @@ class Job:
             others,
             plan.served,
             kin,
+            self.refusals >= DOUBT,
         )
 
 

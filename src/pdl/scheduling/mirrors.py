@@ -94,6 +94,7 @@ class Selector:
             now: the time.
             chance: a random number in [0, 1), for the jitter.
         """
+        job.refusals = job.refusals + 1 if fail.kind is FailureKind.HTTP else 0
         avoid = self._blame(job, fail, now)
         fail, decision = self._decide(job, fail, chance)
         if decision.pause_host:

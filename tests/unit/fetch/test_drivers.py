@@ -80,6 +80,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (Task, "pin"): (Pin(), Pin("sha256:" + "0" * 64, 1, "l:1")),
     (Task, "local"): (True,),
     (Task, "begun"): (True,),
+    (Task, "doubted"): (True,),
     (Task, "as_listed"): (True,),
     (Task, "remember"): (True,),
     (Task, "version"): (Version(1, 1, 1, ETAG, None, 9, 9),),
