@@ -141,12 +141,6 @@ class FileSettings(NamedTuple):
     expect_types: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
 
-    def takes(self, size: int) -> bool:
-        """Whether a file may have so many bytes."""
-        return (self.max_size is None or size <= self.max_size) and (
-            self.min_size is None or size >= self.min_size
-        )
-
 
 class NamingSettings(NamedTuple):
     """How names are chosen; the planner's.

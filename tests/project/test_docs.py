@@ -21,13 +21,19 @@ from pdl.cli.options import ROWS
 from pdl.errors import ExitCode
 from pdl.model import FailureKind, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
+from pdl.output.display.registry import MODES
+from pdl.output.reports.registry import FORMATS as REPORT_FORMATS
+from pdl.pool.registry import ENGINES
 from pdl.scheduling.kinds import KINDS
+from pdl.sources.registry import FORMATS
 from places import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdl.cli.option_types import Row
+    from pdl.output.reports.registry import ReportFormat
+    from pdl.sources.registry import ListFormat
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {
@@ -46,6 +52,13 @@ ELSEWHERE = {
 }
 """Options of other programs that the texts name."""
 OPTIONS_PAGE = manual_page("options")
+
+
+@pytest.mark.parametrize(
+    "row", [*FORMATS, *REPORT_FORMATS, *MODES, *ENGINES], ids=lambda row: str(row[0])
+)
+def test_what_a_word_means_is_on_the_page_of_options(row: ListFormat | ReportFormat) -> None:
+    assert f"`: {row.sentence}\n" in OPTIONS_PAGE
 
 
 class Block(NamedTuple):

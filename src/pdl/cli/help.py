@@ -16,7 +16,7 @@ from pdl.cli.to_settings import default_of
 from pdl.settings import MAX_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pdl.cli.option_types import Row
 
@@ -120,7 +120,27 @@ def options_page() -> str:
             f"| {_names_cell(row)} | {_variable_cell(row)} | {_told_cell(row)} |" for row in rows
         ]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_choices()])
+
+
+def _choices() -> Iterator[str]:
+    """What the words of some options mean, as the registries have it."""
+    from pdl.output.display.registry import MODES
+    from pdl.output.reports.registry import FORMATS as REPORTS
+    from pdl.pool.registry import ENGINES
+    from pdl.sources.registry import FORMATS
+
+    told = {
+        "--format": [(row.name, row.sentence) for row in FORMATS],
+        "--report": [(row.suffix, row.sentence) for row in REPORTS],
+        "--progress": [(row.name, row.sentence) for row in MODES],
+        "--engine": [(row.name, row.sentence) for row in ENGINES],
+    }
+    for option, rows in told.items():
+        yield f"## `{option}`"
+        yield ""
+        yield from (f"- `{word}`: {sentence}" for word, sentence in rows)
+        yield ""
 
 
 def _line(row: Row) -> str:

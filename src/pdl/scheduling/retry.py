@@ -15,8 +15,6 @@ MAX_DEATHS_IN_STORM = 30
 """The same, while as many workers die without it: then it is hardly the task that kills them."""
 
 _MAX_DOUBLINGS = 40
-THROTTLED = frozenset({429, 503})
-"""Statuses by which a server says that it has too much to do."""
 
 
 class Decision(NamedTuple):
