@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 LOOKED_AT = 512
 """Bytes of a body that are looked at; the last of the magic numbers below ends at 262."""
 
+LEAST_TEXT = 4
+"""Bytes that can be told for text; so many have the shortest magic numbers of binary forms."""
+
 _BINARY_FORMS = (
     "zip gz tgz bz2 tbz tbz2 xz txz lzma zst lz lz4 7z rar tar cab whl egg jar war nupkg vsix deb "
     "rpm apk ipa msi qcow2 png jpg jpeg gif webp avif heic tif tiff pdf epub docx xlsx pptx odt "
@@ -190,7 +193,7 @@ def _instead(path: str, said: str | None, begin: bytes | memoryview | None) -> s
     ):
         return "a Git LFS pointer"
     binary = path.rpartition(".")[2].lower() in _BINARY and _media(said or "") != "image/svg+xml"
-    return "plain text" if binary and _is_text(begin) else None
+    return "plain text" if binary and len(begin) >= LEAST_TEXT and _is_text(begin) else None
 
 
 def _is_pointer(begin: bytes | memoryview) -> bool:
