@@ -462,7 +462,7 @@ def test_the_command_ends_right_on_the_whole_table(
     limits = ("--timeout", "1", "--max-time", "2", "--retries", "2", "--retry-wait", "0.01")
     hosts = ("--max-retry-wait", "5")
     ended = pdl_run("urls.txt", "-d", "out", "--report", "rows.jsonl", *limits, *hosts)
-    assert ended.code == 1
+    assert ended.code == 3  # one of them says that it is larger than any disk
     assert "\x1b" not in ended.err
     assert "Traceback" not in ended.err
     found = (pdl_run.directory / "rows.jsonl").read_text().splitlines()
