@@ -467,7 +467,7 @@ def test_a_lane_that_may_have_no_pipe_reads(server: Server, tmp_path: Path) -> N
     place = Place(lane, tmp_path)
     assert place.ask(server.on("/file.bin", HONEST)).word == "success"
     assert place.files() == {"file.bin": BODY}
-    assert pipe_ends() == before
+    assert pipe_ends() <= before  # what an earlier test has left may go meanwhile
     lane.close()
 
 
