@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from runner import Runner
+from runner import Runner, forget_surroundings
 from servers import nginx as nginx_program
 from servers import proxy as proxy_program
 from servers.certs import Authority
@@ -30,6 +30,8 @@ _REAL_FIXTURES = {"nginx", "make_nginx", "proxy", "static_server"}
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 _SHOWN = {"slow": "slow tests", "real": "that need other programs"}
 """What a run says of the tests of a mark that it left out."""
+
+forget_surroundings()  # a machine of CI sets CI, a proxy, a size of the terminal
 
 hypothesis.settings.register_profile("pdl", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("pdl")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 PDL = (sys.executable, "-m", "pdl")
 _MARK = "TESTED_RUN"
+_CERTIFICATES = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+_STEERING = {"CI", "COLUMNS", "LINES", "NO_COLOR", "NETRC", "PYTHONUTF8"} | _CERTIFICATES
+_FOR_TESTS = {"PDL_REQUIRE_REAL", "PDL_TORTURE", "PDL_DIFFERENTIAL"}
+"""What our own tests are told by; it means nothing to pdl."""
 _GRACE = 2.0
 """Seconds that helpers of multiprocessing may take to see that their parent is gone."""
 
@@ -45,13 +49,20 @@ def until(true: Callable[[], object], what: str, seconds: float = 20.0) -> None:
         threading.Event().wait(0.005)
 
 
+def steers_pdl(name: str) -> bool:
+    """Whether the variable changes what pdl does, or how it looks."""
+    return name in _STEERING or name.startswith("PDL_") or name.lower().endswith("_proxy")
+
+
+def forget_surroundings() -> None:
+    """Take from this process what steers pdl: tests of parts see what tests of the command see."""
+    for name in [name for name in os.environ if steers_pdl(name) and name not in _FOR_TESTS]:
+        del os.environ[name]
+
+
 def base_environment(home: Path) -> dict[str, str]:
     """The environment of a run: none of the caller's proxies, netrc or settings of pdl."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PDL_") and not name.lower().endswith("_proxy")
-    }
+    kept = {name: value for name, value in os.environ.items() if not steers_pdl(name)}
     spec = importlib.util.find_spec("pdl")
     if spec is not None and spec.origin is not None:
         # A relative PYTHONPATH would mean nothing in the directory the command runs in.

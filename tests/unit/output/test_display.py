@@ -99,7 +99,6 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
-    monkeypatch.delenv("CI", raising=False)
 
 
 def everything(display: Display, total: int | None = 10) -> None:
@@ -497,8 +496,6 @@ class PtyReader:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[PtyReader]:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.delenv("CI", raising=False)
     with closing(PtyReader(40)) as opened:
         yield opened
 
