@@ -396,6 +396,24 @@ class Waiting(NamedTuple):
     files: int
 
 
+class Standing(NamedTuple):
+    """Where a run stands at one moment, for the display.
+
+    Attributes:
+        live: the transfers under way.
+        received: bytes of the whole run so far; never falls.
+        total: items expected, or None while the list is still being read.
+        now: seconds on a clock that never goes back.
+        waiting: whom the run waits for before it asks again, if it does.
+    """
+
+    live: tuple[Transfer, ...]
+    received: int
+    total: int | None
+    now: float
+    waiting: Waiting | None = None
+
+
 class Retrying(NamedTuple):
     """An attempt failed and the task is to run again."""
 

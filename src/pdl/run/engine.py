@@ -26,6 +26,7 @@ from pdl.model import (
     Item,
     Outcome,
     Result,
+    Standing,
     Success,
     Summary,
     Transfer,
@@ -197,9 +198,9 @@ class Engine:
             self._total = self._parts.feed.estimate()
         self._results.tell_passed()
         pool, schedule = self._parts.pool, self._parts.schedule
-        live = [Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live()]
+        live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live())
         waiting = None if last else schedule.waits(now)
-        self._parts.outputs.tick(live, pool.received(), self._total, now, waiting)
+        self._parts.outputs.tick(Standing(tuple(live), pool.received(), self._total, now, waiting))
 
     # --- the list ---
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pdl.integrity.lock import Lock
-    from pdl.model import Item, Transfer, Waiting
+    from pdl.model import Item, Standing
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter
     from pdl.settings import InputSettings
@@ -49,14 +49,7 @@ class Listener:
     def retrying(self, event: Retrying) -> None:
         """An attempt is to be made again."""
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """Where things stand, about ten times a second; see `pdl.output.display.base.Display`."""
 
     def warn(self, text: str) -> None:
@@ -105,17 +98,10 @@ class Outputs:
         for each in self._listeners:
             each.retrying(event)
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """See `Listener.tick`."""
         for each in self._listeners:
-            each.tick(live, received, total, now, waiting)
+            each.tick(standing)
 
     def warn(self, text: str) -> None:
         """See `Listener.warn`."""
@@ -178,16 +164,9 @@ class DisplayListener(Listener):
         """Show it."""
         self._display.retrying(event)
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """Bring it up to date."""
-        self._display.tick(live, received, total, now, waiting)
+        self._display.tick(standing)
 
     def warn(self, text: str) -> None:
         """Print it."""
@@ -361,13 +340,6 @@ class StateListener(Listener):
     def __init__(self, state: StateDb) -> None:
         self._state = state
 
-    def tick(
-        self,
-        live: list[Transfer],  # noqa: ARG002
-        received: int,  # noqa: ARG002
-        total: int | None,  # noqa: ARG002
-        now: float,  # noqa: ARG002
-        waiting: Waiting | None = None,  # noqa: ARG002
-    ) -> None:
+    def tick(self, standing: Standing) -> None:  # noqa: ARG002
         """Write it, if it has waited long enough."""
         self._state.tick()

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pdl.model import FailureKind, Outcome, Result, Transfer, Waiting
+from pdl.model import FailureKind, Outcome, Result, Standing, Transfer, Waiting
 from pdl.text.masking import printable
 from pdl.text.units import count_text
 
@@ -116,25 +116,19 @@ class Tally:
         self.done += count
         self._fetched += count
 
-    def update(
-        self,
-        received: int,
-        total: int | None,
-        now: float,
-        live: Sequence[Transfer] = (),
-        waiting: Waiting | None = None,
-    ) -> None:
-        """Take the counters of a tick, the transfers under way, and what is waited for."""
+    def update(self, standing: Standing) -> None:
+        """Take where the run stands now."""
+        live, now = standing.live, standing.now
         if self._began is None:
             self._began = now
         self.elapsed = now - self._began
         # a number of lines that was guessed may be too low
-        self.total = total and max(total, self.done + len(live))
-        self.received = received
-        self.waiting = waiting
+        self.total = standing.total and max(standing.total, self.done + len(live))
+        self.received = standing.received
+        self.waiting = standing.waiting
         self._live = live
-        self._bytes.update(received, now)
-        if waiting is not None and not live:
+        self._bytes.update(self.received, now)
+        if self.waiting is not None and not live:
             self._files.pause(now)
         else:
             self._files.update(self._fetched, now)
@@ -231,7 +225,7 @@ class Slots:
         self._slots: list[_Slot | None] = [None] * count
         self._seen: dict[str, float] = {}
 
-    def update(self, live: list[Transfer], now: float) -> list[Transfer | None]:
+    def update(self, live: Sequence[Transfer], now: float) -> list[Transfer | None]:
         """The transfers to show, line by line; None is an empty line."""
         self._seen = {each.path: self._seen.get(each.path, now) for each in live}
         self._follow({each.path: each for each in live})
