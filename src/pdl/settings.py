@@ -66,7 +66,7 @@ class HttpSettings(NamedTuple):
         cert: PEM file of the client's certificate.
         key: PEM file of its key, where it is not in `cert`.
         insecure: accept any certificate.
-        connect_timeout: seconds to connect.
+        connect_timeout: seconds to look up the name and connect.
         timeout: seconds without a byte before an attempt fails.
         max_redirects: hops followed for one file.
         https_only: refuse http, listed or redirected to.
