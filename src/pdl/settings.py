@@ -313,6 +313,8 @@ def word_fault(word: str, choices: tuple[str, ...]) -> str:
 def proxy_fault(url: str) -> str:
     """Why this can be no proxy, empty if it can; shows no part of it that may be secret."""
     scheme, found, _ = url.partition("://")
+    if found and scheme.lower().startswith("socks"):
+        return "names a SOCKS proxy, which pdl cannot use; it takes http and https ones"
     if found and scheme.lower() not in {"http", "https"}:
         return "is neither http nor https"
     try:

@@ -21,6 +21,7 @@ from pdl.settings import check
 from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.text.masking import printable
+from pdl.transport.http import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +107,9 @@ def run_planner(
     if settings.naming.server_names:
         alone = settings.naming.on_collision == "fail"
         servers = ServerNaming(memory, settings.files.directory, found.since_ns, alone=alone)
-    known = Known(pins, sums, servers, memory, found, memory.pairings(), memory.keep)
+    known = Known(
+        *(pins, sums, servers, memory, found, memory.pairings(), memory.keep, _way_fault(settings))
+    )
     return Planner(settings.files, settings.naming, known)
 
 
@@ -134,8 +137,18 @@ def look_planner(
     servers = None
     if settings.naming.server_names:
         servers = ServerNaming(RememberedNames(given_of(state, warn)), directory)
-    known = Known(pins, sums, servers, versions, pairings=pairings)
+    known = Known(
+        *(pins, sums, servers, versions), pairings=pairings, way_fault=_way_fault(settings)
+    )
     return Planner(settings.files, settings.naming, known)
+
+
+def _way_fault(settings: Settings) -> Callable[[str], str] | None:
+    """See `Known.way_fault`: a proxy of the environment that cannot be, which some line may need.
+
+    That of ``--proxy`` is for every line, and looked at with the other settings.
+    """
+    return proxies.way_fault if not settings.http.proxy and proxies.any_faulty() else None
 
 
 def make_engine(

@@ -117,6 +117,7 @@ class Engine:
         self._deaths = 0
         self._machine: MachineError | None = None
         self._broken: ListError | None = None
+        self._no_way = False
         self._began = time.monotonic()
         self._next_tick = 0.0
         self._starved = False
@@ -145,7 +146,7 @@ class Engine:
         return self._machine
 
     def list_error(self) -> ListError | None:
-        """Why a list could not be read to its end, if so."""
+        """Why a list could not be read, or gone on with, to its end, if so."""
         return self._broken
 
     # --- the loop ---
@@ -172,7 +173,8 @@ class Engine:
             self._limit = "max_failures"
         elif limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
             self._limit = "deadline"
-        return bool(self._limit) or self._stop.asked or self._machine is not None
+        ending = self._machine is not None or self._no_way
+        return bool(self._limit) or self._stop.asked or ending
 
     def _patience(self) -> float:
         due = self._parts.schedule.next_due()
@@ -209,8 +211,14 @@ class Engine:
         if self._parts.feed.exhausted or room <= 0:
             return False
         entries = self._read(min(LINES, room))
-        for entry in entries:
-            self._take_on(entry, self._parts.planner.plan(entry))
+        taken = 0
+        try:
+            for entry in entries:
+                self._take_on(entry, self._parts.planner.plan(entry))
+                taken += 1
+        except ListError as exc:  # the next would meet it, too
+            self._broken, self._no_way = exc, True
+            self._leave(entries[taken:])
         return bool(entries)
 
     def _reach(self) -> int:
@@ -404,7 +412,10 @@ class Engine:
         if feed.exhausted:
             return False
         entries = self._read(LINES)
+        self._leave(entries)
+        return bool(entries) or feed.fileno() is None  # else nobody waits for whoever writes it
+
+    def _leave(self, entries: Sequence[Item | BadLine]) -> None:
         for entry in entries:
             row = rows.never_planned(entry)
             self._results.record(row, entry if isinstance(entry, Item) else None)
-        return bool(entries) or feed.fileno() is None  # else nobody waits for whoever writes it
