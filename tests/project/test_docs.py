@@ -49,6 +49,7 @@ ELSEWHERE = {
     *("--quick", "--cases", "--rounds"),  # tests/benchmarks/run.py
     *("--parallel", "--remote-name-all", "--tries", "--lowest-speed-limit", "--retry"),  # of peers
     *("--user", "--now", "--no-cache-dir"),  # systemctl, pip
+    "--heads",  # tests/peers.py
 }
 """Options of other programs that the texts name."""
 OPTIONS_PAGE = manual_page("options")
