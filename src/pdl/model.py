@@ -274,6 +274,10 @@ POINTER_REMARK = "a Git LFS pointer, which stands for the file itself"
 CODED_REMARK = "as the server coded it"
 
 
+NOT_KEPT = "are not kept"
+"""Stands in the message of a `Fail` whose part was lost, though the failure alone is no reason."""
+
+
 class Fail(NamedTuple):
     """A worker's answer: this attempt failed.
 

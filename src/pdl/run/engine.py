@@ -303,6 +303,7 @@ class Engine:
         if isinstance(answer, Success):
             self._succeeded(job, answer)
         elif answer.kind is FailureKind.CANCELLED:
+            job.stopped = answer.message
             self._parts.schedule.put_back(job)
         elif job.plan.refetch and answer.kind in _TO_FETCH:
             self._fetch_instead(job)

@@ -130,6 +130,7 @@ class Job:
         mirrors: the URLs it may be asked at, if there is more than one.
         trouble: the word of its last failure; empty before.
         refusals: how many of its last attempts in a row a status has ended.
+        stopped: how a stop of the run has ended its last attempt, in words; else empty.
     """
 
     __slots__ = (
@@ -144,6 +145,7 @@ class Job:
         "received",
         "refusals",
         "started",
+        "stopped",
         "trouble",
     )
 
@@ -159,6 +161,7 @@ class Job:
         self.started: float | None = None
         self.trouble = ""
         self.refusals = 0
+        self.stopped = ""
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
 
     def task(self) -> Task:

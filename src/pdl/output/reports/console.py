@@ -6,7 +6,7 @@ import bisect
 import signal
 from typing import TYPE_CHECKING, TextIO
 
-from pdl.model import FailureKind, Item, Outcome, Result, Summary
+from pdl.model import NOT_KEPT, FailureKind, Item, Outcome, Result, Summary
 from pdl.output.terminal import Out
 from pdl.scheduling.kinds import hint_of
 from pdl.text.masking import printable
@@ -83,9 +83,12 @@ class ConsoleReport:
         self._fail_fast = fail_fast
         self._groups: dict[str, _Group] = {}
         self._ranks: dict[str, int] = {}
+        self._lost: list[Result] = []
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
         """Remember a failure; what a stop of the run cancelled is told as one number."""
+        if result.kind == FailureKind.CANCELLED.value and NOT_KEPT in result.message:
+            self._lost.append(result)
         if result.outcome is Outcome.FAIL and result.kind != FailureKind.CANCELLED.value:
             kind = result.kind or FailureKind.INTERNAL.value
             rank = self._ranks.setdefault(result.source, len(self._ranks))
@@ -106,7 +109,7 @@ class ConsoleReport:
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *_group_lines(kind, group, lists)]
-        lines += closing_lines(summary, lists if self._groups else ())
+        lines += closing_lines(summary, lists if self._groups else (), self._lost)
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
 
@@ -204,11 +207,20 @@ def _about(result: Result) -> str:
     return ", ".join(filter(None, (tried, place_text(result.source, result.line))))
 
 
-def closing_lines(summary: Summary, lists: Sequence[str]) -> list[str]:
-    """What to do next, and where the failures stand; an empty line before it."""
+def closing_lines(summary: Summary, lists: Sequence[str], lost: Sequence[Result] = ()) -> list[str]:
+    """What to do next, and where the failures stand; an empty line before it.
+
+    Args:
+        summary: of the run.
+        lists: in which the failures stand.
+        lost: rows of what was left, and has no part to go on with.
+    """
     lines = []
     if summary.left or summary.unread:
         lines.append("the same command again goes on from here")
+    if lost:
+        more = f", and so for {count_text(len(lost) - 1, 'other')}" if len(lost) > 1 else ""
+        lines.append(f"but for {lost[0].url}{more}: {lost[0].message}")
     if lists:
         lines.append(f"the failures are listed in {', '.join(lists)}")
     return ["", *lines] if lines else []
