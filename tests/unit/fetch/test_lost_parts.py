@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -12,6 +11,7 @@ from pdl.fetch.failures import TOLD_FROM
 from pdl.model import Item, Result
 from pdl.run.download import download
 from pdl.settings import PoolSettings, RetrySettings, Settings
+from runner import until
 from servers.behaviours import Close, Raw, Then, chunk, head
 from servers.files import File
 
@@ -127,15 +127,17 @@ def test_a_later_run_tells_of_the_part_that_it_cannot_use(
 
 def test_whoever_stops_the_run_is_told_as_well(server: Server, pdl_run: Runner) -> None:
     """And not only that the same command goes on from there."""
-    sent = threading.Event()
 
     def trickle(exchange: Exchange) -> None:
         exchange.wire.send(head(200, (*WEAK, ("Content-Length", str(2 * len(BODY))))) + BODY)
-        sent.set()
         exchange.wire.send(b"x" * 1000, rate=50)
 
+    def begun() -> bool:
+        parts = (pdl_run.directory / ".pdl").glob("*.part")
+        return any(part.stat().st_size >= len(BODY) for part in parts)
+
     process = pdl_run.start(server.on("/a.bin", trickle))
-    assert sent.wait(20)
+    until(begun, "the part grows")
     process.terminate()
     run = pdl_run.finish(process, timeout=20)
     assert run.code == 143
