@@ -288,7 +288,7 @@ def _no_mere_names(entries: Iterator[Entry | Pause], source: str) -> Iterator[En
     """
     held: list[BadLine] = []
     for entry in entries:
-        if isinstance(entry, BadLine) and entry.message == NO_SCHEME:
+        if isinstance(entry, BadLine) and entry.message == NO_SCHEME and "://" not in entry.text:
             held.append(entry)
             if len(held) == _NAMES_ENOUGH:
                 raise _names_only(held, source)
@@ -306,7 +306,7 @@ def _no_mere_names(entries: Iterator[Entry | Pause], source: str) -> Iterator[En
 
 def _names_only(names: list[BadLine], source: str) -> ListError:
     return ListError(
-        f"{shown_name(source)} names files and no URLs, as {names[0].text[:40]!r}: --base-url URL "
+        f"{shown_name(source)} names files and no URLs, as '{names[0].text[:40]}': --base-url URL "
         "says where they are; a name that begins with a host needs https:// before it"
     )
 
