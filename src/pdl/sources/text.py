@@ -23,6 +23,7 @@ from pdl.model import BadLine, Item
 from pdl.sources import Entry, Line, Pause
 from pdl.sources.item_options import (
     MAX_SHOWN,
+    OPTIONS,
     bad_line,
     check_urls,
     is_absolute,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 # the last two: what is copied from a page may end with it; the BOM, also of a list in another
 _BLANKS = " \t\r\f\v\xa0\u200b\ufeff"
-_OPTION = lazy(r"[ \t]+([a-z][a-z0-9-]{0,40})=(.*)", re.DOTALL)
+_OPTION = lazy(r"[ \t]+([a-z][a-z0-9-]{0,40})[ \t]*=(.*)", re.DOTALL)
 _COMMENT = lazy(r"[ \t]#.*", re.DOTALL)
 _RANGE = lazy(r"\[(?:[0-9]+-[0-9]+|[a-z]-[a-z]|[A-Z]-[A-Z])(?::[0-9]+)?\]")
 """What curl expands."""
@@ -52,6 +53,10 @@ _MISREAD = (
     (lazy(r"[-*+\u2022][ \t]"), f"begins with the dash of a list; {_ALONE}"),
     (lazy(r"[0-9]+[.)][ \t]"), f"begins with a number; {_ALONE}"),
     (lazy(r"!?\[[^\]]*\](?:\(|:[ \t])"), f"is a link of Markdown; {_ALONE}"),
+    (
+        lazy(rf"(?:{'|'.join(sorted(OPTIONS))})[ ]*="),
+        "is an option of the URL above it; begin the line with a blank",
+    ),
     (
         lazy(r"ftps?://", re.IGNORECASE),
         "only http and https can be downloaded, not ftp; many FTP servers have the same at https://",

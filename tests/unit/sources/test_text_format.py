@@ -86,7 +86,7 @@ def test_options() -> None:
     entries = read(
         "http://h/a\n"
         "  out=d/x y.txt \n"
-        "\tdir=sub\r\n"
+        "\tdir = sub\r\n"
         "# in between\n"
         "\n"
         f" checksum=sha-256={SHA}\n"
@@ -136,7 +136,7 @@ def test_an_option_wins_over_the_fragment() -> None:
     ("text", "line", "why"),
     [
         ("junk", 1, "no scheme"),
-        ("out=x", 1, "no scheme"),
+        ("out=x", 1, "is an option of the URL above it; begin the line with a blank"),
         ("ftp://h/", 1, "not ftp"),
         ("http://h/\thttp://", 1, "mirror 1: has no host"),
         ("http://h/\x00", 1, "forbidden character"),
