@@ -114,6 +114,13 @@ HOW_MANY = (
 )
 HOW_FAST = (
     Row(
+        "--limit-rate RATE",
+        "http.limit_rate",
+        "Receive at most RATE bytes a second, all downloads together. RATE is as 2M, or a "
+        "timetable in local time: '08:00,512K 19:00,10M Sat-00:00,off'.",
+        STRING,
+    ),
+    Row(
         "--min-speed SIZE",
         "http.min_speed",
         "Give up an attempt that is slower for 10 seconds. SIZE is the bytes of one second. The "

@@ -37,15 +37,13 @@ from pdl.transport import TransportError
 from pdl.transport.min_speed import MinSpeed
 
 if TYPE_CHECKING:
-    from pdl.transport import Response
-
-if TYPE_CHECKING:
     from pdl.fetch.commands import Command
     from pdl.fetch.fast_path import FastPath
     from pdl.fetch.from_cache import CacheLane
     from pdl.integrity.check import Check
     from pdl.model import Answer, SafePath, Task
     from pdl.pool import Meter
+    from pdl.pool.rate_limit import Allowance
     from pdl.settings import FileSettings, HttpSettings
     from pdl.transport import Response, Transport
 
@@ -71,6 +69,7 @@ class Fetcher:
 
     Attributes:
         quick: the fast path of small files, if it has one.
+        allowance: how much may be received, if there is a limit; see `limit`.
         mover: moves bytes that nobody has to look at.
     """
 
@@ -88,7 +87,15 @@ class Fetcher:
         self.memory = mmap.mmap(-1, BUFFER)
         self.buffer = memoryview(self.memory)
         self.quick: FastPath | None = None
+        self.allowance: Allowance | None = None
         self.mover = Mover(able=http.pipe)
+
+    def limit(self, allowance: Allowance) -> None:
+        """Receive no more than is allowed, from now on."""
+        from pdl.transport.limited import LimitedTransport  # where there is a limit
+
+        self.transport = LimitedTransport(self.transport, allowance)
+        self.allowance = allowance
 
     def close(self) -> None:
         """Close every connection."""
@@ -101,6 +108,8 @@ class Fetcher:
         """Make one attempt."""
         if task.local:
             return examine(task, self.files.directory, self.buffer, meter.stopped)
+        if self.allowance is not None:
+            self.allowance.stopped = meter.stopped
         started = self.quick.hand_over() if self.quick else None
         return _Driver(self, task, meter, time.monotonic() if started is None else started).run()
 
@@ -246,7 +255,9 @@ class _Driver:
         """Append the body to the part, to its end."""
         attempt, part, meter = self._attempt, self._part, self._meter
         if receive.body:
-            pace = MinSpeed(self._lane.http.min_speed)
+            limit = self._lane.allowance
+            clock = time.monotonic if limit is None else limit.working
+            pace = MinSpeed(self._lane.http.min_speed, clock=clock)
             size = attempt.announced
             meter.update(part.size, size)
             while count := self._append(beside):
