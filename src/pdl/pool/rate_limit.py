@@ -44,6 +44,8 @@ SAVED_SECONDS = 0.1
 nothing."""
 LEAST = 512
 """Bytes a lane takes, where that is no more than its `TAKE_SECONDS`: less is much work."""
+SOON_SECONDS = 1e-4
+"""No use in sleeping: it takes as long by itself."""
 LOOK_SECONDS = 1.0
 """Between two looks at the timetable; the clock may be set."""
 NAP_SECONDS = 0.1
@@ -196,10 +198,10 @@ class Allowance:
     def _wait(self, debt: float) -> None:
         """Wait until so many bytes have passed, at the rate that holds then."""
         clock = self._clock
-        while debt > 0 and not self.stopped():
+        while not self.stopped():
             before = clock.monotonic()
             rate = self._rate_at(before)
-            if rate is None:
+            if rate is None or debt < rate * SOON_SECONDS:
                 return
             clock.sleep(min(debt / rate, NAP_SECONDS))
             passed = clock.monotonic() - before

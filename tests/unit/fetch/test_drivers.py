@@ -54,6 +54,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (HttpSettings, "https_only"): (True,),
     (HttpSettings, "public_only"): (True,),
     (HttpSettings, "min_speed"): (1.0,),
+    (HttpSettings, "limit_rate"): ("1M",),
     (HttpSettings, "hosts_kept"): (1,),
     (HttpSettings, "pipe"): (False,),
     (HttpSettings, "retry_statuses"): (frozenset({404}), frozenset()),
