@@ -409,6 +409,7 @@ class Standing(NamedTuple):
         total: items expected, or None while the list is still being read.
         now: seconds on a clock that never goes back.
         waiting: whom the run waits for before it asks again, if it does.
+        limit: bytes a second that all transfers together may have now, or None.
     """
 
     live: tuple[Transfer, ...]
@@ -416,6 +417,7 @@ class Standing(NamedTuple):
     total: int | None
     now: float
     waiting: Waiting | None = None
+    limit: int | None = None
 
 
 class Retrying(NamedTuple):

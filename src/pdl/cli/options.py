@@ -116,8 +116,8 @@ HOW_FAST = (
     Row(
         "--limit-rate RATE",
         "http.limit_rate",
-        "Receive at most RATE bytes a second, all downloads together. RATE is as 2M, or a "
-        "timetable in local time: '08:00,512K 19:00,10M Sat-00:00,off'.",
+        "Receive at most RATE bytes a second in all. RATE is as 2M, or a timetable in local "
+        "time: '08:00,512K 19:00,10M Sat-00:00,off'.",
         STRING,
     ),
     Row(

@@ -6,6 +6,7 @@ output directory and remembers what comes of it, a look takes no lock and writes
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,4 +168,9 @@ def make_engine(
     schedule = Schedule(settings.stop.per_host)
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
     parts = Parts(feed, planner, schedule, RetryPolicy(settings.retry), pool, outputs)
+    if settings.http.limit_rate is not None:
+        from pdl.text.timetable import rate_at, timetable_of  # where there is a limit
+
+        table = timetable_of(settings.http.limit_rate)
+        parts = parts._replace(limit=lambda: rate_at(table, time.localtime()))
     return Engine(parts, settings.stop, stop)

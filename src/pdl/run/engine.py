@@ -40,7 +40,7 @@ from pdl.scheduling.mirrors import Selector
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pdl.model import BadLine
     from pdl.pool import Pool, PoolEvent
@@ -88,7 +88,11 @@ class Feed(Protocol):
 
 
 class Parts(NamedTuple):
-    """What the engine drives."""
+    """What the engine drives.
+
+    Attributes:
+        limit: bytes a second that all transfers together may have now, or None.
+    """
 
     feed: Feed
     planner: Planner
@@ -96,6 +100,7 @@ class Parts(NamedTuple):
     policy: RetryPolicy
     pool: Pool
     outputs: Outputs
+    limit: Callable[[], int | None] = lambda: None
 
 
 class Engine:
@@ -202,7 +207,10 @@ class Engine:
         pool, schedule = self._parts.pool, self._parts.schedule
         live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live())
         waiting = None if last else schedule.waits(now)
-        self._parts.outputs.tick(Standing(tuple(live), pool.received(), self._total, now, waiting))
+        limit = self._parts.limit()
+        self._parts.outputs.tick(
+            Standing(tuple(live), pool.received(), self._total, now, waiting, limit)
+        )
 
     # --- the list ---
 

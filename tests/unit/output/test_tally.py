@@ -210,3 +210,33 @@ def test_lines_show_only_live_files_each_once_and_never_move(
         for path in set(there) & set(before):
             assert shown.index(path) == before.index(path)
         before = shown
+
+
+def limited(limit: int | None, rates: list[int], sizes: list[int]) -> Tally:
+    """A tally of files in flight that come at these rates, after ten seconds."""
+    tally, lines = Tally(), len(rates)
+    for second in range(11):
+        live = tuple(
+            Transfer(f"f{n}", rate * second, size)
+            for n, (rate, size) in enumerate(zip(rates, sizes, strict=True))
+        )
+        tally.update(Standing(live, sum(rates) * second, lines, second, None, limit))
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("limit", "rates", "sizes", "remaining"),
+    [
+        # the small ones end soon, and then the large one has all of the limit
+        (400, [100] * 4, [2000, 2000, 2000, 9000], (1000 * 3 + 8000) / 400),
+        (None, [100] * 4, [2000, 2000, 2000, 9000], 80),
+        # something else is slower than the limit: it does not matter yet
+        (4000, [100] * 4, [2000, 2000, 2000, 9000], 80),
+        # the rate has fallen to a tenth a moment ago
+        (40, [100] * 4, [2000] * 4, 100),
+    ],
+)
+def test_the_time_left_knows_of_a_limit(
+    limit: int | None, rates: list[int], sizes: list[int], remaining: float
+) -> None:
+    assert limited(limit, rates, sizes).remaining == pytest.approx(remaining)

@@ -35,6 +35,9 @@ from pdl.text.timetable import timetable_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from pdl.settings import StartMethod
 
 RATES = [10_000, 200 << 10, 20 << 20, 10**9]
 WEDNESDAY = calendar.timegm((2026, 12, 2, 11, 59, 50))
@@ -238,7 +241,7 @@ def test_a_killed_worker_takes_little_with_it() -> None:
 # --- a killed worker and the lock ---
 
 
-def hold_and_die(limit: RateLimit, pipe: Any, times: int) -> None:
+def hold_and_die(limit: RateLimit, pipe: Connection, times: int) -> None:
     """In a process: be killed with the lock in hand, in the middle of a turn."""
     for _ in range(times):
         limit.account.take(10, time.monotonic(), 1000)
@@ -248,14 +251,16 @@ def hold_and_die(limit: RateLimit, pipe: Any, times: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def take_some(limit: RateLimit, pipe: Any, times: int) -> None:
+def take_some(limit: RateLimit, pipe: Connection, times: int) -> None:
     """In a process: take, and say how often."""
     for _ in range(times):
         limit.account.take(10, time.monotonic(), 10**9)
     pipe.send(times)
 
 
-def born(method: str, what: Callable[..., None], limit: RateLimit, times: int) -> Any:
+def born(
+    method: StartMethod, what: Callable[..., None], limit: RateLimit, times: int
+) -> tuple[Any, Connection]:
     context: Any = multiprocessing.get_context(method)
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=what, args=(limit, writer, times))
@@ -266,7 +271,7 @@ def born(method: str, what: Callable[..., None], limit: RateLimit, times: int) -
 
 @pytest.mark.usefixtures("plain_main")
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_a_worker_that_is_killed_within_the_lock_holds_nobody_up(method: Any) -> None:
+def test_a_worker_that_is_killed_within_the_lock_holds_nobody_up(method: StartMethod) -> None:
     limit = rate_limit("1000", PoolSettings(start_method=method), here=False)
     process, reader = born(method, hold_and_die, limit, 3)
     assert reader.poll(30)
