@@ -20,6 +20,7 @@ from pdl.fetch.failures import (
     StartAgain,
     begun_anew,
     explain,
+    name_host,
     not_kept,
 )
 from pdl.fetch.file_checks import LOOKED_AT
@@ -144,7 +145,7 @@ class _Driver:
         finally:
             self._hang_up()
         if isinstance(command, Fail):
-            return self._leave(command)
+            return self._leave(name_host(command, self._task))
         if self._remark and not command.message:
             command = command._replace(message=self._remark)
         return command._replace(trouble=cache.trouble) if cache else command

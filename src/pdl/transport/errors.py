@@ -26,6 +26,9 @@ _UNREACHABLE = {
     errno.ENETDOWN,
 }
 
+_UNKNOWN = frozenset({18, 19, 20, 21})
+"""How OpenSSL numbers that nobody who is trusted has signed a certificate."""
+
 NO_DATA = "no data"
 """How the message of a timeout begins; how long it was is said where the setting is known."""
 _REFUSED = lazy(r": 4(?!08|29)[0-9]{2}\b")
@@ -72,8 +75,13 @@ def _machine(exc: BaseException) -> TransportError | None:
 def _tls(exc: BaseException) -> TransportError | None:
     if isinstance(exc, ssl.SSLCertVerificationError):
         reason = exc.verify_message or str(exc)
+        own = (
+            "; --cacert takes an authority of your own"
+            if getattr(exc, "verify_code", 0) in _UNKNOWN
+            else ""
+        )
         return TransportError(
-            FailureKind.TLS, f"the certificate is not accepted: {reason}", transient=False
+            FailureKind.TLS, f"the certificate is not accepted: {reason}{own}", transient=False
         )
     if isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return TransportError(

@@ -496,7 +496,7 @@ def test_a_warning_names_list_and_line(tmp_path: Path) -> None:
     path.write_text("http://h/1\n  split=5\n")
     warnings: list[str] = []
     everything(open_sources([str(path)], 0, warnings.append))
-    assert warnings == [f"{path}: line 2: option split is unknown and ignored"]
+    assert warnings == [f"{path}:2: option split is unknown and ignored"]
 
 
 # --- Values --------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from pdl.transport.http.connection import Connection, unread
 from pdl.transport.http.dial import dial
 from pdl.transport.http.head import Framing, Head, framing, split
 from pdl.transport.http.reader import Body, SocketReader, final_head
-from pdl.transport.http.tls import Trust, context, trust_of
+from pdl.transport.http.tls import OTHER_NAME, Trust, context, names_of, trust_of
 from pdl.transport.min_speed import head_seconds
 
 if TYPE_CHECKING:
@@ -117,15 +117,26 @@ class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[
         """Called by urllib3.
 
         Raises:
-            TransportError: the other side took the connection, and then was silent.
+            TransportError: the other side took the connection, and then was silent, or is somebody
+                else.
         """
         try:
             super().connect()
         except TimeoutError as exc:
             what = f"no TLS for {self.timeout:g} s after connecting (--connect-timeout)"
             raise TransportError(FailureKind.CONNECT, what, transient=True) from exc
+        except ssl.SSLCertVerificationError as exc:
+            if self.proxy is None and (names := self._names_instead(exc)):
+                what = f"the certificate is for {names}, and not valid for {self.host!r}"
+                raise TransportError(FailureKind.TLS, what, transient=False) from exc
+            raise
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
+
+    def _names_instead(self, exc: ssl.SSLCertVerificationError) -> str:
+        if exc.verify_code not in OTHER_NAME or self.ssl_context is None:
+            return ""
+        return names_of(self.host, self.port, self.timeout, self.ssl_context, self.public_only)
 
 
 class StrictPool:
