@@ -28,6 +28,7 @@ from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.process import link
+from pdl.pool.process import link as link_module
 from pdl.pool.process import pool as process_module
 from pdl.pool.process.link import ForkWorker, Link, Spawner
 from pdl.pool.process.pipes import MESSAGE_LIMIT, OutcomeQueue, TaskSender, message_of, unsendable
@@ -675,6 +676,18 @@ def test_close_ends_though_the_fork_server_is_stopped() -> None:
         pool.close()
         until(lambda: dead(server), "the fork server to end")
         assert all(map(dead, pids))
+
+
+def test_workers_are_born_though_the_fork_server_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "START_SECONDS", 0.5)
+    forkserver.ensure_running()
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(server, signal.SIGSTOP)
+    with processes("forkserver") as pool:
+        assert drive(pool, [task(0, "ok")])[0]
+    assert dead(server)
 
 
 MAIN = """
