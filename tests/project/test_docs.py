@@ -47,7 +47,6 @@ SETTABLE = [each for each in OPTIONS if each.expose_value and not each.is_eager]
 
 ELSEWHERE = {
     *("--quick", "--cases", "--rounds"),  # tests/benchmarks/run.py
-    "--heads",  # tests/peers.py
     *("--parallel", "--remote-name-all", "--tries", "--lowest-speed-limit", "--retry"),  # of peers
     *("--user", "--now", "--no-cache-dir"),  # systemctl, pip
     "--heads",  # tests/peers.py

@@ -88,7 +88,10 @@ def _tls(exc: BaseException) -> TransportError | None:
             FailureKind.RESET, "the server ended the TLS connection", transient=True
         )
     if isinstance(exc, ssl.SSLError):
-        return TransportError(FailureKind.TLS, exc.reason or str(exc), transient=False)
+        said = "the server speaks no TLS at that port; is it http://?"
+        if exc.reason != "WRONG_VERSION_NUMBER":
+            said = exc.reason.replace("_", " ").lower() if exc.reason else str(exc)
+        return TransportError(FailureKind.TLS, said, transient=False)
     return None
 
 
