@@ -207,9 +207,9 @@ class Engine:
         pool, schedule = self._parts.pool, self._parts.schedule
         live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live())
         waiting = None if last else schedule.waits(now)
-        limit = self._parts.limit()
+        limit, ahead = self._parts.limit(), schedule.backlog()
         self._parts.outputs.tick(
-            Standing(tuple(live), pool.received(), self._total, now, waiting, limit)
+            Standing(tuple(live), pool.received(), self._total, now, waiting, limit, ahead)
         )
 
     # --- the list ---

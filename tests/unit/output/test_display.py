@@ -39,7 +39,7 @@ BAD = Result(
     "urls.txt", 4, "http://h/b", None, None, Outcome.FAIL, "http-404", False, 404,
     attempts=1, message="Not Found",
 )  # fmt: skip
-AGAIN = Retrying("http://h/c", "connection reset", "reset", 1, 0.25)
+AGAIN = Retrying("http://h/c", "connection reset", "reset", 1, 0.25, "c")
 ESCAPES = re.compile(r"\x1b\[\d*[AJK]")
 MODES: list[ProgressMode] = ["auto", "bar", "plain", "json", "none"]
 
@@ -203,7 +203,8 @@ def test_plain_tells_how_far_it_is_every_half_minute() -> None:
     display.tick(Standing((), 0, 4, 1000.0))
     display.record(OK)
     for tenth in range(1, 650):
-        display.tick(Standing((Transfer("x", 0, None),), tenth * 1024, 4, 1000 + tenth / 10))
+        live = (Transfer("x", tenth * 1024, MIB),)
+        display.tick(Standing(live, tenth * 1024, 4, 1000 + tenth / 10))
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("pdl: 1 of 4 done, 0 failed, 1 in flight, 300 KiB, 10.0 KiB/s, ")

@@ -64,6 +64,7 @@ class BarDisplay(SilentDisplay):
 
     def retrying(self, event: Retrying) -> None:
         """With `verbose`, a line above the bar at the next tick."""
+        self._tally.retrying(event)
         if self.every:
             self._above.append(retry_line(event))
 
