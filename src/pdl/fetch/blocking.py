@@ -108,7 +108,7 @@ class Fetcher:
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Make one attempt."""
         if task.local:
-            return examine(task, self.files.directory, self.buffer, meter.stopped)
+            return examine(task, self.files.directory, self.buffer, meter)
         if self.allowance is not None:
             self.allowance.stopped = meter.stopped
         started = self.quick.hand_over() if self.quick else None

@@ -171,6 +171,18 @@ def test_live_tells_what_is_under_way(process_pool: ProcessPool, tmp_path: Path)
     assert process_pool.live() == []
 
 
+def test_a_file_that_is_read_moves_and_is_not_received(
+    process_pool: ProcessPool, tmp_path: Path
+) -> None:
+    released = tmp_path / "go"
+    submit(process_pool, task(5, f"look {released}"))
+    held_pid(released, 5)
+    assert process_pool.live() == [Live(5, 900, 1000)]
+    assert process_pool.received() == 0
+    released.touch()
+    next_event(process_pool)
+
+
 def test_tasks_behind_a_slow_one_come_back_untouched(tmp_path: Path) -> None:
     with processes("fork", workers=1, lanes=1) as pool:
         await_room(pool)
