@@ -336,6 +336,33 @@ def test_there_is_no_colour() -> None:
 
 
 @pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(
+    ("locale", "ascii_only"),
+    [
+        ({"LANG": "en_GB.UTF-8"}, False),
+        ({}, False),
+        ({"LANG": "C"}, True),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),  # as Python leaves it
+        ({"LANG": "en_GB.UTF-8", "LC_ALL": "POSIX"}, True),
+        ({"LANG": "C", "LC_ALL": "C.UTF-8"}, False),
+    ],
+)
+def test_the_bar_is_ascii_where_the_locale_is(
+    locale: dict[str, str], ascii_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in locale.items():
+        monkeypatch.setenv(name, value)
+    stream = Terminal()
+    display = make_display("auto", stream, quiet=False, verbose=0)
+    for now in (0.0, 1.0):
+        display.tick(Standing((Transfer("n" * 90, 3 * MIB, 4 * MIB),), 0, 1, now))
+    assert " 75%|" in stream.getvalue()
+    assert stream.getvalue().isascii() is ascii_only
+
+
+@pytest.mark.usefixtures("wide")
 def test_a_wide_terminal_has_the_bytes_and_the_time_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     stream, screen = Terminal(), Screen(120)
