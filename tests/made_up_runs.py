@@ -98,6 +98,7 @@ class Run:
         lanes: how many are fetched at a time.
         link: bytes a second of all connections.
         piped: the list's length is known only when all of it was read.
+        limit: what `link` is by the user's wish.
         outages: from when to when nobody answers, in seconds.
     """
 
@@ -105,6 +106,7 @@ class Run:
     lanes: int = 8
     link: float = 1e12
     piped: bool = False
+    limit: int | None = None
     outages: tuple[float, float] | None = None
     received: float = 0.0
     _read: int = 0
@@ -156,9 +158,8 @@ class Run:
             ready = min(job.ready for job in self._parked)
             waiting = Waiting("h", max(ready - now, 0.0), "reset", len(self._parked))
         live = () if self._away(now) else tuple(job.live() for job in self._flying)
-        return Standing(
-            live, int(self.received), total, now, waiting, len(self._ready) + len(self._parked)
-        )
+        ahead = len(self._ready) + len(self._parked)
+        return Standing(live, int(self.received), total, now, waiting, self.limit, ahead)
 
     def _away(self, now: float) -> bool:
         return self.outages is not None and self.outages[0] <= now < self.outages[1]

@@ -148,8 +148,9 @@ def lines_of(path: Path) -> int:
 def test_modules_are_few_and_short() -> None:
     sizes = {name: lines_of(path) for name, path in MODULES.items()}
     assert {name: size for name, size in sizes.items() if size > 400} == {}
-    # 113; the time that is left, apart from what else a bar shows; the look-up of names, which has an end of its own; and a limit of the rate: its
-    # timetable, its account, and the transport that keeps to it
+    # 113; the time that is left, apart from what else a bar shows; the look-up of names, which has
+    # an end of its own; and a limit of the rate: its timetable, its account, and the transport
+    # that keeps to it
     assert sum(size > 5 for size in sizes.values()) <= 118  # the docstring of a package is none
 
 

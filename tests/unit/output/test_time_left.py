@@ -94,6 +94,11 @@ SCENES = {
     "nobody answers for a while": Run(FILES, outages=(15, 35)),
     "and one is slow": Run(amid(FILES, 0, large(80)), outages=(15, 35)),
     "the link is what is slow": Run([each._replace(speed=1e9) for each in FILES], link=8e6),
+    "a limit, and a large one": Run(
+        amid([each._replace(speed=1e9) for each in FILES], 0, File(300_000_000, 1e9)),
+        link=8e6,
+        limit=8_000_000,
+    ),
     "few and large": Run([large(10 + n % 7) for n in range(100)]),
     "one file alone": Run([large()]),
     "one that breaks off": Run([large(drops=0.5)]),
