@@ -366,7 +366,7 @@ class Summary(NamedTuple):
     seconds: float = 0.0
     stopped_by: int | None = None
     unread: bool = False
-    limit: Literal["max_failures", "deadline"] | None = None
+    limit: Literal["max_failures", "deadline", "quota"] | None = None
     unchecked: int = 0
 
 

@@ -128,6 +128,7 @@ class FileSettings(NamedTuple):
         max_time: seconds one attempt may take, or None.
         max_size: bytes a file may have, or None.
         min_size: bytes a file must have, or None.
+        min_free: bytes of the disk that are to stay free, or None.
         expect_types: media types a file may be of, as ``image/*``; empty for any.
         reserved: paths that no server may give a file; see `NamingSettings`.
     """
@@ -141,6 +142,7 @@ class FileSettings(NamedTuple):
     max_time: float | None = None
     max_size: int | None = None
     min_size: int | None = None
+    min_free: int | None = None
     expect_types: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
 
@@ -225,11 +227,13 @@ class StopSettings(NamedTuple):
         max_failures: stop after that many failed items; None never does.
         deadline: seconds the whole run may take, or None.
         per_host: downloads in flight from one host, or None.
+        quota: bytes received after which nothing new starts, or None.
     """
 
     max_failures: int | None = None
     deadline: float | None = None
     per_host: int | None = None
+    quota: int | None = None
 
 
 class Settings(NamedTuple):
@@ -429,6 +433,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "files.max_time": _seconds(),
     "files.max_size": _at_least(0),
     "files.min_size": _at_least(0),
+    "files.min_free": _at_least(0),
     "files.expect_types": _types_fault,
     "naming.on_collision": _one_of(OnCollision),
     "pool.jobs": _at_least(1),
@@ -437,6 +442,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "stop.max_failures": _at_least(1),
     "stop.deadline": _seconds(),
     "stop.per_host": _at_least(1),
+    "stop.quota": _at_least(1),
     "lock.path": output_fault,
     "cache.path": output_fault,
     "cache.size": _at_least(0),

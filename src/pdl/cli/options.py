@@ -148,6 +148,20 @@ HOW_FAST = (
     ),
     Row("--max-size SIZE", "files.max_size", "Refuse files that are larger than SIZE.", SIZE),
     Row("--min-size SIZE", "files.min_size", "Refuse files that are smaller than SIZE.", SIZE),
+    Row(
+        "--quota SIZE",
+        "stop.quota",
+        "Start nothing new once SIZE was received. What is under way is finished. The rest is "
+        "left as by --deadline, and the run exits with 1.",
+        SIZE,
+    ),
+    Row(
+        "--min-free SIZE",
+        "files.min_free",
+        "Keep SIZE of the disk free. A file that would leave less fails. If less is free already, "
+        "the run stops, and exits with 3.",
+        SIZE,
+    ),
 )
 TRYING_AGAIN = (
     Row("--retries N", "retry.retries", "Try a file up to N times more if it fails.", NUMBER),

@@ -120,7 +120,7 @@ class FastPath:
     }
     DECLINES: ClassVar = {
         HttpSettings: {"min_speed", "limit_rate"},
-        FileSettings: {"fsync", "if_exists"},
+        FileSettings: {"fsync", "if_exists", "min_free"},
         Task: {
             "headers",
             "fragile",

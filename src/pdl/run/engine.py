@@ -129,7 +129,8 @@ class Engine:
         self._every = parts.outputs.every
         self._entries = 0
         self._total: int | None = None
-        self._limit: Literal["max_failures", "deadline"] | None = None
+        self._limit: Literal["max_failures", "deadline", "quota"] | None = None
+        self._full = False
 
     def run(self) -> Summary:
         """Drive the run until every line has its outcome, or it is stopped."""
@@ -178,8 +179,15 @@ class Engine:
             self._limit = "max_failures"
         elif limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
             self._limit = "deadline"
+        elif limits.quota is not None and self._at_quota(limits.quota):
+            self._limit = "quota"
         ending = self._machine is not None or self._no_way
         return bool(self._limit) or self._stop.asked or ending
+
+    def _at_quota(self, quota: int) -> bool:
+        """Whether it is used up, and what was under way then has ended."""
+        self._full = self._full or self._parts.pool.received() >= quota
+        return self._full and not self._parts.schedule.in_flight()
 
     def _patience(self) -> float:
         due = self._parts.schedule.next_due()
@@ -260,7 +268,7 @@ class Engine:
 
     def _dispatch(self) -> bool:
         pool, schedule = self._parts.pool, self._parts.schedule
-        room = pool.room()
+        room = 0 if self._full else pool.room()
         if not room:
             self._starved = False
             return False

@@ -67,6 +67,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (FileSettings, "max_time"): (9.0,),
     (FileSettings, "max_size"): (len(BODY) - 1, len(BODY)),
     (FileSettings, "min_size"): (len(BODY) + 1, len(BODY)),
+    (FileSettings, "min_free"): (1, 1 << 60),
     (FileSettings, "expect_types"): (("image/*",), ("application/octet-stream",)),
     (FileSettings, "reserved"): (("a.bin",),),
     (Task, "id"): (7,),
