@@ -20,6 +20,9 @@ section 15), and proxies have many of their own for an origin that is in trouble
 HOSTS_KEPT = 16
 """Hosts a lane keeps a connection to, where file handles allow it."""
 
+LOOKUPS_MOST = 32
+"""Names that are looked up at once on this machine: name servers answer no faster for more."""
+
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
@@ -54,6 +57,20 @@ class InputSettings(NamedTuple):
     checksums: tuple[str, ...] = ()
 
 
+class Resolved(NamedTuple):
+    """Addresses that a host is connected to, whatever the name service says.
+
+    Attributes:
+        host: as in a URL.
+        port: of TCP.
+        addresses: IPv4 or IPv6 ones, without brackets.
+    """
+
+    host: str
+    port: int
+    addresses: tuple[str, ...]
+
+
 class HttpSettings(NamedTuple):
     """How requests are made; the transport's.
 
@@ -71,6 +88,9 @@ class HttpSettings(NamedTuple):
         max_redirects: hops followed for one file.
         https_only: refuse http, listed or redirected to.
         public_only: connect to addresses of the open internet alone.
+        ip_version: 4 or 6: connect to no other addresses; None takes both.
+        resolve: where hosts are; of several for one host and port the last counts.
+        lookups: names that a process looks up at once.
         min_speed: bytes per second below which an attempt is given up, or None.
         limit_rate: bytes per second of all downloads together, as ``2M``, or a timetable of such
             rates, see `pdl.text.timetable`; None is no limit.
@@ -92,6 +112,9 @@ class HttpSettings(NamedTuple):
     max_redirects: int = 10
     https_only: bool = False
     public_only: bool = False
+    ip_version: Literal[4, 6] | None = None
+    resolve: tuple[Resolved, ...] = ()
+    lookups: int = LOOKUPS_MOST
     min_speed: float | None = None
     limit_rate: str | None = None
     hosts_kept: int = HOSTS_KEPT
@@ -381,6 +404,31 @@ def _statuses_fault(statuses: frozenset[int]) -> str:
     return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
 
 
+def _one_of_versions(version: object) -> str:
+    return "" if version in {4, 6} else f"{version!r} is neither 4 nor 6"
+
+
+def _resolve_fault(given: "tuple[Resolved, ...]") -> str:
+    return next(filter(None, map(resolved_fault, given)), "")
+
+
+def resolved_fault(given: Resolved) -> str:
+    """Why nothing can be connected to in this way, empty if it can."""
+    import ipaddress  # for this alone
+
+    host, port, addresses = given
+    try:
+        parse(f"http://{host}:{port}/")
+    except InvalidUrl as error:
+        return f"{host}:{port} {error}"
+    for each in addresses:
+        try:
+            ipaddress.ip_address(each)
+        except ValueError:
+            return f"{each!r} is no address such as 192.0.2.1 or 2001:db8::1"
+    return "" if addresses else f"no address is given for {host}:{port}"
+
+
 def _file_fault(path: str) -> str:
     if os.path.isdir(path):
         return f"{path!r} is a directory"
@@ -423,6 +471,8 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "http.connect_timeout": _seconds(),
     "http.timeout": _seconds(),
     "http.max_redirects": _at_least(0),
+    "http.ip_version": _one_of_versions,
+    "http.resolve": _resolve_fault,
     "http.min_speed": _at_least(0),
     "http.limit_rate": _rates_fault,
     "retry.retries": _at_least(0),

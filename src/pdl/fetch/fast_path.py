@@ -89,6 +89,9 @@ class FastPath:
             "insecure",
             "connect_timeout",
             "public_only",
+            "ip_version",
+            "resolve",
+            "lookups",
             "hosts_kept",
             "timeout",  # what takes its time is handed over long before
             "max_redirects",  # a redirect is handed over
