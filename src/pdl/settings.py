@@ -1,5 +1,6 @@
 """What a run is told: frozen, nested, each part for the one component that needs it."""
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -7,7 +8,7 @@ from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import Headers
 from pdl.text.lazy_regex import HTTP_WORD, lazy
-from pdl.text.urls import InvalidUrl, parse
+from pdl.text.urls import InvalidUrl, parse, places_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -404,31 +405,6 @@ def _statuses_fault(statuses: frozenset[int]) -> str:
     return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
 
 
-def _one_of_versions(version: object) -> str:
-    return "" if version in {4, 6} else f"{version!r} is neither 4 nor 6"
-
-
-def _resolve_fault(given: "tuple[Resolved, ...]") -> str:
-    return next(filter(None, map(resolved_fault, given)), "")
-
-
-def resolved_fault(given: Resolved) -> str:
-    """Why nothing can be connected to in this way, empty if it can."""
-    import ipaddress  # for this alone
-
-    host, port, addresses = given
-    try:
-        parse(f"http://{host}:{port}/")
-    except InvalidUrl as error:
-        return f"{host}:{port} {error}"
-    for each in addresses:
-        try:
-            ipaddress.ip_address(each)
-        except ValueError:
-            return f"{each!r} is no address such as 192.0.2.1 or 2001:db8::1"
-    return "" if addresses else f"no address is given for {host}:{port}"
-
-
 def _file_fault(path: str) -> str:
     if os.path.isdir(path):
         return f"{path!r} is a directory"
@@ -437,18 +413,23 @@ def _file_fault(path: str) -> str:
     return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"
 
 
-def _rates_fault(text: str) -> str:
-    from pdl.text.timetable import timetable_of  # for this alone
+def _elsewhere(place: str) -> "Callable[[Any], str]":
+    """A rule that few runs need, of a module that is imported then."""
+    module, _, name = place.rpartition(".")
 
-    try:
-        timetable_of(text)
-    except ValueError as exc:
-        return str(exc)
-    return ""
+    def fault(value: object) -> str:
+        said: str = getattr(importlib.import_module(module), name)(value)
+        return said
+
+    return fault
 
 
 def _at_least(least: int) -> "Callable[[float], str]":
     return lambda number: f"{number!r} is less than {least}" if number < least else ""
+
+
+def _of_numbers(*numbers: int) -> "Callable[[int], str]":
+    return lambda given: "" if given in numbers else f"{given!r} is none of {numbers}"
 
 
 def _one_of(literal: object) -> "Callable[[str], str]":
@@ -471,10 +452,10 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "http.connect_timeout": _seconds(),
     "http.timeout": _seconds(),
     "http.max_redirects": _at_least(0),
-    "http.ip_version": _one_of_versions,
-    "http.resolve": _resolve_fault,
+    "http.ip_version": _of_numbers(4, 6),
+    "http.resolve": places_fault,
     "http.min_speed": _at_least(0),
-    "http.limit_rate": _rates_fault,
+    "http.limit_rate": _elsewhere("pdl.text.timetable.rates_fault"),
     "retry.retries": _at_least(0),
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),
