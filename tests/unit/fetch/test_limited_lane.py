@@ -117,7 +117,7 @@ def test_small_files_together_are_no_faster(server: Server, tmp_path: Path) -> N
             assert quick(task_of(url, str(number)), told).word == "success"
     assert told.now - 1.0 == pytest.approx(100 * len(SMALL) / RATE, abs=0.2)
     assert len({seen.connection for seen in server.requests()}) == 1
-    assert quick.ways["quick"] > 2
+    assert quick.ways["quick"] > 0
     assert quick.ways["call"] > 50  # those that had to wait
 
 
