@@ -185,6 +185,10 @@ class Version(NamedTuple):
     proven: tuple[str, ...] = ()
 
 
+FIRST_HELPER = 1 << 40
+"""The least id of a task that helps; a job's is lower."""
+
+
 class Task(NamedTuple):
     """One attempt's worth of work for a worker.
 
@@ -212,6 +216,7 @@ class Task(NamedTuple):
             where there is no `part`; they go once the file is whole.
         doubted: the server has refused it again and again. If it refuses a range once more, the
             file is asked for without one: it may be the range that it will not have.
+        helps: another task is at the same file, and this one is to fetch some of it beside that.
     """
 
     id: int
@@ -233,6 +238,7 @@ class Task(NamedTuple):
     served: Served | None = None
     kin: tuple[str, ...] = ()
     doubted: bool = False
+    helps: bool = False
 
 
 class Success(NamedTuple):

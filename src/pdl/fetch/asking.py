@@ -85,7 +85,7 @@ class Asking:
         fields = request_headers(self._http, self._listed, self.url, self._fields)
         asked: Headers = ()
         if known is not None:
-            rest = ("Range", f"bytes={known.offset}-")
+            rest = ("Range", known.field())
             fields = (*fields, rest, *known.validator.condition())
         elif version is not None:
             asked = conditional.condition(version, self.url, fields)
