@@ -43,14 +43,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pdl.model import BadLine
-    from pdl.pool import Pool, PoolEvent
+    from pdl.pool import Live, Pool, PoolEvent
+    from pdl.run.helpers import Helpers
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Planner
     from pdl.run.stop import Limit, Stop
     from pdl.scheduling.job import Planned
     from pdl.scheduling.retry import RetryPolicy
     from pdl.scheduling.schedule import Schedule
-    from pdl.settings import StopSettings
+    from pdl.settings import FileSettings, StopSettings
 
 TICK = 0.1
 """Seconds between two looks at the display, and the longest the loop sleeps."""
@@ -92,6 +93,7 @@ class Parts(NamedTuple):
 
     Attributes:
         limit: bytes a second that all transfers together may have now, or None.
+        splitting: how files are split, and the jobs for all; None if none is.
     """
 
     feed: Feed
@@ -101,6 +103,7 @@ class Parts(NamedTuple):
     pool: Pool
     outputs: Outputs
     limit: Callable[[], int | None] = lambda: None
+    splitting: tuple[FileSettings, int] | None = None
 
 
 class Engine:
@@ -130,6 +133,7 @@ class Engine:
         self._entries = 0
         self._total: int | None = None
         self._limit: Limit | None = None
+        self._helpers: Helpers | None = None
 
     def run(self) -> Summary:
         """Drive the run until every line has its outcome, or it is stopped."""
@@ -204,12 +208,27 @@ class Engine:
             self._total = self._parts.feed.estimate()
         self._results.tell_passed()
         pool, schedule = self._parts.pool, self._parts.schedule
-        live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live())
+        under_way = self._with_helpers(pool.live(), now, stopping=last)
+        live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in under_way)
         waiting = None if last else schedule.waits(now)
         limit, ahead = self._parts.limit(), schedule.backlog()
         self._parts.outputs.tick(
             Standing(tuple(live), pool.received(), self._total, now, waiting, limit, ahead)
         )
+
+    def _with_helpers(self, live: list[Live], now: float, *, stopping: bool) -> list[Live]:
+        """Let idle lanes help with large files; what is under way, each file once."""
+        if self._helpers is None:
+            splitting = self._parts.splitting
+            if splitting is None:
+                return live
+            least = 2 * splitting[0].min_split
+            if not any(of.size and of.size - of.received >= least for of in live):
+                return live
+            from pdl.run.helpers import Helpers  # for large files alone
+
+            self._helpers = Helpers(*splitting, self._parts.schedule, self._parts.pool)
+        return self._helpers.look(now, live, stopping=stopping)
 
     # --- the list ---
 
@@ -287,6 +306,8 @@ class Engine:
 
     def _take(self, event: PoolEvent) -> None:
         schedule = self._parts.schedule
+        if self._helpers is not None:
+            event = self._helpers.take(event)
         if isinstance(event, Answered):
             for answer in event.answers:
                 self._answered(answer)

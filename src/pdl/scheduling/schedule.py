@@ -50,6 +50,7 @@ class Schedule:
         self._turns: deque[str] = deque()
         self._flying: dict[int, Job] = {}
         self._flying_of: Counter[str] = Counter()
+        self._lent: Counter[str] = Counter()
         self._waiting: list[tuple[float, int, Job]] = []
         self._paused: dict[str, float] = {}
         self._order = itertools.count()
@@ -95,7 +96,7 @@ class Schedule:
             del self._paused[host]  # first of all: a pause that is over must not seem due for ever
         if self._per_host is None or not host:
             return most
-        return min(most, self._per_host - self._flying_of[host])
+        return min(most, self._per_host - self._flying_of[host] - self._lent[host])
 
     def _launch(self, host: str, most: int) -> list[Job]:
         queue = self._ready[host]
@@ -145,6 +146,29 @@ class Schedule:
         """The job in flight is to run again, at that time."""
         self.done(job)
         heapq.heappush(self._waiting, (at, next(self._order), job))
+
+    # --- further connections for a job in flight ---
+
+    def may_lend(self, host: str, now: float) -> bool:
+        """Whether one more connection to the host may be opened beside its jobs in flight."""
+        return self._allowed(host, now, 1) > 0
+
+    def lend(self, host: str, count: int) -> None:
+        """So many connections to the host are opened beside its jobs; below 0 they are closed."""
+        self._lent[host] += count
+        if not self._lent[host]:
+            del self._lent[host]
+
+    def starved(self, now: float) -> Counter[str]:
+        """Jobs of each host that could be in flight now, if all that is lent were given back."""
+        found: Counter[str] = Counter()
+        for host, queue in self._ready.items():
+            most = len(queue)
+            if self._per_host is not None and host:
+                most = min(most, self._per_host - self._flying_of[host])
+            if self._paused.get(host, now) <= now:
+                found[host] = most
+        return +found
 
     def move(self, host: str, aim: Callable[[Job], None]) -> None:
         """Queue anew what is ready for the host, after `aim` has had a chance to set another."""
