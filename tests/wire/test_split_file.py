@@ -23,7 +23,7 @@ from pdl.storage.helper_part import HelperPart
 from pdl.transport.http.keepalive import KeepaliveTransport
 from pdl.transport.min_speed import WINDOW
 from runner import until
-from servers.behaviours import Close, Raw, Reply, Reset, Then, WhenRange, head
+from servers.behaviours import Close, Pause, Raw, Reply, Reset, Then, WhenRange, head
 from servers.files import File
 from servers.misbehave import Server
 from servers.row import ETAG, pattern
@@ -268,6 +268,34 @@ def test_a_server_that_gives_ranges_now_and_then_ends_in_a_whole_file(place: Pla
     found = place.fetch(First(), Then(Raw(some[: -3 * K]), Close()), liar)
     assert found.right()
     assert found.asked[2:] == [f"bytes={TOTAL - 3 * K}-{TOTAL - 1}", None]
+
+
+def test_a_server_that_keeps_the_second_connection_waiting_holds_nothing_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pdl.fetch.split_file.STUCK_SECONDS", 0.05)
+    first, silent = First(), Then(Raw(part(START, TOTAL, BODY)[: 3 * K]), Pause(20.0))
+    place.server.on("/file.bin", first, silent, WHOLE)
+    threads: list[threading.Thread] = []
+    answers: dict[int, Answer] = {}
+
+    def lane(number: int, **more: object) -> None:
+        answers[number] = place.attempt(SHARED, **more)
+
+    def begin(number: int, count: int, **more: object) -> None:
+        threads.append(threading.Thread(target=lane, args=(number,), kwargs=more))
+        threads[-1].start()
+        until(lambda: place.has(count), "bytes of the lane")
+
+    begin(1, CUT)
+    begin(2, CUT + K, id=FIRST_HELPER, helps=True, begun=True)
+    first.go.set()
+    threads[0].join(15)
+    assert Together(answers[1], answers[1], place.directory, []).right()
+    place.server.close()
+    threads[1].join(15)
+    assert isinstance(answers[2], Fail)
+    assert (place.directory / "file.bin").read_bytes() == BODY
 
 
 # --- somebody is no more ---

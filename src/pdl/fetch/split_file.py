@@ -14,7 +14,7 @@ goes on so until nothing is left that is worth a request.
   follows redirects, and judges the answer. An answer that does not fit exactly, whatever it is,
   ends the helper; its range goes back, and the first lane does it alone, as if nobody had helped.
 - When its own range is done, the first lane takes what nobody fetches, or helps a helper. Then it
-  waits for the rest.
+  waits for the rest. What does not get any further meanwhile it takes over.
 - A digest is computed by the first lane alone. It takes what that lane receives from the file's
   start on as it comes, follows the others while it waits, and reads the rest at the end. That is
   never slower in all than one connection, unless a connection brings more than the digest takes.
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.02
 """Between two looks of the first lane at what it waits for."""
+STUCK_SECONDS = 5.0
+"""Without a byte of any helper, after which the first lane fetches what they are at."""
 STRIDE = 8 * 1024 * 1024
 """Bytes that the digest follows the others by before the lane looks around again."""
 TAKES_NONE = "the file takes no helpers"
@@ -197,6 +199,8 @@ class Gathering:
         self._meter = meter
         self._beside = beside
         self._digested = part.size
+        self._lonely = self._count = 0
+        self._since = 0.0
 
     def run(self, known: Known) -> None:
         """Do it; the part is whole then, and the digest has had all of it.
@@ -225,13 +229,11 @@ class Gathering:
 
     def _fetch(self, known: Known, split: Split) -> None:
         part, least, attempt = self._part, self._lane.files.min_split, self._attempt
-        lonely = 0
         while not split.whole():
             taken = part.claim(least)
+            if taken is None and self._stuck(split):
+                taken = part.claim(None)
             if taken is None:
-                lonely = 0 if split.running() else lonely + 1
-                if lonely > 1:  # nobody is at it, and there is nothing to take: no sound map
-                    raise StartAgain
                 self._look_around()
                 if not self._follow(split.prefix()):
                     time.sleep(LOOK_SECONDS)
@@ -243,6 +245,20 @@ class Gathering:
                 fetch.run()
             finally:
                 attempt.received += fetch.received
+            self._since = time.monotonic()
+
+    def _stuck(self, split: Split) -> bool:
+        """Whether no helper has got any further for a while; none ends the attempt."""
+        if not split.running() and not split.whole():
+            self._lonely += 1
+            if self._lonely > 1:  # nobody is at it, and there is nothing to take: no sound map
+                raise StartAgain
+            return False
+        self._lonely = 0
+        now, count = time.monotonic(), split.count()
+        if count != self._count:
+            self._since, self._count = now, count
+        return now - self._since > STUCK_SECONDS
 
     def _free_the_buffer(self) -> None:
         if self._beside is not None:

@@ -153,8 +153,7 @@ class RangeMap:
         if hole is not None:
             self._set(at, who + _FIRST_WHO, hole[0], hole[0], hole[1], hole[1])
             return at
-        running = (each for each in self._used() if each.who >= _FIRST_WHO)
-        largest = max(running, key=lambda each: each.end - each.done, default=None)
+        largest = self._largest()
         if largest is None or largest.end - largest.done < 2 * least:
             return None
         middle = largest.end - (largest.end - largest.done) // 2
@@ -163,6 +162,15 @@ class RangeMap:
             return None
         self._set(at, who + _FIRST_WHO, middle, middle, largest.end, largest.end)
         self._words[largest.at + _END] = middle
+        return at
+
+    def take_rest(self) -> int | None:
+        """Have the first lane take all of the largest rest: its runner gets no further."""
+        at, largest = self._free(), self._largest()
+        if at is None or largest is None or largest.end <= largest.done:
+            return None
+        self._set(at, FIRST + _FIRST_WHO, largest.done, largest.done, largest.end, largest.end)
+        self._words[largest.at + _END] = largest.done
         return at
 
     def left(self, at: int) -> int:
@@ -240,6 +248,10 @@ class RangeMap:
         return True
 
     # --- inside ---
+
+    def _largest(self) -> _Entry | None:
+        running = (each for each in self._used() if each.who >= _FIRST_WHO)
+        return max(running, key=lambda each: each.end - each.done, default=None)
 
     def _places(self) -> range:
         return range(_HEAD, WORDS, _ENTRY)

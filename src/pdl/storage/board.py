@@ -156,11 +156,12 @@ class Split:
             self._at = None
         return True
 
-    def claim(self, least: int) -> Range | None:
-        """Take another range, as `RangeMap.claim` has it."""
+    def claim(self, least: int | None) -> Range | None:
+        """Take another range, as `RangeMap.claim` has it; without `least` `RangeMap.take_rest`."""
+        ranges = self._board.ranges
         with self._board.alone():
-            self._at = self._board.ranges.claim(FIRST, least)
-            return None if self._at is None else self._board.ranges.rest(self._at)
+            self._at = ranges.take_rest() if least is None else ranges.claim(FIRST, least)
+            return None if self._at is None else ranges.rest(self._at)
 
     def whole(self) -> bool:
         """Whether all is there."""

@@ -56,9 +56,10 @@ class HelperPart(Part):
         # what was read is of the part that the board is of, unless that is over: see `claim`
         return Known(0, note.validator, note.total, note.told)
 
-    def claim(self, least: int) -> Range | None:
+    def claim(self, least: int | None) -> Range | None:
         """Take a range, as `RangeMap.claim` has it; it is written next."""
         assert self._board is not None
+        assert least is not None
         ranges = self._board.ranges
         with self._board.alone():
             self._at = ranges.claim(self._who, least)

@@ -260,8 +260,8 @@ class Part:
         """Bytes that this lane is still to write, of a file that has so many."""
         return total - self.size if self.split is None else self.split.left()
 
-    def claim(self, least: int) -> Range | None:
-        """Take another range of a shared part, as `RangeMap.claim` has it; it is written next."""
+    def claim(self, least: int | None) -> Range | None:
+        """Take another range of a shared part, as `Split.claim` has it; it is written next."""
         assert self.split is not None
         taken = self.split.claim(least)
         if taken is not None:

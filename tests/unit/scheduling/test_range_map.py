@@ -77,6 +77,20 @@ def test_no_half_is_shorter_than_it_may_be(least: int, taken: bool) -> None:
     assert (ranges.claim(SECOND, least) is not None) == taken
 
 
+def test_the_first_takes_over_what_gets_no_further() -> None:
+    ranges = table(16 * K)
+    first, second = ranges.join(0), ranges.claim(SECOND, K)
+    assert second is not None
+    run(ranges, second, K)
+    run(ranges, first, 8 * K)
+    ranges.finish(first)
+    taken = ranges.take_rest()
+    assert taken is not None
+    assert (ranges.rest(taken), ranges.left(second)) == ((9 * K, 16 * K), 0)
+    run(ranges, taken, 7 * K)
+    assert ranges.whole()
+
+
 def test_holes_come_first_however_small() -> None:
     ranges = table(16 * K, (0, 2 * K), (3 * K, 9 * K))
     first = ranges.join(2 * K)
