@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.system.disk_space import check_kept_free
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from pdl.fetch.attempt import Attempt
     from pdl.fetch.zero_copy import Mover
     from pdl.integrity.background_digest import BackgroundDigest
@@ -16,32 +18,31 @@ if TYPE_CHECKING:
     from pdl.transport import Response, Transport
     from pdl.transport.min_speed import MinSpeed
 
+    class LaneTools(Protocol):
+        """What a lane has for its attempts; `pdl.fetch.blocking.Fetcher` is one."""
 
-class LaneTools(Protocol):
-    """What a lane has for its attempts; `pdl.fetch.blocking.Fetcher` is one."""
+        @property
+        def transport(self) -> Transport:
+            """Makes the requests."""
 
-    @property
-    def transport(self) -> Transport:
-        """Makes the requests."""
+        @property
+        def http(self) -> HttpSettings:
+            """Of the run."""
 
-    @property
-    def http(self) -> HttpSettings:
-        """Of the run."""
+        @property
+        def files(self) -> FileSettings:
+            """Of the run."""
 
-    @property
-    def files(self) -> FileSettings:
-        """Of the run."""
+        def pace(self, *, shared: bool) -> MinSpeed:
+            """Measures a transfer from now on, which may be one of several of a file."""
 
-    def pace(self, *, shared: bool) -> MinSpeed:
-        """Measures a transfer from now on, which may be one of several of a file."""
+        @property
+        def buffer(self) -> memoryview:
+            """Takes bytes that have to be looked at."""
 
-    @property
-    def buffer(self) -> memoryview:
-        """Takes bytes that have to be looked at."""
-
-    @property
-    def mover(self) -> Mover:
-        """Moves bytes that nobody has to look at."""
+        @property
+        def mover(self) -> Mover:
+            """Moves bytes that nobody has to look at."""
 
 
 def keep_free(files: FileSettings, needed: int = 0) -> None:
