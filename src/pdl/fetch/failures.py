@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_plus
 
+from pdl.http_rules.codings import coding_of
 from pdl.http_rules.dates import retry_after
 from pdl.http_rules.redirects import request_headers
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
@@ -209,9 +210,8 @@ def _words(known: str, refused: Refused) -> str:
     """The first line of an answer's body that says something; empty if there is none."""
     header = refused.header
     media = (header("content-type") or "text/plain").partition(";")[0].strip(" \t").lower()
-    coded = (header("content-encoding") or "identity").strip(" \t").lower() != "identity"
     begin = bytes(refused.body[:WORDS_FROM])
-    if coded or b"\0" in begin or not _TEXT.search(media):
+    if coding_of(header("content-encoding")) or b"\0" in begin or not _TEXT.search(media):
         return ""
     text = begin.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if text[:1] in {"{", "["}:

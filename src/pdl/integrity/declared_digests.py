@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pdl.http_rules.codings import coding_of
 from pdl.integrity.digests import HTTP_KEYS, declared_size, decoded
 from pdl.text.lazy_regex import lazy
 
@@ -110,8 +111,7 @@ def _known(pairs: Named) -> Named:
 
 
 def _coding(header: Header, name: str = "content-encoding") -> str:
-    coding = (header(name) or "").strip().lower()
-    return "" if coding == "identity" else coding
+    return coding_of(header(name))
 
 
 class _Field(NamedTuple):
