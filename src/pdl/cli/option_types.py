@@ -104,12 +104,50 @@ class SettingOption(click.Option):
         self.envvar = row.variable or None
         self.help = first_sentence(row.text)  # which click need not dedent
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Called by click; what is told of the option where its value is refused."""
+        hint = super().get_error_hint(ctx)
+        said = ctx is not None and is_of_environment(ctx, self.row)
+        return f"{hint} (set by {self.row.variable} of the environment)" if said else hint
+
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's
         """Called by click; the value, if it is a good one."""
         cast = super().type_cast_value(ctx, value)
         if self.row.kind is not None and (fault := fault_of(self.row.target, cast)):
             raise click.BadParameter(fault, ctx, self)
         return cast
+
+
+_TELLING = 3
+"""Characters of a value that is found in a message for a reason."""
+
+
+def is_of_environment(ctx: click.Context, row: Row) -> bool:
+    """Whether a variable of the environment sets the option."""
+    return ctx.get_parameter_source(row.key) is click.core.ParameterSource.ENVIRONMENT
+
+
+def environment_hint(ctx: click.Context, message: str) -> str:
+    """Which variables of the environment set what a message speaks of; mostly empty.
+
+    Args:
+        ctx: of the command.
+        message: names options, or the files and words that they were given.
+    """
+    rows = (each.row for each in ctx.command.params if isinstance(each, SettingOption))
+    said = [
+        f"{row.opts[-1]} is set by {row.variable} of the environment"
+        for row in rows
+        if is_of_environment(ctx, row) and _is_told(row, ctx.params.get(row.key), message)
+    ]
+    return "; ".join(said)
+
+
+def _is_told(row: Row, value: object, message: str) -> bool:
+    values = map(str, value if isinstance(value, tuple) else (value,))
+    # a message has words of its own: of letters alone, or a letter or two
+    words = {*row.opts, *(each for each in values if len(each) >= _TELLING and not each.isalpha())}
+    return any(re.search(rf"(?<![\w-]){re.escape(each)}(?![\w-])", message) for each in words)
 
 
 def _answer(ctx: click.Context, option: click.Parameter, value: Any) -> None:  # noqa: ANN401
