@@ -50,6 +50,7 @@ def test_a_list_of_names_without_a_base_is_told_once(pdl_run: Runner, name: str,
     run = pdl_run(name, "-d", "out")
     assert (run.code, run.err.count("names files and no URLs")) == (2, 1)
     assert run.err.count("--base-url") == 1
+    assert run.err.count("\n") == 1
 
 
 def test_a_text_that_is_no_list_is_told_once(pdl_run: Runner) -> None:
@@ -142,6 +143,26 @@ def test_a_checksum_file_is_checked_without_a_base(pdl_run: Runner) -> None:
     assert ".invalid" not in run.err + written
     (pdl_run.directory / "c").write_bytes(b"a")
     assert pdl_run("SHA256SUMS", "--check", "-q") == (0, "", "")
+
+
+def test_a_list_from_a_pipe_that_is_none_is_one_line(pdl_run: Runner) -> None:
+    run = pdl_run("-", "-d", "out", stdin="<!doctype html><html><body>x</body></html>\n")
+    assert (run.code, run.err.count("\n")) == (2, 1)
+    run = pdl_run("-", "-d", "out", stdin="")
+    assert run == (0, "", "pdl: standard input is empty: it names nothing to download\n")
+
+
+@pytest.mark.parametrize("between", [" ", "\n", "  '"])
+def test_two_urls_in_one_argument_are_refused(pdl_run: Runner, between: str) -> None:
+    run = pdl_run(f"http://h/a?token=secret{between}http://h/b", "--dry-run")
+    assert (run.code, run.out) == (2, "")
+    assert "two URLs in one argument: http://h/a?token=*** " in run.err
+    assert "secret" not in run.err
+
+
+def test_a_url_within_a_url_is_one(pdl_run: Runner) -> None:
+    for url in ("http://h/a?to=http://x/b", "http://h/web/http://x/b", "http://h/b?c=1,http://x/b"):
+        assert pdl_run(url, "--dry-run").code == 0
 
 
 def test_a_base_that_is_missing_is_one_message(pdl_run: Runner) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -35,7 +36,12 @@ from pdl.sources.streams import (
     unreadable,
 )
 from pdl.sources.text import entry_of
+from pdl.text.lazy_regex import lazy
+from pdl.text.masking import mask, printable
 from pdl.text.urls import has_scheme
+
+_SECOND_URL = lazy(r"[ \r\n\f\v\xa0][\"'<]?https?://", re.IGNORECASE)
+"""In an argument or an item; what follows a TAB is a mirror of the first."""
 
 
 class Source(Protocol):
@@ -71,6 +77,7 @@ class Feed:
         self._entries: Iterator[Entry | Pause] = iter(())
         self._error: ListError | None = None
         self._counts: list[int | None] | None = None
+        self._told: Callable[[Sequence[Entry]], None] | None = None
 
     @classmethod
     def of(cls, items: Iterable[str | Item]) -> Feed:
@@ -85,6 +92,10 @@ class Feed:
         if isinstance(items, (str, bytes)):
             raise TypeError("items is one string; give a list of URLs")
         return cls([_Items(items, "items", 1)])
+
+    def tell(self, told: Callable[[Sequence[Entry]], None]) -> None:
+        """Have somebody told of all that is taken from now on."""
+        self._told = told
 
     @property
     def exhausted(self) -> bool:
@@ -107,6 +118,8 @@ class Feed:
         if self._error is not None and not taken and limit > 0:
             failure, self._error = self._error, None
             raise failure
+        if self._told is not None:
+            self._told(taken)
         return taken
 
     def _fill(self, taken: list[Entry], limit: int) -> None:
@@ -185,6 +198,7 @@ def open_sources(
     sources: list[Source] = []
     for arg in args:
         if has_scheme(arg):
+            _check_argument(arg)
             sources.append(_Items([arg], "argument", 0))
         elif arg == "-":
             if args.count(arg) > 1:
@@ -196,6 +210,14 @@ def open_sources(
             check_path(arg)
             sources.append(_List(arg, None, formats, clock))
     return Feed(sources)
+
+
+def _check_argument(arg: str) -> None:
+    if _SECOND_URL.search(arg):
+        raise ListError(
+            f"two URLs in one argument: {printable(' '.join(map(mask, arg.split())))}",
+            "give each as an argument of its own, with a blank between them that is not quoted",
+        )
 
 
 class _List:
@@ -252,7 +274,7 @@ class _Items:
     def entries(self) -> Iterator[Entry | Pause]:
         for line, item in enumerate(self._items, self._first):
             if isinstance(item, str):
-                yield entry_of(item, self._name, line)
+                yield _entry(item, self._name, line)
             elif isinstance(item, Item):
                 yield _checked(item if item.source else item._replace(source=self._name, line=line))
             else:
@@ -269,6 +291,12 @@ class _Items:
 
     def close(self) -> None:
         pass
+
+
+def _entry(text: str, name: str, line: int) -> Entry:
+    if _SECOND_URL.search(text):
+        return bad_line(text, name, line, "has two URLs; give each as an item of its own")
+    return entry_of(text, name, line)
 
 
 def _checked(item: Item) -> Entry:
