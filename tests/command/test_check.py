@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.model import Summary
-from pdl.run.check import CheckReport
+from pdl.model import Item, Summary
+from pdl.run.check import CheckReport, Turns
 from servers.files import File
 
 if TYPE_CHECKING:
@@ -56,9 +57,34 @@ def test_all_is_well(pdl_run: Runner, out: Path) -> None:
     run = check(pdl_run)
     assert run.code == 0, run.err
     assert run.out == ""
-    assert "2 lines checked: 1 as they should be, 1 there with no digest" in run.err
+    assert (
+        "2 lines checked: 1 as it should be, 1 there with no digest to prove it by, 0 wrong"
+        in run.err
+    )
     assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
     assert check(pdl_run, "-q").err == ""
+
+
+def test_what_is_wrong_is_told_in_the_lists_order(pdl_run: Runner, out: Path) -> None:
+    (out / "large").write_bytes(bytes(30_000_000))
+    lines = [f"{NOWHERE}/gone{n}" for n in range(40)]
+    listed(pdl_run, f"{NOWHERE}/large#sha256={digest(b'')}", *lines)
+    told = re.findall(r"^pdl: urls.txt:(\d+):", check(pdl_run).err, re.MULTILINE)
+    assert told == [str(n) for n in range(1, 42)]
+
+
+def test_a_line_that_takes_long_keeps_the_others_for_a_while() -> None:
+    said: list[str] = []
+    turns = Turns(said.append, most=2)
+    turns.came([Item(f"http://h/{n}", source="l", line=n) for n in (1, 2, 2, 3, 4)])
+    turns.over("l", 3, "three")
+    turns.over("l", 2, "two")
+    assert said == []
+    turns.over("l", 4, "four")  # too many wait
+    assert said == ["two"]  # of which there are two; the other one is still to come
+    turns.over("l", 1, "one, late")
+    turns.over("l", 2, "two again")
+    assert said == ["two", "one, late", "two again", "three", "four"]
 
 
 @pytest.mark.parametrize("engine", ["process", "inline"])
@@ -120,7 +146,7 @@ def test_a_lock_says_what_must_be_there(pdl_run: Runner, out: Path) -> None:
     run = check(pdl_run, "--lock", "x.lock")
     assert run.code == 1
     assert f"is sha256:{digest(b'bb')}, x.lock:2 has sha256:{digest(b'BB')}" in run.err
-    assert "1 as they should be, 2 wrong (1 checksum, 1 missing)" in run.err
+    assert "1 as it should be, 2 wrong (1 checksum, 1 missing)" in run.err
     frozen = check(pdl_run, "--lock", "x.lock", "--locked")
     assert "1 policy" in frozen.err
     assert lock.read_text() == text
@@ -130,7 +156,7 @@ def test_names_are_those_of_the_run(pdl_run: Runner, out: Path) -> None:
     del out
     listed(pdl_run, f"{NOWHERE}/1/a#sha256={digest(b'aa')}", f"{NOWHERE}/2/a")
     run = check(pdl_run, "--report", "r.jsonl")
-    assert "1 as they should be, 1 wrong (1 missing)" in run.err
+    assert "1 as it should be, 1 wrong (1 missing)" in run.err
     rows = [json.loads(row) for row in (pdl_run.directory / "r.jsonl").read_text().splitlines()]
     assert sorted(row["path"] for row in rows)[1].startswith("a-")
 

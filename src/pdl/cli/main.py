@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdl.cli.exit import complain, complain_text, exit_code
-from pdl.cli.option_types import PathName, SettingOption, agree_on_if_exists, agree_on_ip_version
+from pdl.cli.option_types import (
+    PathName,
+    SettingOption,
+    agree_on_if_exists,
+    agree_on_ip_version,
+    environment_hint,
+)
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import convert
 from pdl.errors import ExitCode, PdlError, UsageError
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from pdl.output.reports.registry import Reporter
     from pdl.output.sinks import Sink
     from pdl.settings import Settings
+    from pdl.sources.feed import Feed
 
 STDIN = 0
 STDOUT = 1
@@ -80,11 +87,17 @@ class DownloadCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Called by click; do what the options say, and exit."""
+        try:
+            self._invoke(ctx)
+        except PdlError as exc:
+            if said := environment_hint(ctx, str(exc)):
+                exc.hint = f"{exc.hint}; {said}" if exc.hint else said
+            raise
+
+    def _invoke(self, ctx: click.Context) -> None:
         settings, options = read_values(ctx)
         if options.check and options.dry_run:
-            raise click.UsageError(
-                "--check and --dry-run exclude each other: neither downloads", ctx
-            )
+            raise UsageError("--check and --dry-run exclude each other: neither downloads")
         check_outputs(settings, options)
         raise SystemExit((_dry_run if options.dry_run else _run)(settings, options))
 
@@ -175,7 +188,7 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     reporters = _open_reports(options, display.notice)
     sinks = [reporter.sink for reporter in reporters]
     disk = DiskListener()
-    shown, *told = listeners_of([*reporters, console(sinks)], display)
+    shown, *told = listeners_of([*reporters, console(sinks, feed)], display)
     remarks = [RemarkListener(display.notice), BaseListener(display.notice, settings.input)]
     outputs = (NamesOnly if options.check else Outputs)([shown, *remarks, *told, disk])
     try:
@@ -221,7 +234,7 @@ def with_any_base(settings: Settings) -> Settings:
 
 def _make_display(
     options: CommandOptions, *, fail_fast: bool
-) -> tuple[Display, Callable[[Sequence[Sink]], Reporter]]:
+) -> tuple[Display, Callable[[Sequence[Sink], Feed], Reporter]]:
     """What people see of the run while it lasts, and what makes that of its end."""
     from pdl.output.display.registry import make_display
 
@@ -233,13 +246,19 @@ def _make_display(
             mode = "none"  # the report has a line for each failure itself
         display = make_display(mode, sys.stderr, quiet=quiet, verbose=0)
         display.told = 0
-        return display, lambda lists: CheckReport(
-            sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists
-        )
+
+        def look(lists: Sequence[Sink], feed: Feed) -> Reporter:
+            report = CheckReport(
+                sys.stderr, display.notice, quiet=quiet, verbose=verbose, lists=lists
+            )
+            feed.tell(report.turns.came)
+            return report
+
+        return display, look
     from pdl.output.reports.console import ConsoleReport
 
     display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
-    return display, lambda lists: ConsoleReport(
+    return display, lambda lists, _: ConsoleReport(
         sys.stderr, quiet=quiet, lists=lists, told=display.told, fail_fast=fail_fast
     )
 

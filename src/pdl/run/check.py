@@ -7,7 +7,7 @@ writes nothing into it: what a run that is under way has not finished yet is fou
 from __future__ import annotations
 
 import mmap
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from pdl.integrity.check import BUFFER, examine
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pdl.pool import Lane, Meter
     from pdl.run.outputs import Outputs
     from pdl.settings import Settings
+    from pdl.sources import Entry
     from pdl.sources.feed import Feed
 
 
@@ -84,8 +85,61 @@ class Looking:
         return look
 
 
+class Turns:
+    """What is to be said of lines, in the list's order, which workers do not keep.
+
+    Args:
+        say: prints a line.
+        most: lines wait for one before them; it is told late then.
+    """
+
+    def __init__(self, say: Callable[[str], None], most: int = 16_384) -> None:
+        self._say = say
+        self._most = most
+        self._order: deque[tuple[str, int]] = deque()
+        self._said: dict[tuple[str, int], list[str]] = {}
+        self._late: list[tuple[str, int]] = []
+
+    def came(self, entries: Sequence[Entry]) -> None:
+        """These follow in the list."""
+        self._order.extend((each.source, each.line) for each in entries)
+
+    def over(self, source: str, line: int, text: str) -> None:
+        """A line has come to its end; of what is well there is nothing to say."""
+        place = (source, line)
+        if place in self._late:
+            self._late.remove(place)
+            self._tell(text)
+            return
+        self._said.setdefault(place, []).append(text)
+        while self._order and (self._order[0] in self._said or len(self._said) > self._most):
+            if not self._next(first := self._order.popleft()):
+                self._late.append(first)
+
+    def end(self) -> None:
+        """No more lines come to their end."""
+        while self._order:
+            self._next(self._order.popleft())
+        while self._said:
+            self._next(next(iter(self._said)))
+
+    def _next(self, place: tuple[str, int]) -> bool:
+        """Tell what there is to say of a place; whether that is known."""
+        texts = self._said.get(place)
+        if texts is None:
+            return False
+        self._tell(texts.pop(0))  # several entries may stand in one line
+        if not texts:
+            del self._said[place]
+        return True
+
+    def _tell(self, text: str) -> None:
+        if text:
+            self._say(text)
+
+
 class CheckReport:
-    """A line for each thing that is wrong, as it is found, and what it comes to.
+    """A line for each thing that is wrong, in the list's order, and what it comes to.
 
     Args:
         stream: where people look.
@@ -93,6 +147,9 @@ class CheckReport:
         quiet: print nothing when all is well.
         verbose: print a line for every file.
         lists: in which every failure stands; looked at when all of them are finished.
+
+    Attributes:
+        turns: to be told of every line that is read.
     """
 
     every = True
@@ -108,7 +165,7 @@ class CheckReport:
         lists: Sequence[Sink] = (),
     ) -> None:
         self._out = Out(stream)
-        self._say = say
+        self.turns = Turns(say)
         self._quiet = quiet
         self._verbose = verbose
         self._lists = tuple(lists)
@@ -116,33 +173,38 @@ class CheckReport:
         self._hashed = 0
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
-        """Say at once what is wrong."""
-        if result.checksum and result.outcome is Outcome.UNCHANGED:
+        """Say what is wrong, when all lines before it are known."""
+        proven = result.checksum and result.outcome is Outcome.UNCHANGED
+        if proven or result.kind == FailureKind.CHECKSUM.value:
             self._hashed += result.size or 0
         kind = result.kind or FailureKind.INTERNAL.value
-        if kind == FailureKind.CANCELLED.value:
-            return
         place = place_text(result.source, result.line) or result.source
-        if result.outcome is Outcome.FAIL:
+        text = ""
+        if result.outcome is Outcome.FAIL and kind != FailureKind.CANCELLED.value:
             self._wrong[kind] += 1
-            self._say(printable(f"{place}: {kind}: {result.message} ({result.url})"))
-        elif self._verbose:
-            self._say(printable(f"{place}: {result.path}: {result.message}"))
+            text = printable(f"{place}: {kind}: {result.message} ({result.url})")
+        elif result.outcome is not Outcome.FAIL and self._verbose:
+            text = printable(f"{place}: {result.path}: {result.message}")
+        self.turns.over(result.source, result.line, text)
 
     def finish(self, summary: Summary) -> None:
         """Print the sum."""
+        self.turns.end()
         stopped = summary.left or summary.unread or summary.stopped_by is not None
         if self._quiet and not self._wrong and not stopped:
             return
         hints = {hint: None for kind in self._wrong if (hint := check_hint_of(kind))}
         lines = [self._sum(summary), *(f"  {hint}" for hint in hints)]
-        lines += closing_lines(summary, placed(self._lists) if self._wrong else ())
+        again = ["the same command again looks at all of it"] if stopped else []
+        lines += closing_lines(again, placed(self._lists) if self._wrong else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
     def _sum(self, summary: Summary) -> str:
-        counts = [f"{summary.unchanged} as they should be"]
+        as_it = "as it should be" if summary.unchanged == 1 else "as they should be"
+        counts = [f"{summary.unchanged} {as_it}"]
         if summary.skipped:
-            counts.append(f"{summary.skipped} there with no digest to prove them by")
+            it = "it" if summary.skipped == 1 else "them"
+            counts.append(f"{summary.skipped} there with no digest to prove {it} by")
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self._wrong.items()))
         counts.append(f"{summary.failed} wrong" + (f" ({kinds})" if kinds else ""))
         if summary.left or summary.unread:
