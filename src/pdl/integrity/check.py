@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pdl.integrity.digests import Verifier, new_hash, strength
-from pdl.model import Answer, Fail, FailureKind, Success
+from pdl.model import ON_DISK, Answer, Fail, FailureKind, Success
 from pdl.text.units import amounts_text
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ def _look(task: Task, path: str, buffer: memoryview, watcher: Watcher) -> tuple[
         size = _digest(check, fd, buffer, size, watcher)
         return size, check.finish()
     except Mismatch as exc:
-        message = f"{task.path} on this disk: {exc.message}"
+        message = f"{task.path} {ON_DISK}: {exc.message}"
         raise _Wrong(FailureKind.CHECKSUM, message, size) from exc
     finally:
         os.close(fd)
@@ -330,7 +330,7 @@ def _size_of(task: Task, found: os.stat_result) -> int:
         raise _Wrong(FailureKind.EXISTS, f"{task.path} is there and is not a file")
     if wanted_size(task) not in {None, found.st_size}:
         fault = size_fault(task, found.st_size)
-        raise _Wrong(FailureKind.SIZE, f"{task.path} on this disk: {fault}", found.st_size)
+        raise _Wrong(FailureKind.SIZE, f"{task.path} {ON_DISK}: {fault}", found.st_size)
     return found.st_size
 
 

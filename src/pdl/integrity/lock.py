@@ -16,7 +16,14 @@ from urllib.parse import quote
 
 from pdl.errors import ListError, MachineError, UsageError
 from pdl.integrity.check import ALGORITHM
-from pdl.integrity.lock_file import LockEntries, LockEntry, held, read_entries, replace_file
+from pdl.integrity.lock_file import (
+    LockEntries,
+    LockEntry,
+    foreign,
+    held,
+    read_entries,
+    replace_file,
+)
 from pdl.model import FailureKind, Item, Outcome, Pin, Refusal, Result, SafePath
 from pdl.naming.safe_name import stored_path
 from pdl.text.masking import UNPRINTABLE, mask, printable
@@ -90,6 +97,7 @@ class Lock:
             if self._seen is not None:
                 self._load()
             if not self._frozen and not look_only:
+                _check_own(path)
                 _check_writable(path)
             unless_whole.pop_all()
 
@@ -244,6 +252,15 @@ def _check_kind(path: str) -> None:
         return
     if not stat.S_ISREG(mode):
         raise UsageError(f"{name} can be no lock file: it is there and is not a file")
+
+
+def _check_own(path: str) -> None:
+    """See that no more is lost than a lock where the file is replaced: a list may look like one."""
+    if os.path.exists(path) and (fault := foreign(path)):
+        raise UsageError(
+            f"{printable(path)} was not written by --lock, which would replace it: {fault}",
+            "give --lock another name",
+        )
 
 
 def _check_writable(path: str) -> None:

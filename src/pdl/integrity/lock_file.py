@@ -31,6 +31,7 @@ MAX_LINE = 64 * 1024
 """Bytes of an entry; a longer line is none."""
 
 _DIGEST = re.compile("[0-9a-f]{64}")
+_FIELDS = {"url", "out", "size", "sha256", "final_url"}
 _LARGEST = 10**18
 _TURN = 0.02
 HELD_SECONDS = 30.0
@@ -98,6 +99,23 @@ def parse_entry(raw: bytes, line: int) -> LockEntry:
     if any("\ud800" <= char <= "\udfff" for char in f"{url}{path}{final_url}"):
         raise ValueError("has half a character")
     return LockEntry(url, path, size, sha256.lower(), final_url, line)
+
+
+def foreign(path: str) -> str:
+    """Why a file whose lines are all entries was not written as a lock; empty if it was.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    comments = False
+    with open(path, "rb") as file:
+        for line in map(bytes.strip, file):
+            if line[:1] == b"#":
+                comments = True
+            elif line:
+                names = json.loads(line).keys() - _FIELDS
+                return f"it has the field {printable(min(names))}" if names else ""
+    return "it has nothing but comments" if comments else ""
 
 
 def read_entries(path: str) -> Iterator[LockEntry]:
