@@ -280,6 +280,8 @@ POINTER_REMARK = "a Git LFS pointer, which stands for the file itself"
 CODED_REMARK = "as the server coded it"
 
 
+ON_DISK = "on this disk"
+"""Stands in the message of a `Fail` of the file that was there, and not of one that came."""
 NOT_KEPT = "are not kept"
 """Stands in the message of a `Fail` whose part was lost, though the failure alone is no reason."""
 
@@ -359,6 +361,7 @@ class Summary(NamedTuple):
         seconds: wall-clock time of the run.
         stopped_by: signal number that ended the run early, or None.
         unread: the run stopped before the end of the list was seen.
+        halted: it ended early by what the same command meets again, until somebody mends it.
         limit: of `pdl.settings.StopSettings`, that which ended the run early, or None.
         unchecked: of those skipped, files that were held against nothing.
     """
@@ -374,6 +377,7 @@ class Summary(NamedTuple):
     unread: bool = False
     limit: Literal["max_failures", "deadline", "quota"] | None = None
     unchecked: int = 0
+    halted: bool = False
 
 
 class Transfer(NamedTuple):

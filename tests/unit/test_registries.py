@@ -87,7 +87,9 @@ def test_hints() -> None:
     assert kinds.hint_of("http-404") == "the server has no such file"
     assert kinds.hint_of("http-503") == "the server is in trouble or overloaded"
     assert kinds.hint_of("http-418") == ""
-    assert kinds.check_hint_of("size") == "--if-exists overwrite fetches what is wrong again"
+    assert kinds.check_hint_of("size").startswith(
+        "remove what is wrong, and a run fetches just that"
+    )
     assert kinds.check_hint_of("dns") == ""
 
 

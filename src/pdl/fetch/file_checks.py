@@ -15,6 +15,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pdl.fetch.failures import AttemptFailed, StartAgain
+from pdl.http_rules.codings import coding_of
 from pdl.http_rules.ranges import OK
 from pdl.integrity.check import size_fault, wanted_size
 from pdl.integrity.declared_digests import declared
@@ -90,6 +91,8 @@ TELLING = bytes({*range(32, 127), *b"\t\n\f\r\xef"})
 _CODED = lazy(r"\.(gz|tgz|svgz|z|br|zst|bz2|xz|warc|html?\.[a-z0-9]+)$", re.IGNORECASE)
 """Names of what is coded as a whole."""
 
+_LOGIN = "; is a login needed?"
+"""Said where a page came, for it mostly asks for one."""
 _OPAQUE = {
     "application/octet-stream",
     "binary/octet-stream",
@@ -144,7 +147,8 @@ def unlike(
     if what == PAGE_REMARK and files.expect_types and _matches(files.expect_types, "text/html"):
         what = None
     if what:
-        return f"got {what} instead of a .{_extension(path)} (--no-content-check takes it)"
+        said = f"got {what} instead of a .{_extension(path)} (--no-content-check takes it)"
+        return f"{said}{_LOGIN}" if what == PAGE_REMARK else said
     return _unexpected(files.expect_types, said, begin) if files.expect_types else None
 
 
@@ -216,9 +220,8 @@ def _is_text(begin: bytes | memoryview) -> bool:
 
 def remark(files: FileSettings, path: str, header: Header, begin: bytes | memoryview | None) -> str:
     """What is to be said of a file that is taken; mostly nothing. The arguments are `unlike`'s."""
-    coding = header("content-encoding")
-    if coding and coding.strip().lower() != "identity" and not _CODED.search(path):
-        return f"{CODED_REMARK} (Content-Encoding: {printable(coding.strip()[:40])})"
+    if (coding := coding_of(header("content-encoding"))) and not _CODED.search(path):
+        return f"{CODED_REMARK} (Content-Encoding: {printable(coding[:40])})"
     if not files.content_check or not begin or _extension(path).lower() not in {"", *_POINTERS}:
         return ""
     if _is_pointer(begin):
@@ -247,7 +250,7 @@ def _unexpected(
         return None
     asked = f"--expect-type wants {' or '.join(wanted)}"
     if media is not None:
-        return f"the type is {media}, {asked}"
+        return f"the type is {media}, {asked}{_LOGIN if 'html' in media else ''}"
     if begin is None:
         return None
     found = _sniffed(bytes(begin[:LOOKED_AT]))

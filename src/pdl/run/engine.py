@@ -148,6 +148,7 @@ class Engine:
             stopped_by=self._stop.signal,
             unread=not self._parts.feed.exhausted,
             limit=self._limit,
+            halted=self._no_way or self._machine is not None,
         )
 
     def machine_error(self) -> MachineError | None:

@@ -206,6 +206,7 @@ class RemarkListener(Listener):
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
+        self._first: dict[str, str] = {}
         self._counts = dict.fromkeys((PAGE_REMARK, POINTER_REMARK), 0)
         self._coded = False
 
@@ -214,6 +215,7 @@ class RemarkListener(Listener):
         if result.outcome is not Outcome.SUCCESS or not result.attempts:
             return
         if result.message in self._counts:
+            self._first.setdefault(result.message, result.path or result.url)
             self._counts[result.message] += 1
         elif result.message.startswith(CODED_REMARK) and not self._coded:
             self._coded = True
@@ -223,13 +225,14 @@ class RemarkListener(Listener):
             )
 
     def finish(self, summary: Summary) -> None:  # noqa: ARG002
-        """Say how many."""
+        """Say which, and how many more."""
         for remark, what in (
             (PAGE_REMARK, ("is an HTML page", "are HTML pages")),
             (POINTER_REMARK, ("is a Git LFS pointer", "are Git LFS pointers")),
         ):
             if count := self._counts[remark]:
-                self._say(f"{count} of the files {what[count > 1]}")
+                more = f" and {count - 1} more of the files" if count > 1 else ""
+                self._say(f"{self._first[remark]}{more} {what[count > 1]}")
 
 
 class BaseListener(Listener):

@@ -368,7 +368,8 @@ def _check_way(plan: Plan, fault_of: Callable[[str], str]) -> None:
         place = place_text(item.source, item.line)
         raise ListError(
             f"{place}: no way to {mask(item.url)}: {faults[0]}" if place else faults[0],
-            "name another proxy there, or the host in no_proxy",
+            "name another proxy there, or the host in no_proxy; "
+            "the same command then goes on from here",
         )
 
 

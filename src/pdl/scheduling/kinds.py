@@ -44,7 +44,10 @@ class Kind(NamedTuple):
     check_hint: str = ""
 
 
-_AGAIN = "--if-exists overwrite fetches what is wrong again"
+_AGAIN = (
+    "remove what is wrong, and a run fetches just that; "
+    "--if-exists overwrite fetches every file again"
+)
 
 KINDS = (
     Kind(FailureKind.INVALID_URL, Fault.FILE, "correct the line in the list"),
@@ -58,7 +61,7 @@ KINDS = (
     Kind(
         FailureKind.TLS,
         Fault.HOST,
-        "the server's certificate is refused, or its TLS",
+        "no secure connection came about",
     ),
     Kind(
         FailureKind.TIMEOUT,
@@ -125,7 +128,7 @@ KINDS = (
     Kind(
         FailureKind.CONTENT,
         Fault.FILE,
-        "not what was expected; is a login needed?",
+        "not what was expected",
         keeps_part=False,
         proves_host=True,
     ),

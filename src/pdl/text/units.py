@@ -80,6 +80,11 @@ def count_text(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def tried_text(attempts: int) -> str:
+    """How often something was tried, as ``2 attempts``; ``not tried`` where it never was."""
+    return count_text(attempts, "attempt") if attempts else "not tried"
+
+
 def place_text(source: str, line: int) -> str:
     """Where a list has it, as ``urls.txt:4`` or ``stdin:6``; empty for what has no line."""
     return f"{'stdin' if source == '-' else source}:{line}" if line else ""

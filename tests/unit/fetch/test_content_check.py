@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from pdl.errors import UsageError
 from pdl.fetch.blocking import Fetcher
 from pdl.fetch.failures import AttemptFailed
-from pdl.fetch.file_checks import Opening, by_bytes, unlike
+from pdl.fetch.file_checks import Opening, by_bytes, remark, unlike
 from pdl.http_rules.ranges import Validator
-from pdl.model import FailureKind, SafePath, Task
+from pdl.model import PAGE_REMARK, FailureKind, Outcome, Result, SafePath, Summary, Task
 from pdl.pool.inline import InlineMeter
 from pdl.run.download import download
+from pdl.run.outputs import RemarkListener
 from pdl.settings import FileSettings, HttpSettings, Settings
 from pdl.storage.part import Part
 from pdl.transport.http.keepalive import KeepaliveTransport
@@ -42,6 +44,8 @@ PAGE = b"<!DOCTYPE html><title>Sign in</title>"
 ERROR = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
 ZIP = b"PK\x03\x04" + BODY
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 9\n"
+LOGIN = "; is a login needed?"
+"""Said of pages alone: another type is no sign of it."""
 OCTETS = "application/octet-stream"
 
 
@@ -153,6 +157,8 @@ def test_a_page_by_its_type(path: str, media: str | None, fault: bool) -> None:
 def test_what_a_body_begins_as(path: str, media: str | None, begin: bytes, what: str) -> None:
     ending = path.rpartition(".")[2]
     expected = what and f"got {what} instead of a .{ending} (--no-content-check takes it)"
+    if what == "an HTML page":
+        expected += LOGIN
     for data in (begin, memoryview(begin)):
         assert unlike(GUARD, path, header_of(media), data) == expected
     assert unlike(NO_GUARD, path, header_of(media), begin) is None
@@ -221,7 +227,8 @@ def test_an_opening_is_the_same_however_it_comes(pieces: list[bytes]) -> None:
 def test_types(wanted: str, media: str | None, begin: bytes | None, fault: str | None) -> None:
     found = unlike(wanting(wanted), "x", header_of(media), begin)
     head_said = "; " if fault and "first bytes" in fault else ", "
-    assert found == (fault and f"{fault}{head_said}--expect-type wants {wanted}")
+    login = LOGIN if fault == "the type is text/html" else ""
+    assert found == (fault and f"{fault}{head_said}--expect-type wants {wanted}{login}")
 
 
 def test_one_of_several_types_is_enough() -> None:
@@ -405,6 +412,41 @@ def test_a_coded_body_under_a_plain_name_is_a_remark(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("utf-8", ""),
+        ("none", ""),
+        ("Binary", ""),
+        ("identity", ""),
+        ("ISO-8859-1", ""),
+        (", identity,", ""),
+        ("utf-8,gzip", "gzip"),
+        ("br, GZip", "br, gzip"),
+        ("amz-1.0", "amz-1.0"),
+    ],
+)
+def test_what_servers_call_a_coding_and_is_none_is_no_remark(said: str, shown: str) -> None:
+    about = shown and f"as the server coded it (Content-Encoding: {shown})"
+    assert remark(GUARD, "x.csv", {"content-encoding": said}.get, b"") == about
+
+
+def test_one_page_is_named_and_so_is_the_first_of_several() -> None:
+    page = Result("l", 1, "http://h/p", None, "p", Outcome.SUCCESS, attempts=1, message=PAGE_REMARK)
+    for count, told in (
+        (0, []),
+        (1, ["p is an HTML page"]),
+        (2, ["p and 1 more of the files are HTML pages"]),
+        (3, ["p and 2 more of the files are HTML pages"]),
+    ):
+        said: list[str] = []
+        listener = RemarkListener(said.append)
+        for number in range(count):
+            listener.record(page._replace(path=f"p{number or ''}"), None)
+        listener.finish(Summary(count))
+        assert said == told
+
+
+@pytest.mark.parametrize(
     ("name", "media", "body", "what"),
     [
         ("x.csv", "text/html", PAGE, "an HTML page"),
@@ -473,13 +515,13 @@ def test_the_command_counts_pages_and_tells_once_of_codings(
     urls += [server.on(f"/c{n}.csv", coded(f"c{n}.csv", body)) for n in range(2)]
     run = pdl_run(*urls, "-d", "out", "--progress", "plain", "--report", "r.jsonl")
     assert run.code == 0
-    assert "pdl: 2 of the files are HTML pages\n" in run.err
+    assert re.search(r"^pdl: p[01] and 1 more of the files are HTML pages$", run.err, re.MULTILINE)
     assert run.err.count("Content-Encoding: gzip") == 1
     report = (pdl_run.directory / "r.jsonl").read_text()
     assert report.count("Content-Encoding: gzip") == 2
     assert report.count('"an HTML page"') == 2
     run = pdl_run(*urls, "-d", "quick", "-q")
-    assert "pdl: 2 of the files are HTML pages\n" in run.err
+    assert re.search(r"^pdl: p[01] and 1 more of the files are HTML pages$", run.err, re.MULTILINE)
 
 
 def test_the_command_refuses_what_is_no_type(pdl_run: Runner) -> None:

@@ -126,7 +126,7 @@ def test_a_later_run_tells_of_the_part_that_it_cannot_use(
 
 
 def test_whoever_stops_the_run_is_told_as_well(server: Server, pdl_run: Runner) -> None:
-    """And not only that the same command goes on from there."""
+    """And not that the same command goes on from there."""
 
     def trickle(exchange: Exchange) -> None:
         exchange.wire.send(head(200, (*WEAK, ("Content-Length", str(2 * len(BODY))))) + BODY)
@@ -136,10 +136,11 @@ def test_whoever_stops_the_run_is_told_as_well(server: Server, pdl_run: Runner) 
         parts = (pdl_run.directory / ".pdl").glob("*.part")
         return any(part.stat().st_size >= len(BODY) for part in parts)
 
-    process = pdl_run.start(server.on("/a.bin", trickle))
+    url = server.on("/a.bin", trickle)
+    process = pdl_run.start(url)
     until(begun, "the part grows")
     process.terminate()
     run = pdl_run.finish(process, timeout=20)
     assert run.code == 143
-    assert "the same command again goes on from here\nbut for " in run.err
+    assert f"the same command again begins anew with {url}: " in run.err
     assert "so far are not kept: the server names its version only weakly" in run.err

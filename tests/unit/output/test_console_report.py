@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import FailureKind, Outcome, Result, Summary
+from pdl.output.display.base import result_line
 from pdl.output.display.registry import make_display
 from pdl.output.reports.console import SHOWN, ConsoleReport, summary_line
+from pdl.output.reports.failure_list import entry_text
 from pdl.output.reports.json_ import JsonLinesReport
 from pdl.output.sinks import StreamSink
 from pdl.run.outputs import CallbackListener, FailureListener, Outputs, listeners_of
@@ -204,6 +206,74 @@ def test_the_report_of_a_stopped_run_says_how_to_go_on() -> None:
         "",
         "the same command again goes on from here",
     ]
+
+
+def lost(number: int) -> Result:
+    message = "the run was stopped; the 1 MiB so far are not kept: no validator"
+    return failure(number, "cancelled", message=message)
+
+
+@pytest.mark.parametrize(
+    ("left", "rows", "said"),
+    [
+        ({"limit": "deadline"}, [], ["the same command again goes on from here"]),
+        ({"limit": "max_failures", "failed": 1}, [],
+         ["the same command without --fail-fast goes on from here"]),
+        ({"limit": "max_failures", "failed": 2}, [],
+         ["the same command without --max-failures goes on from here"]),
+        ({"halted": True, "failed": 1}, [], []),
+        ({}, [lost(1)],
+         ["the same command again goes on from here",
+          "but for http://h/1: the run was stopped; the 1 MiB so far are not kept: no validator"]),
+        ({}, [lost(1), lost(2)],
+         [("the same command again begins anew with http://h/1, and so for 1 other: "
+          "the run was stopped; the 1 MiB so far are not kept: no validator")]),
+    ],
+)  # fmt: skip
+def test_the_same_command_is_no_advice_where_it_would_meet_the_same(
+    left: dict[str, object], rows: list[Result], said: list[str]
+) -> None:
+    stopped = Summary(succeeded=1, left=2)._replace(**left)  # type: ignore[arg-type]
+    assert report(OK, *rows, summary=stopped)[1:] == (["", *said] if said else [])
+
+
+def test_a_run_in_which_nothing_was_tried_has_no_sum() -> None:
+    assert report(summary=Summary()) == []
+    assert report(summary=Summary(left=2, halted=True)) == []
+    assert report(summary=Summary(left=2, limit="deadline"))
+    assert report(summary=Summary(stopped_by=signal.SIGINT))
+    assert report(summary=Summary(failed=1, left=2, halted=True))
+
+
+def test_a_url_of_several_lines_is_told_once_with_its_lines() -> None:
+    one = failure(1)
+    further = [one._replace(line=line, attempts=0) for line in (2, 5)]
+    assert report(one, *further)[3:] == [
+        "  http://h/1",
+        "      Not Found (1 attempt, urls.txt:1, urls.txt:2, urls.txt:5)",
+    ]
+    assert report(one, failure(3), *further)[3:] == [
+        "  Not Found",
+        "    http://h/1 (1 attempt, urls.txt:1, urls.txt:2, urls.txt:5)",
+        "    http://h/3 (1 attempt, urls.txt:3)",
+    ]
+    # two that differ in what is masked were both asked
+    assert len(report(one, one._replace(line=2))) == 6
+
+
+@pytest.mark.parametrize("told", [0, None])
+def test_what_is_wrong_on_this_disk_has_a_way_on(told: int | None) -> None:
+    way = "  remove what is wrong, and a run fetches just that; --if-exists overwrite"
+    there = failure(1, "checksum", message="a on this disk: the digest is another", attempts=0)
+    assert report(there, told=told)[-1].startswith(way)
+    came = failure(1, "checksum", message="the digest is another")
+    assert not report(came, told=told)[-1].startswith(way)
+
+
+def test_what_was_never_tried_is_said_so_everywhere() -> None:
+    bad = failure(1, "invalid-url", attempts=0)
+    assert result_line(bad).endswith("(not tried, urls.txt:1)")
+    assert entry_text(bad, None).startswith("\n# invalid-url, permanent, not tried: ")
 
 
 def test_quiet_is_silent_when_all_is_well_and_only_then() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from pdl.model import Outcome, Result, Retrying, Standing
 from pdl.output.display.tally import Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
-from pdl.text.units import clock_text, count_text, duration_text, place_text, size_text
+from pdl.text.units import clock_text, duration_text, place_text, size_text, tried_text
 
 if TYPE_CHECKING:
     from pdl.output.terminal import Out
@@ -93,8 +93,8 @@ class SilentDisplay:
 def result_line(result: Result) -> str:
     """How one line of the list ended."""
     if result.outcome is Outcome.FAIL:
-        tries = count_text(result.attempts, "attempt")
-        about = ", ".join(filter(None, (tries, place_text(result.source, result.line))))
+        tried = tried_text(result.attempts)
+        about = ", ".join(filter(None, (tried, place_text(result.source, result.line))))
         return printable(f"failed     {result.kind}  {result.url}  {result.message} ({about})")
     text = f"{result.outcome.value:<9}  {result.path or result.url}"
     if result.outcome is Outcome.SUCCESS:

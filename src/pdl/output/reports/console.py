@@ -6,11 +6,11 @@ import bisect
 import signal
 from typing import TYPE_CHECKING, TextIO
 
-from pdl.model import NOT_KEPT, FailureKind, Item, Outcome, Result, Summary
+from pdl.model import NOT_KEPT, ON_DISK, FailureKind, Item, Outcome, Result, Summary
 from pdl.output.terminal import Out
-from pdl.scheduling.kinds import hint_of
+from pdl.scheduling.kinds import check_hint_of, hint_of
 from pdl.text.masking import printable
-from pdl.text.units import count_text, duration_text, place_text, size_text
+from pdl.text.units import count_text, duration_text, place_text, size_text, tried_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ class _Group:
     def __init__(self, told: int | None) -> None:
         self.count = 0
         self.transient = 0
+        self.on_disk = 0
         self._told = told
         self._shown: list[tuple[int, int, int, Result]] = []
 
@@ -38,6 +39,7 @@ class _Group:
         """Take one; `rank` is that of its list among the lists."""
         self.count += 1
         self.transient += bool(result.transient)
+        self.on_disk += f" {ON_DISK}: " in result.message
         if self._told is None or self.count <= self._told:
             return
         bisect.insort(self._shown, (rank, result.line, self.count, result))
@@ -102,6 +104,8 @@ class ConsoleReport:
         stopped = summary.left or summary.unread or summary.stopped_by is not None
         if self._quiet and not self._groups and not stopped:
             return
+        if _says_nothing(summary):
+            return
         lists = placed(self._lists)
         lines = [summary_line(summary, fail_fast=self._fail_fast)]
         if summary.unchecked:
@@ -109,8 +113,16 @@ class ConsoleReport:
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *_group_lines(kind, group, lists)]
-        lines += closing_lines(summary, lists if self._groups else (), self._lost)
+        again = _again_lines(summary, self._lost, fail_fast=self._fail_fast) if stopped else []
+        lines += closing_lines(again, lists if self._groups else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def _says_nothing(summary: Summary) -> bool:
+    """Whether nothing came of any line; what was in the way is said elsewhere."""
+    lines = summary.succeeded + summary.skipped + summary.unchanged + summary.failed
+    left = summary.left or summary.unread
+    return not lines and summary.stopped_by is None and (summary.halted or not left)
 
 
 def summary_line(summary: Summary, *, fail_fast: bool | None = None) -> str:
@@ -155,9 +167,16 @@ def _limit(summary: Summary, *, fail_fast: bool | None) -> str:
         return "stopped at the quota (--quota)"
     if summary.limit is None:
         return "stopped early"
-    if summary.failed == 1 if fail_fast is None else fail_fast:
-        return "stopped at the first failure (--fail-fast)"
-    return f"stopped after {count_text(summary.failed, 'failure')} (--max-failures)"
+    option = _failure_limit(summary, fail_fast=fail_fast)
+    if option == "--fail-fast":
+        return f"stopped at the first failure ({option})"
+    return f"stopped after {count_text(summary.failed, 'failure')} ({option})"
+
+
+def _failure_limit(summary: Summary, *, fail_fast: bool | None) -> str:
+    """The option that stopped a run for its failures."""
+    first = summary.failed == 1 if fail_fast is None else fail_fast
+    return "--fail-fast" if first else "--max-failures"
 
 
 def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
@@ -169,11 +188,31 @@ def _group_lines(kind: str, group: _Group, lists: Sequence[str]) -> list[str]:
     for result in group.shown():
         reasons.setdefault(result.message or "no reason given", []).append(result)
     for reason, failures in reasons.items():
-        if len(failures) == 1:
-            lines += [f"  {failures[0].url}", f"      {reason} ({_about(failures[0])})"]
+        told = _once(failures)
+        if len(told) == 1:
+            lines += [f"  {told[0][0]}", f"      {reason} ({told[0][1]})"]
         else:
-            lines += [f"  {reason}", *(f"    {each.url} ({_about(each)})" for each in failures)]
+            lines += [f"  {reason}", *(f"    {url} ({about})" for url, about in told)]
+    if group.on_disk and (hint := check_hint_of(kind)):
+        lines.append(f"  {hint}")
     return lines
+
+
+def _once(failures: Sequence[Result]) -> list[tuple[str, str]]:
+    """The URLs, and what there is to say of each; further lines of one stand with its first."""
+    told: dict[str, list[Result]] = {}
+    texts: list[list[Result]] = []
+    for result in failures:
+        first = told.get(result.url)
+        if first is None or result.attempts:  # two may differ in what is masked
+            told[result.url] = first = []
+            texts.append(first)
+        first.append(result)
+    return [(first.url, ", ".join([_about(first), *map(_place, more)])) for first, *more in texts]
+
+
+def _place(result: Result) -> str:
+    return place_text(result.source, result.line) or result.source
 
 
 def _spread(group: _Group, lists: Sequence[str]) -> str:
@@ -205,24 +244,39 @@ def _again(group: _Group) -> str:
 
 
 def _about(result: Result) -> str:
-    tried = count_text(result.attempts, "attempt") if result.attempts else "not tried"
-    return ", ".join(filter(None, (tried, place_text(result.source, result.line))))
+    return ", ".join(
+        filter(None, (tried_text(result.attempts), place_text(result.source, result.line)))
+    )
 
 
-def closing_lines(summary: Summary, lists: Sequence[str], lost: Sequence[Result] = ()) -> list[str]:
-    """What to do next, and where the failures stand; an empty line before it.
+def _again_lines(summary: Summary, lost: Sequence[Result], *, fail_fast: bool | None) -> list[str]:
+    """What is to be done about the rest of a run that was stopped.
 
     Args:
         summary: of the run.
-        lists: in which the failures stand.
         lost: rows of what was left, and has no part to go on with.
+        fail_fast: as `ending` has it.
     """
-    lines = []
-    if summary.left or summary.unread:
-        lines.append("the same command again goes on from here")
-    if lost:
-        more = f", and so for {count_text(len(lost) - 1, 'other')}" if len(lost) > 1 else ""
-        lines.append(f"but for {lost[0].url}{more}: {lost[0].message}")
-    if lists:
-        lines.append(f"the failures are listed in {', '.join(lists)}")
-    return ["", *lines] if lines else []
+    if not (summary.left or summary.unread) or summary.halted:  # what halts a run says how to go on
+        return []
+    if summary.limit == "max_failures":  # what failed would mostly end the next run as well
+        option = _failure_limit(summary, fail_fast=fail_fast)
+        return [f"the same command without {option} goes on from here"]
+    if not lost:
+        return ["the same command again goes on from here"]
+    more = f", and so for {count_text(len(lost) - 1, 'other')}" if len(lost) > 1 else ""
+    about = f"{lost[0].url}{more}: {lost[0].message}"
+    if len(lost) == summary.left and not summary.unread:
+        return [f"the same command again begins anew with {about}"]
+    return ["the same command again goes on from here", f"but for {about}"]
+
+
+def closing_lines(again: Sequence[str], lists: Sequence[str]) -> list[str]:
+    """What to do next, and where the failures stand; an empty line before it.
+
+    Args:
+        again: lines of the former.
+        lists: in which the failures stand.
+    """
+    told = [f"the failures are listed in {', '.join(lists)}"] if lists else []
+    return ["", *again, *told] if again or told else []

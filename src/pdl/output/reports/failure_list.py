@@ -15,7 +15,7 @@ from pdl.model import FailureKind, Item, Outcome, Result, Summary
 from pdl.output.sinks import FileSink, Warn, warn_on_stderr
 from pdl.sources.streams import MAX_LINE
 from pdl.text.masking import printable
-from pdl.text.units import count_text, place_text
+from pdl.text.units import place_text, tried_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,7 +79,7 @@ class FailedList:
 def entry_text(result: Result, item: Item | None) -> str:
     """One entry of the list with the comment above it; nothing in either can end its line."""
     lasting = "transient" if result.transient else "permanent"
-    tried = count_text(result.attempts, "attempt")
+    tried = tried_text(result.attempts)
     kind = result.kind or FailureKind.INTERNAL.value
     lines = [f"# {kind}, {lasting}, {tried}: {printable(result.message)}"]
     if place := place_text(result.source, result.line):
