@@ -90,16 +90,23 @@ class DownloadCommand(click.Command):
         try:
             self._invoke(ctx)
         except PdlError as exc:
-            if said := environment_hint(ctx, str(exc)):
-                exc.hint = f"{exc.hint}; {said}" if exc.hint else said
-            raise
+            raise _explained(exc, ctx) from exc.__cause__
 
     def _invoke(self, ctx: click.Context) -> None:
         settings, options = read_values(ctx)
         if options.check and options.dry_run:
             raise UsageError("--check and --dry-run exclude each other: neither downloads")
         check_outputs(settings, options)
-        raise SystemExit((_dry_run if options.dry_run else _run)(settings, options))
+        raise SystemExit(
+            _dry_run(settings, options) if options.dry_run else _run(settings, options, ctx)
+        )
+
+
+def _explained(error: PdlError, ctx: click.Context) -> PdlError:
+    """The error, with what the environment has to do with it."""
+    if said := environment_hint(ctx, str(error)):
+        error.hint = f"{error.hint}; {said}" if error.hint else said
+    return error
 
 
 def read_values(ctx: click.Context) -> tuple[Settings, CommandOptions]:
@@ -158,7 +165,7 @@ def _dry_run(settings: Settings, options: CommandOptions) -> int:
     return print_plan(options.sources, _complete(settings, options), complain_text)
 
 
-def _run(settings: Settings, options: CommandOptions) -> int:
+def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int:
     # imported here, so that --help and --version need not wait for it; the fork server first, as
     # it imports what the workers need while this process imports the rest
     from pdl.pool.startup import prestart
@@ -176,7 +183,10 @@ def _run(settings: Settings, options: CommandOptions) -> int:
     )
     from pdl.sources.feed import open_sources
 
-    display, console = _make_display(options, fail_fast=settings.stop.max_failures == 1)
+    explain = partial(environment_hint, ctx, values=False)
+    display, console = _make_display(
+        options, fail_fast=settings.stop.max_failures == 1, explain=explain
+    )
     _collect_again()
     _unwind_on_signals()
     if settings.http.insecure:
@@ -200,6 +210,8 @@ def _run(settings: Settings, options: CommandOptions) -> int:
             report = run(settings, feed, outputs, options.wait_lock)
     finally:
         feed.close()
+    for error in filter(None, (report.machine_error, report.list_error)):
+        _explained(error, ctx)
     lost = display.lost or any(sink.lost for sink in sinks)
     return exit_code(report, options, machine=lost or disk.failed)
 
@@ -233,7 +245,7 @@ def with_any_base(settings: Settings) -> Settings:
 
 
 def _make_display(
-    options: CommandOptions, *, fail_fast: bool
+    options: CommandOptions, *, fail_fast: bool, explain: Callable[[str], str]
 ) -> tuple[Display, Callable[[Sequence[Sink], Feed], Reporter]]:
     """What people see of the run while it lasts, and what makes that of its end."""
     from pdl.output.display.registry import make_display
@@ -259,7 +271,12 @@ def _make_display(
 
     display = make_display(mode, sys.stderr, quiet=quiet, verbose=verbose)
     return display, lambda lists, _: ConsoleReport(
-        sys.stderr, quiet=quiet, lists=lists, told=display.told, fail_fast=fail_fast
+        sys.stderr,
+        quiet=quiet,
+        lists=lists,
+        told=display.told,
+        fail_fast=fail_fast,
+        explain=explain,
     )
 
 

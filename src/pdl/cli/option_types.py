@@ -127,18 +127,20 @@ def is_of_environment(ctx: click.Context, row: Row) -> bool:
     return ctx.get_parameter_source(row.key) is click.core.ParameterSource.ENVIRONMENT
 
 
-def environment_hint(ctx: click.Context, message: str) -> str:
+def environment_hint(ctx: click.Context, message: str, *, values: bool = True) -> str:
     """Which variables of the environment set what a message speaks of; mostly empty.
 
     Args:
         ctx: of the command.
         message: names options, or the files and words that they were given.
+        values: the latter counts as well.
     """
     rows = (each.row for each in ctx.command.params if isinstance(each, SettingOption))
     said = [
         f"{row.opts[-1]} is set by {row.variable} of the environment"
         for row in rows
-        if is_of_environment(ctx, row) and _is_told(row, ctx.params.get(row.key), message)
+        if is_of_environment(ctx, row)
+        and _is_told(row, ctx.params.get(row.key) if values else (), message)
     ]
     return "; ".join(said)
 

@@ -336,7 +336,7 @@ class Planner:
         if self._files.if_exists == "skip":
             return Skip(path, Outcome.SKIPPED, found.st_size)
         if self._files.if_exists == "fail":
-            return Refusal(FailureKind.EXISTS, f"{path} is there already", path)
+            return Refusal(FailureKind.EXISTS, f"{path} is there already (--if-exists fail)", path)
         return None
 
     def ended(self, plan: Plan, how: Outcome, answer: Success | None = None) -> SafePath:

@@ -220,6 +220,8 @@ class Formats:
             name, plain = yield from _peek(plain, _by_content)
         form = self._format(name)
         entries = iter(form.read(split_lines(plain) if form.by_line else plain, source))
+        if self._settings.format != AUTO:
+            entries = _as_given(entries, name)
         if self._settings.base_url is None:
             entries = _urls_first(entries, source)
         for entry in entries:
@@ -278,6 +280,20 @@ def by_content(head: bytes, *, whole: bool) -> str | None:
         if telling:
             break
     return FORMATS[0].name
+
+
+def _as_given(entries: Iterator[Entry | Pause], name: str) -> Iterator[Entry | Pause]:
+    """Pass the entries of a list on; one that cannot be read may have another format.
+
+    Raises:
+        ListError: it cannot be read.
+    """
+    try:
+        yield from entries
+    except ListError as exc:
+        given = f"--format {name} was given; without it pdl finds the format itself"
+        exc.hint = f"{exc.hint}; {given}" if exc.hint else given
+        raise
 
 
 def _urls_first(entries: Iterator[Entry | Pause], source: str) -> Iterator[Entry | Pause]:

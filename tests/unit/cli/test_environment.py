@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdl.cli.option_types import Row
+    from runner import Runner
 
 
 def refusal(*args: str) -> str:
@@ -75,3 +76,23 @@ def test_what_a_refusal_speaks_of_is_said_to_be_of_the_environment(
     told = refusal("http://h/a", *args)
     assert said in told
     assert "PDL_USER_AGENT" not in told
+
+
+def test_what_fails_for_an_option_of_the_environment_says_so(pdl_run: Runner) -> None:
+    """It is in no command line, so that the name of the option alone says little."""
+    run = pdl_run("http://127.0.0.1:9/a", env={"PDL_HTTPS_ONLY": "1"})
+    assert "\n\n--https-only is set by PDL_HTTPS_ONLY of the environment\n" in run.err
+    assert "PDL_" not in pdl_run("http://127.0.0.1:9/a", "--https-only").err
+
+
+def test_a_list_that_cannot_be_read_in_the_format_given_says_which(pdl_run: Runner) -> None:
+    (pdl_run.directory / "l.txt").write_text("http://127.0.0.1:9/a\n")
+    run = pdl_run("l.txt", env={"PDL_FORMAT": "csv"})
+    assert run.code == 2
+    assert (
+        "; --format csv was given; without it pdl finds the format itself; --format is" in run.err
+    )
+    assert "set by PDL_FORMAT" in run.err
+    assert run.err.count("\n") == 2
+    (pdl_run.directory / "l.csv").write_text("http://127.0.0.1:9/a\n")
+    assert "was given" not in pdl_run("l.csv").err

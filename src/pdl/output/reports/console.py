@@ -13,7 +13,7 @@ from pdl.text.masking import printable
 from pdl.text.units import count_text, duration_text, place_text, size_text, tried_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pdl.output.sinks import Sink
 
@@ -64,6 +64,7 @@ class ConsoleReport:
             are finished.
         told: failures of each kind that the display has told; see `Display.told`.
         fail_fast: the run is to stop at the first failure.
+        explain: says where the options were set that a text names; empty where that is plain.
     """
 
     every = False
@@ -77,12 +78,14 @@ class ConsoleReport:
         lists: Sequence[Sink] = (),
         told: int | None = 0,
         fail_fast: bool | None = None,
+        explain: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._out = Out(stream)
         self._quiet = quiet
         self._lists = tuple(lists)
         self._told = told
         self._fail_fast = fail_fast
+        self._explain = explain
         self._groups: dict[str, _Group] = {}
         self._ranks: dict[str, int] = {}
         self._lost: list[Result] = []
@@ -114,6 +117,8 @@ class ConsoleReport:
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *_group_lines(kind, group, lists)]
         again = _again_lines(summary, self._lost, fail_fast=self._fail_fast) if stopped else []
+        if said := self._explain("\n".join(lines + again)):
+            again.append(said)
         lines += closing_lines(again, lists if self._groups else ())
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
