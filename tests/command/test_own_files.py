@@ -45,6 +45,8 @@ def lists(pdl_run: Runner) -> Path:
         (("l.txt", "--report", "hard.json"), "is also a source"),
         (("link.jsonl", "--failed", "hard.json"), "replace the list that is read"),
         (("other.txt", "l.txt", "--failed", "l.txt"), "is also a source"),
+        (("l.txt", "--failed", "other.txt"), "replace a file that was not written by --failed"),
+        (("-", "--failed", "other.txt"), "replace a file that was not written by --failed"),
         (("l.txt", "--checksums", "sums", "--failed", "sums"), "is also --checksums"),
         (("l.txt", "--lock", "old.jsonl", "--report", "old.jsonl"), "is also --lock"),
         (("l.txt", "--lock", "new.jsonl", "--report", "new.jsonl"), "is also --lock"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import re
@@ -316,6 +317,11 @@ def check_outputs(settings: Settings, options: CommandOptions) -> None:
                 f"--failed {printable(path)} would replace the list that is read",
                 "a failure list may replace itself, but this list was not written by --failed",
             )
+        if other is None and what == "--failed" and _would_be_lost(path):
+            raise UsageError(
+                f"--failed {printable(path)} would replace a file that was not written by --failed",
+                "give it another name, or remove that file",
+            )
         if other is not None:
             raise UsageError(
                 f"{what} {printable(path)} is also {other}: writing it would replace that file",
@@ -360,6 +366,14 @@ def _is_failure_list(path: str) -> bool:
             return file.read(len(HEAD)) == HEAD.encode()
     except OSError:
         return True  # that it cannot be read is told when it is to be
+
+
+def _would_be_lost(path: str) -> bool:
+    """Whether something is there that is no failure list; it may be the list behind a pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        found = os.stat(path)
+        return stat.S_ISREG(found.st_mode) and found.st_size > 0 and not _is_failure_list(path)
+    return False
 
 
 def own_paths(files: Sequence[str], directory: str) -> tuple[str, ...]:
