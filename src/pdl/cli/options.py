@@ -165,6 +165,13 @@ TRYING_AGAIN = (
         Statuses(),
         default="408, 425, 429 and 5xx but 501, 505, 506, 508, 510, 511",
     ),
+    Row(
+        "--host-patience S",
+        "retry.host_patience",
+        "Give a host up that was there and has sent no good answer for S seconds. Its files use "
+        "up no retries meanwhile. With 0, every file is on its own.",
+        SECONDS,
+    ),
 )
 WHAT_COUNTS_AS_FAILURE = (
     Row(

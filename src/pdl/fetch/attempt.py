@@ -51,7 +51,7 @@ from pdl.fetch.asking import Asking
 from pdl.fetch.commands import FIND_OUT, FROM_CACHE, Ask, Do, Place, Receive, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules import conditional, ranges
-from pdl.http_rules.dates import http_seconds
+from pdl.http_rules.dates import http_seconds, rate_reset
 from pdl.http_rules.ranges import NOT_MODIFIED, OK, Step
 from pdl.http_rules.redirects import STATUSES
 from pdl.integrity.check import Mismatch, check_of, has_digest, wanted_size
@@ -107,6 +107,8 @@ class Attempt:
         proven: what the bytes were found to be, as `pdl.integrity.check.Check.finish` has it.
         offer: of the cache, while it may be taken.
         keep: after a `Fail`: the part can be gone on with.
+        first: seconds from the last request to the first byte of its answer; None before.
+        hold: seconds in which the server takes no more requests, by this answer, or None.
         sound: after a `Fail`: as many bytes of the part are right, the others go.
     """
 
@@ -120,6 +122,8 @@ class Attempt:
     opening: Opening | None = None
     announced: int | None = None
     received = 0
+    first: float | None = None
+    hold: float | None = None
     proven: str | None = None
     offer: Offer | None = None
     keep = False
@@ -192,9 +196,11 @@ class Attempt:
         Args:
             head: of the answer.
             body: all of it, if that has come already; `see` and `took` are not told then.
-            declares: False if no field of it declares a digest.
+            declares: False if no field of it declares a digest, or how many requests are left.
         """
         status, known, files = head.status, self.known, self._files
+        if declares:
+            self.hold = rate_reset(head.header)
         if status != OK and not self._expects(status):
             return self._other(head)
         if self._conditional and (status == NOT_MODIFIED or self._is_there(head)):
@@ -433,6 +439,8 @@ class Attempt:
                 self.offer is not None,
                 "",
                 name,
+                self.first,
+                self.hold,
             )
         )
 
@@ -458,4 +466,6 @@ class Attempt:
             size=self.announced,
             resumed_from=self._resumed_from,
             seconds=now - self.started,
+            first=self.first,
+            hold=self.hold if fail.hold is None else fail.hold,
         )

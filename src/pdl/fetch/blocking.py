@@ -80,6 +80,19 @@ class Fetcher:
         self.buffer = memoryview(self.memory)
         self.quick: FastPath | None = None
         self.mover = Mover(able=http.pipe)
+        self.connections = self
+
+    def holds(self, host: str) -> bool:
+        """See `pdl.pool.Connections.holds`."""
+        if self.quick:
+            self.quick.rest()
+        return self.transport.holds(host)
+
+    def hang_up(self, host: str) -> None:
+        """See `pdl.pool.Connections.hang_up`."""
+        if self.quick:
+            self.quick.rest()
+        self.transport.hang_up(host)
 
     def close(self) -> None:
         """Close every connection."""
@@ -108,6 +121,7 @@ class _Driver:
         self._naming = UniqueName(lane.files, task, task.served, part) if task.served else None
         self._cache = lane.cache.beside(attempt, task, part, meter) if lane.cache else None
         self._response: Response | None = None
+        self._first = True
 
     def run(self) -> Answer:
         """Do what the attempt says until it says the answer."""
@@ -147,8 +161,12 @@ class _Driver:
         self._hang_up()
         if ask.drop:
             self._part.discard()
+        attempt = self._attempt
+        began = attempt.started if self._first else time.monotonic()
+        self._first, attempt.first = False, None
         self._response = response = self._lane.transport.open(ask.request)
-        return self._attempt.head(response)
+        attempt.first = time.monotonic() - began
+        return attempt.head(response)
 
     def _refuse(self, failure: AttemptFailed) -> Command:
         attempt, response = self._attempt, self._response

@@ -95,6 +95,7 @@ class CheckReport:
         lists: in which every failure stands; looked at when all of them are finished.
     """
 
+    hosts = False
     every = True
     sink = None
 

@@ -108,7 +108,8 @@ class Engine:
 
     def __init__(self, parts: Parts, limits: StopSettings, stop: Stop) -> None:
         self._parts = parts
-        self._selector = Selector(parts.policy)
+        self._governor = parts.schedule.governor
+        self._selector = Selector(parts.policy, self._governor)
         self._results = rows.Results(parts.outputs)
         self._limits = limits
         self._stop = stop
@@ -137,6 +138,7 @@ class Engine:
             stopped_by=self._stop.signal,
             unread=not self._parts.feed.exhausted,
             limit=self._limit,
+            hosts=self._governor.rows(time.monotonic()),
         )
 
     def machine_error(self) -> MachineError | None:
@@ -153,6 +155,7 @@ class Engine:
         try:
             while not self._over() and not self._stopping():
                 busy = self._drain()
+                busy = self._end_lost() or busy
                 # first: a worker that has nothing to do waits for nothing else than this
                 busy = self._dispatch() or busy
                 busy = self._admit() or busy
@@ -196,6 +199,8 @@ class Engine:
         elif self._total is None:
             self._total = self._parts.feed.estimate()
         self._results.tell_passed()
+        if self._governor.news:
+            self._tell_news()
         pool, schedule = self._parts.pool, self._parts.schedule
         live = [Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live()]
         waiting = None if last else schedule.waits(now)
@@ -249,7 +254,7 @@ class Engine:
             return False
         now, clock = time.monotonic(), time.time()
         jobs = schedule.take(now, room)
-        self._starved = not jobs
+        self._starved = len(jobs) < room
         if not jobs:
             return False
         for job in jobs:
@@ -272,8 +277,9 @@ class Engine:
     def _take(self, event: PoolEvent) -> None:
         schedule = self._parts.schedule
         if isinstance(event, Answered):
+            now = time.monotonic()
             for answer in event.answers:
-                self._answered(answer)
+                self._answered(answer, now)
             return
         if isinstance(event, Died):
             self._deaths += 1
@@ -287,12 +293,14 @@ class Engine:
 
     # --- answers ---
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, answer: Answer, now: float) -> None:
         job = self._parts.schedule.flying(answer.id)
         job.attempts += 1
         job.received += answer.received
+        if job.origin is not None and job.origin.tally is not None:
+            job.origin.tally.count(answer.received, answer.first, job.launched, now)
         if isinstance(answer, Success):
-            self._succeeded(job, answer)
+            self._succeeded(job, answer, now)
         elif answer.kind is FailureKind.CANCELLED:
             self._parts.schedule.put_back(job)
         elif job.plan.refetch and answer.kind in _TO_FETCH:
@@ -300,13 +308,12 @@ class Engine:
         elif answer.fatal:
             self._cannot_go_on(job, answer)
         else:
-            self._failed(job, answer)
+            self._failed(job, answer, now)
 
-    def _succeeded(self, job: Job, answer: Success) -> None:
+    def _succeeded(self, job: Job, answer: Success, now: float) -> None:
         if answer.trouble:
             self._parts.outputs.trouble(answer.trouble)
-        if job.mirrors is not None:
-            answer = self._selector.succeeded(job, answer, time.monotonic())
+        answer = self._selector.succeeded(job, answer, now)
         how = rows.outcome_of(job, answer)
         self._parts.schedule.done(job)
         job.path = self._parts.planner.ended(job.plan, how, answer)
@@ -334,13 +341,17 @@ class Engine:
         self._machine.told = True
         self._give_up(job, fail)
 
-    def _failed(self, job: Job, fail: Fail) -> None:
-        now, host, schedule = time.monotonic(), job.host, self._parts.schedule
+    def _failed(self, job: Job, fail: Fail, now: float) -> None:
+        origin, schedule = job.origin, self._parts.schedule
+        assert origin is not None
         verdict = self._selector.failed(job, fail, now, random.random())  # noqa: S311 - jitter
-        if verdict.pause:
-            schedule.pause(host, now + verdict.pause)
+        if verdict.cut:  # what waits in the workers is no longer to be asked
+            self._parts.pool.go_easy(origin.host)
         if verdict.avoid:  # what waits for it goes elsewhere, if it can
-            schedule.move(host, lambda waiting: self._selector.aim(waiting, now))
+            schedule.move(origin, lambda waiting: self._selector.aim(waiting, now))
+        if verdict.lost:
+            schedule.abandon(origin)
+        self._tell_news()
         if verdict.delay is None:
             self._give_up(job, verdict.fail)
             return
@@ -348,6 +359,33 @@ class Engine:
         schedule.retry(job, now + verdict.delay)
         self._selector.aim(job, now)
         self._parts.outputs.retrying(rows.retrying(job, verdict.fail, verdict.delay))
+
+    def _end_lost(self) -> bool:
+        """End some lines whose host is given up, but for those that another may serve."""
+        schedule, now, count = self._parts.schedule, time.monotonic(), 0
+        while count < LINES and (job := schedule.next_lost()) is not None:
+            count += 1
+            origin = job.origin
+            assert origin is not None
+            if not origin.lost:
+                schedule.add(job)
+            elif self._governor.probe(origin, now):
+                schedule.probe(job)
+            elif (fail := self._selector.ended(job, now)) is not None:
+                self._end(job, fail)
+            else:
+                schedule.add(job)
+        return count > 0
+
+    def _tell_news(self) -> None:
+        """Tell what has happened to hosts."""
+        governor, outputs = self._governor, self._parts.outputs
+        for text in governor.warnings:
+            outputs.warn(printable(text))
+        for text in governor.news:
+            outputs.remark(printable(text))
+        governor.warnings.clear()
+        governor.news.clear()
 
     def _died(self, job: Job, reason: str, reached: int) -> None:
         # what was kept of it is known only where the task had said that it is to be kept
@@ -360,8 +398,11 @@ class Engine:
         self._give_up(job, Fail("fail", job.plan.id, kind, transient=True, message=message))
 
     def _give_up(self, job: Job, fail: Fail) -> None:
-        transient = self._parts.policy.transient(fail)
         self._parts.schedule.done(job)
+        self._end(job, fail)
+
+    def _end(self, job: Job, fail: Fail) -> None:
+        transient = self._parts.policy.transient(fail)
         self._parts.planner.ended(job.plan, Outcome.FAIL)
         self._conclude(job, rows.failed(job, fail, self._elapsed(job), transient=transient))
 

@@ -58,6 +58,9 @@ class Display(Protocol):
             waiting: whom the run waits for before it asks again, if it does.
         """
 
+    def remark(self, text: str) -> None:
+        """Print what happens to a host, with `verbose`."""
+
     def notice(self, text: str) -> None:
         """Print a warning on a line of its own."""
 
@@ -101,6 +104,9 @@ class SilentDisplay:
     ) -> None:
         """Not shown."""
 
+    def remark(self, text: str) -> None:
+        """Not shown."""
+
     def notice(self, text: str) -> None:
         """Print the warning."""
         self._out.write(notice_line(text) + "\n")
@@ -130,6 +136,11 @@ def retry_line(event: Retrying) -> str:
         f"again in {duration_text(event.delay)}  {event.kind}  {event.url}  {event.message}"
         f" (attempt {event.attempt})"
     )
+
+
+def remark_line(text: str) -> str:
+    """What happens to a host."""
+    return f"host       {printable(text)}"
 
 
 def notice_line(text: str) -> str:
@@ -166,6 +177,11 @@ class PlainDisplay(SilentDisplay):
         """A line with `verbose`."""
         if self.every:
             self._out.write(retry_line(event) + "\n")
+
+    def remark(self, text: str) -> None:
+        """A line with `verbose`."""
+        if self.every:
+            self._out.write(remark_line(text) + "\n")
 
     def tick(
         self,

@@ -6,7 +6,7 @@ import bisect
 import signal
 from typing import TYPE_CHECKING, TextIO
 
-from pdl.model import FailureKind, Item, Outcome, Result, Summary
+from pdl.model import FailureKind, HostRow, Item, Outcome, Result, Summary
 from pdl.output.terminal import Out
 from pdl.scheduling.kinds import hint_of
 from pdl.text.masking import printable
@@ -65,6 +65,7 @@ class ConsoleReport:
     """
 
     every = False
+    hosts = False
     sink = None
 
     def __init__(
@@ -103,6 +104,7 @@ class ConsoleReport:
         lines = [summary_line(summary, fail_fast=self._fail_fast)]
         if summary.unchecked:
             lines.append(f"  {summary.unchecked} there already, not checked (-N asks the server)")
+        lines += _lost_lines(summary.hosts)
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *_group_lines(kind, group, lists)]
@@ -184,6 +186,16 @@ def _spread(group: _Group, lists: Sequence[str]) -> str:
         places.append(f"{hidden:,} in {lists[0]}")
     text = ", ".join(places)
     return f": {text}; --failed FILE lists them all" if hidden and not lists else f": {text}"
+
+
+def _lost_lines(hosts: Sequence[HostRow]) -> list[str]:
+    """The hosts that were given up, since when, and how many lines that was."""
+    return [
+        f"  {count_text(each.given_up, 'line')} of {each.host} not asked (again): it was given up "
+        f"{duration_text(each.given_up_ago or 0.0)} ago, {each.reason}"
+        for each in hosts
+        if each.given_up
+    ]
 
 
 def placed(lists: Sequence[Sink]) -> list[str]:

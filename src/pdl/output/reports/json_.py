@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pdl.model import Item, Result, Summary
+    from pdl.model import HostRow, Item, Result, Summary
     from pdl.output.sinks import Sink
 
 
@@ -25,13 +25,16 @@ def json_line(fields: Mapping[str, object]) -> str:
 
 
 class JsonReport:
-    """Writes ``{"schema":1,"items":[...],"summary":{...}}``, an item a line, holding none of them.
+    """Writes ``{"schema":1,"items":[...],"hosts":[...],"summary":{...}}``, an item or host a line.
+
+    It holds no item.
 
     The summary stands last because it is known last; the order of an object's members means
     nothing (RFC 8259 section 4).
     """
 
     every = True
+    hosts = True
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
@@ -45,8 +48,20 @@ class JsonReport:
 
     def finish(self, summary: Summary) -> None:
         """Write the summary and let the file have its name."""
-        self.sink.write(f'\n],"summary":{json_text(summary._asdict())}}}\n')
+        hosts = ",\n".join(json_text(_host_fields(each)) for each in summary.hosts)
+        fields = summary._asdict()
+        del fields["hosts"]
+        self.sink.write(f'\n],"hosts":[\n{hosts}\n],"summary":{json_text(fields)}}}\n')
         self.sink.commit()
+
+
+def _host_fields(host: HostRow) -> dict[str, object]:
+    """The fields of a host; times and rates of a digit that means something."""
+    fields = host._asdict()
+    for name in ("first_byte_p50", "first_byte_p95", "given_up_ago"):
+        fields[name] = None if fields[name] is None else round(fields[name], 4)
+    fields["bytes_per_second"] = round(host.bytes_per_second)
+    return fields
 
 
 class JsonLinesReport:
@@ -56,6 +71,7 @@ class JsonLinesReport:
     """
 
     every = True
+    hosts = False
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink

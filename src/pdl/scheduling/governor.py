@@ -1,0 +1,522 @@
+"""How much an origin bears, when it is left alone, and when it is given up.
+
+Theory of operation
+===================
+
+Back-off belongs to the host, retries belong to the file. What says of a host that it has too much,
+or is away, is *pressure* (`is_pressure`); every other answer is a *good* one. An origin is::
+
+                 good                      pressure                  all is pressure
+    UNPROVEN ───────────▶ CALM ──────────────────────────▶ CUT ───────────────────────▶ RESTING
+       │                    ▲    as many as before bore it   ▲       a probe was good    │    ▲
+       │                    └────────────────────────────────┤◀──────────────────────────┘    │
+       │ a line has used up its retries                      │ good             no good answer│
+       │                                                     │                    for so long │
+       └──────────────────────────────────────────────────▶ LOST ◀────────────────────────────┘
+
+- UNPROVEN: it has never answered. Few are in flight, and its lines' own retries decide.
+- CUT: its share is half of what was in flight, once for all that were started before that. After
+  as many good answers in a row as the share is, it rises by one; up to what it has borne before, it
+  doubles. What was refused is tried again only after a while, and ever more seldom (the wall).
+- RESTING: nobody asks. After a wait that doubles, one attempt probes. Nothing of this uses up a
+  file's retries; `Limits.patience` bounds it, and a server's own Retry-After stops that clock.
+- LOST: its lines end at once, but for a probe now and then, which may bring it back.
+
+An origin that counts requests (429) is asked for as many as it gave between two of its pauses; from
+there on one at a time finds out.
+
+There is no clock and no I/O in here. What may live here: the rules. Not here: queues
+(`pdl.scheduling.schedule`), or what becomes of a job (`pdl.scheduling.mirrors`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdl.model import Fail, FailureKind, HostRow
+from pdl.scheduling.kinds import PROOFS_OF_HOST
+from pdl.scheduling.origin import (
+    FIRST_PROBE,
+    FIRST_REST,
+    FIRST_WALL,
+    LONGEST_PROBE,
+    NEVER,
+    NO_LIMIT,
+    Origin,
+    Tally,
+    Trouble,
+)
+from pdl.text.units import count_text, duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pdl.scheduling.job import Job
+
+UNPROVEN_LEAST = 2
+UNPROVEN_MOST = 16
+"""Attempts in flight at an origin that has never answered: an eighth of the jobs between these, so
+that a dead one holds few lanes."""
+SPENT = 8
+"""Attempts in a row that must have failed before an origin that never answered is given up."""
+RECENT = 3
+"""Attempts since the last good answer, at the least, that met pressure before an origin rests."""
+FORGIVEN = 10
+"""Times that a file meets pressure, while others of its origin are served, before that counts
+against the file."""
+LONGEST_REST = 30.0
+LONGEST_WALL = 64.0
+STOPS = 30
+"""Retry-Afters in a row, without a good answer, that stop the clock of `Limits.patience`."""
+WALL_FORGOTTEN = 300.0
+"""Seconds without a cut after which the next wall is as the first."""
+ORIGINS_KEPT = 16_384
+"""Origins with nothing to do that are remembered."""
+
+_TOO_MANY = 429
+_UNAVAILABLE = 503
+_TOO_MANY_WORD = f"http-{_TOO_MANY}"
+_UNANSWERED = frozenset({FailureKind.TIMEOUT, FailureKind.RESET, FailureKind.STALLED})
+
+
+class Limits(NamedTuple):
+    """What the user allows.
+
+    Attributes:
+        jobs: downloads in flight.
+        per_host: of them at one host, or None.
+        patience: seconds without a good answer that an origin gets; 0: every file is on its own.
+        max_wait: seconds of a server's Retry-After that are waited for at most.
+        retries: further attempts of a file; with 0 nothing is asked twice, whatever it meets.
+        heed: a Retry-After makes every status one that is tried again; not where the user has said
+            which are.
+        measure: numbers of each host are wanted.
+    """
+
+    jobs: int = 8
+    per_host: int | None = None
+    patience: float = 0.0
+    max_wait: float = 120.0
+    retries: int = 3
+    heed: bool = True
+    measure: bool = False
+
+
+class Judged(NamedTuple):
+    """What a failed attempt says of its origin.
+
+    Attributes:
+        pressure: it met the origin's limits, or its absence.
+        again: asking again may help, though the failure alone does not say it.
+        free: so it does not use up the file's retries.
+        delay: seconds until the file may be tried again, of one that is free.
+        cut: fewer are to be in flight from here on.
+        lost: the origin has been given up just now.
+    """
+
+    pressure: bool = False
+    again: bool = False
+    free: bool = False
+    delay: float = 0.0
+    cut: bool = False
+    lost: bool = False
+
+
+_NOTHING = Judged()
+
+
+def is_pressure(fail: Fail) -> bool:
+    """Whether a failure says that its origin has too much, or is away.
+
+    What breaks off after the first byte of the answer is the file's matter.
+    """
+    if fail.kind is FailureKind.HTTP:
+        return fail.status in {_TOO_MANY, _UNAVAILABLE} or fail.retry_after is not None
+    if fail.kind is FailureKind.CONNECT:
+        return fail.transient
+    if fail.kind in _UNANSWERED:
+        return fail.first is None and not fail.received
+    return fail.kind is FailureKind.DNS
+
+
+class Governor:
+    """See the module's theory of operation.
+
+    Args:
+        limits: what the user allows.
+
+    Attributes:
+        patience: the limits'.
+        news: what has happened to origins, in words; whoever tells it takes it away.
+        warnings: the same of what everybody is to know.
+    """
+
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - it is immutable
+        self._limits = limits
+        self._ceiling = NO_LIMIT if limits.per_host is None else limits.per_host
+        self._jobs = min(limits.jobs, self._ceiling)
+        first = max(UNPROVEN_LEAST, min(UNPROVEN_MOST, limits.jobs // 8))
+        self._first = min(first, self._ceiling) if limits.patience else self._ceiling
+        self.patience = limits.patience
+        self._origins: dict[str, Origin] = {}
+        self._others = Tally() if limits.measure else None
+        self._keep = ORIGINS_KEPT
+        self.news: list[str] = []
+        self.warnings: list[str] = []
+        self._good_at = NEVER
+        self._resting = 0
+        self._network_told = False
+
+    # --- origins ---
+
+    def __len__(self) -> int:
+        """How many origins are remembered."""
+        return len(self._origins)
+
+    def origin(self, host: str) -> Origin:
+        """The one state of the origin."""
+        found = self._origins.get(host)
+        if found is None:
+            found = self._origins[host] = self._new(host)
+        return found
+
+    def origins(self) -> Iterable[Origin]:
+        """All that are remembered, the oldest first."""
+        return self._origins.values()
+
+    def _new(self, host: str) -> Origin:
+        if len(self._origins) >= 2 * self._keep:
+            self._forget()
+        if not host:  # no server is asked
+            return Origin(host, NO_LIMIT, known=True)
+        found = Origin(host, self._first, known=not self.patience)
+        if self._limits.measure:
+            found.tally = Tally()
+        return found
+
+    def _forget(self) -> None:
+        """Forget the oldest of those with nothing to do."""
+        idle = [each for each in self._origins.values() if each.idle()]
+        for each in idle[: len(self._origins) - self._keep]:
+            del self._origins[each.host]
+            if self._others is not None and each.tally is not None:
+                self._others.add(each.tally)
+
+    # --- answers ---
+
+    def good(self, job: Job, now: float, hold: float | None = None) -> None:
+        """An answer that is no pressure has come.
+
+        Args:
+            job: whose.
+            now: the time.
+            hold: seconds for which the server will not take more, or None.
+        """
+        origin = job.origin
+        assert origin is not None
+        origin.good_at = self._good_at = now
+        origin.goods += 1
+        if hold is not None and self.patience:
+            trouble = self._trouble(origin)
+            trouble.counts = True
+            self._pause(origin, trouble, now, hold)
+        if origin.calm:
+            return
+        origin.proven = True
+        if origin.trouble is None:
+            origin.calm = True
+            origin.cap = self._ceiling
+        else:
+            self._recover(origin, origin.trouble, job, now)
+
+    def judge(self, job: Job, fail: Fail, now: float, chance: float) -> Judged:
+        """Note a failure; the job is still in flight.
+
+        Args:
+            job: whose attempt it was.
+            fail: how it failed.
+            now: the time.
+            chance: a random number in [0, 1), for the jitter.
+        """
+        origin = job.origin
+        assert origin is not None
+        if not origin.host or not self.patience or not is_pressure(fail):
+            if fail.first is not None or fail.kind in PROOFS_OF_HOST:
+                self.good(job, now, fail.hold)
+            return _NOTHING
+        trouble = self._trouble(origin)
+        alone = job.launched >= origin.good_at
+        trouble.met(fail, now, alone=alone)
+        cut = job.launched > trouble.cut_at and self._cut(origin, trouble, now)
+        if fail.retry_after is not None:
+            self._heed(origin, trouble, now, fail.retry_after)
+        named = fail.retry_after is not None and self._limits.heed
+        vanished = fail.kind is FailureKind.DNS and origin.proven
+        met = Judged(pressure=True, again=fail.transient or named or vanished, cut=cut)
+        if origin.lost:
+            return met
+        if not origin.proven or not self._limits.retries:
+            job.early += 1
+            return met
+        job.contended += not alone
+        if now >= self._end(trouble) and origin.flying <= 1:
+            self.give_up(origin, now)
+            return met._replace(lost=True)
+        self._wait(origin, trouble, job, now, chance)
+        if not met.again or job.contended > FORGIVEN or self._too_long(fail):
+            return met
+        own = 0.0 if alone else min(FIRST_REST * 2.0**job.contended, LONGEST_REST) * chance
+        return met._replace(free=True, delay=max(own, origin.not_before - now))
+
+    def _too_long(self, fail: Fail) -> bool:
+        return fail.retry_after is not None and fail.retry_after > self._limits.max_wait
+
+    def _trouble(self, origin: Origin) -> Trouble:
+        found = origin.trouble
+        if found is None:
+            found = origin.trouble = Trouble(min(self._jobs, origin.cap))
+        if origin.calm:
+            origin.calm = False
+            found.share = self._jobs
+        return found
+
+    # --- the share ---
+
+    def _cut(self, origin: Origin, trouble: Trouble, now: float) -> bool:
+        """Halve what may be in flight; whether that is less than it was."""
+        level = max(1, min(origin.flying, trouble.share))
+        least = 1 if origin.proven else min(UNPROVEN_LEAST, self._jobs)
+        share = min(level, max(least, level // 2))
+        if now - trouble.cut_at > WALL_FORGOTTEN:
+            trouble.wall_wait = FIRST_WALL
+        trouble.cut_at = now
+        trouble.held = min(trouble.held, level - 1)
+        self._set(origin, trouble, share)
+        if share == level:
+            return False
+        trouble.wall, trouble.wall_until = level, now + trouble.wall_wait
+        trouble.wall_wait = min(2 * trouble.wall_wait, LONGEST_WALL)
+        self.news.append(f"{origin.host} is asked for {share} at once ({trouble.why})")
+        return True
+
+    def _set(self, origin: Origin, trouble: Trouble, share: int) -> None:
+        trouble.share = share
+        if origin.lost or trouble.resting:
+            origin.cap = 1
+        elif trouble.allowance is None:
+            origin.cap = share
+        else:
+            origin.cap = min(share, max(1, trouble.allowance - (origin.goods - trouble.base)))
+
+    def _recover(self, origin: Origin, trouble: Trouble, job: Job, now: float) -> None:
+        """A good answer of an origin that has been in trouble."""
+        since = now if trouble.since is None else trouble.since
+        trouble.over()
+        self._network_told = False
+        if job.launched >= trouble.pause_end > trouble.window:
+            trouble.begin_window(origin.goods - 1)
+        if trouble.allowance is not None and trouble.outgrown(origin.goods):
+            trouble.allowance = None
+        if origin.lost or (trouble.resting and job.launched >= trouble.rest_end):
+            self._reopen(origin, trouble, now - since)
+            return
+        trouble.goods += 1
+        if trouble.goods >= trouble.share:
+            self._raise(origin, trouble, now)
+        else:
+            self._set(origin, trouble, trouble.share)
+
+    def _raise(self, origin: Origin, trouble: Trouble, now: float) -> None:
+        """So many in flight are borne: a few more."""
+        share, wall = trouble.share, trouble.wall
+        trouble.goods = 0
+        trouble.held = max(trouble.held, share)
+        wanted = min(2 * share, trouble.held) if share < trouble.held else share + 1
+        if wall is not None and wanted >= wall:
+            if now < trouble.wall_until:
+                wanted = max(share, wall - 1)
+            else:
+                trouble.wall = None
+        self._set(origin, trouble, min(wanted, self._jobs))
+        if wanted >= self._jobs and trouble.wall is None and trouble.allowance is None:
+            origin.calm = True
+            origin.cap = self._ceiling
+            self.news.append(f"{origin.host} is asked for as many at once as before")
+
+    # --- rests ---
+
+    def pause(self, origin: Origin, until: float) -> None:
+        """Ask nothing of the origin before that time."""
+        origin.not_before = max(origin.not_before, until)
+
+    def _heed(self, origin: Origin, trouble: Trouble, now: float, asked: float) -> None:
+        """The server wants to be left alone for so many seconds; that stops the clock."""
+        until = now + min(asked, self._limits.max_wait)
+        if trouble.stops < STOPS and until > origin.not_before:
+            trouble.stops += 1
+            trouble.stopped += until - max(now, origin.not_before)
+        trouble.counts = True
+        self._pause(origin, trouble, now, asked)
+
+    def _pause(self, origin: Origin, trouble: Trouble, now: float, seconds: float) -> None:
+        until = now + min(seconds, self._limits.max_wait)
+        self.pause(origin, until)
+        trouble.pause_end = max(trouble.pause_end, until)
+
+    def _end(self, trouble: Trouble) -> float:
+        """When the origin is given up."""
+        assert trouble.since is not None
+        return trouble.since + trouble.stopped + self.patience
+
+    def _wait(
+        self, origin: Origin, trouble: Trouble, job: Job, now: float, chance: float
+    ) -> None:
+        """Let a proven origin rest, if all of it is pressure or it says that it is too much."""
+        if trouble.resting:
+            if job.launched >= trouble.rest_end:  # the probe
+                self._rest(origin, trouble, now, chance)
+            return
+        too_many = trouble.why == _TOO_MANY_WORD
+        if too_many or trouble.blind >= max(RECENT, trouble.share):
+            trouble.resting = True
+            trouble.counts = trouble.counts or too_many
+            trouble.held = max(trouble.held, trouble.share)
+            trouble.rests += 1
+            self._resting += 1
+            self._rest(origin, trouble, now, chance)
+            self._tell_rest(origin, trouble, now)
+
+    def _rest(self, origin: Origin, trouble: Trouble, now: float, chance: float) -> None:
+        end, until = self._end(trouble), now
+        if origin.not_before <= now:  # else the server has said how long
+            # what has let a server that counts go on is known, and is not cut short
+            known = trouble.counts and trouble.wait > FIRST_REST
+            until += trouble.wait * (1.0 + chance / 4 if known else 0.75 + chance / 2)
+            trouble.wait = min(2 * trouble.wait, LONGEST_REST)
+            if now < end:
+                until = min(until, end)
+        self._pause(origin, trouble, now, until - now)
+        trouble.rest_end = origin.not_before
+        self._set(origin, trouble, trouble.share)
+
+    def _reopen(self, origin: Origin, trouble: Trouble, seconds: float) -> None:
+        """A probe was good."""
+        if trouble.resting:
+            self._resting -= 1
+        trouble.resting = origin.lost = False
+        trouble.probe_wait = FIRST_PROBE
+        trouble.wait = max(FIRST_REST, trouble.wait / 2) if trouble.counts else FIRST_REST
+        trouble.goods = 0
+        self._set(origin, trouble, min(2, self._jobs, max(1, trouble.held)))
+        self.news.append(f"{origin.host} answers again after {duration_text(seconds)}")
+
+    def _tell_rest(self, origin: Origin, trouble: Trouble, now: float) -> None:
+        if self._all_rest(trouble):
+            if not self._network_told:
+                self._network_told = True
+                self.warnings.append(
+                    f"no host answers any more ({trouble.why}): the network may be down; "
+                    f"each is asked again for {self.patience:g} s (--host-patience)"
+                )
+            return
+        seconds = duration_text(origin.not_before - now)
+        self.news.append(f"{origin.host} rests for {seconds} ({trouble.why})")
+
+    def _all_rest(self, trouble: Trouble) -> bool:
+        """Whether all that is asked rests, and this was the last one to begin."""
+        assert trouble.since is not None
+        if self._resting < 2 or self._good_at > trouble.since:  # noqa: PLR2004 - several
+            return False
+        busy = (each for each in self._origins.values() if each.flying and each.host)
+        return all(each.trouble is not None and each.trouble.resting for each in busy)
+
+    # --- giving up ---
+
+    def spent(self, origin: Origin, now: float) -> bool:
+        """A line has used up its retries; whether its origin, that never answered, is given up."""
+        trouble = origin.trouble
+        if origin.proven or origin.lost or trouble is None or trouble.fails < SPENT:
+            return False
+        if not self._limits.retries:
+            return False
+        self.give_up(origin, now)
+        return True
+
+    def give_up(self, origin: Origin, now: float) -> None:
+        """Its lines are to end; see `probe`."""
+        trouble = self._trouble(origin)
+        if trouble.resting:
+            self._resting -= 1
+        trouble.resting = False
+        origin.lost = True
+        origin.cap = 1
+        trouble.given_up_at = now
+        trouble.next_probe = now + trouble.probe_wait
+        if origin.proven:
+            lasted = now - (now if trouble.since is None else trouble.since)
+            trouble.reason = f"no good answer for {duration_text(lasted)} (--host-patience)"
+        else:
+            failed = count_text(trouble.fails, "attempt")
+            trouble.reason = f"{failed} in a row failed, and none was answered"
+        self.news.append(f"{origin.host} is given up: {trouble.reason}")
+
+    def probe(self, origin: Origin, now: float) -> bool:
+        """Whether one line may ask an origin that is given up; if so, that is its try."""
+        trouble = origin.trouble
+        assert trouble is not None
+        if now < trouble.next_probe:
+            return False
+        trouble.probe_wait = min(2 * trouble.probe_wait, LONGEST_PROBE)
+        trouble.next_probe = now + trouble.probe_wait
+        return True
+
+    def lost_fail(self, origin: Origin, job_id: int) -> Fail:
+        """How a line ends whose origin is given up."""
+        trouble = origin.trouble
+        assert trouble is not None
+        assert trouble.last is not None
+        message = f"{trouble.last.message}; {self.lost_words(origin)}"
+        last = trouble.last
+        return Fail("fail", job_id, last.kind, transient=True, message=message, status=last.status)
+
+    def lost_words(self, origin: Origin) -> str:
+        """Why its lines are not asked for."""
+        reason = "" if origin.trouble is None else origin.trouble.reason
+        return f"not asked again: {origin.host} is given up, {reason}"
+
+    # --- the report ---
+
+    def rows(self, now: float) -> tuple[HostRow, ...]:
+        """What the report has of each host; without `Limits.measure` only of those given up.
+
+        Args:
+            now: the time.
+        """
+        rows = [
+            _row(each, now)
+            for each in self._origins.values()
+            if each.host and (each.tally or (each.trouble and each.trouble.lines))
+        ]
+        if self._others is not None and self._others.requests:
+            others = Origin("", NO_LIMIT)
+            others.tally = self._others
+            rows.append(_row(others, now))
+        return tuple(rows)
+
+
+def _row(origin: Origin, now: float) -> HostRow:
+    tally, trouble = origin.tally or Tally(), origin.trouble or Trouble(0)
+    at = trouble.given_up_at
+    return HostRow(
+        origin.host,
+        tally.requests,
+        trouble.pressures,
+        trouble.rests,
+        tally.first_byte(0.5),
+        tally.first_byte(0.95),
+        tally.bytes,
+        tally.speed(),
+        trouble.lines,
+        None if at is None or not trouble.lines else now - at,
+        trouble.reason,
+    )
