@@ -64,6 +64,10 @@ RECENT = 3
 FORGIVEN = 10
 """Times that a file meets pressure, while others of its origin are served, before that counts
 against the file."""
+SUSPECT = 3
+"""The same, after which it makes the share no smaller."""
+AFTER_OTHERS = 0.05
+"""Seconds after the end of a rest, for a file that is not to be the one that probes."""
 LONGEST_REST = 30.0
 LONGEST_WALL = 64.0
 STOPS = 30
@@ -109,7 +113,7 @@ class Judged(NamedTuple):
         pressure: it met the origin's limits, or its absence.
         again: asking again may help, though the failure alone does not say it.
         free: so it does not use up the file's retries.
-        delay: seconds until the file may be tried again, of one that is free.
+        delay: seconds until the file may be tried again, at the least.
         cut: fewer are to be in flight from here on.
         lost: the origin has been given up just now.
     """
@@ -195,8 +199,9 @@ class Governor:
         return found
 
     def _forget(self) -> None:
-        """Forget the oldest of those with nothing to do."""
-        idle = [each for each in self._origins.values() if each.idle()]
+        """Forget the oldest of those with nothing to do, first those that are well."""
+        idle = [each for each in self._origins.values() if not each.busy()]
+        idle.sort(key=Origin.well, reverse=True)
         for each in idle[: len(self._origins) - self._keep]:
             del self._origins[each.host]
             if self._others is not None and each.tally is not None:
@@ -247,7 +252,8 @@ class Governor:
         trouble = self._trouble(origin)
         alone = job.launched >= origin.good_at
         trouble.met(fail, now, alone=alone)
-        cut = job.launched > trouble.cut_at and self._cut(origin, trouble, now)
+        blamed = job.contended > SUSPECT  # then it is rather the file's trouble
+        cut = job.launched > trouble.cut_at and not blamed and self._cut(origin, trouble, now)
         if fail.retry_after is not None:
             self._heed(origin, trouble, now, fail.retry_after)
         named = fail.retry_after is not None and self._limits.heed
@@ -265,8 +271,13 @@ class Governor:
         self._wait(origin, trouble, job, now, chance)
         if not met.again or job.contended > FORGIVEN or self._too_long(fail):
             return met
+        rest = max(0.0, origin.not_before - now)
+        if fail.status == _UNAVAILABLE and fail.retry_after is None and not trouble.several:
+            # it may be this file's alone: let another find out, or the file's own retries decide
+            job.lone += 1
+            return met._replace(delay=rest + AFTER_OTHERS)
         own = 0.0 if alone else min(FIRST_REST * 2.0**job.contended, LONGEST_REST) * chance
-        return met._replace(free=True, delay=max(own, origin.not_before - now))
+        return met._replace(free=True, delay=max(own, rest))
 
     def _too_long(self, fail: Fail) -> bool:
         return fail.retry_after is not None and fail.retry_after > self._limits.max_wait

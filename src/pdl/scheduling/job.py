@@ -135,6 +135,7 @@ class Job:
         launched: when its last attempt was handed out, by the caller's clock.
         early: attempts that met pressure of an origin that had not answered yet.
         contended: attempts that met pressure while others of the origin were served.
+        lone: attempts that met what may be the file's own trouble, as nobody else did.
     """
 
     __slots__ = (
@@ -145,6 +146,7 @@ class Job:
         "early",
         "host",
         "launched",
+        "lone",
         "mirrors",
         "origin",
         "path",
@@ -170,7 +172,7 @@ class Job:
         self.refusals = 0
         self.origin: Origin | None = None
         self.launched = 0.0
-        self.early = self.contended = 0
+        self.early = self.contended = self.lone = 0
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
 
     def task(self) -> Task:

@@ -200,8 +200,11 @@ class Selector:
         if judged.pressure and origin.lost:
             origin.count_lost()
             return Decision(None, reason=self._governor.lost_words(origin))
-        met = max(0, job.contended - FORGIVEN) + (0 if origin.proven else job.early)
-        return self._policy.decide(fail, job.progress.stuck + met, chance)
+        met = job.lone + max(0, job.contended - FORGIVEN) + (0 if origin.proven else job.early)
+        decision = self._policy.decide(fail, job.progress.stuck + met, chance)
+        if decision.delay is None or not judged.delay:
+            return decision
+        return decision._replace(delay=max(decision.delay, judged.delay))
 
     def _all_failed(self, mirrors: Mirrors, last: Mirror) -> Fail:
         """The failure that says most: a transient one, for it may go away, else the last."""

@@ -90,10 +90,13 @@ class Origin:
         self.health: Health | None = None
         self.tally: Tally | None = None
 
-    def idle(self) -> bool:
-        """Whether it has nothing to do, and nothing is worth remembering of it."""
-        busy = self.ready or self.flying or self.waiting
-        return not busy and self.trouble is None and self.health is None
+    def busy(self) -> bool:
+        """Whether it has anything to do."""
+        return bool(self.ready or self.flying or self.waiting)
+
+    def well(self) -> bool:
+        """Whether nothing is held against it."""
+        return self.trouble is None and self.health is None
 
     def room(self) -> int:
         """How many more may be started, as far as it is not a matter of time.
@@ -143,6 +146,8 @@ class Trouble:
         pressures: attempts that met its limits or its absence.
         fails: of them, those in a row.
         blind: of these, what was started after the last good answer.
+        first: id of the job that was the first of these.
+        several: another met it as well.
         cut_at: when the share was cut; what was started before says nothing new.
         wall: as many in flight were refused; None if that is forgotten.
         wall_until: not before that time it is tried again.
@@ -174,6 +179,7 @@ class Trouble:
         "counts",
         "cut_at",
         "fails",
+        "first",
         "given_up_at",
         "goods",
         "held",
@@ -187,6 +193,7 @@ class Trouble:
         "rest_end",
         "resting",
         "rests",
+        "several",
         "share",
         "since",
         "stopped",
@@ -203,6 +210,8 @@ class Trouble:
         self.share = share
         self.held = self.goods = 0
         self.pressures = self.fails = self.blind = 0
+        self.first: int | None = None
+        self.several = False
         self.cut_at = NEVER
         self.wall: int | None = None
         self.wall_until = NEVER
@@ -231,6 +240,8 @@ class Trouble:
         self.pressures += 1
         self.fails += 1
         self.blind += alone
+        self.several = self.several or self.first not in {None, fail.id}
+        self.first = fail.id
         self.goods = 0
         self.last, self.why = fail, failure_word(fail.kind, fail.status)
         if self.since is None:
@@ -239,6 +250,7 @@ class Trouble:
     def over(self) -> None:
         """A good answer has come."""
         self.fails = self.blind = self.stops = 0
+        self.first, self.several = None, False
         self.since, self.stopped = None, 0.0
 
     def begin_window(self, goods: int) -> None:

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pdl.model import Item, SafePath
 from pdl.scheduling.job import Job, Plan
+from pdl.scheduling.governor import Governor, Limits
 from pdl.scheduling.schedule import Schedule
 from pdl.text.urls import parse
 
@@ -21,8 +22,16 @@ def job(name: str, number: int = 0) -> Job:
     return Job(Plan(number, item, parse(item.url), number, name[:1], path, path, f"{name}.part"))
 
 
+def limited(per_host: int | None) -> Schedule:
+    return Schedule(Governor(Limits(per_host=per_host)))
+
+
+def pause(schedule: Schedule, host: str, until: float) -> None:
+    schedule.governor.pause(schedule.governor.origin(host), until)
+
+
 def filled(names: str, per_host: int | None = None) -> Schedule:
-    schedule = Schedule(per_host)
+    schedule = limited(per_host)
     for number, name in enumerate(names.split()):
         schedule.add(job(name, number))
     return schedule
@@ -115,8 +124,8 @@ def test_what_is_ready_for_a_host_can_be_sent_to_another() -> None:
     def aim(waiting: Job) -> None:
         waiting.host = "b" if waiting.path == "a2" else waiting.host
 
-    schedule.move("a", aim)
-    schedule.move("nobody", aim)
+    schedule.move(schedule.governor.origin("a"), aim)
+    schedule.move(schedule.governor.origin("nobody"), aim)
     assert schedule.backlog() == 4
     assert taken(schedule) == "b1 c1"
     schedule.done(flying)
@@ -134,9 +143,9 @@ def test_what_was_put_back_is_the_next_of_its_host() -> None:
 
 def test_a_paused_host_is_not_asked() -> None:
     schedule = filled("a1 a2 b1")
-    schedule.pause("a", 5.0)
-    assert schedule.next_due() == 5.0
+    pause(schedule, "a", 5.0)
     assert taken(schedule, 4.9) == "b1"
+    assert schedule.next_due() == 5.0
     assert taken(schedule, 5.0) == "a1 a2"
 
 
@@ -144,21 +153,21 @@ def test_a_paused_host_is_not_asked() -> None:
 def test_the_longest_pause_counts(pauses: tuple[float, float]) -> None:
     schedule = filled("a1")
     for until in pauses:
-        schedule.pause("a", until)
+        pause(schedule, "a", until)
     assert taken(schedule, 4.0) == ""
     assert taken(schedule, 5.0) == "a1"
 
 
 def test_a_pause_of_a_host_with_nothing_to_do_wakes_nobody() -> None:
     schedule = filled("a1")
-    schedule.pause("b", 5.0)
+    pause(schedule, "b", 5.0)
     assert schedule.next_due() is None
 
 
 def test_a_pause_that_is_over_wakes_nobody_while_its_host_is_busy() -> None:
     schedule = filled("a1 a2", 1)
     one(schedule)
-    schedule.pause("a", 5.0)
+    pause(schedule, "a", 5.0)
     assert taken(schedule, 6.0) == ""
     assert schedule.next_due() is None
 
@@ -194,7 +203,7 @@ class ScheduleMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.per_host = 2
-        self.schedule = Schedule(self.per_host)
+        self.schedule = limited(self.per_host)
         self.now = 0.0
         self.count = 0
         self.ready: set[int] = set()
@@ -256,7 +265,7 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule(host=st.sampled_from(HOSTS), delay=st.floats(0, 5))
     def pause(self, host: str, delay: float) -> None:
-        self.schedule.pause(host, self.now + delay)
+        pause(self.schedule, host, self.now + delay)
         self.paused[host] = max(self.now + delay, self.paused.get(host, 0.0))
 
     @invariant()
