@@ -4,7 +4,7 @@
 
     PdlError                 anything pdl says to the user instead of a traceback
      ├─ UsageError           the command or an argument is wrong              (exit 2)
-     ├─ ListError            a list cannot be read at all                     (exit 2)
+     ├─ ListError            a list cannot be read, or none of it be asked    (exit 2)
      ├─ MachineError         disk full, no permission, too few file handles   (exit 3)
      └─ LockedError          another run holds the directory                  (exit 4)
 
@@ -58,7 +58,7 @@ class UsageError(PdlError):
 
 
 class ListError(PdlError):
-    """A list cannot be read."""
+    """A list cannot be read, or its lines cannot be asked for as things are."""
 
     exit_code = ExitCode.USAGE
 

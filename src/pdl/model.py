@@ -5,6 +5,7 @@ without surprises. Nothing here does any work.
 """
 
 import enum
+from functools import partial
 from typing import Literal, NamedTuple, NewType
 
 SafePath = NewType("SafePath", str)
@@ -282,6 +283,10 @@ POINTER_REMARK = "a Git LFS pointer, which stands for the file itself"
 CODED_REMARK = "as the server coded it"
 
 
+NOT_KEPT = "are not kept"
+"""Stands in the message of a `Fail` whose part was lost, though the failure alone is no reason."""
+
+
 class Fail(NamedTuple):
     """A worker's answer: this attempt failed.
 
@@ -311,6 +316,10 @@ class Fail(NamedTuple):
     first: float | None = None
     hold: float | None = None
 
+
+success_of = partial(tuple.__new__, Success)
+fail_of = partial(tuple.__new__, Fail)
+"""Answers of all their fields; calling the class takes four times as long."""
 
 Answer = Success | Fail
 
@@ -362,7 +371,7 @@ class HostRow(NamedTuple):
         bytes: received.
         bytes_per_second: from the first attempt to the last answer.
         given_up: lines that ended because it was given up.
-        given_up_ago: seconds since then, at the end of the run; None if it was not.
+        given_up_at: when that was, in seconds since the epoch; None if it was not.
         reason: why it was given up.
     """
 
@@ -375,7 +384,7 @@ class HostRow(NamedTuple):
     bytes: int = 0
     bytes_per_second: float = 0.0
     given_up: int = 0
-    given_up_ago: float | None = None
+    given_up_at: float | None = None
     reason: str = ""
 
 
@@ -436,6 +445,26 @@ class Waiting(NamedTuple):
     seconds: float
     why: str
     files: int
+
+
+class Standing(NamedTuple):
+    """Where a run stands at one moment, for the display.
+
+    Attributes:
+        live: the transfers under way.
+        received: bytes of the whole run so far; never falls.
+        total: items expected, or None while the list is still being read.
+        now: seconds on a clock that never goes back.
+        waiting: whom the run waits for before it asks again, if it does.
+        limit: bytes a second that all transfers together may have now, or None.
+    """
+
+    live: tuple[Transfer, ...]
+    received: int
+    total: int | None
+    now: float
+    waiting: Waiting | None = None
+    limit: int | None = None
 
 
 class Retrying(NamedTuple):

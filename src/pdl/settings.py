@@ -66,12 +66,14 @@ class HttpSettings(NamedTuple):
         cert: PEM file of the client's certificate.
         key: PEM file of its key, where it is not in `cert`.
         insecure: accept any certificate.
-        connect_timeout: seconds to connect.
+        connect_timeout: seconds to look up the name and connect.
         timeout: seconds without a byte before an attempt fails.
         max_redirects: hops followed for one file.
         https_only: refuse http, listed or redirected to.
         public_only: connect to addresses of the open internet alone.
         min_speed: bytes per second below which an attempt is given up, or None.
+        limit_rate: bytes per second of all downloads together, as ``2M``, or a timetable of such
+            rates, see `pdl.text.timetable`; None is no limit.
         hosts_kept: connections that a lane has at most, the one in use included.
         pipe: a lane may have a pipe open, for `pdl.fetch.zero_copy`.
         retry_statuses: statuses after which the same request may succeed later: those of
@@ -91,6 +93,7 @@ class HttpSettings(NamedTuple):
     https_only: bool = False
     public_only: bool = False
     min_speed: float | None = None
+    limit_rate: str | None = None
     hosts_kept: int = HOSTS_KEPT
     pipe: bool = True
     retry_statuses: frozenset[int] = RETRY_STATUSES
@@ -316,6 +319,8 @@ def word_fault(word: str, choices: tuple[str, ...]) -> str:
 def proxy_fault(url: str) -> str:
     """Why this can be no proxy, empty if it can; shows no part of it that may be secret."""
     scheme, found, _ = url.partition("://")
+    if found and scheme.lower().startswith("socks"):
+        return "names a SOCKS proxy, which pdl cannot use; it takes http and https ones"
     if found and scheme.lower() not in {"http", "https"}:
         return "is neither http nor https"
     try:
@@ -383,6 +388,16 @@ def _file_fault(path: str) -> str:
     return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"
 
 
+def _rates_fault(text: str) -> str:
+    from pdl.text.timetable import timetable_of  # for this alone
+
+    try:
+        timetable_of(text)
+    except ValueError as exc:
+        return str(exc)
+    return ""
+
+
 def _at_least(least: int) -> "Callable[[float], str]":
     return lambda number: f"{number!r} is less than {least}" if number < least else ""
 
@@ -408,6 +423,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "http.timeout": _seconds(),
     "http.max_redirects": _at_least(0),
     "http.min_speed": _at_least(0),
+    "http.limit_rate": _rates_fault,
     "retry.retries": _at_least(0),
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),

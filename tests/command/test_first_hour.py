@@ -36,6 +36,31 @@ def test_what_is_no_list_is_one_line_and_makes_nothing(pdl_run: Runner) -> None:
         assert [path.name for path in pdl_run.directory.iterdir()] == ["l.txt"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("l.txt", "# mine\n" + "".join(f"f{n}.bin\n" for n in range(5000))),
+        ("l.txt", "f1.bin\n  out=x\nf2.bin"),
+        ("l.csv", "url,out\nf1.bin,a\nf2.bin,b\n"),
+    ],
+    ids=["many", "two", "csv"],
+)
+def test_a_list_of_names_without_a_base_is_told_once(pdl_run: Runner, name: str, text: str) -> None:
+    (pdl_run.directory / name).write_text(text)
+    run = pdl_run(name, "-d", "out")
+    assert (run.code, run.err.count("names files and no URLs")) == (2, 1)
+    assert run.err.count("--base-url") == 1
+
+
+def test_one_name_among_urls_is_that_lines_failure(server: Server, pdl_run: Runner) -> None:
+    url = server.on("/a", File(b"a"))
+    for text in ("f1.bin\nf2.bin\n" + url, url + "\nf1.bin\nf2.bin\n", "f1.bin\n"):
+        (pdl_run.directory / "l.txt").write_text(text)
+        run = pdl_run("l.txt", "-d", "out")
+        assert run.code == 1
+        assert "has no scheme" in run.err
+
+
 def test_an_argument_without_a_scheme_is_https_unless_it_is_a_file(pdl_run: Runner) -> None:
     run = pdl_run("example.org/f.iso", "--dry-run")
     assert (run.code, run.out) == (0, "get\thttps://example.org/f.iso\tf.iso\n")

@@ -101,6 +101,19 @@ def test_a_file_that_has_the_other_name_stays(
     assert rows["a%3Ab"] in {"success", "skipped"}
 
 
+@pytest.mark.parametrize("names", [("a:b", "a%253Ab"), ("a%253Ab", "a:b")])
+def test_a_listed_name_and_the_form_of_another_are_two_files(
+    server: Server, tmp_path: Path, refuse: Refuse, names: tuple[str, str]
+) -> None:
+    refuse(":")
+    urls = [server.on(f"/{name}", File(name.encode())) for name in names]
+    first = run(tmp_path, *urls)
+    assert sorted(first.values()) == ["success", "success"]
+    assert {(tmp_path / path).read_text() for path in first} == set(names)
+    assert (tmp_path / "a%3Ab").read_text() == names[0]
+    assert run(tmp_path, *urls) == dict.fromkeys(first, "skipped")
+
+
 def test_a_name_of_the_server_is_escaped(server: Server, tmp_path: Path, refuse: Refuse) -> None:
     refuse(":")
     called = (("Content-Disposition", 'attachment; filename="a:b.txt"'),)

@@ -148,7 +148,10 @@ def lines_of(path: Path) -> int:
 def test_modules_are_few_and_short() -> None:
     sizes = {name: lines_of(path) for name, path in MODULES.items()}
     assert {name: size for name, size in sizes.items() if size > 400} == {}
-    assert sum(size > 5 for size in sizes.values()) <= 113  # the docstring of a package is none
+    # 113; the look-up of names, which has an end of its own; a limit of the rate: its timetable,
+    # its account, and the transport that keeps to it; and what hosts bear: the state of one of
+    # them, and the rules
+    assert sum(size > 5 for size in sizes.values()) <= 119  # the docstring of a package is none
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
 
-    Answer = Callable[["Limits"], bytes | None]
+    from typing_extensions import Self
 
 RST = struct.pack("ii", 1, 0)
 _LONGEST = 180.0

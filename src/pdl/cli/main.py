@@ -132,10 +132,16 @@ command = DownloadCommand(
 
 
 def _dry_run(settings: Settings, options: CommandOptions) -> int:
+    from pdl.output.reports.registry import check_report
+    from pdl.output.sinks import check_target
     from pdl.run.dry_run import print_plan
 
     _collect_again()
-    return print_plan(options.sources, settings, complain_text)
+    for path in options.reports:
+        check_report(path)
+    if options.failed:
+        check_target(options.failed)
+    return print_plan(options.sources, _complete(settings, options), complain_text)
 
 
 def _run(settings: Settings, options: CommandOptions) -> int:

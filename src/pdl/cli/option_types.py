@@ -15,7 +15,6 @@ import click
 from pdl.cli.to_settings import AllowedFailures, fault_of
 from pdl.errors import UsageError
 from pdl.settings import header_fault, word_fault
-from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     Kind = click.ParamType[Any]
 else:
     Kind = click.ParamType  # older versions of click cannot be subscripted
-
-_SIZE = lazy(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 class Row(NamedTuple):
@@ -217,11 +213,12 @@ class Size(Kind):
         """Called by click."""
         if isinstance(value, int):
             return value
-        match = _SIZE.fullmatch(str(value).strip())
-        if match is None:
+        from pdl.text.units import bytes_of  # it brings the tables of Unicode
+
+        size = bytes_of(str(value))
+        if size is None:
             self.fail(f"{value!r} is not a size such as 500K or 1.5G", param, ctx)
-        number, suffix, _ = match.groups()
-        return int(float(number) * 1024 ** _POWERS[suffix.upper()])
+        return size
 
 
 class Number(Kind):

@@ -114,6 +114,13 @@ HOW_MANY = (
 )
 HOW_FAST = (
     Row(
+        "--limit-rate RATE",
+        "http.limit_rate",
+        "Receive at most RATE bytes a second in all. RATE is as 2M, or a timetable in local "
+        "time: '08:00,512K 19:00,10M Sat-00:00,off'.",
+        STRING,
+    ),
+    Row(
         "--min-speed SIZE",
         "http.min_speed",
         "Give up an attempt that is slower for 10 seconds. SIZE is the bytes of one second. The "
@@ -168,8 +175,8 @@ TRYING_AGAIN = (
     Row(
         "--host-patience S",
         "retry.host_patience",
-        "Give a host up that was there and has sent no good answer for S seconds. Its files use "
-        "up no retries meanwhile. With 0, every file is on its own.",
+        "Wait S seconds for a host that is in trouble. It is given up after that. Its files use up "
+        "no retries meanwhile. With 0, every file is on its own.",
         SECONDS,
     ),
 )

@@ -43,7 +43,6 @@ descriptor, a path of the machine, the time; sizes and times are arguments.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pdl.fetch import failures, file_checks
@@ -56,11 +55,11 @@ from pdl.http_rules.ranges import NOT_MODIFIED, OK, Step
 from pdl.http_rules.redirects import STATUSES
 from pdl.integrity.check import Mismatch, check_of, has_digest, wanted_size
 from pdl.integrity.declared_digests import declared
-from pdl.model import FailureKind, Pin, Success
+from pdl.model import FailureKind, Pin, Success, success_of
 from pdl.naming.content_disposition import safe_name
 from pdl.naming.safe_name import renamed
 from pdl.storage import versions
-from pdl.storage.note import head_of_whole
+from pdl.storage.note import NOTE_BYTES, NOTE_SECONDS, head_of_whole
 
 if TYPE_CHECKING:
     from pdl.fetch.commands import Command, Head, Offer
@@ -71,14 +70,6 @@ if TYPE_CHECKING:
     from pdl.settings import FileSettings, HttpSettings
     from pdl.storage.note import Header
     from pdl.storage.versions import Stamp
-
-NOTE_BYTES = 1024 * 1024
-NOTE_SECONDS = 1.0
-"""A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
-
-
-_success = partial(tuple.__new__, Success)
-"""A `Success` of all its fields; calling the class takes four times as long."""
 
 
 class Attempt:
@@ -423,7 +414,7 @@ class Attempt:
     def _success(
         self, size: int, now: float, version: Version | None, name: str | None = None
     ) -> Success:
-        return _success(
+        return success_of(
             (
                 "success",
                 self.task.id,
@@ -460,12 +451,10 @@ class Attempt:
             exc = AttemptFailed(FailureKind.CHECKSUM, exc.message, transient=exc.transient)
         fail = failures.failure_of(exc, self.task, self._files.directory, self._http.timeout)
         self.keep = bool(self.sound) or not failures.is_useless(fail)
-        return fail._replace(
-            final_url=self._asking.url.request_url if self._asking else self.asked,
-            received=self.received,
-            size=self.announced,
-            resumed_from=self._resumed_from,
-            seconds=now - self.started,
-            first=self.first,
-            hold=self.hold if fail.hold is None else fail.hold,
+        sent, took = (
+            self._asking.url.request_url if self._asking else self.asked,
+            now - self.started,
         )
+        hold, rest = self.hold if fail.hold is None else fail.hold, self._resumed_from
+        fail = fail._replace(final_url=sent, first=self.first, hold=hold, seconds=took)
+        return fail._replace(received=self.received, size=self.announced, resumed_from=rest)

@@ -13,22 +13,28 @@ from typing import TYPE_CHECKING
 
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
-from pdl.fetch.failures import WORDS_FROM, AttemptFailed, Refused, StartAgain, explain
+from pdl.fetch.failures import (
+    WORDS_FROM,
+    AttemptFailed,
+    Refused,
+    StartAgain,
+    begun_anew,
+    explain,
+    not_kept,
+)
 from pdl.fetch.file_checks import LOOKED_AT
 from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
+from pdl.http_rules.ranges import obstacle
 from pdl.integrity.background_digest import BackgroundDigest
 from pdl.integrity.check import Mismatch, examine, has_digest
 from pdl.model import Fail, FailureKind, Success
 from pdl.naming.safe_name import escaped_forms
 from pdl.storage import versions
-from pdl.storage.note import note_of
+from pdl.storage.note import note_of, obstacle_of
 from pdl.storage.part import InTheWay, Part
 from pdl.transport import TransportError
 from pdl.transport.min_speed import MinSpeed
-
-if TYPE_CHECKING:
-    from pdl.transport import Response
 
 if TYPE_CHECKING:
     from pdl.fetch.commands import Command
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from pdl.integrity.check import Check
     from pdl.model import Answer, SafePath, Task
     from pdl.pool import Meter
+    from pdl.pool.rate_limit import Allowance
     from pdl.settings import FileSettings, HttpSettings
     from pdl.transport import Response, Transport
 
@@ -62,6 +69,7 @@ class Fetcher:
 
     Attributes:
         quick: the fast path of small files, if it has one.
+        allowance: how much may be received, if there is a limit; see `limit`.
         mover: moves bytes that nobody has to look at.
     """
 
@@ -79,6 +87,7 @@ class Fetcher:
         self.memory = mmap.mmap(-1, BUFFER)
         self.buffer = memoryview(self.memory)
         self.quick: FastPath | None = None
+        self.allowance: Allowance | None = None
         self.mover = Mover(able=http.pipe)
         self.connections = self
 
@@ -94,6 +103,13 @@ class Fetcher:
             self.quick.rest()
         self.transport.hang_up(host)
 
+    def limit(self, allowance: Allowance) -> None:
+        """Receive no more than is allowed, from now on."""
+        from pdl.transport.limited import LimitedTransport  # where there is a limit
+
+        self.transport = LimitedTransport(self.transport, allowance)
+        self.allowance = allowance
+
     def close(self) -> None:
         """Close every connection."""
         if self.quick:
@@ -105,6 +121,8 @@ class Fetcher:
         """Make one attempt."""
         if task.local:
             return examine(task, self.files.directory, self.buffer, meter.stopped)
+        if self.allowance is not None:
+            self.allowance.stopped = meter.stopped
         started = self.quick.hand_over() if self.quick else None
         return _Driver(self, task, meter, time.monotonic() if started is None else started).run()
 
@@ -122,6 +140,8 @@ class _Driver:
         self._cache = lane.cache.beside(attempt, task, part, meter) if lane.cache else None
         self._response: Response | None = None
         self._first = True
+        self._unused = 0, ""
+        self._remark = ""
 
     def run(self) -> Answer:
         """Do what the attempt says until it says the answer."""
@@ -139,6 +159,8 @@ class _Driver:
             self._hang_up()
         if isinstance(command, Fail):
             return self._leave(command)
+        if self._remark and not command.message:
+            command = command._replace(message=self._remark)
         return command._replace(trouble=cache.trouble) if cache else command
 
     def _do(self, command: Command) -> Command:
@@ -192,11 +214,26 @@ class _Driver:
 
     def find(self) -> Command:
         """Look for a part."""
-        return self._attempt.found(self._part.known() or self._part.known_of(self._task.kin))
+        part, attempt = self._part, self._attempt
+        known = part.known() or part.known_of(self._task.kin)
+        command = attempt.found(known)
+        if known is None:
+            self._unused = part.unknown, "nothing tells which version it is of"
+        elif attempt.known is not None:
+            self._unused = known.offset, "the server has another version, or gives no ranges"
+        else:
+            proven = has_digest(self._task)
+            why = obstacle(known.validator, known.total, proven=proven)
+            self._unused = (
+                known.offset,
+                why or "its link has changed, and too little can be compared",
+            )
+        return command
 
     def start(self) -> Command:
         """Open an empty part."""
         attempt = self._attempt
+        self._remark = begun_anew(*self._unused)
         self._part.start()
         proven = has_digest(self._task)
         self._part.versioned(*note_of(attempt.header, attempt.announced, proven=proven)[:3])
@@ -236,7 +273,9 @@ class _Driver:
         """Append the body to the part, to its end."""
         attempt, part, meter = self._attempt, self._part, self._meter
         if receive.body:
-            pace = MinSpeed(self._lane.http.min_speed)
+            limit = self._lane.allowance
+            clock = time.monotonic if limit is None else limit.working
+            pace = MinSpeed(self._lane.http.min_speed, clock=clock)
             size = attempt.announced
             meter.update(part.size, size)
             while count := self._append(beside):
@@ -339,6 +378,10 @@ class _Driver:
             if attempt.sound:
                 self._part.cut(attempt.sound)
             kept = self._part.leave(keep=attempt.keep)
+            if attempt.keep and not kept and (lost := self._part.size):
+                proven = has_digest(self._task)
+                why = obstacle_of(attempt.header, attempt.announced, proven=proven)
+                fail = not_kept(fail, lost, why)
         except OSError as exc:
             worse = attempt.error(exc, time.monotonic())
             return worse if isinstance(worse, Fail) and not fail.fatal else fail

@@ -10,11 +10,12 @@ from urllib.parse import unquote_plus
 
 from pdl.http_rules.dates import rate_reset, retry_after
 from pdl.http_rules.redirects import request_headers
-from pdl.model import Fail, FailureKind, Task
+from pdl.model import NOT_KEPT, Fail, FailureKind, Task
 from pdl.scheduling.kinds import USELESS_PARTS
 from pdl.storage.part import InTheWay
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask
+from pdl.text.units import size_text
 from pdl.text.urls import InvalidUrl, parse
 from pdl.transport import TransportError
 from pdl.transport.errors import NO_DATA
@@ -267,6 +268,36 @@ def _mask_word(word: str) -> str:
     if "://" in word:
         return mask(word)
     return mask(f"?{word}")[1:] if "=" in word else word
+
+
+TOLD_FROM = 64 * 1024
+"""Bytes of a part that are worth a word when they are lost."""
+
+
+def not_kept(fail: Fail, lost: int, obstacle: str) -> Fail:
+    """The failure, told with what is lost by it.
+
+    Args:
+        fail: of the attempt.
+        lost: bytes of its part.
+        obstacle: why they are, and what would help; empty if nothing is in the way.
+    """
+    if not obstacle or lost < TOLD_FROM:
+        return fail
+    what = f"the {size_text(lost)} so far {NOT_KEPT}: {obstacle}"
+    return fail._replace(message=f"{fail.message}; {what}")
+
+
+def begun_anew(lost: int, why: str) -> str:
+    """The remark on a file that an earlier part was of no use for; empty if it was a small one.
+
+    Args:
+        lost: bytes of that part.
+        why: it could not be gone on with.
+    """
+    return (
+        f"begun anew, without the {size_text(lost)} of a part: {why}" if lost >= TOLD_FROM else ""
+    )
 
 
 def failure_of(exc: Exception, task: Task, directory: str, timeout: float) -> Fail:

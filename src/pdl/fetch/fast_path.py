@@ -121,7 +121,7 @@ class FastPath:
         },
     }
     DECLINES: ClassVar = {
-        HttpSettings: {"min_speed"},
+        HttpSettings: {"min_speed", "limit_rate"},
         FileSettings: {"fsync", "if_exists"},
         Task: {
             "headers",

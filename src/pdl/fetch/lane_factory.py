@@ -12,16 +12,21 @@ from pdl.pool.registry import engine_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.fetch.blocking import Fetcher
     from pdl.pool import Lane, LaneFactory
+    from pdl.pool.rate_limit import RateLimit
     from pdl.settings import CacheSettings, FileSettings, HttpSettings, Settings
 
 
 class Fetching:
     """Builds lanes that ask for every file; see `pdl.pool.LaneFactory`."""
 
-    def __init__(self, http: HttpSettings, files: FileSettings) -> None:
+    def __init__(
+        self, http: HttpSettings, files: FileSettings, limit: RateLimit | None = None
+    ) -> None:
         self.http = http
         self.files = files
+        self.limit = limit
 
     def __call__(self) -> Lane:
         """Build a lane."""
@@ -32,16 +37,23 @@ class Fetching:
         transport = KeepaliveTransport(self.http)
         lane = Fetcher(transport, self.http, self.files)
         lane.quick = FastPath(transport, self.http, self.files, lane.memory)
-        return lane
+        return _limited(lane, self.limit)
 
 
 class CachedFetching:
     """Builds lanes with a cache."""
 
-    def __init__(self, http: HttpSettings, files: FileSettings, cache: CacheSettings) -> None:
+    def __init__(
+        self,
+        http: HttpSettings,
+        files: FileSettings,
+        cache: CacheSettings,
+        limit: RateLimit | None = None,
+    ) -> None:
         self.http = http
         self.files = files
         self.cache = cache
+        self.limit = limit
 
     def __call__(self) -> Lane:
         """Build a lane."""
@@ -50,17 +62,32 @@ class CachedFetching:
         from pdl.transport.http.keepalive import KeepaliveTransport
 
         cache = CacheLane(self.http, self.files, self.cache)
-        return Fetcher(KeepaliveTransport(self.http), self.http, self.files, cache)
+        lane = Fetcher(KeepaliveTransport(self.http), self.http, self.files, cache)
+        return _limited(lane, self.limit)
+
+
+def _limited(lane: Fetcher, limit: RateLimit | None) -> Lane:
+    """The lane, which keeps to the limit, if there is one."""
+    if limit is not None:
+        from pdl.pool.rate_limit import Allowance
+
+        lane.limit(Allowance(limit))
+    return lane
 
 
 def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
     """What builds the lanes of a run: those of the cache, if there is one that can be used.
 
     Raises:
-        MachineError: too few file handles are allowed.
+        MachineError: too few file handles are allowed, or there is no shared memory.
     """
     http = settings.http._replace(retry_statuses=settings.retry.statuses)
-    if engine_of(settings.pool.engine).prestarts:
+    engine, limit = engine_of(settings.pool.engine), None
+    if http.limit_rate is not None:
+        from pdl.pool.rate_limit import rate_limit
+
+        limit = rate_limit(http.limit_rate, settings.pool, here=engine.here)
+    if engine.prestarts:
         from pdl.pool.startup import prestart, start_limits
 
         prestart.prepare(settings.pool)
@@ -71,8 +98,8 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
 
         cache = prepare(settings.cache, warn)
         if cache is not None:
-            return CachedFetching(http, _files(settings), cache)
-    return Fetching(http, _files(settings))
+            return CachedFetching(http, _files(settings), cache, limit)
+    return Fetching(http, _files(settings), limit)
 
 
 def _files(settings: Settings) -> FileSettings:

@@ -164,6 +164,26 @@ def can_go_on(validator: Validator, total: int | None, *, proven: bool) -> bool:
     return proven or not validator.weak
 
 
+def obstacle(validator: Validator, total: int | None, *, proven: bool) -> str:
+    """Why a part cannot be gone on with, and what would help; empty if it can.
+
+    Args:
+        validator: of the version that its bytes are of.
+        total: bytes of the whole file, or None.
+        proven: as `can_go_on` has it.
+    """
+    if can_go_on(validator, total, proven=proven):
+        return ""
+    if validator.names_none():
+        return "the server names no version of the file, neither by ETag nor by Last-Modified"
+    if total is None:
+        return "the server names its version only weakly, and does not say how long the file is"
+    return (
+        "the server names its version only weakly, and no digest is known; "
+        "with one in the list, such as #sha256=..., it would go on"
+    )
+
+
 def to_go_on(known: Known, *, proven: bool) -> Known | None:
     """The part to ask the rest of; None where it cannot be gone on with.
 

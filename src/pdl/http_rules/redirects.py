@@ -31,7 +31,8 @@ def target(current: Url, location: str | None, *, https_only: bool = False) -> U
     if not location:
         raise BadRedirect("a redirect without a Location")
     if "\n" in location:
-        raise BadRedirect(f"a redirect to several places: {mask(location[:200])!r}")
+        places = " and ".join(repr(mask(each[:200])) for each in location.split("\n")[:3])
+        raise BadRedirect(f"a redirect to several places: {places}")
     try:
         # Servers send what they have in Latin-1 or UTF-8; the wire was read as Latin-1.
         text = location.encode("latin-1").decode("utf-8", "replace")

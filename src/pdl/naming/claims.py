@@ -1,7 +1,9 @@
 """Who has which name: two URLs that want one path both get a file, on every run the same.
 
 Names that differ only in case, or only in how accents are composed, are the same name here, for
-they are on many file systems. A file and a directory cannot share a name either.
+they are on many file systems. So are those of which one is the other in the form that it has where
+a file system refuses it (`pdl.naming.safe_name.escaped_forms`). A file and a directory cannot share
+a name either.
 """
 
 from __future__ import annotations
@@ -9,17 +11,22 @@ from __future__ import annotations
 import hashlib
 import itertools
 import mmap
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from urllib.parse import unquote
 
 from pdl.model import SafePath
 from pdl.naming.safe_name import suffixed
+from pdl.text.lazy_regex import lazy
 from pdl.text.urls import DIRECTORY, FREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _MASK = (1 << 64) - 1
+_ESCAPED = lazy(r"(?:%(?:2[02AE]|3[ACEF]|5C|7C|[89A-F][0-9A-F]))+", re.IGNORECASE)
+"""What a form for file systems that refuse a name may have that the name itself has not."""
 _FEW = 1 << 14
 """Entries up to which a dict is used, for its speed; it takes 2 MB then."""
 
@@ -171,6 +178,8 @@ def variants(path: str, digits: str) -> Iterator[str]:
 
 def folded(path: str) -> str:
     """The same for all paths that are one name here."""
+    if "%" in path:
+        path = _ESCAPED.sub(lambda found: unquote(found[0]), path)
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

@@ -7,12 +7,13 @@ after a ``kill -9`` the partial file holds all rows but perhaps the last.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO
 
@@ -115,12 +116,8 @@ class FileSink:
         self._debris = _Debris(keep=keep)
         # before there is anything to remove: an exception may come out of a signal at any moment
         self._crash = weakref.finalize(self, self._debris.clear)
-        try:
+        with _refusing(path):
             self._file = self._open(mode)
-        except (IsADirectoryError, NotADirectoryError, FileNotFoundError, ValueError) as error:
-            raise UsageError(f"cannot write {printable(path)}: {_reason(error)}") from error
-        except OSError as error:
-            raise MachineError(f"cannot write {printable(path)}: {_reason(error)}") from error
 
     def write(self, text: str) -> None:
         """Append `text`."""
@@ -153,9 +150,7 @@ class FileSink:
         self._crash()
 
     def _open(self, mode: int | None) -> BinaryIO:
-        old = self._path.stat() if self._path.exists() else None
-        if old is not None and stat.S_ISDIR(old.st_mode):
-            raise IsADirectoryError(0, "it is a directory")
+        old = _status_of(self._path)
         if old is not None and not stat.S_ISREG(old.st_mode):
             self._debris.file = self._path.open("wb")
             return self._debris.file
@@ -212,6 +207,43 @@ class _Debris:
             return
         with suppress(OSError):  # a stray partial file does no harm, and nobody is left to tell
             self.partial.unlink()
+
+
+def check_target(path: str) -> None:
+    """See whether a `FileSink` could be made; nothing is opened or made.
+
+    Raises:
+        UsageError, MachineError: as `FileSink` has it.
+    """
+    with _refusing(path):
+        old = _status_of(Path(path))
+        new = old is None or stat.S_ISREG(old.st_mode)
+        written = os.path.dirname(os.path.realpath(path)) if new else path
+        os.stat(f"{written}/" if new else written)
+        if not os.access(written, os.W_OK | (os.X_OK if new else 0)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
+    """Make of the system's errors what is said of a file that cannot be written."""
+    try:
+        yield
+    except (IsADirectoryError, NotADirectoryError, FileNotFoundError, ValueError) as error:
+        raise UsageError(f"cannot write {printable(path)}: {_reason(error)}") from error
+    except OSError as error:
+        raise MachineError(f"cannot write {printable(path)}: {_reason(error)}") from error
+
+
+def _status_of(path: Path) -> os.stat_result | None:
+    """What is there; None if nothing is. A directory is an error."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(0, "it is a directory")
+    return found
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -6,6 +6,7 @@ output directory and remembers what comes of it, a look takes no lock and writes
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from pdl.settings import RETRY_STATUSES, check
 from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.text.masking import printable
+from pdl.transport.http import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +109,9 @@ def run_planner(
     if settings.naming.server_names:
         alone = settings.naming.on_collision == "fail"
         servers = ServerNaming(memory, settings.files.directory, found.since_ns, alone=alone)
-    known = Known(pins, sums, servers, memory, found, memory.pairings(), memory.keep)
+    known = Known(
+        *(pins, sums, servers, memory, found, memory.pairings(), memory.keep, _way_fault(settings))
+    )
     return Planner(settings.files, settings.naming, known)
 
 
@@ -135,7 +139,9 @@ def look_planner(
     servers = None
     if settings.naming.server_names:
         servers = ServerNaming(RememberedNames(given_of(state, warn)), directory)
-    known = Known(pins, sums, servers, versions, pairings=pairings)
+    known = Known(
+        *(pins, sums, servers, versions), pairings=pairings, way_fault=_way_fault(settings)
+    )
     return Planner(settings.files, settings.naming, known)
 
 
@@ -158,6 +164,14 @@ def limits_of(settings: Settings, *, measure: bool = False) -> Limits:
     )
 
 
+def _way_fault(settings: Settings) -> Callable[[str], str] | None:
+    """See `Known.way_fault`: a proxy of the environment that cannot be, which some line may need.
+
+    That of ``--proxy`` is for every line, and looked at with the other settings.
+    """
+    return proxies.way_fault if not settings.http.proxy and proxies.any_faulty() else None
+
+
 def make_engine(
     settings: Settings,
     feed: Feed,
@@ -174,4 +188,9 @@ def make_engine(
     schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)))
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
     parts = Parts(feed, planner, schedule, RetryPolicy(settings.retry), pool, outputs)
+    if settings.http.limit_rate is not None:
+        from pdl.text.timetable import rate_at, timetable_of  # where there is a limit
+
+        table = timetable_of(settings.http.limit_rate)
+        parts = parts._replace(limit=lambda: rate_at(table, time.localtime()))
     return Engine(parts, settings.stop, stop)

@@ -15,6 +15,7 @@ from pdl.run import build
 from pdl.run.rows import settled
 from pdl.scheduling.job import Plan, Share
 from pdl.sources.feed import open_sources
+from pdl.storage.output_directory import check_directory
 from pdl.storage.state_db import ReadOnlyVersions
 from pdl.text.masking import mask, printable
 
@@ -35,10 +36,12 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
 
     Raises:
         ListError: a list cannot be read.
+        MachineError: the directory could not be written.
         UsageError: a setting is wrong.
         ListError: so is the lock file.
     """
     build.check_settings(settings)
+    check_directory(settings.files.directory)
     if sys.stdout is None:  # closed before Python started
         raise UsageError("standard output is closed, and --dry-run prints on it")
     lock = build.open_lock(settings, warn)

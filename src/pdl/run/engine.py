@@ -26,6 +26,7 @@ from pdl.model import (
     Item,
     Outcome,
     Result,
+    Standing,
     Success,
     Summary,
     Transfer,
@@ -39,7 +40,7 @@ from pdl.scheduling.mirrors import Selector
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pdl.model import BadLine
     from pdl.pool import Pool, PoolEvent
@@ -87,7 +88,11 @@ class Feed(Protocol):
 
 
 class Parts(NamedTuple):
-    """What the engine drives."""
+    """What the engine drives.
+
+    Attributes:
+        limit: bytes a second that all transfers together may have now, or None.
+    """
 
     feed: Feed
     planner: Planner
@@ -95,6 +100,7 @@ class Parts(NamedTuple):
     policy: RetryPolicy
     pool: Pool
     outputs: Outputs
+    limit: Callable[[], int | None] = lambda: None
 
 
 class Engine:
@@ -117,6 +123,7 @@ class Engine:
         self._deaths = 0
         self._machine: MachineError | None = None
         self._broken: ListError | None = None
+        self._no_way = False
         self._began = time.monotonic()
         self._next_tick = 0.0
         self._starved = False
@@ -138,7 +145,7 @@ class Engine:
             stopped_by=self._stop.signal,
             unread=not self._parts.feed.exhausted,
             limit=self._limit,
-            hosts=self._governor.rows(time.monotonic()),
+            hosts=self._governor.rows(time.time() - time.monotonic()),
         )
 
     def machine_error(self) -> MachineError | None:
@@ -146,7 +153,7 @@ class Engine:
         return self._machine
 
     def list_error(self) -> ListError | None:
-        """Why a list could not be read to its end, if so."""
+        """Why a list could not be read, or gone on with, to its end, if so."""
         return self._broken
 
     # --- the loop ---
@@ -174,7 +181,8 @@ class Engine:
             self._limit = "max_failures"
         elif limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
             self._limit = "deadline"
-        return bool(self._limit) or self._stop.asked or self._machine is not None
+        ending = self._machine is not None or self._no_way
+        return bool(self._limit) or self._stop.asked or ending
 
     def _patience(self) -> float:
         due = self._parts.schedule.next_due()
@@ -199,12 +207,14 @@ class Engine:
         elif self._total is None:
             self._total = self._parts.feed.estimate()
         self._results.tell_passed()
-        if self._governor.news:
-            self._tell_news()
+        self._parts.outputs.tell_news(self._governor)
         pool, schedule = self._parts.pool, self._parts.schedule
-        live = [Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live()]
+        live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live())
         waiting = None if last else schedule.waits(now)
-        self._parts.outputs.tick(live, pool.received(), self._total, now, waiting)
+        limit = self._parts.limit()
+        self._parts.outputs.tick(
+            Standing(tuple(live), pool.received(), self._total, now, waiting, limit)
+        )
 
     # --- the list ---
 
@@ -213,8 +223,14 @@ class Engine:
         if self._parts.feed.exhausted or room <= 0:
             return False
         entries = self._read(min(LINES, room))
-        for entry in entries:
-            self._take_on(entry, self._parts.planner.plan(entry))
+        taken = 0
+        try:
+            for entry in entries:
+                self._take_on(entry, self._parts.planner.plan(entry))
+                taken += 1
+        except ListError as exc:  # the next would meet it, too
+            self._broken, self._no_way = exc, True
+            self._leave(entries[taken:])
         return bool(entries)
 
     def _reach(self) -> int:
@@ -302,6 +318,7 @@ class Engine:
         if isinstance(answer, Success):
             self._succeeded(job, answer, now)
         elif answer.kind is FailureKind.CANCELLED:
+            job.stopped = answer.message
             self._parts.schedule.put_back(job)
         elif job.plan.refetch and answer.kind in _TO_FETCH:
             self._fetch_instead(job)
@@ -351,7 +368,7 @@ class Engine:
             schedule.move(origin, lambda waiting: self._selector.aim(waiting, now))
         if verdict.lost:
             schedule.abandon(origin)
-        self._tell_news()
+        self._parts.outputs.tell_news(self._governor)
         if verdict.delay is None:
             self._give_up(job, verdict.fail)
             return
@@ -363,29 +380,14 @@ class Engine:
     def _end_lost(self) -> bool:
         """End some lines whose host is given up, but for those that another may serve."""
         schedule, now, count = self._parts.schedule, time.monotonic(), 0
-        while count < LINES and (job := schedule.next_lost()) is not None:
+        while count < LINES and (job := schedule.next_lost(now)) is not None:
             count += 1
-            origin = job.origin
-            assert origin is not None
-            if not origin.lost:
+            fail = self._selector.ended(job, now)
+            if fail is None:
                 schedule.add(job)
-            elif self._governor.probe(origin, now):
-                schedule.probe(job)
-            elif (fail := self._selector.ended(job, now)) is not None:
-                self._end(job, fail)
             else:
-                schedule.add(job)
+                self._end(job, fail)
         return count > 0
-
-    def _tell_news(self) -> None:
-        """Tell what has happened to hosts."""
-        governor, outputs = self._governor, self._parts.outputs
-        for text in governor.warnings:
-            outputs.warn(printable(text))
-        for text in governor.news:
-            outputs.remark(printable(text))
-        governor.warnings.clear()
-        governor.news.clear()
 
     def _died(self, job: Job, reason: str, reached: int) -> None:
         # what was kept of it is known only where the task had said that it is to be kept
@@ -444,7 +446,10 @@ class Engine:
         if feed.exhausted:
             return False
         entries = self._read(LINES)
+        self._leave(entries)
+        return bool(entries) or feed.fileno() is None  # else nobody waits for whoever writes it
+
+    def _leave(self, entries: Sequence[Item | BadLine]) -> None:
         for entry in entries:
             row = rows.never_planned(entry)
             self._results.record(row, entry if isinstance(entry, Item) else None)
-        return bool(entries) or feed.fileno() is None  # else nobody waits for whoever writes it

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pdl.integrity.lock import Lock
-    from pdl.model import Item, Transfer, Waiting
+    from pdl.model import Item, Standing
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter
+    from pdl.scheduling.governor import Governor
     from pdl.settings import InputSettings
     from pdl.storage.state_db import StateDb
 
@@ -51,14 +52,7 @@ class Listener:
     def retrying(self, event: Retrying) -> None:
         """An attempt is to be made again."""
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """Where things stand, about ten times a second; see `pdl.output.display.base.Display`."""
 
     def warn(self, text: str) -> None:
@@ -112,27 +106,25 @@ class Outputs:
         for each in self._listeners:
             each.retrying(event)
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """See `Listener.tick`."""
         for each in self._listeners:
-            each.tick(live, received, total, now, waiting)
+            each.tick(standing)
 
     def warn(self, text: str) -> None:
         """See `Listener.warn`."""
         for each in self._listeners:
             each.warn(text)
 
-    def remark(self, text: str) -> None:
-        """See `Listener.remark`."""
-        for each in self._listeners:
-            each.remark(text)
+    def tell_news(self, governor: Governor) -> None:
+        """Tell what has happened to hosts since the last time."""
+        for text in governor.warnings:
+            self.warn(printable(text))
+        for text in governor.news:
+            for each in self._listeners:
+                each.remark(printable(text))
+        governor.warnings.clear()
+        governor.news.clear()
 
     def trouble(self, text: str) -> None:
         """The cache failed in a worker, and mostly will again: the first time is told."""
@@ -190,16 +182,9 @@ class DisplayListener(Listener):
         """Show it."""
         self._display.retrying(event)
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """Bring it up to date."""
-        self._display.tick(live, received, total, now, waiting)
+        self._display.tick(standing)
 
     def warn(self, text: str) -> None:
         """Print it."""
@@ -377,13 +362,6 @@ class StateListener(Listener):
     def __init__(self, state: StateDb) -> None:
         self._state = state
 
-    def tick(
-        self,
-        live: list[Transfer],  # noqa: ARG002
-        received: int,  # noqa: ARG002
-        total: int | None,  # noqa: ARG002
-        now: float,  # noqa: ARG002
-        waiting: Waiting | None = None,  # noqa: ARG002
-    ) -> None:
+    def tick(self, standing: Standing) -> None:  # noqa: ARG002
         """Write it, if it has waited long enough."""
         self._state.tick()

@@ -10,6 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from pdl.errors import ListError
 from pdl.http_rules.redirects import BadField, check_fields
 from pdl.integrity.checksum_index import Contradiction
 from pdl.integrity.digests import BadChecksum, parse_checksum
@@ -19,6 +20,8 @@ from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.storage.versions import standing
+from pdl.text.masking import mask
+from pdl.text.units import place_text
 from pdl.text.urls import KIN_DIGITS, RUNS_OWN, Asked, InvalidUrl, parse, part_name
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ class Known(NamedTuple):
         found: what is in the output directory.
         pairings: names that earlier runs gave.
         on_pairing: told of every name that was not the plain one, and of its rival.
+        way_fault: says why a URL cannot be asked at all, whatever its server; None where each can.
     """
 
     pins: Pins | None = None
@@ -74,6 +78,7 @@ class Known(NamedTuple):
     found: FoundFiles = NOTHING_KNOWN
     pairings: Iterable[Pairing] = ()
     on_pairing: Callable[[Pairing], None] = lambda _: None
+    way_fault: Callable[[str], str] | None = None
 
 
 NOTHING = Known()
@@ -93,6 +98,7 @@ class Planner:
         self._naming = naming
         self._pins, self._sums, self._servers = known.pins, known.sums, known.servers
         self._versions, self._found, self._tell = known.versions, known.found, known.on_pairing
+        self._way_fault = known.way_fault
         self._helped = self._sums is not None or self._servers is not None
         self._namer = Namer(naming)
         self._names = NameClaims()
@@ -107,7 +113,11 @@ class Planner:
         self._count = 0
 
     def plan(self, entry: Item | BadLine) -> Planned:
-        """What is to be done for a line, or its outcome where that is nothing."""
+        """What is to be done for a line, or its outcome where that is nothing.
+
+        Raises:
+            ListError: there is no way to the line's server that could be tried.
+        """
         self._count += 1
         if isinstance(entry, BadLine):
             return Refusal(FailureKind.INVALID_URL, entry.message)
@@ -127,6 +137,8 @@ class Planner:
         except UnsafeName as exc:
             return Refusal(FailureKind.NAME, str(exc))
         planned = self._place(entry, Asked(url), wanted)
+        if self._way_fault is not None and isinstance(planned, Plan) and not planned.local:
+            _check_way(planned, self._way_fault)
         return self._completed(planned, wanted) if self._helped else planned
 
     def plan_again(self, item: Item, followed: Plan) -> Planned:
@@ -342,6 +354,17 @@ class Planner:
             if plan.item.checksum:
                 self._fetched.setdefault(_number_of(plan.key, path, plan.item.checksum), mark)
         return path
+
+
+def _check_way(plan: Plan, fault_of: Callable[[str], str]) -> None:
+    item = plan.item
+    faults = [fault_of(url) for url in (plan.url.request_url, *item.mirrors)]
+    if all(faults):
+        place = place_text(item.source, item.line)
+        raise ListError(
+            f"{place}: no way to {mask(item.url)}: {faults[0]}" if place else faults[0],
+            "name another proxy there, or the host in no_proxy",
+        )
 
 
 def _number_of(key: int, path: str, checksum: str | None = None) -> int:

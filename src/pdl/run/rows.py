@@ -200,7 +200,8 @@ def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
 
 def cancelled(job: Job, seconds: float) -> Result:
     """The row of a job that a stop of the run left unfinished."""
-    row = settled(job.plan.item, _STOPPED._replace(path=job.path))
+    message = job.stopped or _STOPPED.message
+    row = settled(job.plan.item, _STOPPED._replace(path=job.path, message=message))
     return row._replace(
         bytes=job.received,
         attempts=job.attempts + job.deaths.total,

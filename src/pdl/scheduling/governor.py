@@ -4,7 +4,7 @@ Theory of operation
 ===================
 
 Back-off belongs to the host, retries belong to the file. What says of a host that it has too much,
-or is away, is *pressure* (`is_pressure`); every other answer is a *good* one. An origin is::
+or is away, is *pressure*; every other answer is a *good* one. An origin is::
 
                  good                      pressure                  all is pressure
     UNPROVEN ───────────▶ CALM ──────────────────────────▶ CUT ───────────────────────▶ RESTING
@@ -33,24 +33,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.model import Fail, FailureKind, HostRow
-from pdl.scheduling.kinds import PROOFS_OF_HOST
+from pdl.model import FailureKind, HostRow
+from pdl.scheduling.kinds import PROOFS_OF_HOST, TOO_MANY, UNAVAILABLE, is_pressure
 from pdl.scheduling.origin import (
-    FIRST_PROBE,
     FIRST_REST,
-    FIRST_WALL,
     LONGEST_PROBE,
+    LONGEST_REST,
     NEVER,
     NO_LIMIT,
     Origin,
     Tally,
     Trouble,
 )
+from pdl.scheduling.retry import Judged
 from pdl.text.units import count_text, duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pdl.model import Fail
     from pdl.scheduling.job import Job
 
 UNPROVEN_LEAST = 2
@@ -68,19 +69,12 @@ SUSPECT = 3
 """The same, after which it makes the share no smaller."""
 AFTER_OTHERS = 0.05
 """Seconds after the end of a rest, for a file that is not to be the one that probes."""
-LONGEST_REST = 30.0
-LONGEST_WALL = 64.0
 STOPS = 30
 """Retry-Afters in a row, without a good answer, that stop the clock of `Limits.patience`."""
-WALL_FORGOTTEN = 300.0
-"""Seconds without a cut after which the next wall is as the first."""
 ORIGINS_KEPT = 16_384
 """Origins with nothing to do that are remembered."""
 
-_TOO_MANY = 429
-_UNAVAILABLE = 503
-_TOO_MANY_WORD = f"http-{_TOO_MANY}"
-_UNANSWERED = frozenset({FailureKind.TIMEOUT, FailureKind.RESET, FailureKind.STALLED})
+_TOO_MANY_WORD = f"http-{TOO_MANY}"
 
 
 class Limits(NamedTuple):
@@ -106,41 +100,7 @@ class Limits(NamedTuple):
     measure: bool = False
 
 
-class Judged(NamedTuple):
-    """What a failed attempt says of its origin.
-
-    Attributes:
-        pressure: it met the origin's limits, or its absence.
-        again: asking again may help, though the failure alone does not say it.
-        free: so it does not use up the file's retries.
-        delay: seconds until the file may be tried again, at the least.
-        cut: fewer are to be in flight from here on.
-        lost: the origin has been given up just now.
-    """
-
-    pressure: bool = False
-    again: bool = False
-    free: bool = False
-    delay: float = 0.0
-    cut: bool = False
-    lost: bool = False
-
-
 _NOTHING = Judged()
-
-
-def is_pressure(fail: Fail) -> bool:
-    """Whether a failure says that its origin has too much, or is away.
-
-    What breaks off after the first byte of the answer is the file's matter.
-    """
-    if fail.kind is FailureKind.HTTP:
-        return fail.status in {_TOO_MANY, _UNAVAILABLE} or fail.retry_after is not None
-    if fail.kind is FailureKind.CONNECT:
-        return fail.transient
-    if fail.kind in _UNANSWERED:
-        return fail.first is None and not fail.received
-    return fail.kind is FailureKind.DNS
 
 
 class Governor:
@@ -254,33 +214,39 @@ class Governor:
         trouble.met(fail, now, alone=alone)
         blamed = job.contended > SUSPECT  # then it is rather the file's trouble
         cut = job.launched > trouble.cut_at and not blamed and self._cut(origin, trouble, now)
-        if fail.retry_after is not None:
-            self._heed(origin, trouble, now, fail.retry_after)
         named = fail.retry_after is not None and self._limits.heed
         vanished = fail.kind is FailureKind.DNS and origin.proven
         met = Judged(pressure=True, again=fail.transient or named or vanished, cut=cut)
-        if origin.lost:
-            return met
+        too_long = fail.retry_after is not None and fail.retry_after > self._limits.max_wait
+        if fail.retry_after is not None and not too_long:
+            self._heed(origin, trouble, now, fail.retry_after)
         if not origin.proven or not self._limits.retries:
             job.early += 1
             return met
         job.contended += not alone
-        if now >= self._end(trouble) and origin.flying <= 1:
+        over = now >= self._end(trouble) and origin.flying <= 1
+        if not origin.lost and (over or (too_long and trouble.fails >= SPENT)):
             self.give_up(origin, now)
             return met._replace(lost=True)
-        self._wait(origin, trouble, job, now, chance)
-        if not met.again or job.contended > FORGIVEN or self._too_long(fail):
+        if origin.lost or too_long or not met.again or job.contended > FORGIVEN:
             return met
+        self._wait(origin, trouble, job, now, chance)
+        return self._forgive(met, job, fail, chance, now)
+
+    def _forgive(self, met: Judged, job: Job, fail: Fail, chance: float, now: float) -> Judged:
+        """A proven origin's pressure: its files' retries are for something else."""
+        origin = job.origin
+        assert origin is not None
+        assert origin.trouble is not None
         rest = max(0.0, origin.not_before - now)
-        if fail.status == _UNAVAILABLE and fail.retry_after is None and not trouble.several:
+        if fail.status == UNAVAILABLE and fail.retry_after is None and not origin.trouble.several:
             # it may be this file's alone: let another find out, or the file's own retries decide
             job.lone += 1
             return met._replace(delay=rest + AFTER_OTHERS)
-        own = 0.0 if alone else min(FIRST_REST * 2.0**job.contended, LONGEST_REST) * chance
+        own = 0.0
+        if job.launched < origin.good_at:  # others are served meanwhile, and go first
+            own = min(FIRST_REST * 2.0**job.contended, LONGEST_REST) * chance
         return met._replace(free=True, delay=max(own, rest))
-
-    def _too_long(self, fail: Fail) -> bool:
-        return fail.retry_after is not None and fail.retry_after > self._limits.max_wait
 
     def _trouble(self, origin: Origin) -> Trouble:
         found = origin.trouble
@@ -297,27 +263,20 @@ class Governor:
         """Halve what may be in flight; whether that is less than it was."""
         level = max(1, min(origin.flying, trouble.share))
         least = 1 if origin.proven else min(UNPROVEN_LEAST, self._jobs)
-        share = min(level, max(least, level // 2))
-        if now - trouble.cut_at > WALL_FORGOTTEN:
-            trouble.wall_wait = FIRST_WALL
-        trouble.cut_at = now
-        trouble.held = min(trouble.held, level - 1)
-        self._set(origin, trouble, share)
-        if share == level:
-            return False
-        trouble.wall, trouble.wall_until = level, now + trouble.wall_wait
-        trouble.wall_wait = min(2 * trouble.wall_wait, LONGEST_WALL)
-        self.news.append(f"{origin.host} is asked for {share} at once ({trouble.why})")
-        return True
+        less = trouble.cut(level, least, now)
+        self._limit(origin, trouble)
+        if less:
+            self.news.append(f"{origin.host} is asked for {trouble.share} at once ({trouble.why})")
+        return less
 
-    def _set(self, origin: Origin, trouble: Trouble, share: int) -> None:
-        trouble.share = share
+    def _limit(self, origin: Origin, trouble: Trouble) -> None:
+        """Set the cap."""
+        cap = trouble.share
         if origin.lost or trouble.resting:
-            origin.cap = 1
-        elif trouble.allowance is None:
-            origin.cap = share
-        else:
-            origin.cap = min(share, max(1, trouble.allowance - (origin.goods - trouble.base)))
+            cap = 1
+        elif trouble.allowance is not None:
+            cap = min(cap, max(1, trouble.allowance - (origin.goods - trouble.base)))
+        origin.cap = cap
 
     def _recover(self, origin: Origin, trouble: Trouble, job: Job, now: float) -> None:
         """A good answer of an origin that has been in trouble."""
@@ -332,27 +291,12 @@ class Governor:
             self._reopen(origin, trouble, now - since)
             return
         trouble.goods += 1
-        if trouble.goods >= trouble.share:
-            self._raise(origin, trouble, now)
-        else:
-            self._set(origin, trouble, trouble.share)
-
-    def _raise(self, origin: Origin, trouble: Trouble, now: float) -> None:
-        """So many in flight are borne: a few more."""
-        share, wall = trouble.share, trouble.wall
-        trouble.goods = 0
-        trouble.held = max(trouble.held, share)
-        wanted = min(2 * share, trouble.held) if share < trouble.held else share + 1
-        if wall is not None and wanted >= wall:
-            if now < trouble.wall_until:
-                wanted = max(share, wall - 1)
-            else:
-                trouble.wall = None
-        self._set(origin, trouble, min(wanted, self._jobs))
-        if wanted >= self._jobs and trouble.wall is None and trouble.allowance is None:
+        if trouble.goods >= trouble.share and trouble.rise(self._jobs, now):
             origin.calm = True
             origin.cap = self._ceiling
             self.news.append(f"{origin.host} is asked for as many at once as before")
+        else:
+            self._limit(origin, trouble)
 
     # --- rests ---
 
@@ -379,9 +323,7 @@ class Governor:
         assert trouble.since is not None
         return trouble.since + trouble.stopped + self.patience
 
-    def _wait(
-        self, origin: Origin, trouble: Trouble, job: Job, now: float, chance: float
-    ) -> None:
+    def _wait(self, origin: Origin, trouble: Trouble, job: Job, now: float, chance: float) -> None:
         """Let a proven origin rest, if all of it is pressure or it says that it is too much."""
         if trouble.resting:
             if job.launched >= trouble.rest_end:  # the probe
@@ -400,25 +342,20 @@ class Governor:
     def _rest(self, origin: Origin, trouble: Trouble, now: float, chance: float) -> None:
         end, until = self._end(trouble), now
         if origin.not_before <= now:  # else the server has said how long
-            # what has let a server that counts go on is known, and is not cut short
-            known = trouble.counts and trouble.wait > FIRST_REST
-            until += trouble.wait * (1.0 + chance / 4 if known else 0.75 + chance / 2)
-            trouble.wait = min(2 * trouble.wait, LONGEST_REST)
+            until += trouble.next_wait(chance)
             if now < end:
                 until = min(until, end)
         self._pause(origin, trouble, now, until - now)
         trouble.rest_end = origin.not_before
-        self._set(origin, trouble, trouble.share)
+        self._limit(origin, trouble)
 
     def _reopen(self, origin: Origin, trouble: Trouble, seconds: float) -> None:
         """A probe was good."""
         if trouble.resting:
             self._resting -= 1
-        trouble.resting = origin.lost = False
-        trouble.probe_wait = FIRST_PROBE
-        trouble.wait = max(FIRST_REST, trouble.wait / 2) if trouble.counts else FIRST_REST
-        trouble.goods = 0
-        self._set(origin, trouble, min(2, self._jobs, max(1, trouble.held)))
+        origin.lost = False
+        trouble.opened(self._jobs)
+        self._limit(origin, trouble)
         self.news.append(f"{origin.host} answers again after {duration_text(seconds)}")
 
     def _tell_rest(self, origin: Origin, trouble: Trouble, now: float) -> None:
@@ -464,8 +401,10 @@ class Governor:
         trouble.given_up_at = now
         trouble.next_probe = now + trouble.probe_wait
         if origin.proven:
-            lasted = now - (now if trouble.since is None else trouble.since)
-            trouble.reason = f"no good answer for {duration_text(lasted)} (--host-patience)"
+            lasted = duration_text(now - (now if trouble.since is None else trouble.since))
+            why = "the server asks to wait longer than --max-retry-wait"
+            patient = trouble.last is None or trouble.last.retry_after is None
+            trouble.reason = f"no good answer for {lasted} (--host-patience)" if patient else why
         else:
             failed = count_text(trouble.fails, "attempt")
             trouble.reason = f"{failed} in a row failed, and none was answered"
@@ -481,41 +420,27 @@ class Governor:
         trouble.next_probe = now + trouble.probe_wait
         return True
 
-    def lost_fail(self, origin: Origin, job_id: int) -> Fail:
-        """How a line ends whose origin is given up."""
-        trouble = origin.trouble
-        assert trouble is not None
-        assert trouble.last is not None
-        message = f"{trouble.last.message}; {self.lost_words(origin)}"
-        last = trouble.last
-        return Fail("fail", job_id, last.kind, transient=True, message=message, status=last.status)
-
-    def lost_words(self, origin: Origin) -> str:
-        """Why its lines are not asked for."""
-        reason = "" if origin.trouble is None else origin.trouble.reason
-        return f"not asked again: {origin.host} is given up, {reason}"
-
     # --- the report ---
 
-    def rows(self, now: float) -> tuple[HostRow, ...]:
+    def rows(self, ahead: float) -> tuple[HostRow, ...]:
         """What the report has of each host; without `Limits.measure` only of those given up.
 
         Args:
-            now: the time.
+            ahead: seconds that the wall clock is ahead of the clock of all other times.
         """
         rows = [
-            _row(each, now)
+            _row(each, ahead)
             for each in self._origins.values()
             if each.host and (each.tally or (each.trouble and each.trouble.lines))
         ]
         if self._others is not None and self._others.requests:
             others = Origin("", NO_LIMIT)
             others.tally = self._others
-            rows.append(_row(others, now))
+            rows.append(_row(others, ahead))
         return tuple(rows)
 
 
-def _row(origin: Origin, now: float) -> HostRow:
+def _row(origin: Origin, ahead: float) -> HostRow:
     tally, trouble = origin.tally or Tally(), origin.trouble or Trouble(0)
     at = trouble.given_up_at
     return HostRow(
@@ -528,6 +453,6 @@ def _row(origin: Origin, now: float) -> HostRow:
         tally.bytes,
         tally.speed(),
         trouble.lines,
-        None if at is None or not trouble.lines else now - at,
+        None if at is None else at + ahead,
         trouble.reason,
     )

@@ -136,6 +136,7 @@ class Job:
         early: attempts that met pressure of an origin that had not answered yet.
         contended: attempts that met pressure while others of the origin were served.
         lone: attempts that met what may be the file's own trouble, as nobody else did.
+        stopped: how a stop of the run has ended its last attempt, in words; else empty.
     """
 
     __slots__ = (
@@ -155,6 +156,7 @@ class Job:
         "received",
         "refusals",
         "started",
+        "stopped",
         "trouble",
     )
 
@@ -173,6 +175,7 @@ class Job:
         self.origin: Origin | None = None
         self.launched = 0.0
         self.early = self.contended = self.lone = 0
+        self.stopped = ""
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
 
     def task(self) -> Task:

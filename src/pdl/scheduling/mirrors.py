@@ -25,9 +25,10 @@ from pdl.text.masking import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdl.scheduling.governor import Governor, Judged
+    from pdl.scheduling.governor import Governor
     from pdl.scheduling.job import Job, Mirror, Mirrors
-    from pdl.scheduling.retry import RetryPolicy
+    from pdl.scheduling.origin import Origin
+    from pdl.scheduling.retry import Judged, RetryPolicy
 
 
 SHOWN = 6
@@ -132,7 +133,7 @@ class Selector:
         """
         origin = job.origin
         assert origin is not None
-        fail = self._governor.lost_fail(origin, job.plan.id)
+        fail = _lost(origin, job.plan.id)
         mirrors = job.mirrors
         if mirrors is None:
             origin.count_lost()
@@ -162,9 +163,7 @@ class Selector:
         elif fail.kind in PROOFS_OF_HOST:
             self._health.answered(job.host)
 
-    def _decide(
-        self, job: Job, fail: Fail, judged: Judged, chance: float
-    ) -> tuple[Fail, Decision]:
+    def _decide(self, job: Job, fail: Fail, judged: Judged, chance: float) -> tuple[Fail, Decision]:
         mirrors = job.mirrors
         if mirrors is None or fail.kind in OWN_FAULTS:
             return fail, self._alone(job, fail, judged, chance)
@@ -199,7 +198,7 @@ class Selector:
         assert origin is not None
         if judged.pressure and origin.lost:
             origin.count_lost()
-            return Decision(None, reason=self._governor.lost_words(origin))
+            return Decision(None, reason=_lost_words(origin))
         met = job.lone + max(0, job.contended - FORGIVEN) + (0 if origin.proven else job.early)
         decision = self._policy.decide(fail, job.progress.stuck + met, chance)
         if decision.delay is None or not judged.delay:
@@ -222,6 +221,20 @@ def _is_the_hosts(fail: Fail) -> bool:
         status = fail.status or 0
         return status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS
     return fail.kind in HOST_FAULTS or (fail.kind is FailureKind.RESET and not fail.received)
+
+
+def _lost(origin: Origin, job_id: int) -> Fail:
+    """How a line ends whose origin is given up."""
+    assert origin.trouble is not None
+    last = origin.trouble.last
+    assert last is not None
+    message = f"{last.message}; {_lost_words(origin)}"
+    return Fail("fail", job_id, last.kind, transient=True, message=message, status=last.status)
+
+
+def _lost_words(origin: Origin) -> str:
+    reason = "" if origin.trouble is None else origin.trouble.reason
+    return f"not asked again: {origin.host} is given up, {reason}"
 
 
 def _words(fail: Fail, reason: str) -> str:

@@ -23,8 +23,12 @@ NEVER = -math.inf
 
 FIRST_REST = 0.5
 """Seconds that an origin rests for at first; doubles with each probe that fails."""
+LONGEST_REST = 30.0
 FIRST_WALL = 2.0
 """Seconds for which as many attempts as were refused are not tried again; doubles each time."""
+LONGEST_WALL = 64.0
+WALL_FORGOTTEN = 300.0
+"""Seconds without a cut after which the next wall is as the first."""
 FIRST_PROBE = 30.0
 LONGEST_PROBE = 600.0
 """Seconds until one that is given up, or whose mirrors are asked first, gets another try."""
@@ -252,6 +256,65 @@ class Trouble:
         self.fails = self.blind = self.stops = 0
         self.first, self.several = None, False
         self.since, self.stopped = None, 0.0
+
+    def cut(self, level: int, least: int, now: float) -> bool:
+        """Halve the share; whether it is less than what was in flight.
+
+        Args:
+            level: jobs that were in flight.
+            least: the share is not less than that, unless the level is.
+            now: the time.
+        """
+        share = min(level, max(least, level // 2))
+        if now - self.cut_at > WALL_FORGOTTEN:
+            self.wall_wait = FIRST_WALL
+        self.cut_at = now
+        self.held = min(self.held, level - 1)
+        self.share = share
+        if share == level:
+            return False
+        self.wall, self.wall_until = level, now + self.wall_wait
+        self.wall_wait = min(2 * self.wall_wait, LONGEST_WALL)
+        return True
+
+    def rise(self, most: int, now: float) -> bool:
+        """The share is borne: a few more; whether nothing limits the origin any longer.
+
+        Args:
+            most: the largest share there is.
+            now: the time.
+        """
+        share, wall = self.share, self.wall
+        self.goods = 0
+        self.held = max(self.held, share)
+        wanted = min(2 * share, self.held) if share < self.held else share + 1
+        if wall is not None and wanted >= wall:
+            if now < self.wall_until:
+                wanted = max(share, wall - 1)
+            else:
+                self.wall = None
+        self.share = min(wanted, most)
+        return wanted >= most and self.wall is None and self.allowance is None
+
+    def next_wait(self, chance: float) -> float:
+        """Seconds to rest for now; the next time it is twice as long.
+
+        Args:
+            chance: a random number in [0, 1).
+        """
+        # what has let a server that counts go on is known, and is not cut short
+        known = self.counts and self.wait > FIRST_REST
+        wait = self.wait * (1.0 + chance / 4 if known else 0.75 + chance / 2)
+        self.wait = min(2 * self.wait, LONGEST_REST)
+        return wait
+
+    def opened(self, most: int) -> None:
+        """A probe was good: begin with two at once."""
+        self.resting = False
+        self.probe_wait = FIRST_PROBE
+        self.wait = max(FIRST_REST, self.wait / 2) if self.counts else FIRST_REST
+        self.goods = 0
+        self.share = min(2, most, max(1, self.held))
 
     def begin_window(self, goods: int) -> None:
         """A pause is over; so many good answers there were before."""

@@ -221,14 +221,19 @@ class Schedule:
             self._lost += [job for _, _, job in mine]
             origin.waiting = 0
 
-    def next_lost(self) -> Job | None:
-        """Remove a job whose origin is given up, and return it; None if there is none."""
-        return self._lost.popleft() if self._lost else None
+    def next_lost(self, now: float) -> Job | None:
+        """Remove a job whose origin is given up, and return it; None if there is none.
 
-    def probe(self, job: Job) -> None:
-        """Take a job of an origin that is given up, to see whether it is back."""
-        assert job.origin is not None
-        self._line_up(job.origin, job, first=False)
+        Now and then one is ready instead, to see whether its origin is back.
+        """
+        while self._lost:
+            job = self._lost.popleft()
+            origin = job.origin
+            assert origin is not None
+            if origin.lost and not self._governor.probe(origin, now):
+                return job
+            self._line_up(origin, job, first=False)
+        return None
 
     # --- what is waited for ---
 

@@ -14,9 +14,10 @@ from pdl.model import BadLine, FailureKind, Item
 from pdl.settings import FileSettings, Settings, StopSettings
 from pdl.sources import Pause
 from pdl.sources.checksums import Listed, digests, relative_url
-from pdl.sources.streams import MAX_LINE, compression, split_lines
+from pdl.sources.streams import MAX_LINE, compression, decode, split_lines, utf16
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
+from pdl.text.units import amount_text
 from pdl.text.urls import has_scheme, parse
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def fetch(urls: Sequence[str], directory: str, settings: Settings, download: Dow
 
 
 def _too_large() -> str:
-    return f"larger than {MAX_BYTES} bytes"
+    return f"larger than {amount_text(MAX_BYTES)}"
 
 
 def read(
@@ -188,7 +189,8 @@ def _bytes_of(path: str, shown: str) -> Iterator[Line]:
     try:
         with open(path, "rb") as file:
             pieces = iter(lambda: file.read(MAX_LINE), b"")
-            for piece in _unpacked(pieces, shown):
+            plain = (piece for piece in _unpacked(pieces, shown) if not isinstance(piece, Pause))
+            for piece in _decoded(plain, shown):
                 if isinstance(piece, Pause):
                     continue
                 total += len(piece)
@@ -198,6 +200,16 @@ def _bytes_of(path: str, shown: str) -> Iterator[Line]:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ListError(f"--checksums {shown}: {why}", "give a file or an http(s) URL") from None
+
+
+def _decoded(pieces: Iterator[bytes], shown: str) -> Iterator[Line]:
+    """The pieces in UTF-8, if a byte order mark says that they are UTF-16."""
+    first = next(pieces, b"")
+    if len(first) == 1:
+        first += next(pieces, b"")
+    whole = itertools.chain([first], pieces)
+    codec = utf16(first)
+    return decode(whole, codec, shown) if codec else whole
 
 
 def _unpacked(pieces: Iterator[bytes], shown: str) -> Iterator[Line]:

@@ -13,7 +13,8 @@ import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pdl.errors import UsageError
+from pdl.errors import ListError, UsageError
+from pdl.model import BadLine
 from pdl.sources import Line, Pause
 from pdl.sources.item_options import NO_BASE
 from pdl.sources.streams import (
@@ -29,6 +30,7 @@ from pdl.sources.streams import (
     utf16,
 )
 from pdl.text.lazy_regex import lazy
+from pdl.text.urls import NO_SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -46,6 +48,8 @@ _BLANK = b" \t\r\f\v\xef\xbb\xbf"
 _XML = lazy(rb"<(?:\?xml|!--|(?:\w+:)?metalink)[\s>?!-]?")
 _FILE_TAG = lazy(rb"<(?:\w+:)?file\s")
 _HEADED = TEXT._replace(without=1)
+_NAMES_ENOUGH = 20
+"""Names without a URL among them, after which a list is taken to have none."""
 
 
 def _has_column(separators: bytes) -> Callable[[bytes], bool]:
@@ -216,6 +220,8 @@ class Formats:
             name, plain = yield from _peek(plain, _by_content)
         form = self._format(name)
         entries = iter(form.read(split_lines(plain) if form.by_line else plain, source))
+        if self._settings.base_url is None:
+            entries = _no_mere_names(entries, source)
         for entry in entries:
             yield entry
             if not isinstance(entry, Pause):
@@ -272,6 +278,37 @@ def by_content(head: bytes, *, whole: bool) -> str | None:
         if telling:
             break
     return FORMATS[0].name
+
+
+def _no_mere_names(entries: Iterator[Entry | Pause], source: str) -> Iterator[Entry | Pause]:
+    """Pass the entries of a list on, unless all that it begins with are names and no URLs.
+
+    Raises:
+        ListError: they are; one message does for all of them.
+    """
+    held: list[BadLine] = []
+    for entry in entries:
+        if isinstance(entry, BadLine) and entry.message == NO_SCHEME and "://" not in entry.text:
+            held.append(entry)
+            if len(held) == _NAMES_ENOUGH:
+                raise _names_only(held, source)
+        elif entry is Pause.HOLD:
+            yield entry
+        else:
+            yield from held
+            yield entry
+            yield from entries
+            return
+    if len(held) > 1:
+        raise _names_only(held, source)
+    yield from held
+
+
+def _names_only(names: list[BadLine], source: str) -> ListError:
+    return ListError(
+        f"{shown_name(source)} names files and no URLs, as '{names[0].text[:40]}': --base-url URL "
+        "says where they are; a name that begins with a host needs https:// before it"
+    )
 
 
 def _by_line(line: bytes, *, complete: bool) -> ListFormat | None:

@@ -56,6 +56,15 @@ _HTML = lazy(
     rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_JSON = lazy(rb"\[\s*[\"{]|[\[{][ \t\r]*\n")
+_TEXTS_OF_OTHERS = (
+    (b"<", _HTML, ("an HTML page", "save the list itself; the links of a page are not read")),
+    (
+        b"[{",
+        _JSON,
+        ("JSON in one piece", "write an object with a url on each line, as jq -c '.[]' does"),
+    ),
+)
 _CURL_OPTION = lazy(rb"(?:\s*#[^\n]*\n)*\s*(?:--?[A-Za-z]|url[ \t]|[a-z][a-z-]*[ \t]*[=:](?!//))")
 _CURL_URL = lazy(rb"^[ \t]*(?:--?)?url[ \t]*[=: \t][ \t]*[\"']?https?://", re.MULTILINE)
 
@@ -171,8 +180,9 @@ def _other(head: bytes) -> tuple[str, str] | None:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"http"):  # as nearly all do: no pattern is compiled for them
         return None
-    if start.startswith(b"<") and _HTML.match(start):
-        return "an HTML page", "save the list itself; the links of a page are not read"
+    for first, pattern, found in _TEXTS_OF_OTHERS:
+        if start[:1] in first and pattern.match(start):
+            return found
     if b"url" in head and _CURL_OPTION.match(start) and _CURL_URL.search(start):
         return "a configuration of curl's", "write the URLs alone, one a line"
     return None

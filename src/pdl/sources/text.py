@@ -23,6 +23,7 @@ from pdl.model import BadLine, Item
 from pdl.sources import Entry, Line, Pause
 from pdl.sources.item_options import (
     MAX_SHOWN,
+    OPTIONS,
     bad_line,
     check_urls,
     is_absolute,
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-_BLANKS = " \t\r\f\v\xa0\ufeff"  # the last is the BOM, also that of a list joined to another
-_OPTION = lazy(r"[ \t]+([a-z][a-z0-9-]{0,40})=(.*)", re.DOTALL)
+# the last two: what is copied from a page may end with it; the BOM, also of a list in another
+_BLANKS = " \t\r\f\v\xa0\u200b\ufeff"
+_OPTION = lazy(r"[ \t]+([a-z][a-z0-9-]{0,40})[ \t]*=(.*)", re.DOTALL)
 _COMMENT = lazy(r"[ \t]#.*", re.DOTALL)
 _RANGE = lazy(r"\[(?:[0-9]+-[0-9]+|[a-z]-[a-z]|[A-Z]-[A-Z])(?::[0-9]+)?\]")
 """What curl expands."""
@@ -47,20 +49,29 @@ _ALONE = "write the URL alone on its line"
 _MISREAD = (
     (lazy(r"[\"'`\u201c\u2018]"), f"begins with a quote; {_ALONE}"),
     (lazy("<"), f"begins with <; {_ALONE}"),
+    (lazy(r"[(\[{][ \"'<]*https?://"), f"begins with a bracket; {_ALONE}"),
     (lazy(r"[-*+\u2022][ \t]"), f"begins with the dash of a list; {_ALONE}"),
     (lazy(r"[0-9]+[.)][ \t]"), f"begins with a number; {_ALONE}"),
     (lazy(r"!?\[[^\]]*\](?:\(|:[ \t])"), f"is a link of Markdown; {_ALONE}"),
     (
-        lazy(r"s?ftps?://", re.IGNORECASE),
+        lazy(rf"(?:{'|'.join(sorted(OPTIONS))})[ ]*="),
+        "is an option of the URL above it; begin the line with a blank",
+    ),
+    (
+        lazy(r"ftps?://", re.IGNORECASE),
         "only http and https can be downloaded, not ftp; many FTP servers have the same at https://",
     ),
     (
-        lazy(r"(?!https?://).*[ ][\"'<]?https?://", re.IGNORECASE),
+        lazy(r"(?!https?://)(?:.*[ ]|[a-z_]+=)[\"'<]?https?://", re.IGNORECASE),
         f"has words before the URL; {_ALONE}",
     ),
     (
         lazy(r".*(?<![ \t])[ ]+[\"'<]?https?://", re.IGNORECASE),
         "has two URLs on one line; write each on a line of its own, or a TAB between mirrors",
+    ),
+    (
+        lazy(r"https?://\S+[ ]+(?:;|//)[ ]", re.IGNORECASE),
+        "has a comment behind the URL that does not begin with #",
     ),
     (
         # the last segment has its extension already
@@ -69,6 +80,19 @@ _MISREAD = (
     ),
 )
 """How lines begin that are no URL, though one may be in them, and what is said of each."""
+_MISREAD_ALONE = (
+    (
+        lazy(r"[^\t:]*\t+https?://", re.IGNORECASE),
+        f"has a column before the URL; {_ALONE}, or the names of the columns in a first row",
+    ),
+    (
+        lazy(r"https?://[^\t]*\t[^\t:]+(?:\t|\Z)", re.IGNORECASE),
+        "has a name behind the URL; write out=NAME indented below it; only mirrors follow a TAB",
+    ),
+)
+"""The same where no relative URL can be meant."""
+_SEPARATORS = {",": "comma, which is %2C in a URL", ";": "semicolon, which is %3B in a URL"}
+_ENDS_A_ROW = lazy(r"[^?#]*[,;]\Z")
 _NO_REFERENCE = lazy(
     r"[^\t]*(?:[<>\"{}|\\^`]|://)|(?=[^\t]* [^\t]* )(?![^\t]*(?:\.[A-Za-z0-9]{1,8}|/)(?:\t|$))"
 )
@@ -148,7 +172,7 @@ class _Reader:
             text = None
         if text is None or len(raw) > MAX_LINE:
             return self._bad(raw, why_no_text(raw))
-        if is_plain(text):
+        if is_plain(text) and text[-1] not in _SEPARATORS:
             return _item((text, *_NOTHING_MORE, self._source, self._number))
         stripped = text.strip(_BLANKS)
         if not stripped or stripped[0] == "#":
@@ -190,11 +214,13 @@ def misread(text: str, base: str | None) -> str:
         text: the line, without blanks around it and without a comment.
         base: URL that relative ones are resolved against.
     """
-    if " " not in text and has_scheme(text):  # most lines that have something odd at all
-        return ""
-    for pattern, fault in _MISREAD:
-        if pattern.match(text):
-            return fault
+    # most lines that have something odd at all have nothing of this
+    if " " in text or "\t" in text or not has_scheme(text):
+        for pattern, fault in _MISREAD if base is not None else (*_MISREAD, *_MISREAD_ALONE):
+            if pattern.match(text):
+                return fault
+    if text[-1:] in _SEPARATORS and _ENDS_A_ROW.match(text):
+        return f"ends with a {_SEPARATORS[text[-1]]}; {_ALONE}"
     if base is not None and not is_absolute(text) and _NO_REFERENCE.match(text):
         return "is neither a URL nor the name of a file below --base-url"
     return ""

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.http_rules.ranges import Validator, can_go_on, validator_of
+from pdl.http_rules.ranges import Validator, can_go_on, obstacle, validator_of
 from pdl.integrity.declared_digests import NAMES
 from pdl.system import atomic_file
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
     Header = Callable[[str], str | None]
     """Gives a field's value, or None; the name is in lower case."""
+
+NOTE_BYTES = 1024 * 1024
+NOTE_SECONDS = 1.0
+"""A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
 
 MAX_VALUE = 8192
 """Characters of a field that is noted; a longer one is left out."""
@@ -132,6 +136,9 @@ def told(header: Header) -> Headers:
     return tuple((name, text) for name, text in noted if len(text) <= MAX_VALUE)
 
 
+_VERSION = ("etag", "last-modified", "date", "content-encoding")
+
+
 def note_of(header: Header, total: int | None, *, proven: bool) -> Note:
     """The note of a part that begins with an answer; it names no version if it cannot be gone on.
 
@@ -140,11 +147,21 @@ def note_of(header: Header, total: int | None, *, proven: bool) -> Note:
         total: bytes of the whole file, or None.
         proven: as `pdl.http_rules.ranges.can_go_on` has it.
     """
-    names = ("etag", "last-modified", "date", "content-encoding")
-    validator = validator_of(*map(header, names))
+    validator = validator_of(*map(header, _VERSION))
     if not can_go_on(validator, total, proven=proven):
         return Note(Validator(), total)
     return Note(validator, total, told(header))
+
+
+def obstacle_of(header: Header, total: int | None, *, proven: bool) -> str:
+    """Why a part that begins with an answer cannot be gone on with; empty if it can.
+
+    Args:
+        header: gives the answer's fields.
+        total: bytes of the whole file, or None.
+        proven: as `pdl.http_rules.ranges.can_go_on` has it.
+    """
+    return obstacle(validator_of(*map(header, _VERSION)), total, proven=proven)
 
 
 def head_of_whole(known: Known | None, header: Header) -> Header:

@@ -43,10 +43,7 @@ class OutputDirectory:
                 raise self._held()
         except OSError as exc:
             self.close()
-            raise MachineError(
-                f"cannot write to the output directory {directory}: {_reason(exc, self.state)}",
-                "choose another with --dir, or mend what is wrong with this one",
-            ) from exc
+            raise _unusable(directory, _reason(exc, self.state)) from exc
 
     def _try(self) -> bool:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -136,6 +133,31 @@ class OutputDirectory:
         with contextlib.suppress(OSError):
             os.close(self._fd)
         self._fd = -1
+
+
+def check_directory(directory: str) -> None:
+    """See whether a run could write there; nothing is made.
+
+    Raises:
+        MachineError: as `OutputDirectory` has it.
+    """
+    state, here = os.path.join(directory, STATE_DIRECTORY), os.path.realpath(directory)
+    error = errno.EEXIST  # as whoever makes a directory hears of a file in its place
+    while not os.path.lexists(here):
+        here, error = os.path.dirname(here), errno.ENOTDIR
+    if not os.path.isdir(here):
+        raise _unusable(directory, os.strerror(error))
+    if not os.access(here, os.W_OK | os.X_OK):
+        raise _unusable(directory, os.strerror(errno.EACCES))
+    if os.path.lexists(state) and not stat.S_ISDIR(os.lstat(state).st_mode):
+        raise _unusable(directory, f"{os.strerror(errno.ENOTDIR)} ({state})")
+
+
+def _unusable(directory: str, reason: str) -> MachineError:
+    return MachineError(
+        f"cannot write to the output directory {directory}: {reason}",
+        "choose another with --dir, or mend what is wrong with this one",
+    )
 
 
 _HELD: weakref.WeakSet[OutputDirectory] = weakref.WeakSet()

@@ -53,6 +53,7 @@ class Part:
     Attributes:
         path: of the part.
         size: bytes of it so far.
+        unknown: bytes of an earlier part of which nothing tells the version; `known` sets it.
     """
 
     def __init__(self, directory: str, name: str) -> None:
@@ -67,6 +68,7 @@ class Part:
         self._synced = 0
         self._reserved: Reservation | None = None
         self.size = 0
+        self.unknown = 0
 
     def known(self) -> Known | None:
         """What can be gone on with; None when the file must start from nothing."""
@@ -75,6 +77,7 @@ class Part:
         except FileNotFoundError:
             return None
         note = read_note(self._note)
+        self.unknown = found.st_size if note is None else 0
         if note is None or not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             return None
         offset = found.st_size if note.synced is None else min(found.st_size, note.synced)

@@ -1,17 +1,31 @@
-"""How values are written out for people: sizes and times, text fitted to a width.
+"""How people write values, and how they are written out for them: sizes, times, text for a width.
 
 Pure functions; what decides where the text goes is elsewhere.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
+from pdl.text.lazy_regex import lazy
+
+_SIZE = lazy(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _EXACT = 10_000
 _FOUR_DIGITS = 999.5
 """From here on three digits no longer hold the number, rounded."""
+
+
+def bytes_of(text: str) -> int | None:
+    """The bytes that ``10M`` or ``1.5GiB`` are: suffixes are powers of 1,024; None for no size."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    number, suffix, _ = match.groups()
+    return int(float(number) * 1024 ** _POWERS[suffix.upper()])
 
 
 def size_text(count: float) -> str:

@@ -187,9 +187,13 @@ def _parse_any(text: str) -> Url:
     )
 
 
+NO_SCHEME = f"has no scheme: it must begin with {BEGINNINGS}"
+"""What `InvalidUrl` says of a relative reference."""
+
+
 def _scheme(found: str | None) -> str:
     if found is None:
-        raise InvalidUrl(f"has no scheme: it must begin with {BEGINNINGS}")
+        raise InvalidUrl(NO_SCHEME)
     scheme = found.lower()
     if scheme not in DEFAULT_PORTS:
         # What stands before the colon may as well be a user's name or a secret.

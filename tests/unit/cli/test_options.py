@@ -363,6 +363,7 @@ VALUES = {
     "HEADER": "A: b",
     "LIST": "404",
     "N|P%": "1%",
+    "RATE": "7K",
 }
 
 

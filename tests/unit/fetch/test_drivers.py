@@ -54,6 +54,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (HttpSettings, "https_only"): (True,),
     (HttpSettings, "public_only"): (True,),
     (HttpSettings, "min_speed"): (1.0,),
+    (HttpSettings, "limit_rate"): ("1M",),
     (HttpSettings, "hosts_kept"): (1,),
     (HttpSettings, "pipe"): (False,),
     (HttpSettings, "retry_statuses"): (frozenset({404}), frozenset()),
@@ -81,6 +82,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (Task, "local"): (True,),
     (Task, "begun"): (True,),
     (Task, "doubted"): (True,),
+    (Task, "scarce"): ("127.0.0.1:8",),
     (Task, "as_listed"): (True,),
     (Task, "remember"): (True,),
     (Task, "version"): (Version(1, 1, 1, ETAG, None, 9, 9),),
@@ -252,7 +254,7 @@ def came(way: str, server: Server, home: Path, path: str, told: dict[Any, Any]) 
         if each.is_file() and each.suffix != ".json"
     }
     proven = answer.word == "success" and bool(answer.checksum)
-    return Came(answer._replace(seconds=0.0, message=message, **gone), proven, found, asked)
+    return Came(answer._replace(seconds=0.0, first=None, message=message, **gone), proven, found, asked)
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), said(decided=True))

@@ -24,6 +24,7 @@ from servers.behaviours import Close, Pause, Raw, Reply, Then, head
 from servers.files import File
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from runner import Run, Runner
@@ -172,6 +173,14 @@ xyz
         assert warned == []
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_what_powershell_writes(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    text = f"{sha256('one')}  f\r\n{sha256('two')}  g\r\n"
+    sums, warned = read_text(tmp_path, pack(text.encode("utf-16")))
+    assert (found(sums, "http://h/f"), found(sums, "http://h/g")) == (ONE, TWO)
+    assert warned == []
+
+
 def test_the_algorithm_by_the_name_of_the_file(tmp_path: Path) -> None:
     digits = hashlib.blake2b(b"x").hexdigest()
     sums, _ = read_text(tmp_path, f"{digits}  f\n", "B2SUMS")
@@ -190,7 +199,7 @@ def test_lines_that_are_no_digests_are_told_once(tmp_path: Path) -> None:
         (b"", "there is no digest in it"),
         (b"<html>", "there is no digest in it: line 1 is neither"),
         (gzip.compress(b"x" * 100, mtime=0)[:-9], "ends in the middle of its gzip data"),
-        (gzip.compress(b"#" * 3_000_000, mtime=0), "larger than 1000000 bytes"),
+        (gzip.compress(b"#" * 3_000_000, mtime=0), "larger than 977 KiB"),
     ],
 )
 def test_what_is_no_checksum_file(
@@ -299,7 +308,7 @@ def test_check_and_lock_files_know_them_too(
     ("path", "why"),
     [
         ("/gone", "http-404: the server answered 404 Not Found"),
-        ("/large", f"larger than {checksum_files.MAX_BYTES} bytes\n"),
+        ("/large", "larger than 64.0 MiB\n"),
         ("/page", "there is no digest in it"),
     ],
 )

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Retrying, Transfer, Waiting
+from pdl.model import Outcome, Result, Retrying, Standing, Transfer, Waiting
 from pdl.output.display.bar import BarDisplay
 from pdl.output.display.base import Display, PlainDisplay, SilentDisplay
 from pdl.output.display.json_ import JsonDisplay
@@ -103,16 +103,16 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def everything(display: Display, total: int | None = 10) -> None:
     """Call all a display has, with a clock that runs past every interval."""
-    live = [Transfer("dir/日本語-" + "long" * 30, 3 * MIB, 9 * MIB), Transfer("b", 2 * MIB, None)]
-    display.tick([], 0, total, 100.0)
-    display.tick([], 0, total, 100.1)
-    display.tick(live, 5 * MIB, total, 101.0)
+    live = (Transfer("dir/日本語-" + "long" * 30, 3 * MIB, 9 * MIB), Transfer("b", 2 * MIB, None))
+    display.tick(Standing((), 0, total, 100.0))
+    display.tick(Standing((), 0, total, 100.1))
+    display.tick(Standing(live, 5 * MIB, total, 101.0))
     display.record(OK)
     display.record(BAD)
     display.retrying(AGAIN)
-    display.tick(live, 7 * MIB, total, 102.0)
+    display.tick(Standing(live, 7 * MIB, total, 102.0))
     display.notice("something is odd")
-    display.tick(live[:1], 9 * MIB, total, 140.0)
+    display.tick(Standing(live[:1], 9 * MIB, total, 140.0))
     display.close()
 
 
@@ -172,8 +172,8 @@ def test_plain_says_failures_as_a_number_and_each_only_when_asked() -> None:
     display.record(BAD._replace(kind="timeout"))
     display.record(BAD)
     assert stream.getvalue() == ""
-    display.tick([], 0, 4, 0.0)
-    display.tick([], 0, 4, 30.0)
+    display.tick(Standing((), 0, 4, 0.0))
+    display.tick(Standing((), 0, 4, 30.0))
     assert ", 3 failed (2 http-404, 1 timeout), " in stream.getvalue()
     assert display.told == 0
     loud = make_display("plain", stream, quiet=False, verbose=1)
@@ -200,10 +200,10 @@ def test_plain_and_verbose_has_a_line_for_everything() -> None:
 def test_plain_tells_how_far_it_is_every_half_minute() -> None:
     stream = io.StringIO()
     display = make_display("plain", stream, quiet=False, verbose=0)
-    display.tick([], 0, 4, 1000.0)
+    display.tick(Standing((), 0, 4, 1000.0))
     display.record(OK)
     for tenth in range(1, 650):
-        display.tick([Transfer("x", 0, None)], tenth * 1024, 4, 1000 + tenth / 10)
+        display.tick(Standing((Transfer("x", 0, None),), tenth * 1024, 4, 1000 + tenth / 10))
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("pdl: 1 of 4 done, 0 failed, 1 in flight, 300 KiB, 10.0 KiB/s, ")
@@ -213,8 +213,8 @@ def test_plain_tells_how_far_it_is_every_half_minute() -> None:
 def test_plain_does_without_a_total() -> None:
     stream = io.StringIO()
     display = make_display("plain", stream, quiet=False, verbose=0)
-    display.tick([], 0, None, 0.0)
-    display.tick([], 0, None, 30.0)
+    display.tick(Standing((), 0, None, 0.0))
+    display.tick(Standing((), 0, None, 30.0))
     assert stream.getvalue() == "pdl: 0 done, 0 failed, 0 in flight, 0 B, 0 B/s\n"
 
 
@@ -223,10 +223,10 @@ def test_plain_does_without_a_total() -> None:
 def test_what_a_stop_cancelled_is_neither_done_nor_failed_nor_a_line(mode: ProgressMode) -> None:
     stream = Terminal()
     display = make_display(mode, stream, quiet=False, verbose=1)
-    display.tick([], 0, 10, 0.0)
+    display.tick(Standing((), 0, 10, 0.0))
     display.record(BAD._replace(kind="cancelled"))
     assert stream.getvalue() == ""
-    display.tick([], 0, 10, 31.0)
+    display.tick(Standing((), 0, 10, 31.0))
     assert "cancelled" not in stream.getvalue()
     assert "0 failed" in stream.getvalue()
 
@@ -258,11 +258,13 @@ def test_json_writes_one_object_a_line_on_standard_output(
 def test_the_bar_shows_the_run_and_the_largest_files() -> None:
     stream = Terminal()
     display = make_display("auto", stream, quiet=False, verbose=0)
-    display.tick([], 0, 10, 0.0)
+    display.tick(Standing((), 0, 10, 0.0))
     assert stream.getvalue() == ""
     display.record(OK)
     display.record(BAD)
-    display.tick([Transfer("big.iso", 3 * MIB, 4 * MIB), Transfer("s", 1, 2)], 4 * MIB, 10, 2.0)
+    display.tick(
+        Standing((Transfer("big.iso", 3 * MIB, 4 * MIB), Transfer("s", 1, 2)), 4 * MIB, 10, 2.0)
+    )
     screen = Screen(80)
     screen.feed(stream.getvalue())
     told, bar, line = screen.rows
@@ -277,11 +279,11 @@ def test_the_bar_shows_the_run_and_the_largest_files() -> None:
 def test_the_first_failures_of_a_kind_stand_above_the_bar() -> None:
     stream, screen = Terminal(), Screen(80)
     display = make_display("auto", stream, quiet=False, verbose=0)
-    display.tick([], 0, 100, 0.0)
+    display.tick(Standing((), 0, 100, 0.0))
     for number in range(9):
         display.record(BAD._replace(url=f"http://h/{number}"))
         display.record(BAD._replace(url=f"http://h/{number}", kind="size"))
-        display.tick([], 0, 100, 1.0 + number)
+        display.tick(Standing((), 0, 100, 1.0 + number))
     screen.feed(stream.getvalue())
     told = [row.split()[1:3] for row in screen.rows[:-1]]
     assert told == [[kind, f"http://h/{n}"] for n in range(3) for kind in ("http-404", "size")]
@@ -304,7 +306,7 @@ def test_the_frame_vanishes_where_the_process_ends_at_once() -> None:
     display.abandon()
     assert stream.getvalue() == ""
     for now in (0.0, 1.0):
-        display.tick([Transfer("a", MIB, 2 * MIB)], MIB, 10, now)
+        display.tick(Standing((Transfer("a", MIB, 2 * MIB),), MIB, 10, now))
     display.abandon()
     screen.feed(stream.getvalue())
     assert screen.rows == [""]
@@ -316,7 +318,7 @@ def test_what_is_waited_for_stands_below_the_bar(narrow: int) -> None:
     display = make_display("auto", stream, quiet=False, verbose=0)
     for now in (0.0, 1.0):
         waiting = Waiting("host.example.org", 17.0 - now, "http-503", 3)
-        display.tick([Transfer("a", 2 * MIB, 4 * MIB)], MIB, 10, now, waiting)
+        display.tick(Standing((Transfer("a", 2 * MIB, 4 * MIB),), MIB, 10, now, waiting))
     screen.feed(stream.getvalue())
     assert screen.widest() < narrow
     assert screen.rows[1].startswith("  waiti")
@@ -337,8 +339,8 @@ def test_a_wide_terminal_has_the_bytes_and_the_time_so_far(monkeypatch: pytest.M
     monkeypatch.setenv("COLUMNS", "120")
     stream, screen = Terminal(), Screen(120)
     display = make_display("auto", stream, quiet=False, verbose=0)
-    display.tick([], 0, 1, 0.0)
-    display.tick([Transfer("x", 3 * MIB, 12 * MIB)], 3 * MIB, 1, 3.0)
+    display.tick(Standing((), 0, 1, 0.0))
+    display.tick(Standing((Transfer("x", 3 * MIB, 12 * MIB),), 3 * MIB, 1, 3.0))
     screen.feed(stream.getvalue())
     assert screen.rows[0].startswith(" 25%|")
     ends = "0/1 files, 0 failed, 3.00 MiB, 1.00 MiB/s, 00:03,   00:09 left"
@@ -350,10 +352,10 @@ def test_a_wide_terminal_has_the_bytes_and_the_time_so_far(monkeypatch: pytest.M
 def test_files_that_are_only_counted_are_done_as_well(mode: ProgressMode) -> None:
     stream = Terminal()
     display = make_display(mode, stream, quiet=False, verbose=0)
-    display.tick([], 0, 8, 100.0)
+    display.tick(Standing((), 0, 8, 100.0))
     display.record(BAD)
     display.passed(3)
-    display.tick([], 5 * MIB, 8, 140.0)
+    display.tick(Standing((), 5 * MIB, 8, 140.0))
     assert (
         "4/8 files, 1 failed" if mode == "bar" else "4 of 8 done, 1 failed"
     ) in stream.getvalue()
@@ -374,7 +376,7 @@ def test_verbose_lines_stand_above_the_bar() -> None:
 def test_a_run_that_is_over_at_once_shows_no_bar_but_its_lines() -> None:
     stream = Terminal()
     display = make_display("bar", stream, quiet=False, verbose=1)
-    display.tick([], 0, 1, 0.0)
+    display.tick(Standing((), 0, 1, 0.0))
     display.record(OK)
     display.close()
     assert stream.getvalue() == "success    a.bin  2.00 KiB in 0.0 s\n"
@@ -385,9 +387,9 @@ def test_a_run_that_is_over_at_once_shows_no_bar_but_its_lines() -> None:
 def test_no_width_makes_it_wrap(narrow: int, total: int | None) -> None:
     stream, screen = Terminal(), Screen(narrow)
     display = make_display("bar", stream, quiet=False, verbose=0)
-    live = [Transfer("日本語" * 9, 3 * MIB, 9 * MIB), Transfer("b" * 300, 2 * MIB, None)]
+    live = (Transfer("日本語" * 9, 3 * MIB, 9 * MIB), Transfer("b" * 300, 2 * MIB, None))
     for second in range(4):
-        display.tick(live, second * MIB, total, second)
+        display.tick(Standing(live, second * MIB, total, second))
         screen.feed(stream.getvalue())
         stream.seek(stream.truncate(0))
         assert screen.widest() < narrow
@@ -399,11 +401,11 @@ def test_no_width_makes_it_wrap(narrow: int, total: int | None) -> None:
 def test_a_resize_draws_the_frame_anew(narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     display = make_display("bar", stream, quiet=False, verbose=0)
-    display.tick([], 0, 10, 0.0)
-    display.tick([], 0, 10, 1.0)
+    display.tick(Standing((), 0, 10, 0.0))
+    display.tick(Standing((), 0, 10, 1.0))
     before = len(stream.getvalue())
     monkeypatch.setenv("COLUMNS", "30")
-    display.tick([], 0, 10, 1.1)
+    display.tick(Standing((), 0, 10, 1.1))
     frame = stream.getvalue()[before:]
     assert frame.startswith("\r\x1b[J")
     assert cells(ESCAPES.sub("", frame).strip()) < 30
@@ -415,9 +417,9 @@ def test_a_low_terminal_loses_file_lines_first(lines: int, monkeypatch: pytest.M
     monkeypatch.setenv("LINES", str(lines))
     stream = Terminal()
     display = make_display("bar", stream, quiet=False, verbose=0)
-    live = [Transfer(name, 2 * MIB, 4 * MIB) for name in "abc"]
-    display.tick(live, 0, 10, 0.0)
-    display.tick(live, 0, 10, 1.0)
+    live = tuple(Transfer(name, 2 * MIB, 4 * MIB) for name in "abc")
+    display.tick(Standing(live, 0, 10, 0.0))
+    display.tick(Standing(live, 0, 10, 1.0))
     assert stream.getvalue().count("\n") == max(lines - 2, 0)
 
 
@@ -425,11 +427,11 @@ def test_a_low_terminal_loses_file_lines_first(lines: int, monkeypatch: pytest.M
 def test_a_frame_like_the_last_is_not_written_again() -> None:
     stream = Terminal()
     display = make_display("bar", stream, quiet=False, verbose=0)
-    display.tick([], 0, 10, 0.0)
+    display.tick(Standing((), 0, 10, 0.0))
     for tick in range(5):
-        display.tick([], 0, 10, 1.0 + tick / 10)
+        display.tick(Standing((), 0, 10, 1.0 + tick / 10))
     assert stream.getvalue().count("|") == 2
-    display.tick([], 0, 10, 3.0)
+    display.tick(Standing((), 0, 10, 3.0))
     assert stream.getvalue().count("|") == 4
 
 
@@ -449,9 +451,12 @@ def test_nothing_but_a_bar_on_show_imports_tqdm_and_no_thread_is_left() -> None:
     code = """
 import io, sys, threading
 from pdl.output.display.registry import make_display
+from pdl.model import Standing
 def run(mode, seconds):
     display = make_display(mode, io.StringIO(), quiet=False, verbose=0)
-    display.tick([], 0, 2, 0.0); display.tick([], 0, 2, seconds); display.close()
+    for now in (0.0, seconds):
+        display.tick(Standing((), 0, 2, now))
+    display.close()
 run("plain", 60.0); run("none", 60.0); run("bar", 0.1)
 assert "tqdm" not in sys.modules
 run("bar", 1.0)
@@ -503,10 +508,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[PtyReader]:
 def test_a_real_terminal_is_asked_for_its_size_at_each_tick(terminal: PtyReader) -> None:
     display = make_display("auto", terminal.stream, quiet=False, verbose=0)
     assert type(display) is BarDisplay
-    display.tick([], 0, 100, 0.0)
-    display.tick([Transfer("n" * 99, MIB, 2 * MIB)], 0, 100, 1.0)
+    display.tick(Standing((), 0, 100, 0.0))
+    display.tick(Standing((Transfer("n" * 99, MIB, 2 * MIB),), 0, 100, 1.0))
     terminal.resize(24)
-    display.tick([Transfer("n" * 99, MIB, 2 * MIB)], 0, 100, 1.1)
+    display.tick(Standing((Transfer("n" * 99, MIB, 2 * MIB),), 0, 100, 1.1))
     display.close()
     before, after = terminal.finish().split("\x1b[J", 1)
     widths = [
@@ -528,12 +533,12 @@ def test_no_control_character_of_a_server_or_list_gets_through(
         stream = Terminal()
         display = make_display(mode, stream, quiet=False, verbose=1)
         hostile = BAD._replace(url=url, message=message, source=path)
-        live = [Transfer(path, 2 * MIB, 3 * MIB)]
-        display.tick(live, 0, 10, 0.0)
+        live = (Transfer(path, 2 * MIB, 3 * MIB),)
+        display.tick(Standing(live, 0, 10, 0.0))
         display.record(hostile)
         display.record(OK._replace(path=path, message=message))
         display.retrying(AGAIN._replace(url=url, message=message))
-        display.tick(live, 0, 10, 1.0)
+        display.tick(Standing(live, 0, 10, 1.0))
         display.notice(message)
         display.close()
         text = ESCAPES.sub("", stream.getvalue()).replace("\r", "").replace("\n", "")
@@ -602,7 +607,7 @@ from pdl.model import *
 from pdl.output.display.registry import make_display
 display = make_display({mode!r}, sys.stderr, quiet=False, verbose=1)
 display.record(Result("l", 1, "http://h/", None, "a", Outcome.SUCCESS))
-display.tick([], 0, None, 0.0); display.tick([], 0, None, 99.0)
+display.tick(Standing((), 0, None, 0.0)); display.tick(Standing((), 0, None, 99.0))
 display.notice("careful")
 display.close()
 """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Transfer, Waiting
+from pdl.model import Outcome, Result, Standing, Transfer, Waiting
 from pdl.output.display.tally import Slots, Smoothed, Tally, waiting_text
 
 MIB = 1 << 20
@@ -51,92 +51,92 @@ def test_no_clock_and_no_count_breaks_the_rate(steps: list[tuple[int, float]]) -
 
 def test_a_tally_knows_the_time_to_go_only_with_a_total_and_a_rate() -> None:
     tally = Tally()
-    tally.update(0, 10, 0.0)
+    tally.update(Standing((), 0, 10, 0.0))
     assert tally.remaining is None
     tally.record(result())
     tally.record(result(Outcome.FAIL))
-    tally.update(500, 10, 1.0)
+    tally.update(Standing((), 500, 10, 1.0))
     assert (tally.done, tally.failed) == (2, 1)
     assert tally.remaining == pytest.approx(4.0)
     assert tally.speed == pytest.approx(500)
-    tally.update(500, None, 1.1)
+    tally.update(Standing((), 500, None, 1.1))
     assert tally.remaining is None
 
 
 def test_what_is_under_way_is_not_done_before_its_bytes_are_here() -> None:
     tally = Tally()
-    tally.update(0, 3, 0.0)
+    tally.update(Standing((), 0, 3, 0.0))
     tally.record(result())
     large, other = Transfer("large", 1000, 9000), Transfer("other", 0, 1000)
-    tally.update(1000, 3, 1.0, [large])
+    tally.update(Standing((large,), 1000, 3, 1.0))
     assert tally.remaining == pytest.approx(8.0)  # by the files so far it would be 2
     tally.record(result())
-    tally.update(2000, 3, 2.0, [large._replace(received=2000)])
+    tally.update(Standing((large._replace(received=2000),), 2000, 3, 2.0))
     assert tally.remaining == pytest.approx(7.0)  # the last one: its bytes alone count
-    live = [large._replace(received=3000), other._replace(size=None)]
-    tally.update(3000, 3, 3.0, live)
+    live = (large._replace(received=3000), other._replace(size=None))
+    tally.update(Standing(live, 3000, 3, 3.0))
     assert tally.remaining == pytest.approx(6.0)  # at least that, though a size is not known
 
 
 def test_the_time_of_a_single_file_is_that_of_its_bytes() -> None:
     tally = Tally()
-    tally.update(0, 1, 0.0, [Transfer("one", 0, None)])
+    tally.update(Standing((Transfer("one", 0, None),), 0, 1, 0.0))
     assert tally.remaining is None
-    tally.update(1000, 1, 1.0, [Transfer("one", 1000, 5000)])
+    tally.update(Standing((Transfer("one", 1000, 5000),), 1000, 1, 1.0))
     assert tally.remaining == pytest.approx(4.0)
-    tally.update(1000, 2, 1.0, [Transfer("one", 1000, 5000)])
+    tally.update(Standing((Transfer("one", 1000, 5000),), 1000, 2, 1.0))
     assert tally.remaining is None  # of the other one nothing is known
 
 
 def test_the_position_has_the_parts_in_flight_and_is_whole_only_at_the_end() -> None:
     tally = Tally()
-    tally.update(0, 1, 0.0, [Transfer("one", 250, 1000)])
+    tally.update(Standing((Transfer("one", 250, 1000),), 0, 1, 0.0))
     assert tally.percent == 25
-    tally.update(0, 1, 1.0, [Transfer("one", 1000, 1000)])
+    tally.update(Standing((Transfer("one", 1000, 1000),), 0, 1, 1.0))
     assert tally.percent == 99  # it has no name yet
     for _ in range(999):
         tally.record(result())
-    tally.update(0, 1000, 2.0, [Transfer("last", 0, None)])
+    tally.update(Standing((Transfer("last", 0, None),), 0, 1000, 2.0))
     assert tally.percent == 99
     tally.record(result())
-    tally.update(0, 1000, 3.0)
+    tally.update(Standing((), 0, 1000, 3.0))
     assert tally.percent == 100
 
 
 def test_a_total_that_was_guessed_too_low_is_not_the_end() -> None:
     tally = Tally()
     tally.passed(10)
-    tally.update(0, 5, 0.0, [Transfer("a", 0, None)])
+    tally.update(Standing((Transfer("a", 0, None),), 0, 5, 0.0))
     assert tally.percent < 100
 
 
 def test_lines_that_are_skipped_are_no_pace() -> None:
     tally = Tally()
-    tally.update(0, 4000, 0.0)
+    tally.update(Standing((), 0, 4000, 0.0))
     for _ in range(2000):
         tally.record(result(Outcome.SKIPPED)._replace(attempts=0))
-    tally.update(0, 4000, 1.0)
+    tally.update(Standing((), 0, 4000, 1.0))
     assert tally.remaining is None or tally.remaining > 0
     for second in range(2, 12):
         tally.passed(10)
-        tally.update(second * 100, 4000, second)
+        tally.update(Standing((), second * 100, 4000, second))
     assert tally.remaining == pytest.approx(1900 / 10, rel=0.2)
 
 
 def test_a_run_that_only_looks_has_the_pace_of_its_lines() -> None:
     tally = Tally()
-    tally.update(0, 100, 0.0)
+    tally.update(Standing((), 0, 100, 0.0))
     for _ in range(20):
         tally.record(result(Outcome.UNCHANGED)._replace(attempts=0))
-    tally.update(0, 100, 2.0)
+    tally.update(Standing((), 0, 100, 2.0))
     assert tally.remaining == pytest.approx(8.0)
 
 
 def test_the_slowest_file_in_flight_takes_what_its_own_rate_says() -> None:
     tally = Tally()
     for second in range(30):
-        live = [Transfer("slow", 10 * second, 1000), Transfer("fast", 1000 * second, 40_000)]
-        tally.update(1010 * second, 10, second, live)
+        live = (Transfer("slow", 10 * second, 1000), Transfer("fast", 1000 * second, 40_000))
+        tally.update(Standing(live, 1010 * second, 10, second))
         tally.passed(second % 2 if tally.done < 8 else 0)
     assert tally.done == 8
     assert tally.remaining == pytest.approx((1000 - 290) / 10)
@@ -145,12 +145,12 @@ def test_the_slowest_file_in_flight_takes_what_its_own_rate_says() -> None:
 def test_a_pause_is_no_part_of_the_pace_and_comes_on_top() -> None:
     tally = Tally()
     for second in range(10):
-        tally.update(0, 100, second)
+        tally.update(Standing((), 0, 100, second))
         tally.passed(5)
-    tally.update(0, 100, 10.0)
+    tally.update(Standing((), 0, 100, 10.0))
     assert tally.remaining == pytest.approx(50 / 5)
     for second in range(11, 40):
-        tally.update(0, 100, second, [], Waiting("h", 40.0 - second, "http-503", 3))
+        tally.update(Standing((), 0, 100, second, Waiting("h", 40.0 - second, "http-503", 3)))
     assert tally.remaining == pytest.approx(50 / 5 + 1)
 
 
@@ -210,3 +210,33 @@ def test_lines_show_only_live_files_each_once_and_never_move(
         for path in set(there) & set(before):
             assert shown.index(path) == before.index(path)
         before = shown
+
+
+def limited(limit: int | None, rates: list[int], sizes: list[int]) -> Tally:
+    """A tally of files in flight that come at these rates, after ten seconds."""
+    tally, lines = Tally(), len(rates)
+    for second in range(11):
+        live = tuple(
+            Transfer(f"f{n}", rate * second, size)
+            for n, (rate, size) in enumerate(zip(rates, sizes, strict=True))
+        )
+        tally.update(Standing(live, sum(rates) * second, lines, second, None, limit))
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("limit", "rates", "sizes", "remaining"),
+    [
+        # the small ones end soon, and then the large one has all of the limit
+        (400, [100] * 4, [2000, 2000, 2000, 9000], (1000 * 3 + 8000) / 400),
+        (None, [100] * 4, [2000, 2000, 2000, 9000], 80),
+        # something else is slower than the limit: it does not matter yet
+        (4000, [100] * 4, [2000, 2000, 2000, 9000], 80),
+        # the rate has fallen to a tenth a moment ago
+        (40, [100] * 4, [2000] * 4, 100),
+    ],
+)
+def test_the_time_left_knows_of_a_limit(
+    limit: int | None, rates: list[int], sizes: list[int], remaining: float
+) -> None:
+    assert limited(limit, rates, sizes).remaining == pytest.approx(remaining)

@@ -21,6 +21,7 @@ from pdl.model import (
     Outcome,
     Result,
     Retrying,
+    Standing,
     Success,
     Summary,
     Task,
@@ -166,17 +167,10 @@ class Recorder(Listener):
     def warn(self, text: str) -> None:
         self.troubles.append(text)
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,  # noqa: ARG002 - the protocol's
-        total: int | None,
-        now: float,  # noqa: ARG002 - the same
-        waiting: Waiting | None = None,
-    ) -> None:
-        self.transfers += live
-        self.totals.append(total)
-        self.waits += [waiting] if waiting else []
+    def tick(self, standing: Standing) -> None:
+        self.transfers += standing.live
+        self.totals.append(standing.total)
+        self.waits += [standing.waiting] if standing.waiting else []
 
     def outcomes(self) -> dict[str, str]:
         """Line number to outcome or kind; fails if a line has two."""

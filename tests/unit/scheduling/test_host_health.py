@@ -137,7 +137,7 @@ def test_memory_is_bounded() -> None:
 def test_whom_nothing_is_held_against_is_asked_in_the_order_of_the_list(
     events: list[tuple[str, str, float]], hosts: list[str]
 ) -> None:
-    ledger, now = HostHealth(), 0.0
+    ledger, now = Ledger(), 0.0
     blamed: set[str] = set()
     for what, host, step in events:
         now += step

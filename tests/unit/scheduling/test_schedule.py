@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pdl.model import Item, SafePath
-from pdl.scheduling.job import Job, Plan
 from pdl.scheduling.governor import Governor, Limits
+from pdl.scheduling.job import Job, Plan
 from pdl.scheduling.schedule import Schedule
 from pdl.text.urls import parse
 

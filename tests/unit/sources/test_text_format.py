@@ -86,7 +86,7 @@ def test_options() -> None:
     entries = read(
         "http://h/a\n"
         "  out=d/x y.txt \n"
-        "\tdir=sub\r\n"
+        "\tdir = sub\r\n"
         "# in between\n"
         "\n"
         f" checksum=sha-256={SHA}\n"
@@ -136,7 +136,7 @@ def test_an_option_wins_over_the_fragment() -> None:
     ("text", "line", "why"),
     [
         ("junk", 1, "no scheme"),
-        ("out=x", 1, "no scheme"),
+        ("out=x", 1, "is an option of the URL above it; begin the line with a blank"),
         ("ftp://h/", 1, "not ftp"),
         ("http://h/\thttp://", 1, "mirror 1: has no host"),
         ("http://h/\x00", 1, "forbidden character"),
@@ -161,6 +161,15 @@ def test_an_option_wins_over_the_fragment() -> None:
         ("http://h/a\thttp://h/b http://h/c", 1, "two URLs on one line"),
         ("see http://h/a", 1, "words before the URL"),
         ("http://h/a.bin  b.bin", 1, "a name behind the URL; write out="),
+        ("http://h/a ; the first", 1, "does not begin with #"),
+        ("http://h/a.bin // the first", 1, "does not begin with #"),
+        ("(http://h/a)", 1, "begins with a bracket"),
+        ("url=http://h/a", 1, "words before the URL"),
+        ("1\thttp://h/a", 1, "has a column before the URL"),
+        ("http://h/a\ta.bin", 1, "a name behind the URL; write out="),
+        ("http://h/a,", 1, "ends with a comma, which is %2C in a URL"),
+        ("http://h/a;\r", 1, "ends with a semicolon"),
+        ("sftp://h/a", 1, "not sftp"),
         ("h:8080/x", 1, "it must begin with http:// or https://"),
         ("a-long.host.example.org:80", 1, "it must begin with http:// or https://"),
         ("http://h/[001-100].jpg", 1, "has [001-100], which curl expands"),
@@ -189,6 +198,10 @@ def test_bad_lines(text: str | bytes, line: int, why: str) -> None:
         (f"http://h/a#sha256={SHA} # b", [f"http://h/a#sha256={SHA}"]),
         ("http://h/a#b", ["http://h/a#b"]),
         ("http://h/a b.bin", ["http://h/a b.bin"]),
+        ("http://h/a -- b.bin", ["http://h/a -- b.bin"]),
+        ("http://h/a?b=c,", ["http://h/a?b=c,"]),
+        ("http://h/a\u200b", ["http://h/a"]),
+        ("http://h/a\thttp://h/b\t", ["http://h/a", "http://h/b"]),
         ("http://h/get?q=a.b c.d", ["http://h/get?q=a.b c.d"]),
         ("http://h/[1]", ["http://h/[1]"]),
         ("http://h/http://i/", ["http://h/http://i/"]),
@@ -223,6 +236,15 @@ def test_not_any_text_is_below_the_base(text: str) -> None:
 def test_what_is_below_the_base(text: str) -> None:
     (entry,) = TextFormat(print, "http://h/d/").read([text.encode()], "list")
     assert isinstance(entry, Item)
+
+
+def test_a_mirror_may_be_below_the_base() -> None:
+    lines = [b"f\thttp://i/f", b"http://i/g\tg"]
+    entries = [*TextFormat(print, "http://h/d/").read(lines, "list")]
+    assert [(e.url, e.mirrors) for e in entries if isinstance(e, Item)] == [
+        ("http://h/d/f", ("http://i/f",)),
+        ("http://i/g", ("http://h/d/g",)),
+    ]
 
 
 def test_options_of_a_bad_line_belong_to_it() -> None:

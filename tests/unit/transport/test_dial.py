@@ -82,13 +82,6 @@ def test_a_dead_host_ends_in_time(black_hole: int, monkeypatch: pytest.MonkeyPat
     assert caught.value.transient
 
 
-def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    six, four = socket.AF_INET6, socket.AF_INET
-    found = [(family, 1, 6, "", (n, 1)) for n, family in enumerate([six, six, six, four])]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
-    assert [each.family for each in dial.resolve("x", 1)] == [six, four, six, six]
-
-
 @pytest.mark.parametrize(
     ("address", "public"),
     [

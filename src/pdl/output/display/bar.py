@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from pdl.model import Result, Retrying, Transfer, Waiting
+    from pdl.model import Result, Retrying, Standing, Transfer
     from pdl.output.terminal import Out
 
 _SHOW_AFTER = 0.3
@@ -72,17 +72,11 @@ class BarDisplay(SilentDisplay):
         if self.every:
             self._above.append(remark_line(text))
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """Draw the frame anew, if anything in it has changed."""
-        self._tally.update(received, total, now, live, waiting)
-        shown = self._slots.update(live, now)
+        self._tally.update(standing)
+        now = standing.now
+        shown = self._slots.update(standing.live, now)
         if self._tally.elapsed < _SHOW_AFTER:
             self._draw("")
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.model import Outcome, Result, Retrying, Transfer, Waiting
+from pdl.model import Outcome, Result, Retrying, Standing
 from pdl.output.display.tally import Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
 from pdl.text.units import clock_text, count_text, duration_text, place_text, size_text
@@ -40,23 +40,8 @@ class Display(Protocol):
     def retrying(self, event: Retrying) -> None:
         """Take note of an attempt that failed and is to be made again."""
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
-        """Bring the display up to date; called about ten times a second.
-
-        Args:
-            live: the transfers under way.
-            received: bytes of the whole run so far; never falls.
-            total: items expected, or None while the list is still being read.
-            now: seconds on a clock that never goes back.
-            waiting: whom the run waits for before it asks again, if it does.
-        """
+    def tick(self, standing: Standing) -> None:
+        """Bring the display up to date; called about ten times a second."""
 
     def remark(self, text: str) -> None:
         """Print what happens to a host, with `verbose`."""
@@ -94,14 +79,7 @@ class SilentDisplay:
     def retrying(self, event: Retrying) -> None:
         """Not shown."""
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """Not shown."""
 
     def remark(self, text: str) -> None:
@@ -183,21 +161,15 @@ class PlainDisplay(SilentDisplay):
         if self.every:
             self._out.write(remark_line(text) + "\n")
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """A line every half minute."""
-        self._tally.update(received, total, now, live, waiting)
+        self._tally.update(standing)
+        now = standing.now
         if self._next is None:
             self._next = now + _EVERY
         if now >= self._next:
             self._next = now + _EVERY
-            self._out.write(_progress_line(self._tally, len(live)) + "\n")
+            self._out.write(_progress_line(self._tally, len(standing.live)) + "\n")
 
 
 def _progress_line(tally: Tally, live: int) -> str:

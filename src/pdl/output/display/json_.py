@@ -14,7 +14,7 @@ from pdl.output.sinks import StreamSink
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from pdl.model import Result, Retrying, Transfer, Waiting
+    from pdl.model import Result, Retrying, Standing
     from pdl.output.terminal import Out
 
 _EVERY = 1.0
@@ -45,29 +45,22 @@ class JsonDisplay(SilentDisplay):
         """``"event": "retry"``; `delay` in seconds."""
         self._emit("retry", **event._asdict())
 
-    def tick(
-        self,
-        live: list[Transfer],
-        received: int,
-        total: int | None,
-        now: float,
-        waiting: Waiting | None = None,
-    ) -> None:
+    def tick(self, standing: Standing) -> None:
         """``"event": "progress"`` once a second; `speed` in bytes per second."""
         tally = self._tally
-        tally.update(received, total, now, live, waiting)
-        if now < self._next:
+        tally.update(standing)
+        if standing.now < self._next:
             return
-        self._next = now + _EVERY
+        self._next = standing.now + _EVERY
         self._emit(
             "progress",
             done=tally.done,
             failed=tally.failed,
-            total=total,
-            bytes=received,
+            total=standing.total,
+            bytes=standing.received,
             speed=round(tally.speed),
             remaining=None if tally.remaining is None else round(tally.remaining, 1),
-            transfers=[transfer._asdict() for transfer in live],
+            transfers=[transfer._asdict() for transfer in standing.live],
         )
 
     def _emit(self, event: str, **fields: object) -> None:

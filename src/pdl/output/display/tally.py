@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pdl.model import FailureKind, Outcome, Result, Transfer, Waiting
+from pdl.model import FailureKind, Outcome, Result, Standing, Transfer, Waiting
 from pdl.text.masking import printable
 from pdl.text.units import count_text
 
@@ -20,6 +20,8 @@ _SHORTEST = 0.001
 """Seconds; a rate over less is noise."""
 _NEVER = 1e-9
 """Files a second: nothing in an age."""
+_AT_LIMIT = 0.8
+"""Of a rate that is the limit: from here on it is the limit that holds the transfers up."""
 _SHARE = 1 / 3
 """Of the time so far: what the pace of files is taken from."""
 _LINES = 3
@@ -96,6 +98,7 @@ class Tally:
         self._fetched = 0
         self._began: float | None = None
         self._live: Sequence[Transfer] = ()
+        self._limit: int | None = None
         self._bytes = Smoothed(3.0)
         self._files = Smoothed(20.0, _SHARE)
         self._lines = Smoothed(20.0, _SHARE)
@@ -116,25 +119,20 @@ class Tally:
         self.done += count
         self._fetched += count
 
-    def update(
-        self,
-        received: int,
-        total: int | None,
-        now: float,
-        live: Sequence[Transfer] = (),
-        waiting: Waiting | None = None,
-    ) -> None:
-        """Take the counters of a tick, the transfers under way, and what is waited for."""
+    def update(self, standing: Standing) -> None:
+        """Take where the run stands now."""
+        live, now = standing.live, standing.now
         if self._began is None:
             self._began = now
         self.elapsed = now - self._began
         # a number of lines that was guessed may be too low
-        self.total = total and max(total, self.done + len(live))
-        self.received = received
-        self.waiting = waiting
+        self.total = standing.total and max(standing.total, self.done + len(live))
+        self.received = standing.received
+        self.waiting = standing.waiting
         self._live = live
-        self._bytes.update(received, now)
-        if waiting is not None and not live:
+        self._limit = standing.limit
+        self._bytes.update(self.received, now)
+        if self.waiting is not None and not live:
             self._files.pause(now)
         else:
             self._files.update(self._fetched, now)
@@ -170,15 +168,21 @@ class Tally:
 
         What is in flight takes as long as the slowest of it, each by its own rate. What is to come
         is fetched meanwhile, at the pace of the files that were fetched so far; that a line was
-        skipped is no pace.
+        skipped is no pace. All of what is in flight takes no less than a limit lets it; where that
+        is what holds it up, no file of it takes more, for who ends leaves its share to the others.
         """
         if not self.total:
             return None
         left = max(self.total - self.done, 0)
         pause = self.waiting.seconds if self.waiting and not self._live else 0.0
         own = [seconds for each in self._live if (seconds := self._own(each)) is not None]
-        if left <= len(self._live) == len(own) and own:
-            return max(own)  # nothing else is to come
+        last = bool(own) and left <= len(self._live) == len(own)  # nothing else is to come
+        if own and self._limit:
+            least = sum(map(_missing, self._live)) / self._limit
+            held_up = self.speed >= _AT_LIMIT * self._limit
+            own = [least if held_up else max(least, *own)]
+        if last:
+            return max(own)
         if not left:
             return 0.0
         # a run that only looks at what is there (--check) fetches nothing
@@ -192,7 +196,7 @@ class Tally:
         """Seconds until a file in flight is here; None while its size or its rate is not known."""
         if transfer.size is None:
             return None
-        left = max(transfer.size - transfer.received, 0)
+        left = _missing(transfer)
         rate = self._each[transfer.path].rate
         if rate < 1:  # it has just begun: as if all went at one speed
             rate = self.speed / len(self._live)
@@ -204,6 +208,11 @@ class Tally:
 def _fraction(transfer: Transfer) -> float:
     """How much of a file in flight is here; 0 while its size is not known."""
     return min(transfer.received / transfer.size, 1.0) if transfer.size else 0.0
+
+
+def _missing(transfer: Transfer) -> int:
+    """Bytes of a file in flight that are not here; 0 while its size is not known."""
+    return max((transfer.size or 0) - transfer.received, 0)
 
 
 def waiting_text(waiting: Waiting) -> str:
@@ -231,7 +240,7 @@ class Slots:
         self._slots: list[_Slot | None] = [None] * count
         self._seen: dict[str, float] = {}
 
-    def update(self, live: list[Transfer], now: float) -> list[Transfer | None]:
+    def update(self, live: Sequence[Transfer], now: float) -> list[Transfer | None]:
         """The transfers to show, line by line; None is an empty line."""
         self._seen = {each.path: self._seen.get(each.path, now) for each in live}
         self._follow({each.path: each for each in live})

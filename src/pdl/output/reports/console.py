@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bisect
 import signal
+import time
 from typing import TYPE_CHECKING, TextIO
 
-from pdl.model import FailureKind, HostRow, Item, Outcome, Result, Summary
+from pdl.model import NOT_KEPT, FailureKind, HostRow, Item, Outcome, Result, Summary
 from pdl.output.terminal import Out
 from pdl.scheduling.kinds import hint_of
 from pdl.text.masking import printable
@@ -84,9 +85,12 @@ class ConsoleReport:
         self._fail_fast = fail_fast
         self._groups: dict[str, _Group] = {}
         self._ranks: dict[str, int] = {}
+        self._lost: list[Result] = []
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
         """Remember a failure; what a stop of the run cancelled is told as one number."""
+        if result.kind == FailureKind.CANCELLED.value and NOT_KEPT in result.message:
+            self._lost.append(result)
         if result.outcome is Outcome.FAIL and result.kind != FailureKind.CANCELLED.value:
             kind = result.kind or FailureKind.INTERNAL.value
             rank = self._ranks.setdefault(result.source, len(self._ranks))
@@ -108,7 +112,7 @@ class ConsoleReport:
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *_group_lines(kind, group, lists)]
-        lines += closing_lines(summary, lists if self._groups else ())
+        lines += closing_lines(summary, lists if self._groups else (), self._lost)
         self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
 
@@ -191,11 +195,16 @@ def _spread(group: _Group, lists: Sequence[str]) -> str:
 def _lost_lines(hosts: Sequence[HostRow]) -> list[str]:
     """The hosts that were given up, since when, and how many lines that was."""
     return [
-        f"  {count_text(each.given_up, 'line')} of {each.host} not asked (again): it was given up "
-        f"{duration_text(each.given_up_ago or 0.0)} ago, {each.reason}"
+        f"  {each.host} was given up at {_clock(each.given_up_at)}, {each.reason}: that ended "
+        f"{count_text(each.given_up, 'line')}"
         for each in hosts
         if each.given_up
     ]
+
+
+def _clock(seconds: float | None) -> str:
+    """The time of the day, here."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def placed(lists: Sequence[Sink]) -> list[str]:
@@ -216,11 +225,20 @@ def _about(result: Result) -> str:
     return ", ".join(filter(None, (tried, place_text(result.source, result.line))))
 
 
-def closing_lines(summary: Summary, lists: Sequence[str]) -> list[str]:
-    """What to do next, and where the failures stand; an empty line before it."""
+def closing_lines(summary: Summary, lists: Sequence[str], lost: Sequence[Result] = ()) -> list[str]:
+    """What to do next, and where the failures stand; an empty line before it.
+
+    Args:
+        summary: of the run.
+        lists: in which the failures stand.
+        lost: rows of what was left, and has no part to go on with.
+    """
     lines = []
     if summary.left or summary.unread:
         lines.append("the same command again goes on from here")
+    if lost:
+        more = f", and so for {count_text(len(lost) - 1, 'other')}" if len(lost) > 1 else ""
+        lines.append(f"but for {lost[0].url}{more}: {lost[0].message}")
     if lists:
         lines.append(f"the failures are listed in {', '.join(lists)}")
     return ["", *lines] if lines else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,12 +57,12 @@ class JsonReport:
 
 
 def _host_fields(host: HostRow) -> dict[str, object]:
-    """The fields of a host; times and rates of a digit that means something."""
-    fields = host._asdict()
-    for name in ("first_byte_p50", "first_byte_p95", "given_up_ago"):
-        fields[name] = None if fields[name] is None else round(fields[name], 4)
-    fields["bytes_per_second"] = round(host.bytes_per_second)
-    return fields
+    """The fields of a host, with as many digits as mean something."""
+    at, *firsts = host.given_up_at, host.first_byte_p50, host.first_byte_p95
+    p50, p95 = (None if each is None else round(each, 4) for each in firsts)
+    since = None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    fields = host._replace(first_byte_p50=p50, first_byte_p95=p95)._asdict()
+    return {**fields, "bytes_per_second": round(host.bytes_per_second), "given_up_at": since}
 
 
 class JsonLinesReport:

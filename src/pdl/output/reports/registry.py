@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.errors import UsageError
-from pdl.output.sinks import FileSink, StreamSink, Warn, warn_on_stderr
+from pdl.output.sinks import FileSink, StreamSink, Warn, check_target, warn_on_stderr
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
@@ -72,8 +72,25 @@ def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
         UsageError: the suffix stands for no format, or the path can be no file.
         MachineError: the file cannot be made.
     """
+    row = _format_of(path)
+    sink = StreamSink(sys.stdout, warn) if path in _STDOUT else FileSink(path, warn, keep=row.keep)
+    return _factory(row)(sink)
+
+
+def check_report(path: str) -> None:
+    """See whether there could be such a report; nothing is opened or made.
+
+    Raises:
+        UsageError, MachineError: as `open_report` has it.
+    """
+    _format_of(path)
+    if path not in _STDOUT:
+        check_target(path)
+
+
+def _format_of(path: str) -> ReportFormat:
     if path in _STDOUT:
-        return _factory(FORMATS[0])(StreamSink(sys.stdout, warn))
+        return FORMATS[0]
     suffix = PurePath(path).suffix.lower()
     row = next((row for row in FORMATS if row.suffix == suffix), None)
     if row is None:
@@ -82,7 +99,7 @@ def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
             f"the name of a report ends in one of {' '.join(SUFFIXES)}; "
             "- is JSON lines on standard output",
         )
-    return _factory(row)(FileSink(path, warn, keep=row.keep))
+    return row
 
 
 def _factory(row: ReportFormat) -> Callable[[Sink], Reporter]:

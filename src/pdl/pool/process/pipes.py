@@ -21,7 +21,7 @@ from functools import partial
 from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from pdl.model import Answer, Fail, FailureKind, Success, Task
+from pdl.model import Answer, Fail, FailureKind, Success, Task, fail_of, success_of
 from pdl.pool import Returned
 
 if TYPE_CHECKING:
@@ -44,9 +44,6 @@ _READ = 64 * 1024
 
 _SIZE = struct.Struct("!i")
 """What `multiprocessing.connection.Connection` puts before a message below 2 GiB."""
-
-_success = partial(tuple.__new__, Success)
-_fail = partial(tuple.__new__, Fail)
 
 HELLO: tuple[Answer, ...] = ()
 """What a lane sends once it is built: the worker has come up."""
@@ -157,7 +154,7 @@ def message_of(data: bytes) -> tuple[Answer, ...] | Returned:
     sent: list[Any] | Returned = pickle.loads(data)  # noqa: S301 - our own worker's
     if isinstance(sent, Returned):
         return sent
-    return tuple([_success(each) if each[0] == "success" else _fail(each) for each in sent])
+    return tuple([success_of(each) if each[0] == "success" else fail_of(each) for each in sent])
 
 
 def shortened(answer: Answer) -> Answer:

@@ -2,7 +2,7 @@
 
 A name often has an address that does not answer, mostly the IPv6 one. As RFC 8305 (Happy
 Eyeballs) has it, the next address is tried beside the last a moment later, and the first that
-connects is taken. The addresses are resolved here and connected to as numbers, so what was
+connects is taken. The addresses are looked up first and connected to as numbers, so what was
 checked is what is connected to, whatever the name says a moment later (DNS rebinding).
 """
 
@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import itertools
+import math
 import os
 import select
 import socket
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
 from pdl.transport import TransportError
+from pdl.transport.http.resolver import process_resolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from pdl.transport.http.resolver import Address
 
     Options = Sequence[tuple[int, int, int | bytes]]
 
@@ -30,31 +33,6 @@ STAGGER = 0.25
 _UNDER_WAY = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-class Address(NamedTuple):
-    """One of a name's addresses: the socket's family, and what `socket.connect` takes."""
-
-    family: int
-    place: tuple[Any, ...]
-
-
-def resolve(host: str, port: int) -> list[Address]:
-    """The addresses of a name, the families in turn, the system's favourite first.
-
-    Raises:
-        OSError: the name has none.
-    """
-    name = host.strip("[]")
-    # as bytes where that is the same: text takes Python's IDNA codec, 2 ms in each worker
-    found = socket.getaddrinfo(
-        name.encode() if name.isascii() else name, port, 0, socket.SOCK_STREAM
-    )
-    each = [Address(family, place) for family, _, _, _, place in found]
-    first = [address for address in each if address.family == each[0].family]
-    other = [address for address in each if address.family != each[0].family]
-    pairs = itertools.zip_longest(first, other)
-    return [address for pair in pairs for address in pair if address is not None]
 
 
 def is_public(text: str) -> bool:
@@ -79,15 +57,16 @@ def dial(
     Args:
         host: a name, or an address with or without brackets.
         port: of TCP.
-        seconds: for all addresses together.
+        seconds: for the look-up and all addresses together.
         options: set on the socket before it connects, as `socket.setsockopt` takes them.
         public_only: connect to no address but those of the open internet.
 
     Raises:
-        TransportError: none of them is public, or none answered in time.
+        TransportError: none of them is public, or nobody answered in time.
         OSError: the name has none, or none took the connection; the first one's reason.
     """
-    addresses = resolve(host, port)
+    end = time.monotonic() + seconds
+    addresses = process_resolver().addresses(host, port, seconds)
     if public_only:
         addresses = [each for each in addresses if is_public(str(each.place[0]))]
         if not addresses:
@@ -98,7 +77,7 @@ def dial(
             )
     race = _Race(addresses, options)
     try:
-        return race.run(seconds)
+        return race.run(end)
     finally:
         race.end()
 
@@ -113,12 +92,12 @@ class _Race:
         self._poll = select.poll()
         self._error: OSError | None = None
 
-    def run(self, seconds: float) -> socket.socket:
-        end = time.monotonic() + seconds
+    def run(self, end: float) -> socket.socket:
+        """The first that connects before `end`, a value of `time.monotonic`."""
         while self._left or self._under_way:
             if self._left and (won := self._attempt(lambda: self._start(self._left.pop()))):
                 return won
-            pause = min(STAGGER if self._left else seconds, end - time.monotonic())
+            pause = min(STAGGER if self._left else math.inf, end - time.monotonic())
             if pause <= 0:
                 raise TransportError(
                     FailureKind.CONNECT, "no connection in time (--connect-timeout)", transient=True

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 MAX_HEAD = 128 * 1024
 """Bytes of a response head, all its interim responses' heads not counted."""
-MAX_FIELDS = 1000
+MAX_FIELDS = 5000
+"""As many as curl takes."""
 MAX_USUAL = 2048
 """Bytes of a head that is taken apart the quick way."""
 MAX_CACHED = 256
@@ -54,7 +55,10 @@ MAX_LENGTH = 2**63 - 1
 """Bytes a file can have on any system."""
 MAX_LENGTH_DIGITS = 19
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_STATUS_LINE = re.compile(
+    # some applications answer with the version that the browser before their proxy speaks
+    rb"HTTP/(?:1\.([0-9])|2(?:\.0)?)[ \t]+([1-5][0-9][0-9])(?:[ \t]+([^\x00\r\n]*))?"
+)
 _FIELD = re.compile(rf"({HTTP_WORD}):([^\x00\r\n]*)\Z".encode())
 _FRAMING = re.compile(rb"contentlength|transferencoding")
 """In the letters of a field's name: it may be meant to tell the body's end."""
@@ -66,7 +70,7 @@ class Head(NamedTuple):
     """A final response's status line and fields.
 
     Attributes:
-        minor: of the version: 0 or 1 (or more, read as 1).
+        minor: of the version: 0 or 1 (or more, read as 1); 0 for what calls itself HTTP/2.
         fields: name in lower case, value without surrounding blanks; in order.
         values: by name; several values joined by commas (RFC 9110 section 5.3).
     """
@@ -171,7 +175,7 @@ def _any(raw: bytes) -> tuple[int, int, str, list[tuple[str, str]]]:
 
 def no_http(raw: bytes) -> TransportError:
     """Say that these bytes begin no answer."""
-    first = raw.partition(b"\n")[0].rstrip(b"\r")
+    first = raw.partition(b"\n")[0].rstrip(b"\r") or raw
     return protocol_error(f"the answer is not HTTP/1.x: {first[:60]!r}")
 
 
@@ -181,7 +185,7 @@ def _status(line: bytes) -> tuple[int, int, str] | None:
     if match is None:
         return None
     minor, status, reason = match.groups()
-    return int(minor), int(status), (reason or b"").decode("latin-1")
+    return int(minor or 0), int(status), (reason or b"").decode("latin-1")
 
 
 _known_status = lru_cache(maxsize=64)(_status)

@@ -49,13 +49,40 @@ def _parsed(proxy: str) -> Url:
     return parse(text if "://" in text else f"http://{text}")
 
 
+def way_fault(url: str) -> str:
+    """Why the proxy that the environment has for a URL cannot be asked; empty if it can.
+
+    Args:
+        url: that is to be asked; with no proxy for it all is well.
+    """
+    from requests.utils import get_environ_proxies, select_proxy  # where one is faulty alone
+
+    proxy = select_proxy(url, get_environ_proxies(url))
+    fault = "" if proxy is None else proxy_fault(proxy.strip())
+    if not fault:
+        return ""
+    names = [name for name, value in _named() if value == proxy]
+    return f"the proxy's URL, of {' or '.join(names) or 'the system'}, {fault}"
+
+
+def any_faulty() -> bool:
+    """Whether the environment names a proxy that cannot be asked, whether for some URL or none."""
+    return any(proxy_fault(value.strip()) for _, value in _named())
+
+
+def _named() -> list[tuple[str, str]]:
+    """The variables that name proxies, and what they say."""
+    return [
+        (name, value)
+        for name, value in os.environ.items()
+        if value and name.lower().endswith("_proxy") and name.lower() != "no_proxy"
+    ]
+
+
 _ELSEWHERE = frozenset({"darwin", "win32", "cygwin"})
 """Systems that keep proxies outside of the environment."""
 
 
 def possible() -> bool:
     """Whether this machine may be told to use a proxy for some URL."""
-    return sys.platform in _ELSEWHERE or any(
-        value and name.lower().endswith("_proxy") and name.lower() != "no_proxy"
-        for name, value in os.environ.items()
-    )
+    return sys.platform in _ELSEWHERE or bool(_named())

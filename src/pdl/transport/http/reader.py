@@ -179,7 +179,7 @@ class SocketReader:
         seen, latest = 0, None
         while (match := HEAD_END.search(self._buffer, max(0, seen - 3))) is None:
             seen = len(self._buffer)
-            if not self._buffer.startswith(b"HTTP/1."[:seen]):
+            if not self._buffer.startswith(b"HTTP/"[:seen]):
                 raise no_http(self._buffer)
             if seen > MAX_HEAD:
                 raise protocol_error(f"the answer's head is longer than {MAX_HEAD} bytes")
