@@ -271,7 +271,7 @@ class Governor:
 
     def _limit(self, origin: Origin, trouble: Trouble) -> None:
         """Set the cap."""
-        cap = trouble.share
+        cap = max(1, trouble.share - trouble.spent)
         if origin.lost or trouble.resting:
             cap = 1
         elif trouble.allowance is not None:
@@ -383,9 +383,11 @@ class Governor:
     def spent(self, origin: Origin, now: float) -> bool:
         """A line has used up its retries; whether its origin, that never answered, is given up."""
         trouble = origin.trouble
-        if origin.proven or origin.lost or trouble is None or trouble.fails < SPENT:
+        if origin.proven or origin.lost or trouble is None or not self._limits.retries:
             return False
-        if not self._limits.retries:
+        if trouble.fails < SPENT:
+            trouble.spent += 1  # no other line takes its place: those that are tried will tell
+            self._limit(origin, trouble)
             return False
         self.give_up(origin, now)
         return True

@@ -200,7 +200,7 @@ class Selector:
             origin.count_lost()
             return Decision(None, reason=_lost_words(origin))
         met = job.lone + max(0, job.contended - FORGIVEN) + (0 if origin.proven else job.early)
-        decision = self._policy.decide(fail, job.progress.stuck + met, chance)
+        decision = self._policy.decide(fail, max(1, job.progress.stuck + met), chance)
         if decision.delay is None or not judged.delay:
             return decision
         return decision._replace(delay=max(decision.delay, judged.delay))

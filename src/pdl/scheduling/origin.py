@@ -149,6 +149,7 @@ class Trouble:
         goods: good answers in a row since the share changed.
         pressures: attempts that met its limits or its absence.
         fails: of them, those in a row.
+        spent: lines that used up their retries meanwhile, of an origin that has never answered.
         blind: of these, what was started after the last good answer.
         first: id of the job that was the first of these.
         several: another met it as well.
@@ -200,6 +201,7 @@ class Trouble:
         "several",
         "share",
         "since",
+        "spent",
         "stopped",
         "stops",
         "wait",
@@ -213,7 +215,7 @@ class Trouble:
     def __init__(self, share: int) -> None:
         self.share = share
         self.held = self.goods = 0
-        self.pressures = self.fails = self.blind = 0
+        self.pressures = self.fails = self.blind = self.spent = 0
         self.first: int | None = None
         self.several = False
         self.cut_at = NEVER
@@ -253,7 +255,7 @@ class Trouble:
 
     def over(self) -> None:
         """A good answer has come."""
-        self.fails = self.blind = self.stops = 0
+        self.fails = self.blind = self.stops = self.spent = 0
         self.first, self.several = None, False
         self.since, self.stopped = None, 0.0
 

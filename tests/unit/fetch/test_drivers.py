@@ -254,7 +254,9 @@ def came(way: str, server: Server, home: Path, path: str, told: dict[Any, Any]) 
         if each.is_file() and each.suffix != ".json"
     }
     proven = answer.word == "success" and bool(answer.checksum)
-    return Came(answer._replace(seconds=0.0, first=None, message=message, **gone), proven, found, asked)
+    return Came(
+        answer._replace(seconds=0.0, first=None, message=message, **gone), proven, found, asked
+    )
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), said(decided=True))
