@@ -98,8 +98,7 @@ class Attempt:
         proven: what the bytes were found to be, as `pdl.integrity.check.Check.finish` has it.
         offer: of the cache, while it may be taken.
         keep: after a `Fail`: the part can be gone on with.
-        first: seconds from the last request to the first byte of its answer; None before.
-        hold: seconds in which the server takes no more requests, by this answer, or None.
+        first, hold: as in `pdl.model.Success`, of the last request; None before its answer.
         sound: after a `Fail`: as many bytes of the part are right, the others go.
     """
 
@@ -190,8 +189,7 @@ class Attempt:
             declares: False if no field of it declares a digest, or how many requests are left.
         """
         status, known, files = head.status, self.known, self._files
-        if declares:
-            self.hold = rate_reset(head.header)
+        self.hold = rate_reset(head.header) if declares else None
         if status != OK and not self._expects(status):
             return self._other(head)
         if self._conditional and (status == NOT_MODIFIED or self._is_there(head)):

@@ -1,4 +1,4 @@
-"""What a host bears and how long it is waited for, on a virtual clock over hosts of every temper."""
+"""What a host bears and how long it is waited for, on a virtual clock: hosts of every temper."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_without_patience_every_file_is_on_its_own() -> None:
 
 
 def test_the_network_is_told_once() -> None:
-    hosts = {f"h{n}": leaving(3.0, 20.0) for n in range(20)}
+    hosts: dict[str, Host] = {f"h{n}": leaving(3.0, 20.0) for n in range(20)}
     made = Run(hosts, mixed(hosts, 60, random.Random(1)), PATIENT)
     made.run()
     assert ends(made) == {"success": 1200}
@@ -294,6 +294,9 @@ def check(made: Run, lines: list[str]) -> None:
         jobs=st.integers(1, 40),
         per_host=st.none() | st.integers(1, 10),
         patience=st.sampled_from([60.0, 120.0]),
+        max_wait=st.just(120.0),
+        retries=st.integers(1, 4),
+        heed=st.just(True),
     ),
     seed=st.integers(0, 1000),
     by_host=st.booleans(),
