@@ -38,6 +38,7 @@ class Limits:
     Attributes:
         good: when each request was answered.
         refused: when each was refused.
+        host, base: its name and port, and its URL without a path.
         connections: how many were opened.
         most: requests that were under way at once, those that were refused left out.
     """
@@ -54,7 +55,8 @@ class Limits:
         self._ended = threading.Event()
         self._sock = self._listen(0)
         self.port: int = self._sock.getsockname()[1]
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.host = f"127.0.0.1:{self.port}"
+        self.base = f"http://{self.host}"
 
     @staticmethod
     def _listen(port: int) -> socket.socket:
@@ -116,6 +118,10 @@ class Limits:
     def answer(self) -> bytes | None:
         """The answer to a request; None if it is a good one."""
 
+    def good_answer(self, path: bytes) -> bytes:
+        """What a good answer is; called with the lock held."""
+        return reply(body=path)
+
     def _talk(self, sock: socket.socket) -> None:
         sock.settimeout(_LONGEST)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -156,7 +162,8 @@ class Limits:
                 with self.lock:
                     self.under_way -= 1
                     self.good.append(time.monotonic())
-                sock.sendall(reply(body=path))
+                    answer = self.good_answer(path)
+                sock.sendall(answer)
             elif refusal:
                 sock.sendall(refusal)
             else:
@@ -216,6 +223,10 @@ class Away(Limits):
         self.after = after
         self.seconds = seconds
 
+    def back(self) -> None:
+        """Be back, and stay."""
+        self.after = 1 << 60
+
     def away(self) -> bool:
         """See `Limits.away`."""
         if len(self.good) <= self.after:
@@ -228,7 +239,9 @@ class Counts(Limits):
 
     Args:
         refuse: makes a refusal of the seconds until the next window.
-        tell: fields of a good answer, of the requests left and the seconds until then.
+
+    Attributes:
+        count: requests in this window.
     """
 
     def __init__(
@@ -243,15 +256,15 @@ class Counts(Limits):
         self.window = window
         self.refuse = refuse
         self._start = 0.0
-        self._count = 0
+        self.count = 0
 
     def answer(self) -> bytes | None:
         """See `Limits.answer`."""
         now = time.monotonic()
         if now - self._start >= self.window:
-            self._start, self._count = now, 0
-        self._count += 1
-        if self._count <= self.per:
+            self._start, self.count = now, 0
+        self.count += 1
+        if self.count <= self.per:
             return None
         return self.refuse(self._start + self.window - now)
 

@@ -330,6 +330,8 @@ class Engine:
     def _succeeded(self, job: Job, answer: Success, now: float) -> None:
         if answer.trouble:
             self._parts.outputs.trouble(answer.trouble)
+        if answer.hold is not None:  # what waits in the workers is not to be asked now
+            self._parts.pool.go_easy(job.host)
         answer = self._selector.succeeded(job, answer, now)
         how = rows.outcome_of(job, answer)
         self._parts.schedule.done(job)
