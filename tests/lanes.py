@@ -238,18 +238,22 @@ def obey(task: Task, meter: Meter) -> Answer:
     if order == "count":
         for count in (100, 150, 400):
             meter.update(count, 1000)
-    if order == "hold":
-        return _hold(task, meter, Path(word))
+    if order in {"hold", "look"}:
+        return _hold(task, meter, Path(word), looks=order == "look")
     if order == "crash":
         meter.update(77, 1000)
         os.kill(os.getpid(), signal.SIGKILL)
     return success(task.id)
 
 
-def _hold(task: Task, meter: Meter, released: Path) -> Answer:
+def _hold(task: Task, meter: Meter, released: Path, *, looks: bool) -> Answer:
     """Leave a file with the worker's pid, and go on when `released` is there or on a stop."""
-    meter.update(5, None)
-    meter.update(42, 1000)
+    if looks:  # at a file that is there
+        meter.looked(700, 1000)
+        meter.looked(900, 1000)
+    else:
+        meter.update(5, None)
+        meter.update(42, 1000)
     sign = Path(f"{released}.{task.id}")
     Path(f"{sign}.new").write_text(str(os.getpid()))
     Path(f"{sign}.new").rename(sign)

@@ -412,7 +412,7 @@ class Summary(NamedTuple):
     seconds: float = 0.0
     stopped_by: int | None = None
     unread: bool = False
-    limit: Literal["max_failures", "deadline"] | None = None
+    limit: Literal["max_failures", "deadline", "quota"] | None = None
     unchecked: int = 0
     hosts: tuple[HostRow, ...] = ()
 
@@ -457,6 +457,7 @@ class Standing(NamedTuple):
         now: seconds on a clock that never goes back.
         waiting: whom the run waits for before it asks again, if it does.
         limit: bytes a second that all transfers together may have now, or None.
+        ahead: items that were read and need a lane, and have none yet.
     """
 
     live: tuple[Transfer, ...]
@@ -465,16 +466,18 @@ class Standing(NamedTuple):
     now: float
     waiting: Waiting | None = None
     limit: int | None = None
+    ahead: int = 0
 
 
 class Retrying(NamedTuple):
-    """An attempt failed and the task is to run again."""
+    """An attempt failed and the task is to run again, after `delay` seconds; `path` as in a row."""
 
     url: str
     message: str
     kind: str
     attempt: int
     delay: float
+    path: str
 
 
 Event = Result | Retrying

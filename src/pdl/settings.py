@@ -1,5 +1,6 @@
 """What a run is told: frozen, nested, each part for the one component that needs it."""
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -7,7 +8,7 @@ from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import Headers
 from pdl.text.lazy_regex import HTTP_WORD, lazy
-from pdl.text.urls import InvalidUrl, parse
+from pdl.text.urls import InvalidUrl, parse, places_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,9 @@ section 15), and proxies have many of their own for an origin that is in trouble
 
 HOSTS_KEPT = 16
 """Hosts a lane keeps a connection to, where file handles allow it."""
+
+LOOKUPS_MOST = 32
+"""Names that are looked up at once on this machine: name servers answer no faster for more."""
 
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
@@ -54,6 +58,20 @@ class InputSettings(NamedTuple):
     checksums: tuple[str, ...] = ()
 
 
+class Resolved(NamedTuple):
+    """Addresses that a host is connected to, whatever the name service says.
+
+    Attributes:
+        host: as in a URL.
+        port: of TCP.
+        addresses: IPv4 or IPv6 ones, without brackets.
+    """
+
+    host: str
+    port: int
+    addresses: tuple[str, ...]
+
+
 class HttpSettings(NamedTuple):
     """How requests are made; the transport's.
 
@@ -71,6 +89,9 @@ class HttpSettings(NamedTuple):
         max_redirects: hops followed for one file.
         https_only: refuse http, listed or redirected to.
         public_only: connect to addresses of the open internet alone.
+        ip_version: 4 or 6: connect to no other addresses; None takes both.
+        resolve: where hosts are; of several for one host and port the last counts.
+        lookups: names that a process looks up at once.
         min_speed: bytes per second below which an attempt is given up, or None.
         limit_rate: bytes per second of all downloads together, as ``2M``, or a timetable of such
             rates, see `pdl.text.timetable`; None is no limit.
@@ -92,6 +113,9 @@ class HttpSettings(NamedTuple):
     max_redirects: int = 10
     https_only: bool = False
     public_only: bool = False
+    ip_version: Literal[4, 6] | None = None
+    resolve: tuple[Resolved, ...] = ()
+    lookups: int = LOOKUPS_MOST
     min_speed: float | None = None
     limit_rate: str | None = None
     hosts_kept: int = HOSTS_KEPT
@@ -131,6 +155,7 @@ class FileSettings(NamedTuple):
         max_time: seconds one attempt may take, or None.
         max_size: bytes a file may have, or None.
         min_size: bytes a file must have, or None.
+        min_free: bytes of the disk that are to stay free, or None.
         expect_types: media types a file may be of, as ``image/*``; empty for any.
         reserved: paths that no server may give a file; see `NamingSettings`.
     """
@@ -144,6 +169,7 @@ class FileSettings(NamedTuple):
     max_time: float | None = None
     max_size: int | None = None
     min_size: int | None = None
+    min_free: int | None = None
     expect_types: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
 
@@ -228,11 +254,13 @@ class StopSettings(NamedTuple):
         max_failures: stop after that many failed items; None never does.
         deadline: seconds the whole run may take, or None.
         per_host: downloads in flight from one host, or None.
+        quota: bytes received after which nothing new starts, or None.
     """
 
     max_failures: int | None = None
     deadline: float | None = None
     per_host: int | None = None
+    quota: int | None = None
 
 
 class Settings(NamedTuple):
@@ -388,18 +416,23 @@ def _file_fault(path: str) -> str:
     return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"
 
 
-def _rates_fault(text: str) -> str:
-    from pdl.text.timetable import timetable_of  # for this alone
+def _elsewhere(place: str) -> "Callable[[Any], str]":
+    """A rule that few runs need, of a module that is imported then."""
+    module, _, name = place.rpartition(".")
 
-    try:
-        timetable_of(text)
-    except ValueError as exc:
-        return str(exc)
-    return ""
+    def fault(value: object) -> str:
+        said: str = getattr(importlib.import_module(module), name)(value)
+        return said
+
+    return fault
 
 
 def _at_least(least: int) -> "Callable[[float], str]":
     return lambda number: f"{number!r} is less than {least}" if number < least else ""
+
+
+def _of_numbers(*numbers: int) -> "Callable[[int], str]":
+    return lambda given: "" if given in numbers else f"{given!r} is none of {numbers}"
 
 
 def _one_of(literal: object) -> "Callable[[str], str]":
@@ -422,8 +455,10 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "http.connect_timeout": _seconds(),
     "http.timeout": _seconds(),
     "http.max_redirects": _at_least(0),
+    "http.ip_version": _of_numbers(4, 6),
+    "http.resolve": places_fault,
     "http.min_speed": _at_least(0),
-    "http.limit_rate": _rates_fault,
+    "http.limit_rate": _elsewhere("pdl.text.timetable.rates_fault"),
     "retry.retries": _at_least(0),
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),
@@ -433,6 +468,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "files.max_time": _seconds(),
     "files.max_size": _at_least(0),
     "files.min_size": _at_least(0),
+    "files.min_free": _at_least(0),
     "files.expect_types": _types_fault,
     "naming.on_collision": _one_of(OnCollision),
     "pool.jobs": _at_least(1),
@@ -441,6 +477,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "stop.max_failures": _at_least(1),
     "stop.deadline": _seconds(),
     "stop.per_host": _at_least(1),
+    "stop.quota": _at_least(1),
     "lock.path": output_fault,
     "cache.path": output_fault,
     "cache.size": _at_least(0),

@@ -52,6 +52,12 @@ def test_a_list_of_names_without_a_base_is_told_once(pdl_run: Runner, name: str,
     assert run.err.count("--base-url") == 1
 
 
+def test_a_text_that_is_no_list_is_told_once(pdl_run: Runner) -> None:
+    (pdl_run.directory / "l.txt").write_text("import os\nif os:\n    x = {1: 2}\n" * 50)
+    run = pdl_run("l.txt", "-d", "out")
+    assert (run.code, run.err.count("is no list of URLs: none of its first 20 lines")) == (2, 1)
+
+
 def test_one_name_among_urls_is_that_lines_failure(server: Server, pdl_run: Runner) -> None:
     url = server.on("/a", File(b"a"))
     for text in ("f1.bin\nf2.bin\n" + url, url + "\nf1.bin\nf2.bin\n", "f1.bin\n"):

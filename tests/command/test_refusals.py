@@ -125,3 +125,10 @@ def test_lines_before_the_one_without_a_way_are_not_lost(server: Server, pdl_run
     rows = (pdl_run.directory / "r.jsonl").read_text().splitlines()
     assert len(rows) == 201  # each line has its one outcome
     assert run.err.count("no way to") == 1
+
+
+def test_a_line_of_standard_input_is_called_so_wherever_it_is_told(pdl_run: Runner) -> None:
+    listed = "\n\n\nhtp://x\n"
+    assert "\tstdin:4: " in pdl_run("-", "--dry-run", stdin=listed).out
+    assert "stdin:4)" in pdl_run("-", "--failed", "f", stdin=listed).err
+    assert "# from stdin:4\n" in (pdl_run.directory / "f").read_text()

@@ -145,13 +145,21 @@ def lines_of(path: Path) -> int:
     return sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
 
 
+ADDED = {
+    "the time that is left, apart from what else a bar shows": 1,
+    "the look-up of names, which has an end of its own": 1,
+    "a limit of the rate: its timetable, its account, the transport that keeps to it": 3,
+    "the options of http, a second half of the table": 1,
+    "what hosts bear: the state of one of them, and the rules": 2,
+}
+"""Modules that a capability brought, since there were 113."""
+
+
 def test_modules_are_few_and_short() -> None:
     sizes = {name: lines_of(path) for name, path in MODULES.items()}
     assert {name: size for name, size in sizes.items() if size > 400} == {}
-    # 113; the look-up of names, which has an end of its own; a limit of the rate: its timetable,
-    # its account, and the transport that keeps to it; and what hosts bear: the state of one of
-    # them, and the rules
-    assert sum(size > 5 for size in sizes.values()) <= 119  # the docstring of a package is none
+    # the docstring of a package is none
+    assert sum(size > 5 for size in sizes.values()) <= 113 + sum(ADDED.values())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import stat
 import subprocess
 import sys
@@ -23,9 +24,11 @@ from pdl.transport.http.keepalive import KeepaliveTransport
 from pdl.transport.http.requests_ import RequestsTransport
 from runner import base_environment
 from servers.behaviours import Close, Pause, Raw, Reply, Then, chunk, head
+from servers.certs import Authority
 from servers.files import File
 from servers.framing import tls_cut_without_goodbye
 from servers.misbehave import Server
+from servers.programs import free_port
 from servers.redirects import redirect_to
 from servers.row import BODY, cut
 
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runner import Run, Runner
-    from servers.certs import Authority
 
 CANARY = "c4n4ry-5ecret"
 QUICK = Settings(
@@ -434,7 +436,7 @@ def test_a_trusted_authority_is_enough(authority: Authority, tmp_path: Path) -> 
     ("bad", "reason"),
     [
         ("expired", "expired"),
-        ("wrong_host", "not valid for '127.0.0.1'"),
+        ("wrong_host", "for elsewhere.example, and not valid for '127.0.0.1'"),
         ("self_signed", "self-signed|self signed"),
         ("unknown", "issuer|self-signed|self signed"),
     ],
@@ -558,3 +560,28 @@ def test_a_download_is_never_imported(
     assert ended.returncode == 0, ended.stderr
     assert not (tmp_path / "imported").exists()
     assert (tmp_path / "file.bin").read_bytes() == b"content"
+
+
+def test_a_certificate_for_many_names_is_told_by_the_first(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    authority = Authority(tmp_path_factory.mktemp("own"))
+    files = authority.files("a.test", "*.b.test", "c.test", "d.test", "e.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.cert, files.key)
+    with Server(tls=context) as safe:
+        row = row_of(safe.on("/a.bin", File(BODY)), tmp_path, tls_settings(authority))
+    said = "the certificate is for a.test, *.b.test, c.test and 2 more, and not valid for "
+    assert row.message == f"{said}'127.0.0.1'"
+
+
+def test_a_failure_after_a_redirect_names_whom_was_asked(server: Server, tmp_path: Path) -> None:
+    port = free_port()
+    url = server.on("/a.bin", *redirect_to(f"http://127.0.0.2:{port}/b.bin"))
+    row = row_of(url, tmp_path, QUICK)
+    assert (row.kind, row.message) == (
+        "connect",
+        f"redirected to 127.0.0.2:{port}: Connection refused",
+    )
+    server.on("/a.bin", *redirect_to("/none"))
+    assert "redirected" not in row_of(url, tmp_path, QUICK).message

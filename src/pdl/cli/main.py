@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdl.cli.exit import complain, complain_text, exit_code
-from pdl.cli.option_types import PathName, SettingOption, agree_on_if_exists
+from pdl.cli.option_types import PathName, SettingOption, agree_on_if_exists, agree_on_ip_version
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import convert
 from pdl.errors import ExitCode, PdlError, UsageError
@@ -96,6 +96,7 @@ def read_values(ctx: click.Context) -> tuple[Settings, CommandOptions]:
         UsageError: two of them contradict each other.
     """
     values = {**ctx.params, "if_exists": agree_on_if_exists(ctx), "update": False}
+    values |= agree_on_ip_version(ctx)
     said: list[tuple[str, object]] = [
         (row.target, values[row.key])
         for row in ROWS

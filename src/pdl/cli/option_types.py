@@ -14,7 +14,7 @@ import click
 
 from pdl.cli.to_settings import AllowedFailures, fault_of
 from pdl.errors import UsageError
-from pdl.settings import header_fault, word_fault
+from pdl.settings import Resolved, header_fault, word_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -145,6 +145,22 @@ def agree_on_if_exists(ctx: click.Context) -> str | None:
     return said
 
 
+def agree_on_ip_version(ctx: click.Context) -> dict[str, bool]:
+    """What ``--ipv4`` and ``--ipv6`` say together: the command line over a variable.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    keys = ("ipv4", "ipv6")
+    said = {key: bool(ctx.params[key]) for key in keys}
+    if all(said.values()):
+        line = click.core.ParameterSource.COMMANDLINE
+        said = {key: ctx.get_parameter_source(key) is line for key in keys}
+        if len(set(said.values())) == 1:
+            raise UsageError("--ipv4 and --ipv6 contradict each other", "give one")
+    return said
+
+
 class Word(Kind):
     """One of some words.
 
@@ -263,6 +279,22 @@ class Header(Kind):
         if fault := header_fault(name.strip(), content.strip()):
             self.fail(fault, param, ctx)
         return name.strip(), content.strip()
+
+
+class Place(Kind):
+    """Where a host is, ``HOST:PORT:ADDR``; several in a variable have blanks between them."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Resolved:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, Resolved):
+            return value
+        match = re.fullmatch(r"(\[[^]]+\]|[^:\s]+):([0-9]{1,5}):(\S+)", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not as example.org:443:192.0.2.1", param, ctx)
+        addresses = tuple(each.strip("[]") for each in match.group(3).split(","))
+        return Resolved(match.group(1), int(match.group(2)), addresses)
 
 
 class Statuses(Kind):

@@ -12,9 +12,9 @@ from typing import get_args
 import click
 
 from pdl import settings
+from pdl.cli.http_options import HTTP
 from pdl.cli.option_types import (
     Allowance,
-    Header,
     Number,
     PathByColon,
     PathByLine,
@@ -23,7 +23,6 @@ from pdl.cli.option_types import (
     Seconds,
     Size,
     Statuses,
-    Text,
     Topic,
     Word,
 )
@@ -34,7 +33,7 @@ from pdl.pool.registry import CHOICES as ENGINES
 from pdl.sources.registry import CHOICES as LIST_FORMATS
 
 FILE, DIR = PathName(), PathName("dir")
-NUMBER, SECONDS, SIZE, STRING, TEXT = Number(), Seconds(), Size(), click.STRING, Text()
+NUMBER, SECONDS, SIZE, STRING = Number(), Seconds(), Size(), click.STRING
 
 INPUT = (
     Row(
@@ -148,6 +147,20 @@ HOW_FAST = (
     ),
     Row("--max-size SIZE", "files.max_size", "Refuse files that are larger than SIZE.", SIZE),
     Row("--min-size SIZE", "files.min_size", "Refuse files that are smaller than SIZE.", SIZE),
+    Row(
+        "--quota SIZE",
+        "stop.quota",
+        "Start nothing new once SIZE was received. What is under way is finished. The rest is "
+        "left as by --deadline, and the run exits with 1.",
+        SIZE,
+    ),
+    Row(
+        "--min-free SIZE",
+        "files.min_free",
+        "Keep SIZE of the disk free. A file that would leave less fails. If less is free already, "
+        "the run stops, and exits with 3.",
+        SIZE,
+    ),
 )
 TRYING_AGAIN = (
     Row("--retries N", "retry.retries", "Try a file up to N times more if it fails.", NUMBER),
@@ -253,56 +266,6 @@ INTEGRITY = (
         "Let the cache take SIZE at most. The files that were not used for longest go first. A "
         "size of 0 is no bound.",
         SIZE,
-    ),
-)
-HTTP = (
-    Row(
-        "-H --header HEADER",
-        "http.headers",
-        "Send this 'Name: value' to listed origins alone. It does not go to where they redirect.",
-        Header(),
-        multiple=True,
-    ),
-    Row("-A --user-agent TEXT", "http.user_agent", "Send TEXT as the User-Agent.", TEXT),
-    Row(
-        "--proxy URL",
-        "http.proxy",
-        "Send all requests through this proxy.",
-        STRING,
-        default="from the environment",
-    ),
-    Row(
-        "--cacert FILE",
-        "http.cacert",
-        "Trust the certificates in this PEM file.",
-        FILE,
-        default="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else those of certifi",
-    ),
-    Row("--cert FILE", "http.cert", "Present the client certificate in this PEM file.", FILE),
-    Row(
-        "--key FILE",
-        "http.key",
-        "Take the key of the certificate from this file. It is a PEM file, and goes with --cert.",
-        FILE,
-        default="the file of --cert",
-    ),
-    Row(
-        "--insecure",
-        "http.insecure",
-        "Accept any certificate. Anyone may then have sent the files.",
-    ),
-    Row(
-        "--max-redirects N",
-        "http.max_redirects",
-        "Follow at most N redirects for one file.",
-        NUMBER,
-    ),
-    Row("--https-only", "http.https_only", "Refuse plain http, also in redirects."),
-    Row(
-        "--public-only",
-        "http.public_only",
-        "Connect to addresses of the open internet alone. This holds whatever a name or a "
-        "redirect says.",
     ),
 )
 SEEING = (

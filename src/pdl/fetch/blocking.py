@@ -20,6 +20,7 @@ from pdl.fetch.failures import (
     StartAgain,
     begun_anew,
     explain,
+    name_host,
     not_kept,
 )
 from pdl.fetch.file_checks import LOOKED_AT
@@ -29,10 +30,11 @@ from pdl.http_rules.ranges import obstacle
 from pdl.integrity.background_digest import BackgroundDigest
 from pdl.integrity.check import Mismatch, examine, has_digest
 from pdl.model import Fail, FailureKind, Success
-from pdl.naming.safe_name import escaped_forms
+from pdl.naming.safe_name import STATE_DIRECTORY, escaped_forms
 from pdl.storage import versions
 from pdl.storage.note import note_of, obstacle_of
 from pdl.storage.part import InTheWay, Part
+from pdl.system.disk_space import check_kept_free
 from pdl.transport import TransportError
 from pdl.transport.min_speed import MinSpeed
 
@@ -120,7 +122,7 @@ class Fetcher:
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Make one attempt."""
         if task.local:
-            return examine(task, self.files.directory, self.buffer, meter.stopped)
+            return examine(task, self.files.directory, self.buffer, meter)
         if self.allowance is not None:
             self.allowance.stopped = meter.stopped
         started = self.quick.hand_over() if self.quick else None
@@ -158,7 +160,7 @@ class _Driver:
         finally:
             self._hang_up()
         if isinstance(command, Fail):
-            return self._leave(command)
+            return self._leave(name_host(command, self._task))
         if self._remark and not command.message:
             command = command._replace(message=self._remark)
         return command._replace(trouble=cache.trouble) if cache else command
@@ -250,6 +252,7 @@ class _Driver:
 
     def _receive(self, receive: Receive) -> Command:
         attempt, check = self._attempt, self._attempt.check
+        self._keep_free((receive.size or 0) - self._part.size)
         self._part.expect(receive.size)
         if check is None:
             self._read(receive, None)
@@ -258,6 +261,13 @@ class _Driver:
                 self._digest_part(beside)
                 self._read(receive, beside)
         return attempt.complete(self._part.size)
+
+    def _keep_free(self, needed: int = 0) -> None:
+        """See that enough of the disk stays free when so many bytes have come."""
+        files = self._lane.files
+        if files.min_free is not None:
+            place = f"{files.directory}/{STATE_DIRECTORY}"
+            check_kept_free(place, max(0, needed), files.min_free)
 
     def _digest_part(self, beside: BackgroundDigest) -> None:
         """Let the digest have what an earlier attempt left."""
@@ -272,6 +282,7 @@ class _Driver:
     def _read(self, receive: Receive, beside: BackgroundDigest | None) -> None:
         """Append the body to the part, to its end."""
         attempt, part, meter = self._attempt, self._part, self._meter
+        least = self._lane.files.min_free
         if receive.body:
             limit = self._lane.allowance
             clock = time.monotonic if limit is None else limit.working
@@ -280,6 +291,8 @@ class _Driver:
             meter.update(part.size, size)
             while count := self._append(beside):
                 meter.update(part.size, size)
+                if least is not None:
+                    self._keep_free()
                 stopped, slow = meter.stopped(), pace.too_slow(count)
                 if attempt.took(count, part.size, time.monotonic(), stopped=stopped, slow=slow):
                     part.note()

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 from pdl.http_rules.dates import rate_reset, retry_after
 from pdl.http_rules.redirects import request_headers
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
-from pdl.scheduling.kinds import USELESS_PARTS
+from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
 from pdl.storage.part import InTheWay
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask
@@ -268,6 +268,29 @@ def _mask_word(word: str) -> str:
     if "://" in word:
         return mask(word)
     return mask(f"?{word}")[1:] if "=" in word else word
+
+
+_ASKED = HOST_FAULTS | {
+    FailureKind.RESET,
+    FailureKind.TRUNCATED,
+    FailureKind.PROTOCOL,
+    FailureKind.HTTP,
+    FailureKind.CONTENT,
+}
+"""Kinds that are of whoever was asked."""
+
+
+def name_host(fail: Fail, task: Task) -> Fail:
+    """The failure, told with the host that was asked, if that is another than the task names."""
+    if fail.kind not in _ASKED or not fail.final_url or fail.final_url == task.url:
+        return fail
+    try:
+        listed, asked = parse(task.url).netloc, parse(fail.final_url).netloc
+    except InvalidUrl:
+        return fail
+    if listed == asked:
+        return fail
+    return fail._replace(message=f"redirected to {asked}: {fail.message}")
 
 
 TOLD_FROM = 64 * 1024

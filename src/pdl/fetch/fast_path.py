@@ -90,6 +90,9 @@ class FastPath:
             "insecure",
             "connect_timeout",
             "public_only",
+            "ip_version",
+            "resolve",
+            "lookups",
             "hosts_kept",
             "timeout",  # what takes its time is handed over long before
             "max_redirects",  # a redirect is handed over
@@ -122,7 +125,7 @@ class FastPath:
     }
     DECLINES: ClassVar = {
         HttpSettings: {"min_speed", "limit_rate"},
-        FileSettings: {"fsync", "if_exists"},
+        FileSettings: {"fsync", "if_exists", "min_free"},
         Task: {
             "headers",
             "fragile",

@@ -20,6 +20,7 @@ from pdl.integrity.check import ALGORITHM
 from pdl.model import Version
 from pdl.storage import versions
 from pdl.storage.cache.store import Cache, CacheEntry
+from pdl.system.disk_space import check_kept_free
 from pdl.system.kernel_copy import copy
 from pdl.text.urls import InvalidUrl, Url, parse
 
@@ -158,6 +159,9 @@ class CacheSide:
     def _copied(self, found: CachedFile) -> bool:
         """Whether the part has the file; what this disk does not take, the request meets again."""
         try:
+            files = self._lane.files
+            if files.min_free is not None:
+                check_kept_free(files.directory, found.size, files.min_free)
             self._part.start()
             fd = os.open(self._part.path, _WRITE)
             try:

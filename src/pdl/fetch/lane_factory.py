@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pdl.pool.registry import engine_of
+from pdl.settings import LOOKUPS_MOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +83,8 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
         MachineError: too few file handles are allowed, or there is no shared memory.
     """
     http = settings.http._replace(retry_statuses=settings.retry.statuses)
+    processes = settings.pool.split()[0]
+    http = http._replace(lookups=max(1, LOOKUPS_MOST // processes))
     engine, limit = engine_of(settings.pool.engine), None
     if http.limit_rate is not None:
         from pdl.pool.rate_limit import rate_limit

@@ -63,7 +63,7 @@ class UniqueName:
             self._own = path
             if self._files.if_exists == "skip":
                 task = self._task._replace(path=path)
-                found = examine(task, self._files.directory, buffer, meter.stopped)
+                found = examine(task, self._files.directory, buffer, meter)
                 if isinstance(found, Success):
                     name = path.rpartition("/")[2]
                     return found._replace(name=name, message="placed by an attempt that was killed")

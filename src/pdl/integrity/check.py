@@ -10,15 +10,13 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pdl.integrity.digests import Verifier, new_hash, strength
 from pdl.model import Answer, Fail, FailureKind, Success
 from pdl.text.units import amounts_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pdl.integrity.declared_digests import Declared
     from pdl.model import Pieces, Pin, Task
 
@@ -237,19 +235,29 @@ class _Wrong(Exception):
         self.size = size
 
 
-def examine(task: Task, directory: str, buffer: memoryview, stopped: Callable[[], bool]) -> Answer:
+class Watcher(Protocol):
+    """Is told how far the look at a file is; a pool's meter is one."""
+
+    def looked(self, count: int, size: int) -> None:
+        """So many bytes of so many have been read."""
+
+    def stopped(self) -> bool:
+        """Whether the run is to stop."""
+
+
+def examine(task: Task, directory: str, buffer: memoryview, watcher: Watcher) -> Answer:
     """Look at the task's file; its bytes are read only if a digest is known or asked for.
 
     Args:
         task: what the file should be.
         directory: the output directory.
         buffer: is read into.
-        stopped: says whether the run is to stop.
+        watcher: is told how far it is.
     """
     began = time.monotonic()
     size: int | None = None
     try:
-        size, found = _look(task, f"{directory}/{task.path}", buffer, stopped)
+        size, found = _look(task, f"{directory}/{task.path}", buffer, watcher)
     except _Wrong as exc:
         kind, message, size = exc.kind, exc.message, exc.size
     except (FileNotFoundError, NotADirectoryError):
@@ -270,9 +278,7 @@ def examine(task: Task, directory: str, buffer: memoryview, stopped: Callable[[]
     )
 
 
-def _look(
-    task: Task, path: str, buffer: memoryview, stopped: Callable[[], bool]
-) -> tuple[int, str | None]:
+def _look(task: Task, path: str, buffer: memoryview, watcher: Watcher) -> tuple[int, str | None]:
     """The file's size and digest, the latter None where none is known or asked for."""
     size = _size_of(task, os.stat(path))
     check = check_of(task, None)
@@ -280,8 +286,8 @@ def _look(
         return size, None
     fd = os.open(path, _READ)
     try:
-        _size_of(task, os.fstat(fd))
-        size = _digest(check, fd, buffer, stopped)
+        size = _size_of(task, os.fstat(fd))
+        size = _digest(check, fd, buffer, size, watcher)
         return size, check.finish()
     except Mismatch as exc:
         message = f"{task.path} on this disk: {exc.message}"
@@ -299,11 +305,12 @@ def _size_of(task: Task, found: os.stat_result) -> int:
     return found.st_size
 
 
-def _digest(check: Check, fd: int, buffer: memoryview, stopped: Callable[[], bool]) -> int:
-    size = 0
+def _digest(check: Check, fd: int, buffer: memoryview, size: int, watcher: Watcher) -> int:
+    done = 0
     while count := os.readv(fd, [buffer]):
         check.update(buffer[:count])
-        size += count
-        if stopped():
+        done += count
+        watcher.looked(done, max(done, size))
+        if watcher.stopped():
             raise _Wrong(FailureKind.CANCELLED, "the run was stopped")
-    return size
+    return done

@@ -121,7 +121,7 @@ def read_entries(path: str) -> Iterator[LockEntry]:
                 except ValueError as exc:
                     raise ListError(
                         f"{name}:{number}: {exc}, so this is no lock file",
-                        "mend that line, or remove the file to have it written anew",
+                        "mend that line, or give --lock another name to have a new one written",
                     ) from None
     except FileNotFoundError:
         raise

@@ -12,6 +12,8 @@ import select
 import shutil
 from typing import TextIO
 
+_ASCII_LOCALES = {"C", "POSIX"}
+
 
 class Out:
     """Writes text to `stream` until that fails; None is a stream that was never there.
@@ -50,6 +52,13 @@ class Out:
             return text
         return text.encode(self._encoding, "backslashreplace").decode(self._encoding)
 
+    def draws(self, char: str) -> bool:
+        """Whether a character that is no letter can be shown: it can be written, and is wanted.
+
+        Python writes UTF-8 in the locale C as well, but whoever has set that one wants ASCII.
+        """
+        return self.encodable(char) == char and not _in_ascii_locale()
+
     def is_terminal(self) -> bool:
         """Whether the stream is a terminal that can move its cursor."""
         try:
@@ -83,6 +92,13 @@ class Out:
                 writable = select.poll()
                 writable.register(self._fd, select.POLLOUT)
                 writable.poll()
+
+
+def _in_ascii_locale() -> bool:
+    names = [os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG")]
+    if names[2] in _ASCII_LOCALES and names[1] == "C.UTF-8":
+        names[1] = None  # Python itself has put it there (PEP 538)
+    return next(filter(None, names), None) in _ASCII_LOCALES
 
 
 def _descriptor(stream: TextIO) -> int | None:

@@ -64,6 +64,9 @@ class Meter(Protocol):
     def whole(self, size: int) -> None:
         """Set both for a task that was not told of yet: all of its file came at once."""
 
+    def looked(self, count: int, size: int) -> None:
+        """Set both for a file that is there and is read: no bytes that were received."""
+
     def stopped(self) -> bool:
         """Whether the run has been told to stop: end the attempt, keep the part."""
 

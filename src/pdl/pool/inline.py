@@ -40,6 +40,9 @@ class InlineMeter:
         """See `pdl.pool.Meter`."""
         self.total += size
 
+    def looked(self, count: int, size: int) -> None:
+        """See `pdl.pool.Meter`."""
+
     def stopped(self) -> bool:
         """See `pdl.pool.Meter`."""
         return self.halted or self._interrupted()

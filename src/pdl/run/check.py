@@ -79,7 +79,7 @@ class Looking:
         buffer = memoryview(mmap.mmap(-1, BUFFER))
 
         def look(task: Task, meter: Meter) -> Answer:
-            return examine(task, self.directory, buffer, meter.stopped)
+            return examine(task, self.directory, buffer, meter)
 
         return look
 

@@ -18,6 +18,7 @@ from pdl.sources.feed import open_sources
 from pdl.storage.output_directory import check_directory
 from pdl.storage.state_db import ReadOnlyVersions
 from pdl.text.masking import mask, printable
+from pdl.text.units import place_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,6 +74,6 @@ def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
         return f"same\t{mask(planned.item.url)}\tas an earlier line", False
     row = settled(entry, planned)
     if row.outcome is Outcome.FAIL:
-        where = f"{printable(row.source)}:{row.line}"
+        where = printable(place_text(row.source, row.line) or row.source)
         return f"fail\t{row.url}\t{where}: {row.kind}: {row.message}", True
     return f"skip\t{row.url}\t{printable(row.path or '')}", False

@@ -16,7 +16,7 @@ import queue
 import random
 import signal
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.errors import ListError, MachineError
 from pdl.model import (
@@ -34,7 +34,7 @@ from pdl.model import (
 )
 from pdl.pool import Answered, Died
 from pdl.run import rows
-from pdl.run.stop import cancel_rest, let_end
+from pdl.run.stop import Limits, cancel_rest, let_end
 from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.scheduling.mirrors import Selector
 from pdl.text.masking import printable
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pdl.pool import Pool, PoolEvent
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Planner
-    from pdl.run.stop import Stop
+    from pdl.run.stop import Limit, Stop
     from pdl.scheduling.job import Planned
     from pdl.scheduling.retry import RetryPolicy
     from pdl.scheduling.schedule import Schedule
@@ -117,7 +117,7 @@ class Engine:
         self._governor = parts.schedule.governor
         self._selector = Selector(parts.policy, self._governor)
         self._results = rows.Results(parts.outputs)
-        self._limits = limits
+        self._limits = Limits(limits)
         self._stop = stop
         self._followers: dict[int, list[Item]] = {}
         self._deaths = 0
@@ -130,7 +130,7 @@ class Engine:
         self._every = parts.outputs.every
         self._entries = 0
         self._total: int | None = None
-        self._limit: Literal["max_failures", "deadline"] | None = None
+        self._limit: Limit | None = None
 
     def run(self) -> Summary:
         """Drive the run until every line has its outcome, or it is stopped."""
@@ -176,11 +176,10 @@ class Engine:
         return self._parts.schedule.empty() and self._parts.feed.exhausted
 
     def _stopping(self) -> bool:
-        limits = self._limits
-        if limits.max_failures is not None and self._results.failed() >= limits.max_failures:
-            self._limit = "max_failures"
-        elif limits.deadline is not None and time.monotonic() - self._began >= limits.deadline:
-            self._limit = "deadline"
+        flying = self._parts.schedule.in_flight()
+        self._limit = self._limits.reached(
+            self._results.failed(), time.monotonic() - self._began, self._parts.pool, flying
+        )
         ending = self._machine is not None or self._no_way
         return bool(self._limit) or self._stop.asked or ending
 
@@ -211,9 +210,9 @@ class Engine:
         pool, schedule = self._parts.pool, self._parts.schedule
         live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live())
         waiting = None if last else schedule.waits(now)
-        limit = self._parts.limit()
+        limit, ahead = self._parts.limit(), schedule.backlog()
         self._parts.outputs.tick(
-            Standing(tuple(live), pool.received(), self._total, now, waiting, limit)
+            Standing(tuple(live), pool.received(), self._total, now, waiting, limit, ahead)
         )
 
     # --- the list ---
@@ -264,7 +263,7 @@ class Engine:
 
     def _dispatch(self) -> bool:
         pool, schedule = self._parts.pool, self._parts.schedule
-        room = pool.room()
+        room = 0 if self._limits.full else pool.room()
         if not room:
             self._starved = False
             return False

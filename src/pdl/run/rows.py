@@ -220,7 +220,8 @@ def shared(result: Result, item: Item) -> Result:
 def retrying(job: Job, fail: Fail, delay: float) -> Retrying:
     """What is told of an attempt that is to be made again after so many seconds."""
     word = failure_word(fail.kind, fail.status)
-    return Retrying(mask(job.plan.item.url), printable(fail.message), word, job.attempts, delay)
+    url, message = mask(job.plan.item.url), printable(fail.message)
+    return Retrying(url, message, word, job.attempts, delay, job.path)
 
 
 def _iso(clock: float | None) -> str | None:

@@ -10,13 +10,16 @@ import contextlib
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pdl.pool import Pool
     from pdl.scheduling.schedule import Schedule
+    from pdl.settings import StopSettings
+
+Limit = Literal["max_failures", "deadline", "quota"]
 
 STOP_GRACE = 1.0
 """Seconds that attempts under way are given to end when the run is stopped."""
@@ -41,6 +44,39 @@ class Stop:
         """Stop because of a signal."""
         self.signal = number
         self.asked = True
+
+
+class Limits:
+    """Says that a run is to end early because of what the user allows.
+
+    Args:
+        settings: what that is.
+
+    Attributes:
+        full: the quota is used up: nothing new is to start.
+    """
+
+    def __init__(self, settings: StopSettings) -> None:
+        self._settings = settings
+        self.full = False
+
+    def reached(self, failed: int, seconds: float, pool: Pool, flying: int) -> Limit | None:
+        """What ends the run now, if anything does.
+
+        Args:
+            failed: lines that failed.
+            seconds: since the run began.
+            pool: knows how much was received.
+            flying: attempts under way, which a quota lets end.
+        """
+        settings = self._settings
+        if settings.max_failures is not None and failed >= settings.max_failures:
+            return "max_failures"
+        if settings.deadline is not None and seconds >= settings.deadline:
+            return "deadline"
+        if settings.quota is not None:
+            self.full = self.full or pool.received() >= settings.quota
+        return "quota" if self.full and not flying else None
 
 
 @contextlib.contextmanager

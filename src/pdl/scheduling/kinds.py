@@ -58,7 +58,7 @@ KINDS = (
     Kind(
         FailureKind.TLS,
         Fault.HOST,
-        "certificate or TLS set-up is refused; --cacert takes an authority of your own",
+        "the server's certificate is refused, or its TLS",
     ),
     Kind(
         FailureKind.TIMEOUT,

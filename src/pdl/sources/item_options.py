@@ -11,6 +11,7 @@ from pdl.model import BadLine, Item
 from pdl.sources import Entry
 from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.masking import mask, printable
+from pdl.text.units import place_text
 from pdl.text.urls import InvalidUrl, has_scheme, is_plain, parse
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Unknown:
         more = ", ..." if len(new) > _SHOWN else ""
         what = "field" if len(new) == 1 else "fields"
         verb = "is" if len(new) == 1 else "are"
-        where = f"{printable(source)}: line {line}"
+        where = printable(place_text(source, line))
         self._warn(f"{where}: {what} {shown}{more} {verb} unknown and ignored")
 
 

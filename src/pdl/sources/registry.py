@@ -48,8 +48,8 @@ _BLANK = b" \t\r\f\v\xef\xbb\xbf"
 _XML = lazy(rb"<(?:\?xml|!--|(?:\w+:)?metalink)[\s>?!-]?")
 _FILE_TAG = lazy(rb"<(?:\w+:)?file\s")
 _HEADED = TEXT._replace(without=1)
-_NAMES_ENOUGH = 20
-"""Names without a URL among them, after which a list is taken to have none."""
+_LINES_ENOUGH = 20
+"""Lines without a URL among them, after which a list is taken to have none."""
 
 
 def _has_column(separators: bytes) -> Callable[[bytes], bool]:
@@ -221,7 +221,7 @@ class Formats:
         form = self._format(name)
         entries = iter(form.read(split_lines(plain) if form.by_line else plain, source))
         if self._settings.base_url is None:
-            entries = _no_mere_names(entries, source)
+            entries = _urls_first(entries, source)
         for entry in entries:
             yield entry
             if not isinstance(entry, Pause):
@@ -280,18 +280,18 @@ def by_content(head: bytes, *, whole: bool) -> str | None:
     return FORMATS[0].name
 
 
-def _no_mere_names(entries: Iterator[Entry | Pause], source: str) -> Iterator[Entry | Pause]:
-    """Pass the entries of a list on, unless all that it begins with are names and no URLs.
+def _urls_first(entries: Iterator[Entry | Pause], source: str) -> Iterator[Entry | Pause]:
+    """Pass the entries of a list on, unless it begins with many lines that have no URL.
 
     Raises:
-        ListError: they are; one message does for all of them.
+        ListError: it does, or has nothing but names; one message does for all of them.
     """
     held: list[BadLine] = []
     for entry in entries:
-        if isinstance(entry, BadLine) and entry.message == NO_SCHEME and "://" not in entry.text:
+        if isinstance(entry, BadLine) and "://" not in entry.text:
             held.append(entry)
-            if len(held) == _NAMES_ENOUGH:
-                raise _names_only(held, source)
+            if len(held) == _LINES_ENOUGH:
+                raise _no_urls(held, source)
         elif entry is Pause.HOLD:
             yield entry
         else:
@@ -299,15 +299,23 @@ def _no_mere_names(entries: Iterator[Entry | Pause], source: str) -> Iterator[En
             yield entry
             yield from entries
             return
-    if len(held) > 1:
-        raise _names_only(held, source)
+    if len(held) > 1 and _are_names(held):
+        raise _no_urls(held, source)
     yield from held
 
 
-def _names_only(names: list[BadLine], source: str) -> ListError:
+def _are_names(lines: list[BadLine]) -> bool:
+    return all(line.message == NO_SCHEME for line in lines)
+
+
+def _no_urls(lines: list[BadLine], source: str) -> ListError:
+    if _are_names(lines):
+        return ListError(
+            f"{shown_name(source)} names files and no URLs, as '{lines[0].text[:40]}': --base-url "
+            "URL says where they are; a name that begins with a host needs https:// before it"
+        )
     return ListError(
-        f"{shown_name(source)} names files and no URLs, as '{names[0].text[:40]}': --base-url URL "
-        "says where they are; a name that begins with a host needs https:// before it"
+        f"{shown_name(source)} is no list of URLs: none of its first {len(lines)} lines has one"
     )
 
 

@@ -33,6 +33,7 @@ from pdl.sources.item_options import (
 from pdl.sources.streams import MAX_LINE
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
+from pdl.text.units import place_text
 from pdl.text.urls import has_scheme, is_plain
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class _Reader:
             message = f"option {name} in line {self._number}: {error}"
             return bad_line(held.url, held.source, held.line, message)
         if changed is None:
-            self._unknown(name, f"{printable(self._source)}: line {self._number}")
+            self._unknown(name, printable(place_text(self._source, self._number)))
         return changed or held
 
     def _bad(self, raw: bytes, message: str) -> BadLine:

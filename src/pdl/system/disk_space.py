@@ -14,7 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pdl.text.units import amounts_text
+from pdl.text.units import amount_text, amounts_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,11 +35,42 @@ def check_room(directory: str, needed: int) -> None:
     Raises:
         OSError: they do not, with EFBIG: a smaller file may fit; or the system cannot say.
     """
+    free = free_bytes(directory)
+    if free is not None and needed > free:
+        raise OSError(errno.EFBIG, _short(needed, free), directory)
+
+
+def check_kept_free(directory: str, needed: int, least: int) -> None:
+    """See that so many bytes fit, and that others stay free.
+
+    Args:
+        directory: on the disk.
+        needed: bytes still to come.
+        least: bytes that are to stay free.
+
+    Raises:
+        OSError: with EFBIG, they do not: a smaller file may fit; with ENOSPC, less is free as it
+            is; or the system cannot say.
+    """
+    free = free_bytes(directory)
+    if free is None or free - needed >= least:
+        return
+    if free < least:
+        there, kept = amounts_text(free, least)
+        raise OSError(errno.ENOSPC, f"{there} free, and --min-free keeps {kept}", directory)
+    kept = amount_text(least)
+    raise OSError(errno.EFBIG, f"{_short(needed, free)}, and --min-free keeps {kept}", directory)
+
+
+def free_bytes(directory: str) -> int | None:
+    """Bytes that may still be written; None where the file system knows no numbers.
+
+    Raises:
+        OSError: the system cannot say.
+    """
     found = os.statvfs(directory)
     blocks = found.f_bfree if os.geteuid() == 0 else found.f_bavail
-    free = blocks * found.f_frsize
-    if found.f_blocks and needed > free:  # some file systems know no numbers, and say 0 of 0
-        raise OSError(errno.EFBIG, _short(needed, free), directory)
+    return blocks * found.f_frsize if found.f_blocks else None  # some say 0 of 0
 
 
 def _short(needed: int, free: int) -> str:

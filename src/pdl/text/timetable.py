@@ -63,6 +63,15 @@ def timetable_of(text: str) -> Timetable:
     return tuple(Change(*each) for each in sorted((everyday | weekly).items()))
 
 
+def rates_fault(text: str) -> str:
+    """Why this is no timetable, empty if it is one."""
+    try:
+        timetable_of(text)
+    except ValueError as exc:
+        return str(exc)
+    return ""
+
+
 def _change(word: str) -> tuple[int | None, int, int | None]:
     """Day, minute and rate of a word as ``Sat-08:00,512K``."""
     match = _CHANGE.fullmatch(word)

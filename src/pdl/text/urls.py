@@ -13,6 +13,8 @@ from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from pdl.model import SafePath
 
 MAX_LENGTH = 8000
@@ -349,3 +351,24 @@ def part_name(url: Url, path: SafePath) -> str:
 def identity(url: Url) -> str:
     """The `Asked.text` of a URL."""
     return Asked(url).text
+
+
+def places_fault(places: Iterable[tuple[str, int, Sequence[str]]]) -> str:
+    """Why nothing can be connected to where hosts are said to be, empty if it can.
+
+    Args:
+        places: host, port and addresses of each, see `pdl.settings.Resolved`.
+    """
+    for host, port, addresses in places:
+        try:
+            parse(f"http://{host}:{port}/")
+        except InvalidUrl as error:
+            return f"{host}:{port} {error}"
+        for each in addresses:
+            try:
+                ipaddress.ip_address(each)
+            except ValueError:
+                return f"{each!r} is no address such as 192.0.2.1 or 2001:db8::1"
+        if not addresses:
+            return f"no address is given for {host}:{port}"
+    return ""

@@ -26,6 +26,9 @@ _UNREACHABLE = {
     errno.ENETDOWN,
 }
 
+_UNKNOWN = frozenset({18, 19, 20, 21})
+"""How OpenSSL numbers that nobody who is trusted has signed a certificate."""
+
 NO_DATA = "no data"
 """How the message of a timeout begins; how long it was is said where the setting is known."""
 _REFUSED = lazy(r": 4(?!08|29)[0-9]{2}\b")
@@ -72,15 +75,23 @@ def _machine(exc: BaseException) -> TransportError | None:
 def _tls(exc: BaseException) -> TransportError | None:
     if isinstance(exc, ssl.SSLCertVerificationError):
         reason = exc.verify_message or str(exc)
+        own = (
+            "; --cacert takes an authority of your own"
+            if getattr(exc, "verify_code", 0) in _UNKNOWN
+            else ""
+        )
         return TransportError(
-            FailureKind.TLS, f"the certificate is not accepted: {reason}", transient=False
+            FailureKind.TLS, f"the certificate is not accepted: {reason}{own}", transient=False
         )
     if isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return TransportError(
             FailureKind.RESET, "the server ended the TLS connection", transient=True
         )
     if isinstance(exc, ssl.SSLError):
-        return TransportError(FailureKind.TLS, exc.reason or str(exc), transient=False)
+        said = "the server speaks no TLS at that port; is it http://?"
+        if exc.reason != "WRONG_VERSION_NUMBER":
+            said = exc.reason.replace("_", " ").lower() if exc.reason else str(exc)
+        return TransportError(FailureKind.TLS, said, transient=False)
     return None
 
 

@@ -347,6 +347,7 @@ def test_settings_that_cannot_be(settings: Settings, said: str) -> None:
 SETTABLE = [row for row in ROWS if row.target]
 INNER = {
     "http.hosts_kept": "the pool makes it smaller where file handles are few",
+    "http.lookups": "a run shares what a machine may ask at once among its workers",
     "http.pipe": "the pool turns it off where file handles are few",
     "http.retry_statuses": "the run hands the statuses of the retries to its workers",
     "files.reserved": "the run finds out which of its own files are in the directory",
@@ -364,6 +365,7 @@ VALUES = {
     "LIST": "404",
     "N|P%": "1%",
     "RATE": "7K",
+    "PLACE": "h:80:192.0.2.1,[2001:db8::1]",
 }
 
 

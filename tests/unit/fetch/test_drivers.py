@@ -13,7 +13,7 @@ from pdl.fetch.from_cache import CacheLane
 from pdl.fetch.lane_factory import Fetching
 from pdl.model import Answer, Pieces, Pin, SafePath, Served, Task, Version
 from pdl.pool.inline import InlineMeter
-from pdl.settings import CacheSettings, FileSettings, HttpSettings
+from pdl.settings import CacheSettings, FileSettings, HttpSettings, Resolved
 from pdl.storage.cache.store import prepare
 from pdl.transport.http.head import message
 from pdl.transport.http.keepalive import KeepaliveTransport
@@ -53,6 +53,9 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (HttpSettings, "max_redirects"): (0,),
     (HttpSettings, "https_only"): (True,),
     (HttpSettings, "public_only"): (True,),
+    (HttpSettings, "ip_version"): (4, 6),
+    (HttpSettings, "resolve"): ((Resolved("127.0.0.1", 80, ("192.0.2.1",)),),),
+    (HttpSettings, "lookups"): (1,),
     (HttpSettings, "min_speed"): (1.0,),
     (HttpSettings, "limit_rate"): ("1M",),
     (HttpSettings, "hosts_kept"): (1,),
@@ -67,6 +70,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (FileSettings, "max_time"): (9.0,),
     (FileSettings, "max_size"): (len(BODY) - 1, len(BODY)),
     (FileSettings, "min_size"): (len(BODY) + 1, len(BODY)),
+    (FileSettings, "min_free"): (1, 1 << 60),
     (FileSettings, "expect_types"): (("image/*",), ("application/octet-stream",)),
     (FileSettings, "reserved"): (("a.bin",),),
     (Task, "id"): (7,),

@@ -39,7 +39,7 @@ BAD = Result(
     "urls.txt", 4, "http://h/b", None, None, Outcome.FAIL, "http-404", False, 404,
     attempts=1, message="Not Found",
 )  # fmt: skip
-AGAIN = Retrying("http://h/c", "connection reset", "reset", 1, 0.25)
+AGAIN = Retrying("http://h/c", "connection reset", "reset", 1, 0.25, "c")
 ESCAPES = re.compile(r"\x1b\[\d*[AJK]")
 MODES: list[ProgressMode] = ["auto", "bar", "plain", "json", "none"]
 
@@ -203,7 +203,8 @@ def test_plain_tells_how_far_it_is_every_half_minute() -> None:
     display.tick(Standing((), 0, 4, 1000.0))
     display.record(OK)
     for tenth in range(1, 650):
-        display.tick(Standing((Transfer("x", 0, None),), tenth * 1024, 4, 1000 + tenth / 10))
+        live = (Transfer("x", tenth * 1024, MIB),)
+        display.tick(Standing(live, tenth * 1024, 4, 1000 + tenth / 10))
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("pdl: 1 of 4 done, 0 failed, 1 in flight, 300 KiB, 10.0 KiB/s, ")
@@ -332,6 +333,33 @@ def test_there_is_no_colour() -> None:
     stream = Terminal()
     everything(make_display("bar", stream, quiet=False, verbose=1))
     assert not re.search(r"\x1b\[[0-9;]*m", stream.getvalue())
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize(
+    ("locale", "ascii_only"),
+    [
+        ({"LANG": "en_GB.UTF-8"}, False),
+        ({}, False),
+        ({"LANG": "C"}, True),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),  # as Python leaves it
+        ({"LANG": "en_GB.UTF-8", "LC_ALL": "POSIX"}, True),
+        ({"LANG": "C", "LC_ALL": "C.UTF-8"}, False),
+    ],
+)
+def test_the_bar_is_ascii_where_the_locale_is(
+    locale: dict[str, str], ascii_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in locale.items():
+        monkeypatch.setenv(name, value)
+    stream = Terminal()
+    display = make_display("auto", stream, quiet=False, verbose=0)
+    for now in (0.0, 1.0):
+        display.tick(Standing((Transfer("n" * 90, 3 * MIB, 4 * MIB),), 0, 1, now))
+    assert " 75%|" in stream.getvalue()
+    assert stream.getvalue().isascii() is ascii_only
 
 
 @pytest.mark.usefixtures("wide")

@@ -28,6 +28,7 @@ from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.pool.process import link
+from pdl.pool.process import link as link_module
 from pdl.pool.process import pool as process_module
 from pdl.pool.process.link import ForkWorker, Link, Spawner
 from pdl.pool.process.pipes import MESSAGE_LIMIT, OutcomeQueue, TaskSender, message_of, unsendable
@@ -168,6 +169,18 @@ def test_live_tells_what_is_under_way(process_pool: ProcessPool, tmp_path: Path)
     released.touch()
     next_event(process_pool)
     assert process_pool.live() == []
+
+
+def test_a_file_that_is_read_moves_and_is_not_received(
+    process_pool: ProcessPool, tmp_path: Path
+) -> None:
+    released = tmp_path / "go"
+    submit(process_pool, task(5, f"look {released}"))
+    held_pid(released, 5)
+    assert process_pool.live() == [Live(5, 900, 1000)]
+    assert process_pool.received() == 0
+    released.touch()
+    next_event(process_pool)
 
 
 def test_tasks_behind_a_slow_one_come_back_untouched(tmp_path: Path) -> None:
@@ -675,6 +688,18 @@ def test_close_ends_though_the_fork_server_is_stopped() -> None:
         pool.close()
         until(lambda: dead(server), "the fork server to end")
         assert all(map(dead, pids))
+
+
+def test_workers_are_born_though_the_fork_server_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "START_SECONDS", 0.5)
+    forkserver.ensure_running()
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(server, signal.SIGSTOP)
+    with processes("forkserver") as pool:
+        assert drive(pool, [task(0, "ok")])[0]
+    assert dead(server)
 
 
 MAIN = """

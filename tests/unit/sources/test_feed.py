@@ -141,10 +141,14 @@ def test_empty_list(tmp_path: Path) -> None:
 
 def test_binary_lines_below_a_list(tmp_path: Path) -> None:
     path = tmp_path / "list"
-    path.write_bytes(b"#" * 4096 + b"\n" + bytes(range(256)) * 2000)
-    entries = everything(of_args(str(path)))
+    path.write_bytes(b"#" * 4096 + b"\nhttp://h/a\n" + bytes(range(256)) * 2000)
+    first, *entries = everything(of_args(str(path)))
+    assert isinstance(first, Item)
     assert len(entries) == 2001
     assert all(isinstance(entry, BadLine) for entry in entries)
+    path.write_bytes(b"#" * 4096 + b"\n" + bytes(range(256)) * 2000)
+    with pytest.raises(ListError, match="none of its first 20 lines has one"):
+        everything(of_args(str(path)))
 
 
 ZIP = b"PK\x03\x04\x14\0\0\0"
@@ -496,7 +500,7 @@ def test_a_warning_names_list_and_line(tmp_path: Path) -> None:
     path.write_text("http://h/1\n  split=5\n")
     warnings: list[str] = []
     everything(open_sources([str(path)], 0, warnings.append))
-    assert warnings == [f"{path}: line 2: option split is unknown and ignored"]
+    assert warnings == [f"{path}:2: option split is unknown and ignored"]
 
 
 # --- Values --------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_the_strongest_digest_counts() -> None:
 def test_columns_that_are_not_known_are_told_once() -> None:
     warned: list[str] = []
     parse("csv", "url,note,sha257\nhttp://h/a,,\nhttp://h/b,,\n", warned=warned)
-    assert warned == ["list: line 1: fields note, sha257 are unknown and ignored"]
+    assert warned == ["list:1: fields note, sha257 are unknown and ignored"]
 
 
 # --- jsonl ---------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_json_headers_and_unknown_names() -> None:
     assert isinstance(one, Item)
     assert isinstance(two, Item)
     assert (one.headers, two.headers) == ((("A", "1"),), (("B", "2"),))
-    assert warned == ["list: line 1: field x is unknown and ignored"]
+    assert warned == ["list:1: field x is unknown and ignored"]
 
 
 # --- checksums -----------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def test_options() -> None:
         item(12, "http://h/b"),
         item(14, "http://h/c"),
     ]  # fmt: skip
-    assert [warning.split(":")[1] for warning in warnings] == [" line 13", " line 16"]
+    assert [warning.split(":")[1] for warning in warnings] == ["13", "16"]
     assert "split" in warnings[0]
     assert "gid" in warnings[1]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.storage.part import Part
+from pdl.system import disk_space
 from pdl.system.disk_space import FIRST_STEP, LEAST, Reservation, check_room
 
 if TYPE_CHECKING:
@@ -132,3 +133,47 @@ def test_a_refused_reservation_of_another_kind_is_only_none() -> None:
     assert os.read(reader, 9) == b"bytes"
     os.close(reader)
     os.close(writer)
+
+
+FREE = 500 * MIB
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: FREE)
+
+
+@pytest.mark.usefixtures("free")
+@pytest.mark.parametrize(("needed", "least"), [(0, FREE), (100 * MIB, 400 * MIB), (0, 0)])
+def test_what_leaves_enough_may_come(needed: int, least: int) -> None:
+    disk_space.check_kept_free("here", needed, least)
+
+
+@pytest.mark.usefixtures("free")
+@pytest.mark.parametrize(
+    ("needed", "least", "number", "said"),
+    [
+        (
+            100 * MIB + 1,
+            400 * MIB,
+            errno.EFBIG,
+            "needs 100 MiB more, 500 MiB free, and --min-free keeps 400 MiB",
+        ),
+        (0, FREE + MIB, errno.ENOSPC, "500 MiB free, and --min-free keeps 501 MiB"),
+        (1 << 50, 800 * MIB, errno.ENOSPC, "500 MiB free, and --min-free keeps 800 MiB"),
+    ],
+)
+def test_what_leaves_too_little_says_by_its_number_whether_another_file_may_fit(
+    needed: int, least: int, number: int, said: str
+) -> None:
+    with pytest.raises(OSError, match=said) as caught:
+        disk_space.check_kept_free("here", needed, least)
+    assert (caught.value.errno, caught.value.filename) == (number, "here")
+
+
+def test_a_file_system_that_knows_no_numbers_is_not_asked_for_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: None)
+    disk_space.check_kept_free("here", 1 << 60, 1 << 60)
+    check_room("here", 1 << 60)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from pdl.model import FailureKind, Result
 from pdl.run.download import download
-from pdl.settings import HttpSettings, PoolSettings, RetrySettings, Settings
+from pdl.settings import HttpSettings, PoolSettings, Resolved, RetrySettings, Settings
 from pdl.transport import TransportError
-from pdl.transport.http import dial
+from pdl.transport.http import dial, resolver
 from pdl.transport.min_speed import MinSpeed
 from servers.files import File
 from servers.programs import free_port
@@ -44,6 +44,13 @@ def black_hole() -> Iterator[int]:
         yield int(listener.getsockname()[1])
         for sock in filling:
             sock.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    resolver._resolver_of.cache_clear()
+    yield
+    resolver._resolver_of.cache_clear()
 
 
 def resolves_to(monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
@@ -112,6 +119,94 @@ def test_which_addresses_are_public(address: str, public: bool) -> None:
     assert dial.is_public(address) is public
 
 
+# --- what the user says of addresses ---
+
+
+def both(monkeypatch: pytest.MonkeyPatch, port: int) -> list[int]:
+    """Make every name have an address of either family; gives the families that are asked for."""
+    asked = []
+    every: dict[int, Any] = {
+        socket.AF_INET6: (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+        socket.AF_INET: (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+    }
+
+    def find(_name: bytes, _port: int, family: int, _kind: int) -> list[Any]:
+        asked.append(family)
+        return [every[family]] if family else list(every.values())
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("version", "family", "asked"),
+    [
+        (None, socket.AF_INET6, socket.AF_UNSPEC),
+        (4, socket.AF_INET, socket.AF_INET),
+        (6, socket.AF_INET6, socket.AF_INET6),
+    ],
+)
+def test_only_addresses_of_the_version_are_asked_for_and_connected_to(
+    version: Literal[4, 6] | None, family: int, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        port = listener.getsockname()[1]
+        families = both(monkeypatch, port)
+        reach = dial.reach_of(HttpSettings(ip_version=version))
+        with dial.dial("both.test", port, 20, (), reach) as sock:
+            assert sock.family == family
+    assert families == [asked]
+
+
+@pytest.mark.parametrize(("host", "version"), [("127.0.0.1", 6), ("::1", 4), ("given.test", 6)])
+def test_a_host_without_such_an_address_is_told(host: str, version: Literal[4, 6]) -> None:
+    given = (Resolved("given.test", 80, ("127.0.0.1",)),)
+    reach = dial.reach_of(HttpSettings(ip_version=version, resolve=given))
+    with pytest.raises(TransportError, match=f"no IPv{version} address .* -{version} takes") as one:
+        dial.dial(host, 80, 20, (), reach)
+    assert (one.value.kind, one.value.transient) == (FailureKind.DNS, False)
+
+
+@pytest.mark.parametrize("host", ["given.test", "Given.Test.", "GIVEN.test"])
+def test_a_given_address_is_connected_to_and_nobody_is_asked(
+    host: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    given = Resolved("given.TEST", server.port, ("127.0.0.2", "127.0.0.1"))
+    older = given._replace(addresses=("192.0.2.1",))
+    reach = dial.reach_of(HttpSettings(resolve=(older, given)))
+    with dial.dial(host, server.port, 20, (), reach) as sock:
+        assert sock.getpeername() == ("127.0.0.1", server.port)
+
+
+def test_another_port_of_a_given_host_is_looked_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolves_to(monkeypatch, ("127.0.0.1", server.port))
+    reach = dial.reach_of(HttpSettings(resolve=(Resolved("given.test", 1, ("192.0.2.1",)),)))
+    with dial.dial("given.test", server.port, 20, (), reach) as sock:
+        assert sock.getpeername() == ("127.0.0.1", server.port)
+
+
+def test_a_given_address_is_judged_as_any_other() -> None:
+    settings = HttpSettings(resolve=(Resolved("given.test", 80, ("127.0.0.1",)),), public_only=True)
+    with pytest.raises(TransportError) as caught:
+        dial.dial("given.test", 80, 20, (), dial.reach_of(settings))
+    assert caught.value.kind is FailureKind.POLICY
+
+
+def test_addresses_of_which_none_connects_are_looked_up_anew(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolves_to(monkeypatch, ("127.0.0.1", free_port()))
+    with pytest.raises(ConnectionRefusedError):
+        dial.dial("moved.test", 80, 20)
+    resolves_to(monkeypatch, ("127.0.0.1", server.port))
+    dial.dial("moved.test", 80, 20).close()
+    resolves_to(monkeypatch, ("127.0.0.1", free_port()))
+    dial.dial("moved.test", 80, 20).close()  # what has served is remembered
+
+
 # --- the whole way ---
 
 
@@ -150,6 +245,7 @@ def test_public_only_holds_when_the_name_changes(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only_the_first_is_public(monkeypatch)
+    monkeypatch.setattr(resolver, "REMEMBERED_SECONDS", 0.0)
     answers = iter(["127.0.0.1", "127.0.0.2"])
     found = socket.getaddrinfo
 

@@ -17,7 +17,7 @@ import pytest
 from pdl.model import FailureKind
 from pdl.transport import TransportError
 from pdl.transport.http import resolver
-from pdl.transport.http.resolver import Resolver
+from pdl.transport.http.resolver import NAMES_REMEMBERED, REMEMBERED_SECONDS, Resolver, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,13 +59,13 @@ def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     six, four = socket.AF_INET6, socket.AF_INET
     found = [(family, 1, 6, "", (n, 1)) for n, family in enumerate([six, six, six, four])]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
-    each = Resolver().addresses("x.test", 1, 5)
+    each = Resolver().addresses(Wanted("x.test", 1), 5)
     assert [address.family for address in each] == [six, four, six, six]
 
 
 def test_a_silent_name_server_holds_nobody_for_longer_than_said(names: SlowNames) -> None:
     with pytest.raises(TransportError) as caught:
-        Resolver().addresses("a.test", 80, 0.05)
+        Resolver().addresses(Wanted("a.test", 80), 0.05)
     assert caught.value.kind is FailureKind.DNS
     assert caught.value.transient
     assert caught.value.message == (
@@ -77,9 +77,9 @@ def test_a_silent_name_server_holds_nobody_for_longer_than_said(names: SlowNames
 def test_a_late_answer_serves_whoever_asks_again(names: SlowNames) -> None:
     found = Resolver()
     with pytest.raises(TransportError):
-        found.addresses("a.test", 80, 0.05)
+        found.addresses(Wanted("a.test", 80), 0.05)
     names.told.set()
-    assert found.addresses("a.test", 80, 20)[0].place == ("127.0.0.1", 80)
+    assert found.addresses(Wanted("a.test", 80), 20)[0].place == ("127.0.0.1", 80)
 
 
 def test_lanes_share_a_look_up_and_its_failure(names: SlowNames) -> None:
@@ -87,7 +87,7 @@ def test_lanes_share_a_look_up_and_its_failure(names: SlowNames) -> None:
 
     def ask(_: int) -> BaseException | None:
         try:
-            found.addresses("no.test", 80, 20)
+            found.addresses(Wanted("no.test", 80), 20)
         except OSError as exc:
             return exc
         return None
@@ -105,14 +105,14 @@ def test_lanes_share_a_look_up_and_its_failure(names: SlowNames) -> None:
 
 def _lanes_of(found: Resolver, name: str) -> int:
     with found._lock:
-        lookup = found._wanted.get((name, 80))
+        lookup = found._wanted.get(Wanted(name, 80))
         return 0 if lookup is None else lookup.lanes
 
 
 def test_no_more_than_so_many_are_asked_at_once(names: SlowNames) -> None:
     found = Resolver(most=3)
     with ThreadPoolExecutor(10) as lanes:
-        answers = [lanes.submit(found.addresses, f"{n}.test", 80, 20) for n in range(10)]
+        answers = [lanes.submit(found.addresses, Wanted(f"{n}.test", 80), 20) for n in range(10)]
         while len(names.asked) < 3:
             threading.Event().wait(0.001)
         names.told.set()
@@ -125,21 +125,50 @@ def test_what_nobody_waits_for_any_more_is_not_asked(names: SlowNames) -> None:
     found = Resolver(most=1)
     for name in ("a.test", "b.test"):
         with pytest.raises(TransportError):
-            found.addresses(name, 80, 0.05)
+            found.addresses(Wanted(name, 80), 0.05)
     names.told.set()
-    found.addresses("c.test", 80, 20)
+    found.addresses(Wanted("c.test", 80), 20)
     assert names.asked == ["a.test", "c.test"]
 
 
+def test_an_answer_holds_for_a_while(names: SlowNames) -> None:
+    now = 100.0
+    found, there, gone = Resolver(clock=lambda: now), Wanted("a.test", 80), Wanted("no.test", 80)
+    names.told.set()
+    for _ in range(2):
+        assert found.addresses(there, 20)[0].place == ("127.0.0.1", 80)
+    now += REMEMBERED_SECONDS - 1
+    found.addresses(there, 20)
+    assert names.asked == ["a.test"]
+    now += 1
+    found.addresses(there, 20)
+    assert names.asked == ["a.test"] * 2
+    found.forget(there)
+    found.addresses(there, 20)
+    assert names.asked == ["a.test"] * 3
+    for _ in range(2):  # that there is none is no answer: it may come to be
+        with pytest.raises(socket.gaierror):
+            found.addresses(gone, 20)
+    assert names.asked[3:] == ["no.test"] * 2
+
+
+def test_not_all_names_of_the_world_are_remembered(names: SlowNames) -> None:
+    found = Resolver()
+    names.told.set()
+    found._known = {Wanted(f"{n}.test", 80): (1e9, []) for n in range(NAMES_REMEMBERED)}
+    found.addresses(Wanted("a.test", 80), 20)
+    assert list(found._known) == [Wanted("a.test", 80)]
+
+
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "0x7f.1", "2130706433", "::1", "[::1]", "fe80::1%lo", "localhost"]
+    "host", ["127.0.0.1", "0x7f.1", "2130706433", "::1", "fe80::1%lo", "localhost"]
 )
 def test_what_needs_no_name_server_needs_no_thread(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threading, "Thread", None)
     with contextlib.suppress(OSError):  # machines without IPv6
-        assert Resolver().addresses(host, 80, 0)
+        assert Resolver().addresses(Wanted(host, 80), 0)
 
 
 def test_where_no_thread_can_be_started_that_is_the_machines_trouble(
@@ -150,7 +179,7 @@ def test_where_no_thread_can_be_started_that_is_the_machines_trouble(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(OSError, match="no thread can be started"):
-        Resolver().addresses("a.test", 80, 5)
+        Resolver().addresses(Wanted("a.test", 80), 5)
 
 
 def test_a_fork_has_a_resolver_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,17 @@ def test_meaning(exc: BaseException, kind: Kind, transient: bool) -> None:
     assert found.message
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("WRONG_VERSION_NUMBER", "the server speaks no TLS at that port; is it http://?"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "tlsv1 alert protocol version"),
+    ],
+)
+def test_what_tls_has_is_told_in_words(reason: str, said: str) -> None:
+    assert translated(tls(ssl.SSLError, reason)).message == said
+
+
 def by_cause(exc: BaseException) -> BaseException:
     outer = requests.exceptions.ConnectionError("outer")
     outer.__cause__ = exc

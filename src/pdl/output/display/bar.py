@@ -17,8 +17,6 @@ from pdl.text.masking import printable
 from pdl.text.units import clock_text, count_text, pad, shorten, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tqdm import tqdm
 
     from pdl.model import Result, Retrying, Standing, Transfer
@@ -64,6 +62,7 @@ class BarDisplay(SilentDisplay):
 
     def retrying(self, event: Retrying) -> None:
         """With `verbose`, a line above the bar at the next tick."""
+        self._tally.retrying(event)
         if self.every:
             self._above.append(retry_line(event))
 
@@ -120,14 +119,11 @@ class BarDisplay(SilentDisplay):
             shown = shown[:-1]
         if self._bar is None:
             self._bar = _new_bar()
-        lines = [_bar_line(self._bar, self._tally, width, fancy=self._fancy())]
+        lines = [_bar_line(self._bar, self._tally, width, fancy=self._out.draws("█"))]
         lines += said[: max(rows - 2, 0)]
-        lines += [_file_line(each, width, self._out.encodable) if each else "" for each in shown]
+        lines += [_file_line(each, width, self._out) if each else "" for each in shown]
         up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
         return "\r" + "\r\n".join(line + "\x1b[K" for line in lines) + "\x1b[J" + up + "\r"
-
-    def _fancy(self) -> bool:
-        return self._out.encodable("█") == "█"
 
 
 def _new_bar() -> tqdm[NoReturn]:
@@ -145,7 +141,7 @@ def _bar_line(bar: tqdm[NoReturn], tally: Tally, width: int, *, fancy: bool) -> 
     bar.n = tally.position
     bar.total = tally.total or 0
     bar.ncols = width
-    bar.ascii = not fancy
+    bar.ascii = False if fancy else " #"
     bar.bar_format = _bar_format(tally, width)
     return shorten(str(bar), width, "")
 
@@ -180,13 +176,13 @@ def _bar_format(tally: Tally, width: int) -> str:
     return f"{tally.percent}%, {failed}" if len(failed) + 6 <= width else failed
 
 
-def _file_line(transfer: Transfer, width: int, encodable: Callable[[str], str]) -> str:
+def _file_line(transfer: Transfer, width: int, out: Out) -> str:
     received, size = transfer.received, transfer.size
     # rounded down: 100 % is for a file that is whole
     percent = f"{min(received * 100 // size, 100):>3}%" if size else "    "
     amount = f"{size_text(received):>8}" + (f" / {size_text(size):<8}" if size else " " * 11)
-    name = encodable(printable(transfer.path))
-    dots = encodable("…") if len(encodable("…")) == 1 else ".."
+    name = out.encodable(printable(transfer.path))
+    dots = "…" if out.draws("…") else ".."
     for right in (f"  {percent}  {amount}", f" {percent}"):
         room = width - 2 - len(right)
         if room >= 12:  # noqa: PLR2004 - a name shorter than that tells nothing

@@ -153,6 +153,7 @@ class PlainDisplay(SilentDisplay):
 
     def retrying(self, event: Retrying) -> None:
         """A line with `verbose`."""
+        self._tally.retrying(event)
         if self.every:
             self._out.write(retry_line(event) + "\n")
 
@@ -169,21 +170,21 @@ class PlainDisplay(SilentDisplay):
             self._next = now + _EVERY
         if now >= self._next:
             self._next = now + _EVERY
-            self._out.write(_progress_line(self._tally, len(standing.live)) + "\n")
+            self._out.write(_progress_line(self._tally) + "\n")
 
 
-def _progress_line(tally: Tally, live: int) -> str:
+def _progress_line(tally: Tally) -> str:
     of = f" of {tally.total}" if tally.total else ""
     parts = [
         f"{tally.done}{of} done",
         f"{tally.failed} failed{_kinds(tally)}",
-        f"{live} in flight",
+        f"{tally.live} in flight",
         size_text(tally.received),
         f"{size_text(tally.speed)}/s",
     ]
     if tally.remaining is not None:
         parts.append(f"{clock_text(tally.remaining)} left")
-    if tally.waiting is not None and not live:
+    if tally.waiting is not None and not tally.live:
         parts.append(waiting_text(tally.waiting))
     return printable("pdl: " + ", ".join(parts))
 

@@ -43,6 +43,7 @@ class JsonDisplay(SilentDisplay):
 
     def retrying(self, event: Retrying) -> None:
         """``"event": "retry"``; `delay` in seconds."""
+        self._tally.retrying(event)
         self._emit("retry", **event._asdict())
 
     def tick(self, standing: Standing) -> None:

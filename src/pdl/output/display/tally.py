@@ -9,69 +9,20 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pdl.model import FailureKind, Outcome, Result, Standing, Transfer, Waiting
+from pdl.model import FailureKind, Outcome
+from pdl.output.display.time_left import Smoothed, TimeLeft
 from pdl.text.masking import printable
 from pdl.text.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SHORTEST = 0.001
-"""Seconds; a rate over less is noise."""
-_NEVER = 1e-9
-"""Files a second: nothing in an age."""
-_AT_LIMIT = 0.8
-"""Of a rate that is the limit: from here on it is the limit that holds the transfers up."""
-_SHARE = 1 / 3
-"""Of the time so far: what the pace of files is taken from."""
+    from pdl.model import Result, Retrying, Standing, Transfer, Waiting
+
 _LINES = 3
 _LARGE = 1 << 20
 _SLOW = 1.0
 """Seconds after which a small transfer earns a line, and after which a line may be taken over."""
-
-
-class Smoothed:
-    """The rate at which a count grows: an average that forgets with time constant `memory` (s).
-
-    Args:
-        memory: the time constant at least.
-        share: of the time so far; the time constant where that is longer.
-    """
-
-    def __init__(self, memory: float, share: float = 0.0) -> None:
-        self._memory = memory
-        self._share = share
-        self._first = 0.0
-        self._last: tuple[float, float] | None = None
-        self._sum = 0.0
-        self._weight = 0.0
-
-    def update(self, count: float, now: float) -> None:
-        """The count stands at `count` at `now`."""
-        if self._last is None:
-            self._first = now
-            self._last = (now, count)
-            return
-        then, before = self._last
-        span = now - then
-        if span < _SHORTEST:
-            return  # what came in between is counted with the next span
-        keep = math.exp(-span / max(self._memory, self._share * (now - self._first)))
-        self._sum = self._sum * keep + (count - before) / span * (1 - keep)
-        self._weight = self._weight * keep + (1 - keep)
-        self._last = (now, count)
-
-    def pause(self, now: float) -> None:
-        """Nothing could come until `now`; that time is no part of the average."""
-        if self._last is not None:
-            then, before = self._last
-            self._first += now - then
-            self._last = (now, before)
-
-    @property
-    def rate(self) -> float:
-        """Per second; 0 while nothing is known."""
-        return self._sum / self._weight if self._weight else 0.0
 
 
 class Tally:
@@ -84,7 +35,8 @@ class Tally:
         received: bytes of the whole run.
         total: lines of the list, or None while nobody knows.
         elapsed: seconds since the first tick.
-        waiting: what nothing is in flight for, or None.
+        waiting: whom the run waits for, if it does.
+        live: files in flight.
     """
 
     def __init__(self) -> None:
@@ -95,21 +47,17 @@ class Tally:
         self.total: int | None = None
         self.elapsed = 0.0
         self.waiting: Waiting | None = None
-        self._fetched = 0
+        self.live = 0
         self._began: float | None = None
-        self._live: Sequence[Transfer] = ()
-        self._limit: int | None = None
         self._bytes = Smoothed(3.0)
-        self._files = Smoothed(20.0, _SHARE)
-        self._lines = Smoothed(20.0, _SHARE)
-        self._each: dict[str, Smoothed] = {}
+        self._left = TimeLeft()
 
     def record(self, result: Result) -> None:
         """Count one finished line; one that a stop of the run cancelled is not."""
         if was_cancelled(result):
             return
         self.done += 1
-        self._fetched += result.attempts > 0
+        self._left.record(result)
         if result.outcome is Outcome.FAIL:
             self.failed += 1
             self.kinds[result.kind or FailureKind.INTERNAL.value] += 1
@@ -117,29 +65,25 @@ class Tally:
     def passed(self, count: int) -> None:
         """Count so many lines that were fetched."""
         self.done += count
-        self._fetched += count
+        self._left.passed(count)
+
+    def retrying(self, event: Retrying) -> None:
+        """Something in flight ends, and comes again later."""
+        self._left.retrying(event.path)
 
     def update(self, standing: Standing) -> None:
         """Take where the run stands now."""
-        live, now = standing.live, standing.now
+        now = standing.now
         if self._began is None:
             self._began = now
         self.elapsed = now - self._began
         # a number of lines that was guessed may be too low
-        self.total = standing.total and max(standing.total, self.done + len(live))
+        self.total = standing.total and max(standing.total, self.done + len(standing.live))
         self.received = standing.received
         self.waiting = standing.waiting
-        self._live = live
-        self._limit = standing.limit
+        self.live = len(standing.live)
         self._bytes.update(self.received, now)
-        if self.waiting is not None and not live:
-            self._files.pause(now)
-        else:
-            self._files.update(self._fetched, now)
-            self._lines.update(self.done, now)
-        self._each = {each.path: self._each.get(each.path) or Smoothed(5.0) for each in live}
-        for each in live:
-            self._each[each.path].update(each.received, now)
+        self._left.update(standing, self.speed)
 
     @property
     def speed(self) -> float:
@@ -151,7 +95,7 @@ class Tally:
         """Lines that are done, and the parts of those in flight that are here."""
         if not self.total or self.done >= self.total:
             return self.done
-        return min(self.done + sum(map(_fraction, self._live)), self.total)
+        return min(self.done + self._left.here(), self.total)
 
     @property
     def percent(self) -> int:
@@ -164,55 +108,10 @@ class Tally:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds to go, or None when that cannot be told.
-
-        What is in flight takes as long as the slowest of it, each by its own rate. What is to come
-        is fetched meanwhile, at the pace of the files that were fetched so far; that a line was
-        skipped is no pace. All of what is in flight takes no less than a limit lets it; where that
-        is what holds it up, no file of it takes more, for who ends leaves its share to the others.
-        """
+        """Seconds to go, or None when that cannot be told."""
         if not self.total:
             return None
-        left = max(self.total - self.done, 0)
-        pause = self.waiting.seconds if self.waiting and not self._live else 0.0
-        own = [seconds for each in self._live if (seconds := self._own(each)) is not None]
-        last = bool(own) and left <= len(self._live) == len(own)  # nothing else is to come
-        if own and self._limit:
-            least = sum(map(_missing, self._live)) / self._limit
-            held_up = self.speed >= _AT_LIMIT * self._limit
-            own = [least if held_up else max(least, *own)]
-        if last:
-            return max(own)
-        if not left:
-            return 0.0
-        # a run that only looks at what is there (--check) fetches nothing
-        pace = (self._files if self._fetched or self.received else self._lines).rate
-        if pace < _NEVER:
-            return None
-        rest = left - sum(map(_fraction, self._live))
-        return max(pause + rest / pace, *own, 0.0)
-
-    def _own(self, transfer: Transfer) -> float | None:
-        """Seconds until a file in flight is here; None while its size or its rate is not known."""
-        if transfer.size is None:
-            return None
-        left = _missing(transfer)
-        rate = self._each[transfer.path].rate
-        if rate < 1:  # it has just begun: as if all went at one speed
-            rate = self.speed / len(self._live)
-        if not left:
-            return 0.0
-        return left / rate if rate >= 1 else None
-
-
-def _fraction(transfer: Transfer) -> float:
-    """How much of a file in flight is here; 0 while its size is not known."""
-    return min(transfer.received / transfer.size, 1.0) if transfer.size else 0.0
-
-
-def _missing(transfer: Transfer) -> int:
-    """Bytes of a file in flight that are not here; 0 while its size is not known."""
-    return max((transfer.size or 0) - transfer.received, 0)
+        return self._left.seconds(self.total - self.done) if self.done < self.total else 0.0
 
 
 def waiting_text(waiting: Waiting) -> str:

@@ -154,6 +154,8 @@ def _limit(summary: Summary, *, fail_fast: bool | None) -> str:
     """What made a run stop early that no signal stopped."""
     if summary.limit == "deadline":
         return "stopped at the deadline (--deadline)"
+    if summary.limit == "quota":
+        return "stopped at the quota (--quota)"
     if summary.limit is None:
         return "stopped early"
     if summary.failed == 1 if fail_fast is None else fail_fast:

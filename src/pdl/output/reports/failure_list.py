@@ -15,7 +15,7 @@ from pdl.model import FailureKind, Item, Outcome, Result, Summary
 from pdl.output.sinks import FileSink, Warn, warn_on_stderr
 from pdl.sources.streams import MAX_LINE
 from pdl.text.masking import printable
-from pdl.text.units import count_text
+from pdl.text.units import count_text, place_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,8 +83,8 @@ def entry_text(result: Result, item: Item | None) -> str:
     tried = count_text(result.attempts, "attempt")
     kind = result.kind or FailureKind.INTERNAL.value
     lines = [f"# {kind}, {lasting}, {tried}: {printable(result.message)}"]
-    if result.line:
-        lines.append(f"# from {printable(result.source)}:{result.line}")
+    if place := place_text(result.source, result.line):
+        lines.append(f"# from {printable(place)}")
     if item is not None and item.pieces is not None:
         lines.append(
             "# the digests of its pieces have no place here: they are in the list it came from"

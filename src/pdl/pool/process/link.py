@@ -43,6 +43,8 @@ RECALL_SECONDS = 0.1
 """Tasks that wait in a worker which has answered nothing, or been given nothing, for so long are
 called back; they were to wait a third of it."""
 
+START_SECONDS = 60.0
+"""What the start of a process may take; longer is a fork server that says nothing."""
 SERVERS_LOST = 20
 """Fork servers in a row that may die while they start a worker."""
 
@@ -378,6 +380,19 @@ class ForkWorker(LinkedProcess, context.ForkProcess):
 
 class ForkServerWorker(LinkedProcess, context.ForkServerProcess):
     """A worker started by the fork server."""
+
+    def start_now(self) -> None:
+        """Start for real; a fork server that says nothing counts as one that was killed.
+
+        One that is stopped takes the connection, and does not answer for ever.
+        """
+        end = threading.Timer(START_SECONDS, end_server)
+        end.daemon = True
+        end.start()
+        try:
+            super().start_now()
+        finally:
+            end.cancel()
 
 
 class SpawnWorker(LinkedProcess, context.SpawnProcess):

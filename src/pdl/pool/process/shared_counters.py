@@ -64,6 +64,12 @@ class CellMeter:
         cells[base + 2] = size + 1
         cells[base + 3] += size
 
+    def looked(self, count: int, size: int) -> None:
+        """See `pdl.pool.Meter`."""
+        cells, base = self._cells, self._base
+        cells[base + 1] = count
+        cells[base + 2] = size + 1
+
     def stopped(self) -> bool:
         """See `pdl.pool.Meter`."""
         return bool(self._stop.value)

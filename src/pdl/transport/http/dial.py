@@ -15,16 +15,19 @@ import os
 import select
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import FailureKind
+from pdl.settings import LOOKUPS_MOST
+from pdl.text.urls import parse
 from pdl.transport import TransportError
-from pdl.transport.http.resolver import process_resolver
+from pdl.transport.http.resolver import Address, Wanted, process_resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from pdl.transport.http.resolver import Address
+    from pdl.settings import HttpSettings
+    from pdl.transport.http.resolver import Resolver
 
     Options = Sequence[tuple[int, int, int | bytes]]
 
@@ -49,8 +52,41 @@ def is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
+class Reach(NamedTuple):
+    """Which addresses may be connected to.
+
+    Attributes:
+        public_only: no address but those of the open internet.
+        family: of sockets; AF_UNSPEC for any.
+        resolve: the addresses of hosts, by name and port, that nobody is asked for.
+        lookups: names that are looked up at once.
+    """
+
+    public_only: bool = False
+    family: int = socket.AF_UNSPEC
+    resolve: Mapping[tuple[str, int], tuple[str, ...]] = {}
+    lookups: int = LOOKUPS_MOST
+
+
+ANYWHERE = Reach()
+
+
+def reach_of(settings: HttpSettings) -> Reach:
+    """What the settings let be connected to."""
+    resolve = {}
+    for host, port, addresses in settings.resolve:
+        resolve[_name_of(parse(f"http://{host}:{port}/").host), port] = addresses
+    family = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
+    return Reach(settings.public_only, family[settings.ip_version], resolve, settings.lookups)
+
+
+def _name_of(host: str) -> str:
+    """The same for all ways to write a host."""
+    return host.strip("[]").removesuffix(".").lower()
+
+
 def dial(
-    host: str, port: int, seconds: float, options: Options = (), *, public_only: bool = False
+    host: str, port: int, seconds: float, options: Options = (), reach: Reach = ANYWHERE
 ) -> socket.socket:
     """Connect to the first of a name's addresses that answers.
 
@@ -59,27 +95,74 @@ def dial(
         port: of TCP.
         seconds: for the look-up and all addresses together.
         options: set on the socket before it connects, as `socket.setsockopt` takes them.
-        public_only: connect to no address but those of the open internet.
+        reach: which addresses may be connected to.
 
     Raises:
-        TransportError: none of them is public, or nobody answered in time.
+        TransportError: none of them may be connected to, or nobody answered in time.
         OSError: the name has none, or none took the connection; the first one's reason.
     """
     end = time.monotonic() + seconds
-    addresses = process_resolver().addresses(host, port, seconds)
-    if public_only:
-        addresses = [each for each in addresses if is_public(str(each.place[0]))]
-        if not addresses:
-            raise TransportError(
-                FailureKind.POLICY,
-                "the host's address is not public, which --public-only refuses",
-                transient=False,
-            )
-    race = _Race(addresses, options)
+    wanted = Wanted(host.strip("[]"), port, reach.family)
+    resolver = process_resolver(reach.lookups)
+    addresses = _given(wanted, reach.resolve) if reach.resolve else None
+    if addresses is None:
+        addresses = _look_up(resolver, wanted, seconds)
+    race = _Race(_allowed(addresses, reach), options)
     try:
         return race.run(end)
+    except (OSError, TransportError):
+        resolver.forget(wanted)  # they may be out of date
+        raise
     finally:
         race.end()
+
+
+def _given(
+    wanted: Wanted, resolve: Mapping[tuple[str, int], Sequence[str]]
+) -> list[Address] | None:
+    """What the user has said of the host's addresses; None if nothing."""
+    texts = resolve.get((_name_of(wanted.name), wanted.port))
+    if texts is None:
+        return None
+    families = [socket.AF_INET6 if ":" in text else socket.AF_INET for text in texts]
+    found = zip(families, texts, strict=True)
+    any_ = wanted.family == socket.AF_UNSPEC
+    return [
+        Address(family, (text, wanted.port))
+        for family, text in found
+        if any_ or family == wanted.family
+    ]
+
+
+def _look_up(resolver: Resolver, wanted: Wanted, seconds: float) -> list[Address]:
+    try:
+        return resolver.addresses(wanted, seconds)
+    except socket.gaierror as exc:
+        if wanted.family == socket.AF_UNSPEC or exc.errno == socket.EAI_AGAIN:
+            raise
+        return []
+
+
+def _allowed(addresses: list[Address], reach: Reach) -> list[Address]:
+    """Those that may be connected to.
+
+    Raises:
+        TransportError: none may.
+    """
+    if not addresses and reach.family != socket.AF_UNSPEC:
+        number = 4 if reach.family == socket.AF_INET else 6
+        what = f"the host has no IPv{number} address that is known, and -{number} takes no other"
+        raise TransportError(FailureKind.DNS, what, transient=False)
+    if not reach.public_only:
+        return addresses
+    public = [each for each in addresses if is_public(str(each.place[0]))]
+    if not public:
+        raise TransportError(
+            FailureKind.POLICY,
+            "the host's address is not public, which --public-only refuses",
+            transient=False,
+        )
+    return public
 
 
 class _Race:

@@ -176,7 +176,12 @@ def _any(raw: bytes) -> tuple[int, int, str, list[tuple[str, str]]]:
 def no_http(raw: bytes) -> TransportError:
     """Say that these bytes begin no answer."""
     first = raw.partition(b"\n")[0].rstrip(b"\r") or raw
-    return protocol_error(f"the answer is not HTTP/1.x: {first[:60]!r}")
+    return protocol_error(f"the answer is not HTTP/1.x: {shown(first)}")
+
+
+def shown(raw: bytes) -> str:
+    """Bytes of an answer, or the first of them, as a message has them."""
+    return repr(raw[:60])[1:]  # without the letter that is Python's
 
 
 def _status(line: bytes) -> tuple[int, int, str] | None:
@@ -265,7 +270,7 @@ def _lenient_field(text: bytes) -> tuple[str, str] | None:
 
 
 def _malformed(line: bytes) -> TransportError:
-    return protocol_error(f"malformed header line: {line[:60]!r}")
+    return protocol_error(f"malformed header line: {shown(line)}")
 
 
 def framing(head: Head) -> Framing:

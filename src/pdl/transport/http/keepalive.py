@@ -22,7 +22,7 @@ from pdl.transport import TransportError
 from pdl.transport.errors import translated
 from pdl.transport.http import proxies
 from pdl.transport.http.connection import Connection, ConnectionResponse
-from pdl.transport.http.dial import dial
+from pdl.transport.http.dial import dial, reach_of
 from pdl.transport.http.head import message, overrides_ours, split
 from pdl.transport.http.reader import SocketReader
 from pdl.transport.min_speed import head_seconds
@@ -180,6 +180,7 @@ class Direct:
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
+        self._reach = reach_of(settings)
         self._proxied = bool(settings.proxy) or proxies.possible()
 
     def serves(self, request: Request) -> bool:
@@ -203,7 +204,7 @@ class Direct:
                 url.port,
                 settings.connect_timeout,
                 NO_DELAY,
-                public_only=settings.public_only,
+                self._reach,
             )
         except TransportError:
             raise

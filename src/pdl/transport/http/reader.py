@@ -22,6 +22,7 @@ from pdl.transport.http.head import (
     no_http,
     parse_fields,
     parse_head,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ class Body:
         line = reader.line(MAX_CHUNK_LINE, "a chunk-size line")
         match = _CHUNK_LINE.match(line)
         if match is None:
-            raise protocol_error(f"malformed chunk size: {line[:40]!r}")
+            raise protocol_error(f"malformed chunk size: {shown(line)}")
         self._left = int(match.group(1), 16)
         if self._left:
             return True

@@ -28,10 +28,10 @@ from pdl.transport import Request, Response, TransportError
 from pdl.transport.errors import translated
 from pdl.transport.http import proxies
 from pdl.transport.http.connection import Connection, unread
-from pdl.transport.http.dial import dial
+from pdl.transport.http.dial import ANYWHERE, dial, reach_of
 from pdl.transport.http.head import Framing, Head, framing, split
 from pdl.transport.http.reader import Body, SocketReader, final_head
-from pdl.transport.http.tls import Trust, context, trust_of
+from pdl.transport.http.tls import OTHER_NAME, Trust, context, names_of, trust_of
 from pdl.transport.min_speed import head_seconds
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class StrictConnection:
 
     deadline: float | None = None
     head_seconds = math.inf
-    public_only = False
+    reach = ANYWHERE
     host: Any
     port: Any
     timeout: Any
@@ -90,9 +90,7 @@ class StrictConnection:
 
     def _new_conn(self) -> socket.socket:
         """Called by urllib3 to connect."""
-        sock = dial(
-            self.host, self.port, self.timeout, self.socket_options, public_only=self.public_only
-        )
+        sock = dial(self.host, self.port, self.timeout, self.socket_options, self.reach)
         sock.settimeout(self.timeout)
         return sock
 
@@ -117,15 +115,26 @@ class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[
         """Called by urllib3.
 
         Raises:
-            TransportError: the other side took the connection, and then was silent.
+            TransportError: the other side took the connection, and then was silent, or is somebody
+                else.
         """
         try:
             super().connect()
         except TimeoutError as exc:
             what = f"no TLS for {self.timeout:g} s after connecting (--connect-timeout)"
             raise TransportError(FailureKind.CONNECT, what, transient=True) from exc
+        except ssl.SSLCertVerificationError as exc:
+            if self.proxy is None and (names := self._names_instead(exc)):
+                what = f"the certificate is for {names}, and not valid for {self.host!r}"
+                raise TransportError(FailureKind.TLS, what, transient=False) from exc
+            raise
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
+
+    def _names_instead(self, exc: ssl.SSLCertVerificationError) -> str:
+        if exc.verify_code not in OTHER_NAME or self.ssl_context is None:
+            return ""
+        return names_of(self.host, self.port, self.timeout, self.ssl_context, self.public_only)
 
 
 class StrictPool:
@@ -133,13 +142,13 @@ class StrictPool:
 
     deadline: float | None = None
     head_seconds = math.inf
-    public_only = False
+    reach = ANYWHERE
 
     def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as urllib3
         conn = super()._get_conn(timeout)  # type: ignore[misc]
         conn.deadline = self.deadline
         conn.head_seconds = self.head_seconds
-        conn.public_only = self.public_only
+        conn.reach = self.reach
         return conn
 
 
@@ -161,7 +170,7 @@ class StrictAdapter(HTTPAdapter):
     _classes: ClassVar[dict[str, Any]] = {"http": StrictHTTPPool, "https": StrictHTTPSPool}
     deadline: float | None = None
     head_seconds = math.inf
-    public_only = False
+    reach = ANYWHERE
     trust: Trust | None = None
     _pool: Any = None
     _made = 0
@@ -197,7 +206,7 @@ class StrictAdapter(HTTPAdapter):
         self._pool = super().get_connection_with_tls_context(*args, **kwargs)
         self._pool.deadline = self.deadline
         self._pool.head_seconds = self.head_seconds
-        self._pool.public_only = self.public_only
+        self._pool.reach = self.reach
         self._made = self._pool.num_connections
         return self._pool
 
@@ -295,7 +304,7 @@ class RequestsTransport:
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
         self._adapter = StrictAdapter(pool_connections=settings.hosts_kept, pool_maxsize=1)
-        self._adapter.public_only = settings.public_only
+        self._adapter.reach = reach_of(settings)
         self._adapter.head_seconds = head_seconds(settings.timeout, settings.min_speed)
         self._proxies: dict[str, dict[str, str]] = {}
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")

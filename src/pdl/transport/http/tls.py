@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib3.util.ssl_ import create_urllib3_context
 
 from pdl.model import FailureKind
+from pdl.text.masking import printable
 from pdl.transport import TransportError
+from pdl.transport.http.dial import dial
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -80,6 +82,47 @@ def _context(trust: Trust) -> ssl.SSLContext:
         except (OSError, ValueError) as exc:
             raise _unusable("the client's certificate or key", trust.cert, exc) from exc
     return made
+
+
+OTHER_NAME = frozenset({62, 64})
+"""How OpenSSL numbers that a certificate is good, and for another name or another address."""
+_NAMES_SHOWN = 3
+
+
+@lru_cache(maxsize=256)
+def names_of(
+    host: str,
+    port: int,
+    seconds: float,
+    trusted: ssl.SSLContext,
+    public_only: bool,
+) -> str:
+    """Whose certificate a server shows, for a message; empty if that cannot be told.
+
+    OpenSSL does not give away a certificate that it refuses. So the server is asked once more, by
+    the same trust but for the name, and nothing is sent to it.
+
+    Args:
+        host: of the server.
+        port: of the server.
+        seconds: for connecting, and for the handshake.
+        trusted: what its certificate is verified by.
+        public_only: as `pdl.transport.http.dial.dial` has it.
+    """
+    looking = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    looking.check_hostname = False
+    looking.load_verify_locations(cadata=b"".join(trusted.get_ca_certs(binary_form=True)))
+    try:
+        sock = dial(host, port, seconds, public_only=public_only)
+        sock.settimeout(seconds)
+        with sock, looking.wrap_socket(sock, server_hostname=host) as tls:
+            shown = tls.getpeercert() or {}
+    except (OSError, ValueError, TransportError):
+        return ""
+    pairs = shown.get("subjectAltName", ())
+    names = [str(each[1]) for each in pairs]
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return printable(", ".join(names[:_NAMES_SHOWN]) + more)
 
 
 def _no_password() -> NoReturn:

@@ -1,0 +1,70 @@
+"""The options of requests and connections; see `pdl.cli.options`, whose table they are part of."""
+
+from __future__ import annotations
+
+import click
+
+from pdl.cli.option_types import Header, Number, PathName, Place, Row, Text
+
+FILE, NUMBER, STRING, TEXT = PathName(), Number(), click.STRING, Text()
+
+HTTP = (
+    Row(
+        "-H --header HEADER",
+        "http.headers",
+        "Send this 'Name: value' to listed origins alone. It does not go to where they redirect.",
+        Header(),
+        multiple=True,
+    ),
+    Row("-A --user-agent TEXT", "http.user_agent", "Send TEXT as the User-Agent.", TEXT),
+    Row(
+        "--proxy URL",
+        "http.proxy",
+        "Send all requests through this proxy.",
+        STRING,
+        default="from the environment",
+    ),
+    Row(
+        "--cacert FILE",
+        "http.cacert",
+        "Trust the certificates in this PEM file.",
+        FILE,
+        default="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else those of certifi",
+    ),
+    Row("--cert FILE", "http.cert", "Present the client certificate in this PEM file.", FILE),
+    Row(
+        "--key FILE",
+        "http.key",
+        "Take the key of the certificate from this file. It is a PEM file, and goes with --cert.",
+        FILE,
+        default="the file of --cert",
+    ),
+    Row(
+        "--insecure",
+        "http.insecure",
+        "Accept any certificate. Anyone may then have sent the files.",
+    ),
+    Row(
+        "--max-redirects N",
+        "http.max_redirects",
+        "Follow at most N redirects for one file.",
+        NUMBER,
+    ),
+    Row("--https-only", "http.https_only", "Refuse plain http, also in redirects."),
+    Row(
+        "--public-only",
+        "http.public_only",
+        "Connect to addresses of the open internet alone. This holds whatever a name or a "
+        "redirect says.",
+    ),
+    Row("-4 --ipv4", "http.ip_version", "Connect to IPv4 addresses alone.", sets=4),
+    Row("-6 --ipv6", "http.ip_version", "Connect to IPv6 addresses alone.", sets=6),
+    Row(
+        "--resolve PLACE",
+        "http.resolve",
+        "Connect to ADDR where HOST:PORT is asked for. PLACE is HOST:PORT:ADDR, and ADDR may be "
+        "several addresses with commas between them. TLS and the request keep the name.",
+        Place(),
+        multiple=True,
+    ),
+)
