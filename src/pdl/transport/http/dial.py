@@ -58,13 +58,13 @@ class Reach(NamedTuple):
     Attributes:
         public_only: no address but those of the open internet.
         family: of sockets; AF_UNSPEC for any.
-        resolve: the addresses of hosts, by name and port, that nobody is asked for.
+        resolve: hosts that nobody is asked for: each a name and port, and its addresses.
         lookups: names that are looked up at once.
     """
 
     public_only: bool = False
     family: int = socket.AF_UNSPEC
-    resolve: Mapping[tuple[str, int], tuple[str, ...]] = {}
+    resolve: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = ()
     lookups: int = LOOKUPS_MOST
 
 
@@ -77,7 +77,8 @@ def reach_of(settings: HttpSettings) -> Reach:
     for host, port, addresses in settings.resolve:
         resolve[_name_of(parse(f"http://{host}:{port}/").host), port] = addresses
     family = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
-    return Reach(settings.public_only, family[settings.ip_version], resolve, settings.lookups)
+    wanted = family[settings.ip_version]
+    return Reach(settings.public_only, wanted, tuple(resolve.items()), settings.lookups)
 
 
 def _name_of(host: str) -> str:
@@ -104,7 +105,7 @@ def dial(
     end = time.monotonic() + seconds
     wanted = Wanted(host.strip("[]"), port, reach.family)
     resolver = process_resolver(reach.lookups)
-    addresses = _given(wanted, reach.resolve) if reach.resolve else None
+    addresses = _given(wanted, dict(reach.resolve)) if reach.resolve else None
     if addresses is None:
         addresses = _look_up(resolver, wanted, seconds)
     race = _Race(_allowed(addresses, reach), options)

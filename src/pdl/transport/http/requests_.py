@@ -134,7 +134,7 @@ class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[
     def _names_instead(self, exc: ssl.SSLCertVerificationError) -> str:
         if exc.verify_code not in OTHER_NAME or self.ssl_context is None:
             return ""
-        return names_of(self.host, self.port, self.timeout, self.ssl_context, self.public_only)
+        return names_of(self.host, self.port, self.timeout, self.ssl_context, self.reach)
 
 
 class StrictPool:

@@ -23,6 +23,8 @@ from pdl.transport.http.dial import dial
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from pdl.transport.http.dial import Reach
+
 _READING = threading.Lock()
 
 
@@ -90,13 +92,7 @@ _NAMES_SHOWN = 3
 
 
 @lru_cache(maxsize=256)
-def names_of(
-    host: str,
-    port: int,
-    seconds: float,
-    trusted: ssl.SSLContext,
-    public_only: bool,
-) -> str:
+def names_of(host: str, port: int, seconds: float, trusted: ssl.SSLContext, reach: Reach) -> str:
     """Whose certificate a server shows, for a message; empty if that cannot be told.
 
     OpenSSL does not give away a certificate that it refuses. So the server is asked once more, by
@@ -107,13 +103,13 @@ def names_of(
         port: of the server.
         seconds: for connecting, and for the handshake.
         trusted: what its certificate is verified by.
-        public_only: as `pdl.transport.http.dial.dial` has it.
+        reach: which addresses may be connected to.
     """
     looking = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     looking.check_hostname = False
     looking.load_verify_locations(cadata=b"".join(trusted.get_ca_certs(binary_form=True)))
     try:
-        sock = dial(host, port, seconds, public_only=public_only)
+        sock = dial(host, port, seconds, reach=reach)
         sock.settimeout(seconds)
         with sock, looking.wrap_socket(sock, server_hostname=host) as tls:
             shown = tls.getpeercert() or {}
