@@ -162,7 +162,7 @@ def test_a_server_that_counts_is_hardly_asked_in_vain(per: int, tells: bool) -> 
     made = run(counting(per, 2.0, tells=tells), 20 * per)
     assert ends(made) == {"success": 20 * per}
     windows = 20
-    assert sum(made.attempts.values()) - 20 * per <= 2 * windows + 10
+    assert sum(made.attempts.values()) - 20 * per <= windows + 8
 
 
 # --- hosts that never answer ---

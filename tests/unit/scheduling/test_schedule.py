@@ -311,3 +311,70 @@ def test_what_asks_no_host_is_not_held_to_a_hosts_limit() -> None:
         local.host = ""
         schedule.add(local)
     assert len(schedule.take(0.0, 99)) == 4
+
+
+# --- what is given up ---
+
+
+def given_up(names: str) -> tuple[Schedule, Governor]:
+    """A schedule whose host a is given up; one of its jobs flies, one waits."""
+    governor = Governor(Limits(jobs=8, patience=10.0))
+    schedule = Schedule(governor)
+    for number, name in enumerate(names.split()):
+        schedule.add(job(name, number))
+    first, _ = schedule.take(0.0, 2)
+    schedule.retry(first, 5.0)
+    governor.give_up(governor.origin("a"), 1.0)
+    schedule.abandon(governor.origin("a"))
+    return schedule, governor
+
+
+def lost(schedule: Schedule, now: float) -> str:
+    return " ".join(each.path for each in iter(lambda: schedule.next_lost(now), None))
+
+
+def test_all_of_a_host_that_is_given_up_is_lost_at_once() -> None:
+    schedule, _ = given_up("a1 a2 a3 a4")
+    assert schedule.backlog() == 3
+    assert schedule.next_due() is None
+    assert not schedule.empty()
+    schedule.add(job("a5", 9))
+    assert lost(schedule, 2.0) == "a3 a4 a1 a5"
+    schedule.put_back(schedule.flying(1))
+    assert lost(schedule, 2.0) == "a2"
+    assert schedule.empty()
+
+
+def test_one_line_tries_it_now_and_then_and_the_others_come_back_with_it() -> None:
+    schedule, governor = given_up("a1 a2 a3 a4")
+    schedule.done(schedule.flying(1))
+    assert lost(schedule, 31.0) == "a4 a1"
+    assert taken(schedule, 31.0) == "a3"
+    schedule.add(job("a5", 9))
+    schedule.add(job("a6", 10))
+    governor.good(schedule.flying(2), 32.0)
+    schedule.done(schedule.flying(2))
+    assert lost(schedule, 32.0) == ""
+    assert taken(schedule, 32.0) == "a5"
+
+
+def test_what_is_lost_is_dropped_with_the_rest() -> None:
+    schedule, _ = given_up("a1 a2 a3")
+    assert [each.path for each in schedule.drop()] == ["a3", "a1"]
+    assert [each.path for each in schedule.drop_flying()] == ["a2"]
+    assert schedule.empty()
+
+
+def test_what_is_paced_is_started_one_after_the_other() -> None:
+    class EachSecond:
+        def started(self, host: str, now: float) -> float:  # noqa: ARG002
+            return now + 1.0
+
+    schedule = Schedule(Governor(), EachSecond())
+    for number, name in enumerate(("a1", "a2", "a3", "b1")):
+        schedule.add(job(name, number))
+    assert taken(schedule, 0.0) == "a1 b1"
+    assert taken(schedule, 0.9) == ""
+    assert schedule.next_due() == 1.0
+    assert taken(schedule, 1.0) == "a2"
+    assert taken(schedule, 2.5) == "a3"
