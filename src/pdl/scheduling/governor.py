@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.model import FailureKind, HostRow
+from pdl.model import FailureKind
 from pdl.scheduling.kinds import PROOFS_OF_HOST, TOO_MANY, UNAVAILABLE, is_pressure
 from pdl.scheduling.origin import (
     FIRST_REST,
@@ -51,7 +51,7 @@ from pdl.text.units import count_text, duration_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pdl.model import Fail
+    from pdl.model import Fail, HostRow
     from pdl.scheduling.job import Job
 
 UNPROVEN_LEAST = 2
@@ -74,6 +74,7 @@ STOPS = 30
 ORIGINS_KEPT = 16_384
 """Origins with nothing to do that are remembered."""
 
+_REFUSALS = frozenset({FailureKind.HTTP, FailureKind.RESET})
 _TOO_MANY_WORD = f"http-{TOO_MANY}"
 
 
@@ -220,31 +221,38 @@ class Governor:
         too_long = fail.retry_after is not None and fail.retry_after > self._limits.max_wait
         if fail.retry_after is not None and not too_long:
             self._heed(origin, trouble, now, fail.retry_after)
-        if not origin.proven or not self._limits.retries:
-            job.early += 1
+        if not self._limits.retries:
             return met
-        job.contended += not alone
-        over = now >= self._end(trouble) and origin.flying <= 1
+        # of one that never answered, one under way may show that it is there, and bears but few
+        shared = fail.kind in _REFUSALS and origin.flying > 1
+        job.contended += shared if not origin.proven else not alone
+        job.early += not origin.proven and not shared
+        over = origin.proven and now >= self._end(trouble) and origin.flying <= 1
         if not origin.lost and (over or (too_long and trouble.fails >= SPENT)):
             self.give_up(origin, now)
             return met._replace(lost=True)
         if origin.lost or too_long or not met.again or job.contended > FORGIVEN:
             return met
-        self._wait(origin, trouble, job, now, chance)
+        if origin.proven:
+            self._wait(origin, trouble, job, now, chance)
+        elif not shared:
+            return met
         return self._forgive(met, job, fail, chance, now)
 
     def _forgive(self, met: Judged, job: Job, fail: Fail, chance: float, now: float) -> Judged:
-        """A proven origin's pressure: its files' retries are for something else."""
+        """The origin's pressure: its files' retries are for something else."""
         origin = job.origin
         assert origin is not None
         assert origin.trouble is not None
         rest = max(0.0, origin.not_before - now)
-        if fail.status == UNAVAILABLE and fail.retry_after is None and not origin.trouble.several:
+        unavailable = fail.status == UNAVAILABLE and fail.retry_after is None
+        if unavailable and origin.proven and not origin.trouble.several:
             # it may be this file's alone: let another find out, or the file's own retries decide
             job.lone += 1
             return met._replace(delay=rest + AFTER_OTHERS)
         own = 0.0
-        if job.launched < origin.good_at:  # others are served meanwhile, and go first
+        if job.launched < origin.good_at or not origin.proven:
+            # others are served meanwhile, and go first
             own = min(FIRST_REST * 2.0**job.contended, LONGEST_REST) * chance
         return met._replace(free=True, delay=max(own, rest))
 
@@ -431,30 +439,12 @@ class Governor:
             ahead: seconds that the wall clock is ahead of the clock of all other times.
         """
         rows = [
-            _row(each, ahead)
+            each.row(ahead)
             for each in self._origins.values()
             if each.host and (each.tally or (each.trouble and each.trouble.lines))
         ]
         if self._others is not None and self._others.requests:
             others = Origin("", NO_LIMIT)
             others.tally = self._others
-            rows.append(_row(others, ahead))
+            rows.append(others.row(ahead))
         return tuple(rows)
-
-
-def _row(origin: Origin, ahead: float) -> HostRow:
-    tally, trouble = origin.tally or Tally(), origin.trouble or Trouble(0)
-    at = trouble.given_up_at
-    return HostRow(
-        origin.host,
-        tally.requests,
-        trouble.pressures,
-        trouble.rests,
-        tally.first_byte(0.5),
-        tally.first_byte(0.95),
-        tally.bytes,
-        tally.speed(),
-        trouble.lines,
-        None if at is None else at + ahead,
-        trouble.reason,
-    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pdl.model import failure_word
+from pdl.model import HostRow, failure_word
 
 if TYPE_CHECKING:
     from collections import deque
@@ -109,6 +109,24 @@ class Origin:
         others would only find out the same.
         """
         return self.cap - self.flying - (0 if self.proven else self.waiting)
+
+    def row(self, ahead: float) -> HostRow:
+        """What the report has of it; see `pdl.scheduling.governor.Governor.rows`."""
+        tally, trouble = self.tally or Tally(), self.trouble or Trouble(0)
+        at = trouble.given_up_at
+        return HostRow(
+            self.host,
+            tally.requests,
+            trouble.pressures,
+            trouble.rests,
+            tally.first_byte(0.5),
+            tally.first_byte(0.95),
+            tally.bytes,
+            tally.speed(),
+            trouble.lines,
+            None if at is None else at + ahead,
+            trouble.reason,
+        )
 
     def few(self) -> str:
         """Its name, if it takes few connections; else empty."""

@@ -295,7 +295,7 @@ def check(made: Run, lines: list[str]) -> None:
         per_host=st.none() | st.integers(1, 10),
         patience=st.sampled_from([60.0, 120.0]),
         max_wait=st.just(120.0),
-        retries=st.integers(1, 4),
+        retries=st.integers(2, 4),
         heed=st.just(True),
     ),
     seed=st.integers(0, 1000),
