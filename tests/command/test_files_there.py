@@ -81,6 +81,22 @@ def test_what_the_list_knows_is_compared_and_what_is_wrong_is_fetched(
     assert "not checked" not in run.err
 
 
+@pytest.mark.parametrize(("checksum", "size"), [(RIGHT, ""), ("", len(BODY)), (RIGHT, len(BODY))])
+def test_a_half_file_that_is_new_to_the_lock_is_fetched(
+    server: Server, pdl_run: Runner, file: Path, checksum: str, size: int | str
+) -> None:
+    server.on("/x.bin", File(BODY, etag=ETAG))
+    listed(pdl_run, server, checksum=checksum, size=size)
+    file.write_bytes(BODY[:100])
+    done = pdl_run(*ARGUMENTS, "--lock", "urls.lock", *INLINE)
+    assert (done.code, outcome(pdl_run.directory)) == (0, "success"), done.err
+    assert file.read_bytes() == BODY
+    assert RIGHT.removeprefix("sha-256=") in (pdl_run.directory / "urls.lock").read_text()
+    file.write_bytes(BODY[:100])  # now it is not what the lock has, and that is a failure
+    again = pdl_run(*ARGUMENTS, "--lock", "urls.lock", *INLINE)
+    assert (again.code, file.read_bytes()) == (1, BODY[:100]), again.err
+
+
 def test_the_old_bytes_stay_until_the_new_ones_are_whole(
     server: Server, pdl_run: Runner, file: Path
 ) -> None:

@@ -39,6 +39,7 @@ def lists(pdl_run: Runner) -> Path:
     [
         (("l.txt", "--failed", "l.txt"), "replace the list that is read"),
         (("l.txt", "--failed", "./l.txt"), "replace the list that is read"),
+        (("l.txt", "--failed", "out/../l.txt"), "replace the list that is read"),
         (("l.txt", "--failed", "hard.json"), "replace the list that is read"),
         (("l.txt", "--report", "link.jsonl"), "is also a source"),
         (("l.txt", "--report", "hard.json"), "is also a source"),

@@ -71,7 +71,7 @@ def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> La
     """Makes every lane of this process one kind."""
     make = LANES[request.param]
     monkeypatch.setattr(
-        "pdl.fetch.lane_factory.Fetching", lambda http, files: lambda: make(http, files)
+        "pdl.fetch.lane_factory.Fetching", lambda http, files, _limit: lambda: make(http, files)
     )
     return make
 

@@ -33,7 +33,7 @@ def test_each_odd_head_is_taken_or_refused_as_the_table_says(
 ) -> None:
     make = LANES[lane]
     monkeypatch.setattr(
-        "pdl.fetch.lane_factory.Fetching", lambda http, files: lambda: make(http, files)
+        "pdl.fetch.lane_factory.Fetching", lambda http, files, _limit: lambda: make(http, files)
     )
     events: list[object] = []
     with Server(fallback=script_for) as server:

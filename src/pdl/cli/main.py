@@ -305,7 +305,10 @@ def _file_key(path: str, stream: int) -> object:
         stream: the descriptor that ``-`` stands for.
     """
     try:
-        status = os.fstat(stream) if path == "-" else os.stat(path)
+        if path == "-":
+            status = os.fstat(stream)
+        else:  # a directory in it that is not there yet hides no file
+            status = os.stat(path if os.path.exists(path) else os.path.realpath(path))
     except (OSError, ValueError):
         return os.path.realpath(path)
     return None if stat.S_ISCHR(status.st_mode) else (status.st_dev, status.st_ino)

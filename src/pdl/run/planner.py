@@ -148,7 +148,7 @@ class Planner:
 
     def fetch_instead(self, plan: Plan) -> Plan:
         """The plan to fetch what is there and is not right; it takes the place of `plan`."""
-        fetch = self._plan(plan.item, Asked(plan.url), plan.path)
+        fetch = self._plan(plan.item, Asked(plan.url), plan.path, plan.pin)
         if self._helped:
             completed = self._completed(fetch, plan.wanted)
             assert isinstance(completed, Plan)  # as what it was given
@@ -286,7 +286,12 @@ class Planner:
         pin = pins.pin(item, path, item.checksum)
         if isinstance(pin, Refusal):
             return pin._replace(path=path)
-        return self._plan(item, asked, path, pin, local=local)
+        plan = self._plan(item, asked, path, pin, local=local)
+        # what the lock has stands; to what is new to it the list's word applies, as without a lock
+        new = local and not pins.look_only and pin is not None and not pin.where
+        told = item.size is not None or item.checksum is not None or item.pieces is not None
+        trusted = self._files.trust_existing or self._files.if_exists != "skip"
+        return plan._replace(refetch=True) if new and told and not trusted else plan
 
     # --- what is there ---
 
