@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from marks import slow
+from servers.behaviours import Reply
 from servers.limits import (
     Away,
     Bears,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner import Run, Runner
+    from servers.misbehave import Server
 
 
 class Scene:
@@ -305,3 +307,16 @@ def test_an_item_fails_when_all_its_mirrors_are_given_up(pdl_run: Runner) -> Non
     assert failed
     assert len(failed) + scene.files() == 160
     assert scene.report["summary"]["seconds"] < 15
+
+
+def test_a_redirect_to_where_nobody_answers_is_the_files_own_trouble(
+    pdl_run: Runner, server: Server
+) -> None:
+    with unused() as port:
+        dead = f"http://127.0.0.1:{port.getsockname()[1]}/x"
+        urls = [server.on(f"/{number}", Reply(200, (), b"x")) for number in range(5)]
+        urls.append(server.on("/away", Reply(302, (("Location", dead),))))
+        scene = Scene(pdl_run, urls, "--retry-wait", "0.1", "-v")
+    (failed,) = [row for row in scene.rows if row["outcome"] == "fail"]
+    assert (failed["kind"], failed["attempts"], failed["final_url"]) == ("connect", 4, dead)
+    assert "not asked again" not in failed["message"]

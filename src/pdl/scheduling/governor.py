@@ -245,8 +245,10 @@ class Governor:
         assert origin is not None
         assert origin.trouble is not None
         rest = max(0.0, origin.not_before - now)
+        url = fail.final_url or ""  # of a redirect, mostly: then it may be another host's trouble
+        elsewhere = bool(url) and url.partition("://")[2].partition("/")[0] != origin.host
         unavailable = fail.status == UNAVAILABLE and fail.retry_after is None
-        if unavailable and origin.proven and not origin.trouble.several:
+        if (unavailable or elsewhere) and origin.proven and not origin.trouble.several:
             # it may be this file's alone: let another find out, or the file's own retries decide
             job.lone += 1
             return met._replace(delay=rest + AFTER_OTHERS)

@@ -247,7 +247,7 @@ class Schedule:
         paused = next((each for _, _, each in self._alarms if each.ready is not None), None)
         at, origin = (0.0, None) if paused is None else (paused.not_before, paused)
         why = "" if paused is None or paused.trouble is None else paused.trouble.why
-        if self._waiting and (origin is None or self._waiting[0][0] < at):
+        if self._waiting and (origin is None or self._waiting[0][0] <= at):
             at, _, first = self._waiting[0]
             origin, why = first.origin, first.trouble
         if origin is None:
