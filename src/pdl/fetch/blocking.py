@@ -111,6 +111,8 @@ class Fetcher:
 
         self.transport = LimitedTransport(self.transport, allowance)
         self.allowance = allowance
+        if self.quick is not None:
+            self.quick.allowance = allowance
 
     def close(self) -> None:
         """Close every connection."""

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from pdl.fetch.commands import Command
     from pdl.pool import Meter
+    from pdl.pool.rate_limit import Allowance
     from pdl.transport.http.connection import Connection
     from pdl.transport.http.keepalive import KeepaliveTransport
 
@@ -77,7 +78,12 @@ class FastPath:
         http: of the run.
         files: of the run.
         buffer: takes the head and body of an answer; a larger one is handed over.
+
+    Attributes:
+        allowance: how much may be received, or None; what has to wait for more is handed over.
     """
+
+    allowance: Allowance | None = None
 
     HONOURS: ClassVar = {
         HttpSettings: {
@@ -99,6 +105,7 @@ class FastPath:
             "https_only",
             "pipe",
             "retry_statuses",
+            "limit_rate",  # see `allowance`
         },
         FileSettings: {
             "directory",
@@ -124,7 +131,7 @@ class FastPath:
         },
     }
     DECLINES: ClassVar = {
-        HttpSettings: {"min_speed", "limit_rate"},
+        HttpSettings: {"min_speed"},
         FileSettings: {"fsync", "if_exists", "min_free"},
         Task: {
             "headers",
@@ -171,6 +178,8 @@ class FastPath:
     def begin(self, task: Task, meter: Meter) -> int | None:
         """See `pdl.pool.QuickLane.begin`."""
         if _special(task) != _USUAL or self._never:
+            return None
+        if self.allowance is not None and not self.allowance.at_once():
             return None
         url = task.url
         origin, target = split(url)
@@ -244,6 +253,8 @@ class FastPath:
             return "call"
         if length is None or not keep or self._body + length > len(self._view) or status < _FINAL:
             return "call"
+        if self.allowance is not None and not self.allowance.at_once(length):
+            return "call"
         self._end = self._body + length
         head.status, head.reason, head.length = status, reason, length
         head.header = fields.get
@@ -263,9 +274,13 @@ class FastPath:
             return "call"
         if isinstance(command, Place):
             self._whole = attempt, data, command.modified, self._meter
+            if self.allowance is not None:
+                self.allowance.used(len(data))
             return "whole"
         if not isinstance(command, Refuse):
             return "call"
+        if self.allowance is not None:
+            self.allowance.used(len(data))
         self._attempt = None
         refused = Refused(attempt.task, attempt.asked or "", self._head.header, data)
         explain(command.failure, self._http, refused)

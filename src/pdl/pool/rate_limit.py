@@ -105,8 +105,14 @@ class Account:
         self._words = words
         self._lock = lock
 
-    def take(self, count: int, now: float, rate: int) -> float:
+    def take(self, count: int, now: float, rate: int, *, if_free: bool = False) -> float:
         """Take tokens.
+
+        Args:
+            count: of bytes.
+            now: the time.
+            rate: that holds now, in bytes a second.
+            if_free: take none if that is not 0.
 
         Returns:
             How many bytes have to pass at the rate before they may be used.
@@ -114,9 +120,12 @@ class Account:
         words = self._words
         with self._turn():
             balance = settled(words[BALANCE], words[SETTLED], now, rate) - count
+            debt = -balance if balance < -rate * SOON_SECONDS else 0.0
+            if debt and if_free:
+                return debt
             words[SETTLED] = max(now, words[SETTLED])
             words[BALANCE] = balance
-        return max(0.0, -balance)
+        return debt
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -180,6 +189,22 @@ class Allowance:
         self._wait(self._limit.account.take(count, now, rate))
         self._left = count
         return count
+
+    def at_once(self, count: int = 1) -> bool:
+        """Whether so many bytes may be received without waiting; see that they may, if possible."""
+        if self._left >= count:
+            return True
+        now = self._clock.monotonic()
+        rate = self._rate_at(now)
+        if rate is None:
+            return True
+        wanted = max(count - self._left, share_of(rate, self._limit.lanes))
+        if wanted > rate * TAKE_SECONDS:
+            return False
+        if self._limit.account.take(wanted, now, rate, if_free=True):
+            return False
+        self._left += wanted
+        return True
 
     def used(self, count: int) -> None:
         """So much of it has been received; the rest is for the next time."""

@@ -17,6 +17,7 @@ from pdl.settings import CacheSettings, FileSettings, HttpSettings
 from pdl.storage.cache.store import prepare
 from pdl.text.timetable import timetable_of
 from pdl.transport import min_speed
+from quicklane import WARM, QuickLane
 from servers.behaviours import Close, Raw, Reply, Then, head
 from servers.files import File
 from servers.misbehave import Server
@@ -105,13 +106,35 @@ def test_no_byte_comes_before_its_time(
 def test_small_files_together_are_no_faster(server: Server, tmp_path: Path) -> None:
     told = Told()
     url = server.on("/f", File(SMALL))
+    server.on(WARM, File(b"warm"))
     with lane_of(told, tmp_path) as lane:
+        quick = QuickLane(HTTP, FileSettings(str(tmp_path)))
+        quick.lane.close()
+        quick.lane = lane
+        told.now = 1.0  # so something has been saved
         for number in range(100):
-            assert lane.quick is not None
-            assert lane.quick.begin(task_of(url, str(number)), told) is None
-            assert lane(task_of(url, str(number)), told).word == "success"
-    assert told.now == pytest.approx(100 * len(SMALL) / RATE, abs=0.2)
+            told.now += 0.5 * len(SMALL) / RATE  # the server takes half the time
+            assert quick(task_of(url, str(number)), told).word == "success"
+    assert told.now - 1.0 == pytest.approx(100 * len(SMALL) / RATE, abs=0.2)
     assert len({seen.connection for seen in server.requests()}) == 1
+    assert quick.ways["quick"] > 0
+    assert quick.ways["call"] > 50  # those that had to wait
+
+
+def test_small_files_that_need_not_wait_go_the_quick_way(server: Server, tmp_path: Path) -> None:
+    told = Told()
+    url = server.on("/f", File(SMALL))
+    server.on(WARM, File(b"warm"))
+    with lane_of(told, tmp_path) as lane:
+        quick = QuickLane(HTTP, FileSettings(str(tmp_path)))
+        quick.lane.close()
+        quick.lane = lane
+        for number in range(100):
+            told.now += 1.2 * len(SMALL) / RATE  # the server takes its time
+            assert quick(task_of(url, str(number)), told).word == "success"
+    assert lane.allowance is not None
+    assert lane.allowance.waited < 0.1  # so nothing was counted twice
+    assert quick.ways["quick"] > 90
 
 
 def test_a_refused_answers_words_are_received_at_the_rate(server: Server, tmp_path: Path) -> None:

@@ -198,6 +198,35 @@ def test_without_a_limit_nobody_waits_and_nothing_is_counted() -> None:
     assert limit.account._words == [0.0] * WORDS
 
 
+def test_what_may_come_at_once_is_taken_and_nothing_else() -> None:
+    virtual = Virtual()
+    limit = limited("1000")
+    lane = Allowance(limit, virtual.clock())
+    assert lane.at_once(50)
+    assert (lane.take(99), virtual.naps) == (50, [])
+    lane.used(50)
+    assert not lane.at_once(51)  # that is more than a lane may take
+    assert lane.at_once()  # of what was saved
+    lane.used(50)
+    words = list(limit.account._words)
+    assert not lane.at_once()
+    assert limit.account._words[1:] == words[1:]
+    virtual.now += 0.05
+    assert lane.at_once()
+    limit.account.take(1000, virtual.now, 1000)  # others wait, and came first
+    lane.used(50)
+    virtual.now += 0.5
+    assert not lane.at_once()
+    assert virtual.naps == []
+
+
+def test_without_a_limit_all_may_come_at_once() -> None:
+    virtual = Virtual()
+    limit = limited("off")
+    assert Allowance(limit, virtual.clock()).at_once(1 << 40)
+    assert limit.account._words == [0.0] * WORDS
+
+
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
