@@ -238,7 +238,7 @@ class Run:
     def _dispatch(self) -> None:
         room = self.limits.jobs - len(self._events)
         jobs = self.schedule.take(self.now, room)
-        self._starved = len(jobs) < room
+        self._starved = len(jobs) < room and self.schedule.backlog() > 0
         assert len(jobs) <= room
         for job in jobs:
             assert job.plan.id not in self.ended

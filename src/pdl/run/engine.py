@@ -162,7 +162,7 @@ class Engine:
         try:
             while not self._over() and not self._stopping():
                 busy = self._drain()
-                busy = self._end_lost() or busy
+                busy = (self._parts.schedule.any_lost() and self._end_lost()) or busy
                 # first: a worker that has nothing to do waits for nothing else than this
                 busy = self._dispatch() or busy
                 busy = self._admit() or busy
@@ -269,7 +269,7 @@ class Engine:
             return False
         now, clock = time.monotonic(), time.time()
         jobs = schedule.take(now, room)
-        self._starved = len(jobs) < room
+        self._starved = len(jobs) < room and schedule.backlog() > 0
         if not jobs:
             return False
         for job in jobs:

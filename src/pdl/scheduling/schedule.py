@@ -221,6 +221,10 @@ class Schedule:
             self._lost += [job for _, _, job in mine]
             origin.waiting = 0
 
+    def any_lost(self) -> bool:
+        """Whether there is a job whose origin is given up."""
+        return bool(self._lost)
+
     def next_lost(self, now: float) -> Job | None:
         """Remove a job whose origin is given up, and return it; None if there is none.
 
