@@ -186,6 +186,10 @@ class Version(NamedTuple):
     proven: tuple[str, ...] = ()
 
 
+FIRST_HELPER = 1 << 40
+"""The least id of a task that helps; a job's is lower."""
+
+
 class Task(NamedTuple):
     """One attempt's worth of work for a worker.
 
@@ -215,6 +219,7 @@ class Task(NamedTuple):
             file is asked for without one: it may be the range that it will not have.
         scarce: name and port of its host, if that takes few connections: one that is open is to be
             used before another is opened. Else empty.
+        helps: another task is at the same file, and this one is to fetch some of it beside that.
     """
 
     id: int
@@ -237,6 +242,7 @@ class Task(NamedTuple):
     kin: tuple[str, ...] = ()
     doubted: bool = False
     scarce: str = ""
+    helps: bool = False
 
 
 class Success(NamedTuple):

@@ -158,6 +158,8 @@ class FileSettings(NamedTuple):
         min_free: bytes of the disk that are to stay free, or None.
         expect_types: media types a file may be of, as ``image/*``; empty for any.
         reserved: paths that no server may give a file; see `NamingSettings`.
+        split: connections that fetch one large file at once, where there are idle lanes.
+        min_split: bytes that a connection is given to fetch, at the least.
     """
 
     directory: str = "."
@@ -172,6 +174,8 @@ class FileSettings(NamedTuple):
     min_free: int | None = None
     expect_types: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
+    split: int = 4
+    min_split: int = 20 * 1024 * 1024
 
 
 class NamingSettings(NamedTuple):
@@ -470,6 +474,8 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "files.min_size": _at_least(0),
     "files.min_free": _at_least(0),
     "files.expect_types": _types_fault,
+    "files.split": _at_least(1),
+    "files.min_split": _at_least(1),
     "naming.on_collision": _one_of(OnCollision),
     "pool.jobs": _at_least(1),
     "pool.processes": _at_least(1),

@@ -151,6 +151,8 @@ ADDED = {
     "a limit of the rate: its timetable, its account, the transport that keeps to it": 3,
     "the options of http, a second half of the table": 1,
     "what hosts bear: the state of one of them, and the rules": 2,
+    "a file that several lanes fetch: who helps, its map, board, and part, and the lanes": 6,
+    "how a file gets its name, and the next bytes of a body, each a part of one that has grown": 2,
 }
 """Modules that a capability brought, since there were 113."""
 

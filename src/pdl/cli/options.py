@@ -110,6 +110,19 @@ HOW_MANY = (
         NUMBER,
         default="one for each core, at least 2",
     ),
+    Row(
+        "-s --split N",
+        "files.split",
+        "Use up to N connections for a large file. They are those of idle jobs. With 1, no file "
+        "is split.",
+        NUMBER,
+    ),
+    Row(
+        "--min-split SIZE",
+        "files.min_split",
+        "Split nothing into less than SIZE. It is the least that a connection is to fetch.",
+        SIZE,
+    ),
 )
 HOW_FAST = (
     Row(

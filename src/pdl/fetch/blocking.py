@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from pdl.fetch.asking import KeptConnections
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
 from pdl.fetch.failures import (
@@ -24,17 +25,18 @@ from pdl.fetch.failures import (
     not_kept,
 )
 from pdl.fetch.file_checks import LOOKED_AT
+from pdl.fetch.receiving import append, keep_free
 from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
 from pdl.http_rules.ranges import obstacle
 from pdl.integrity.background_digest import BackgroundDigest
 from pdl.integrity.check import Mismatch, examine, has_digest
 from pdl.model import Fail, FailureKind, Success
-from pdl.naming.safe_name import STATE_DIRECTORY, escaped_forms
+from pdl.naming.safe_name import escaped_forms
 from pdl.storage import versions
+from pdl.storage.final_name import InTheWay
 from pdl.storage.note import note_of, obstacle_of
-from pdl.storage.part import InTheWay, Part
-from pdl.system.disk_space import check_kept_free
+from pdl.storage.part import Part
 from pdl.transport import TransportError
 from pdl.transport.min_speed import MinSpeed
 
@@ -91,19 +93,7 @@ class Fetcher:
         self.quick: FastPath | None = None
         self.allowance: Allowance | None = None
         self.mover = Mover(able=http.pipe)
-        self.connections = self
-
-    def holds(self, host: str) -> bool:
-        """See `pdl.pool.Connections.holds`."""
-        if self.quick:
-            self.quick.rest()
-        return self.transport.holds(host)
-
-    def hang_up(self, host: str) -> None:
-        """See `pdl.pool.Connections.hang_up`."""
-        if self.quick:
-            self.quick.rest()
-        self.transport.hang_up(host)
+        self.connections = KeptConnections(self)
 
     def limit(self, allowance: Allowance) -> None:
         """Receive no more than is allowed, from now on."""
@@ -128,7 +118,22 @@ class Fetcher:
         if self.allowance is not None:
             self.allowance.stopped = meter.stopped
         started = self.quick.hand_over() if self.quick else None
+        if task.helps:
+            from pdl.fetch.split_file import help_out  # for large files alone, as below
+
+            return help_out(self, task, meter)
         return _Driver(self, task, meter, time.monotonic() if started is None else started).run()
+
+    def pace(self, *, shared: bool) -> MinSpeed:
+        """What measures a transfer from now on; to wait for an allowance is no slowness.
+
+        Args:
+            shared: there may be as many more of the same file as there are.
+        """
+        limit, least = self.allowance, self.http.min_speed
+        if least is not None and shared:
+            least /= self.files.split
+        return MinSpeed(least, clock=time.monotonic if limit is None else limit.working)
 
 
 class _Driver:
@@ -144,6 +149,7 @@ class _Driver:
         self._cache = lane.cache.beside(attempt, task, part, meter) if lane.cache else None
         self._response: Response | None = None
         self._first = True
+        self._shares = lane.files.split > 1
         self._unused = 0, ""
         self._remark = ""
 
@@ -254,7 +260,9 @@ class _Driver:
 
     def _receive(self, receive: Receive) -> Command:
         attempt, check = self._attempt, self._attempt.check
-        self._keep_free((receive.size or 0) - self._part.size)
+        if self._shares and receive.body and (receive.size or 0) >= self._lane.files.min_split:
+            self._share()
+        keep_free(self._lane.files, (receive.size or 0) - self._part.reached)
         self._part.expect(receive.size)
         if check is None:
             self._read(receive, None)
@@ -264,12 +272,13 @@ class _Driver:
                 self._read(receive, beside)
         return attempt.complete(self._part.size)
 
-    def _keep_free(self, needed: int = 0) -> None:
-        """See that enough of the disk stays free when so many bytes have come."""
-        files = self._lane.files
-        if files.min_free is not None:
-            place = f"{files.directory}/{STATE_DIRECTORY}"
-            check_kept_free(place, max(0, needed), files.min_free)
+    def _share(self) -> None:
+        """Let other lanes fetch ranges of a large file, where that can be."""
+        from pdl.fetch.split_file import may_share
+
+        attempt, part = self._attempt, self._part
+        if may_share(self._lane.files, attempt, part):
+            part.share(attempt.announced or 0)
 
     def _digest_part(self, beside: BackgroundDigest) -> None:
         """Let the digest have what an earlier attempt left."""
@@ -284,39 +293,41 @@ class _Driver:
     def _read(self, receive: Receive, beside: BackgroundDigest | None) -> None:
         """Append the body to the part, to its end."""
         attempt, part, meter = self._attempt, self._part, self._meter
-        least = self._lane.files.min_free
         if receive.body:
-            limit = self._lane.allowance
-            clock = time.monotonic if limit is None else limit.working
-            pace = MinSpeed(self._lane.http.min_speed, clock=clock)
-            size = attempt.announced
-            meter.update(part.size, size)
-            while count := self._append(beside):
-                meter.update(part.size, size)
-                if least is not None:
-                    self._keep_free()
-                stopped, slow = meter.stopped(), pace.too_slow(count)
-                if attempt.took(count, part.size, time.monotonic(), stopped=stopped, slow=slow):
-                    part.note()
+            meter.update(part.reached, attempt.announced)
+            self._stream(beside)
+            if part.shared:
+                self._gather(beside)
         attempt.end(part.size)
 
-    def _append(self, beside: BackgroundDigest | None) -> int:
-        """Append the next bytes of the body to the part; how many, 0 at its end."""
-        attempt, response = self._attempt, self._response
-        opening = attempt.opening
+    def _stream(self, beside: BackgroundDigest | None) -> None:
+        """Append the body, to its end or that of this lane's range."""
+        attempt, part, meter, response = self._attempt, self._part, self._meter, self._response
         assert response is not None
-        if attempt.check is None and (opening is None or opening.done):
-            moved = self._lane.mover.move(response, self._part, attempt.announced)
-            if moved is not None:
-                return moved
-        buffer = self._lane.buffer if beside is None else beside.room
-        if count := response.readinto(buffer):
-            if opening is not None:
-                opening.look(buffer[:count])
-            self._part.write(buffer[:count])
-            if beside is not None:
-                beside.took(count)
-        return count
+        pace, files = self._lane.pace(shared=part.shared), self._lane.files
+        while count := append(self._lane, attempt, response, part, beside):
+            meter.update(part.reached, attempt.announced)
+            keep_free(files)
+            stopped, slow = meter.stopped(), pace.too_slow(count)
+            if attempt.took(count, part.size, time.monotonic(), stopped=stopped, slow=slow):
+                part.note()
+
+    def _gather(self, beside: BackgroundDigest | None) -> None:
+        """See to what is left of a shared part when this lane's range is done."""
+        from pdl.fetch.split_file import Gathering
+
+        part, known = self._part, self._part.version()
+        while not part.settle():
+            before = part.size
+            self._stream(beside)
+            if part.size == before:  # the body has ended too early
+                return
+        self._hang_up()
+        try:
+            Gathering(self._lane, self._attempt, part, self._meter, beside).run(known)
+        except StartAgain:
+            self._shares = False  # the server gives ranges now and then
+            raise
 
     def prove(self) -> Command:
         """Finish the digest."""
@@ -390,6 +401,9 @@ class _Driver:
         """Close the part as the attempt says; what the disk says then may be worse."""
         attempt = self._attempt
         try:
+            if (split := self._part.split) is not None:
+                others = max(0, split.count() - self._part.reached)
+                fail = fail._replace(received=fail.received + others)
             if attempt.sound:
                 self._part.cut(attempt.sound)
             kept = self._part.leave(keep=attempt.keep)

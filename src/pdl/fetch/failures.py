@@ -12,7 +12,7 @@ from pdl.http_rules.dates import rate_reset, retry_after
 from pdl.http_rules.redirects import request_headers
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
 from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
-from pdl.storage.part import InTheWay
+from pdl.storage.final_name import InTheWay
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask
 from pdl.text.units import size_text

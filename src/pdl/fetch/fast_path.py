@@ -33,7 +33,7 @@ from pdl.integrity.check import Mismatch
 from pdl.integrity.declared_digests import NAMES
 from pdl.model import Answer, Fail, SafePath, Success, Task
 from pdl.settings import FileSettings, HttpSettings
-from pdl.storage.part import InTheWay, place
+from pdl.storage.final_name import InTheWay, place
 from pdl.transport import TransportError
 from pdl.transport.http.head import framed, head_of, split, tail
 
@@ -117,6 +117,8 @@ class FastPath:
             "min_size",
             "expect_types",
             "reserved",  # it matters where `Task.served` is set
+            "split",  # such files are handed over
+            "min_split",
         },
         Task: {
             "id",
@@ -145,6 +147,7 @@ class FastPath:
             "remember",
             "version",
             "served",
+            "helps",
         },
     }
 

@@ -108,4 +108,6 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
 def _files(settings: Settings) -> FileSettings:
     """What workers are told: also what no server may name a file, if servers name any."""
     reserved = settings.naming.reserved if settings.naming.server_names else ()
-    return settings.files._replace(reserved=reserved)
+    alone = settings.pool.jobs == 1 or not engine_of(settings.pool.engine).prestarts
+    split = 1 if alone else settings.files.split  # idle lanes there are none
+    return settings.files._replace(reserved=reserved, split=split)

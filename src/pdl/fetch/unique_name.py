@@ -16,7 +16,7 @@ from pdl.integrity.check import examine
 from pdl.model import SafePath, Success
 from pdl.naming.claims import folded, variants
 from pdl.naming.safe_name import STATE_DIRECTORY
-from pdl.storage.part import InTheWay
+from pdl.storage.final_name import InTheWay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

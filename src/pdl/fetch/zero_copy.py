@@ -54,12 +54,12 @@ class Mover:
             TransportError: as `Response.readinto`.
             OSError: the part could not be written; its size says what it has.
         """
-        if not self._able or total is None or total - part.size < self._least:
+        if not self._able or total is None or (left := part.left(total)) < self._least:
             return None
         ends = self._ends or self._open()
         if ends is None:
             return None
-        count = response.splice_into(ends[1], self._size)
+        count = response.splice_into(ends[1], min(self._size, left))
         if count:
             self._empty(ends[0], part, count)
         return count

@@ -140,6 +140,7 @@ class Known(NamedTuple):
         total: bytes of the whole file, or None.
         told: further fields of the answer that the part began with; see `pdl.storage.note`.
         foreign: it came from the URL with another query, and no digest tells whether it is right.
+        until: where the bytes end that are asked for; None is the end of the file.
     """
 
     offset: int
@@ -147,6 +148,11 @@ class Known(NamedTuple):
     total: int | None
     told: Headers = ()
     foreign: bool = False
+    until: int | None = None
+
+    def field(self) -> str:
+        """The Range that asks for what is missing (RFC 9110 section 14.2)."""
+        return f"bytes={self.offset}-{'' if self.until is None else self.until - 1}"
 
 
 def can_go_on(validator: Validator, total: int | None, *, proven: bool) -> bool:
@@ -378,7 +384,7 @@ def _fits(known: Known, where: ContentRange, length: int | None) -> bool:
     total = known.total if where.total is None else where.total
     if known.total not in {None, total}:
         return False
-    if where.last + 1 != total:
+    if where.last + 1 != (total if known.until is None else known.until):
         # A shorter range than asked for is allowed, and not worth a second rule; with no total
         # from either side nobody could tell it from the whole rest.
         return False

@@ -96,6 +96,11 @@ class BackgroundDigest:
         future.result()
         self._free.append(buffer)
 
+    def catch_up(self) -> None:
+        """Digest all that has been received: the lane's buffer is free until `room` is used."""
+        self._finish()
+        self._filled = 0
+
     def __enter__(self) -> BackgroundDigest:  # noqa: PYI034 - Self is not in Python 3.10
         return self
 

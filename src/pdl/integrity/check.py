@@ -17,6 +17,8 @@ from pdl.model import Answer, Fail, FailureKind, Success
 from pdl.text.units import amounts_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdl.integrity.declared_digests import Declared
     from pdl.model import Pieces, Pin, Task
 
@@ -186,6 +188,33 @@ class PieceVerifier:
             message = f"ends after piece {self._index} of the {self._count} that the list has"
             raise Mismatch(message, transient=False)
         return f"pieces:{self._pieces.algorithm}"
+
+
+def wrong_pieces(
+    pieces: Pieces, read: Callable[[memoryview, int], int], buffer: memoryview, begin: int
+) -> list[tuple[int, int]]:
+    """Which ranges of a file have bytes that are not what its pieces should be.
+
+    Args:
+        pieces: of the file.
+        read: fills some of a buffer from an offset of the file; 0 at its end.
+        buffer: is read into.
+        begin: bytes from the start that are known to be right.
+    """
+    size = strength(pieces.algorithm)
+    wrong = []
+    for number in range(begin // pieces.length, len(pieces.digests) // size):
+        digest = pieces.digests[number * size : (number + 1) * size]
+        piece = PieceVerifier(pieces._replace(digests=digest))
+        start = at = number * pieces.length
+        try:
+            while count := read(buffer[: start + pieces.length - at], at):
+                piece.update(buffer[:count])
+                at += count
+            piece.finish()
+        except Mismatch:
+            wrong.append((start, start + pieces.length))
+    return wrong
 
 
 def check_of(task: Task, declared: Declared | None, pin: Pin | None = None) -> Check | None:

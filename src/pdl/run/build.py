@@ -187,7 +187,10 @@ def make_engine(
     """
     schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)))
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
-    parts = Parts(feed, planner, schedule, RetryPolicy(settings.retry), pool, outputs)
+    files, jobs = settings.files, settings.pool.jobs
+    splitting = (files, jobs) if min(files.split, jobs) > 1 else None
+    policy = RetryPolicy(settings.retry)
+    parts = Parts(feed, planner, schedule, policy, pool, outputs, splitting=splitting)
     if settings.http.limit_rate is not None:
         from pdl.text.timetable import rate_at, timetable_of  # where there is a limit
 

@@ -16,7 +16,7 @@ import queue
 import random
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.errors import ListError, MachineError
 from pdl.model import (
@@ -43,14 +43,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pdl.model import BadLine
-    from pdl.pool import Pool, PoolEvent
+    from pdl.pool import Live, Pool, PoolEvent
+    from pdl.run.helpers import Helpers
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Planner
     from pdl.run.stop import Limit, Stop
     from pdl.scheduling.job import Planned
     from pdl.scheduling.retry import RetryPolicy
     from pdl.scheduling.schedule import Schedule
-    from pdl.settings import StopSettings
+    from pdl.settings import FileSettings, StopSettings
+    from pdl.sources import Lines
 
 TICK = 0.1
 """Seconds between two looks at the display, and the longest the loop sleeps."""
@@ -70,37 +72,22 @@ STOPPING = "stopping; again to end at once"
 MEND = "mend that and run the same command again; it goes on from here"
 
 
-class Feed(Protocol):
-    """Where the lines come from; see `pdl.sources.feed.Feed`."""
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether there are no more lines."""
-
-    def take(self, limit: int) -> Sequence[Item | BadLine]:
-        """Some lines that are there now, without waiting."""
-
-    def fileno(self) -> int | None:
-        """Readable when there may be more lines; None if they need no waiting for."""
-
-    def estimate(self) -> int | None:
-        """How many lines there are in all, or None."""
-
-
 class Parts(NamedTuple):
     """What the engine drives.
 
     Attributes:
         limit: bytes a second that all transfers together may have now, or None.
+        splitting: how files are split, and the jobs for all; None if none is.
     """
 
-    feed: Feed
+    feed: Lines
     planner: Planner
     schedule: Schedule
     policy: RetryPolicy
     pool: Pool
     outputs: Outputs
     limit: Callable[[], int | None] = lambda: None
+    splitting: tuple[FileSettings, int] | None = None
 
 
 class Engine:
@@ -131,6 +118,7 @@ class Engine:
         self._entries = 0
         self._total: int | None = None
         self._limit: Limit | None = None
+        self._helpers: Helpers | None = None
 
     def run(self) -> Summary:
         """Drive the run until every line has its outcome, or it is stopped."""
@@ -208,12 +196,27 @@ class Engine:
         self._results.tell_passed()
         self._parts.outputs.tell_news(self._governor)
         pool, schedule = self._parts.pool, self._parts.schedule
-        live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in pool.live())
+        under_way = self._with_helpers(pool.live(), now, stopping=last)
+        live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in under_way)
         waiting = None if last else schedule.waits(now)
         limit, ahead = self._parts.limit(), schedule.backlog()
         self._parts.outputs.tick(
             Standing(tuple(live), pool.received(), self._total, now, waiting, limit, ahead)
         )
+
+    def _with_helpers(self, live: list[Live], now: float, *, stopping: bool) -> list[Live]:
+        """Let idle lanes help with large files; what is under way, each file once."""
+        if self._helpers is None:
+            splitting = self._parts.splitting
+            if splitting is None:
+                return live
+            least = 2 * splitting[0].min_split
+            if not any(of.size and of.size - of.received >= least for of in live):
+                return live
+            from pdl.run.helpers import Helpers  # for large files alone
+
+            self._helpers = Helpers(*splitting, self._parts.schedule, self._parts.pool)
+        return self._helpers.look(now, live, stopping=stopping)
 
     # --- the list ---
 
@@ -291,6 +294,8 @@ class Engine:
 
     def _take(self, event: PoolEvent) -> None:
         schedule = self._parts.schedule
+        if self._helpers is not None:
+            event = self._helpers.take(event)
         if isinstance(event, Answered):
             now = time.monotonic()
             for answer in event.answers:

@@ -43,6 +43,7 @@ class Origin:
         host: name and port, as `pdl.text.urls.Url.netloc`; empty for what asks no server.
         ready: jobs that may run, in order; None for none.
         flying: jobs in flight.
+        lent: further connections that help with them.
         waiting: jobs that wait for the time of their next attempt.
         listed: it is among those that take turns.
         alarm: when it is to take turns again, or 0.
@@ -67,6 +68,7 @@ class Origin:
         "goods",
         "health",
         "host",
+        "lent",
         "listed",
         "lost",
         "not_before",
@@ -80,7 +82,7 @@ class Origin:
     def __init__(self, host: str, cap: int, *, known: bool = False) -> None:
         self.host = host
         self.ready: deque[Any] | None = None  # of jobs, which know their origin
-        self.flying = 0
+        self.flying = self.lent = 0
         self.waiting = 0
         self.listed = False
         self.alarm = 0.0
@@ -96,7 +98,7 @@ class Origin:
 
     def busy(self) -> bool:
         """Whether it has anything to do."""
-        return bool(self.ready or self.flying or self.waiting)
+        return bool(self.ready or self.flying or self.waiting or self.lent)
 
     def well(self) -> bool:
         """Whether nothing is held against it."""
@@ -108,7 +110,7 @@ class Origin:
         Lines that wait for another attempt at an origin that has never answered keep their place:
         others would only find out the same.
         """
-        return self.cap - self.flying - (0 if self.proven else self.waiting)
+        return self.cap - self.flying - self.lent - (0 if self.proven else self.waiting)
 
     def row(self, ahead: float) -> HostRow:
         """What the report has of it; see `pdl.scheduling.governor.Governor.rows`."""

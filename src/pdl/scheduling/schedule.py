@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.model import Waiting
@@ -195,6 +195,27 @@ class Schedule:
         origin.waiting += 1
         self.done(job)
         heapq.heappush(self._waiting, (at, next(self._order), job))
+
+    # --- further connections for a job in flight ---
+
+    def may_lend(self, host: str, now: float) -> bool:
+        """Whether one more connection to the host may be opened beside its jobs in flight."""
+        origin = self._governor.origin(host)
+        return origin.not_before <= now and origin.room() > 0
+
+    def lend(self, host: str, count: int) -> None:
+        """So many connections to the host are opened beside its jobs; below 0 they are closed."""
+        origin = self._governor.origin(host)
+        origin.lent += count
+        self._offer(origin)
+
+    def starved(self, now: float) -> Counter[str]:
+        """Jobs of each host that could be in flight now, if all that is lent were given back."""
+        found: Counter[str] = Counter()
+        for origin in self._governor.origins():
+            if origin.ready is not None and origin.not_before <= now:
+                found[origin.host] = min(len(origin.ready), origin.room() + origin.lent)
+        return +found
 
     def move(self, origin: Origin, aim: Callable[[Job], None]) -> None:
         """Queue anew what is ready for the origin, after `aim` has had a chance to set another."""

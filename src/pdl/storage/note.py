@@ -4,6 +4,10 @@ A 206 may leave out nearly every field of its 200 (RFC 9110 section 15.3.7), a 4
 at all, and some servers give their ranges a type of their own. So the note keeps the fields of the
 first answer that matter when the file is whole. They hold for the rest as well, because it is of
 the same version; a rest that contradicts them is not.
+
+The note of a part that several lanes may write has everything below one name. A pdl that knows no
+such parts finds no version in it, and starts again: how long the part is says nothing of how many
+of its bytes are there.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from pdl.http_rules.ranges import Known
     from pdl.model import Headers
+    from pdl.scheduling.range_map import Range
 
     Header = Callable[[str], str | None]
     """Gives a field's value, or None; the name is in lower case."""
@@ -45,6 +50,8 @@ _FIELDS = (
     "x-amz-checksum-type",
     *sorted(NAMES),
 )
+_RANGES = "ranges"
+"""What all of the note is below, of a part that several lanes may write."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -64,12 +71,15 @@ class Note(NamedTuple):
         total: bytes of the whole file, or None.
         told: further fields of the answer that the part began with; see `told`.
         synced: bytes that are on the disk for sure; None for all that are there.
+        ranges: of a part that several lanes may write: the ranges that are on the disk for sure,
+            and `synced` says no more than whether others count, too. None for any other part.
     """
 
     validator: Validator
     total: int | None
     told: Headers = ()
     synced: int | None = None
+    ranges: tuple[Range, ...] | None = None
 
     def write(self, path: str) -> None:
         """Put it at `path`, atomically.
@@ -77,15 +87,14 @@ class Note(NamedTuple):
         Raises:
             OSError: as the system gives it.
         """
-        text = json.dumps(
-            {
-                **self.validator._asdict(),
-                "total": self.total,
-                "synced": self.synced or 0,
-                "boot": boot_id(),
-                "told": dict(self.told),
-            }
-        )
+        fields = {
+            **self.validator._asdict(),
+            "total": self.total,
+            "synced": (self.synced or 0) if self.ranges is None else self.ranges,
+            "boot": boot_id(),
+            "told": dict(self.told),
+        }
+        text = json.dumps(fields if self.ranges is None else {_RANGES: fields})
         temporary = f"{path}.new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -99,9 +108,12 @@ def read_note(path: str) -> Note | None:
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
+        many = found.get(_RANGES)
+        found = found if many is None else many
         weak = found.get("weak", False) is not False
         validator = Validator(found["etag"], found["modified"], found["coding"], weak)
-        total, synced = found["total"], int(found["synced"])
+        total, synced = found["total"], found["synced"]
+        synced, ranges = (int(synced), None) if many is None else (0, _ranges_of(synced, total))
         same_boot = found["boot"] == boot_id()
         fields = tuple(found.get("told", {}).items())
     except (
@@ -122,7 +134,21 @@ def read_note(path: str) -> Note | None:
         return None
     if validator.names_none() or not isinstance(total, int | None):
         return None
-    return Note(validator, total, fields, None if same_boot else synced)
+    return Note(validator, total, fields, None if same_boot else synced, ranges)
+
+
+def _ranges_of(found: list[list[int]], total: int) -> tuple[Range, ...]:
+    """The ranges of a note, which are no others than the file may have.
+
+    Raises:
+        ValueError, TypeError: they are none.
+    """
+    from pdl.scheduling.range_map import union  # for large files alone
+
+    ranges = union((int(start), int(end)) for start, end in found)
+    if ranges and (ranges[0][0] < 0 or ranges[-1][1] > total):
+        raise ValueError
+    return tuple(ranges)
 
 
 def told(header: Header) -> Headers:

@@ -17,6 +17,8 @@ from pdl.system import file_lock
 
 LOCK = "lock"
 RETRY_SECONDS = 0.1
+_OF_A_PART = frozenset({"part", "json", "json.new", "ranges", "ranges.new"})
+"""Suffixes of what may be there of one."""
 
 
 class OutputDirectory:
@@ -119,7 +121,7 @@ class OutputDirectory:
         """Remove all parts: after a run in which every line had its file, no line needs one."""
         with contextlib.suppress(OSError):  # a directory that is gone has no parts either
             for path in [*self.state.iterdir()]:
-                if path.name.partition(".")[2] in {"part", "json", "json.new"}:
+                if path.name.partition(".")[2] in _OF_A_PART:
                     path.unlink()
 
     def close(self) -> None:

@@ -84,9 +84,12 @@ class Reservation:
     Args:
         fd: the file.
         total: bytes it will have.
+        cuts: what was reserved is given back where there is no room; not of a file that others
+            write beyond that.
     """
 
-    def __init__(self, fd: int, total: int) -> None:
+    def __init__(self, fd: int, total: int, *, cuts: bool = True) -> None:
+        self._cuts = cuts
         self._fd = fd
         self._total = total
         self._end = 0
@@ -104,14 +107,15 @@ class Reservation:
         failed = _reserve(self._fd, size, end - size)
         if failed in _FULL:
             self._refused = True
-            os.ftruncate(self._fd, size)  # some of it may have been reserved before it failed
+            if self._cuts:
+                os.ftruncate(self._fd, size)  # some of it may have been reserved before it failed
             raise OSError(failed, os.strerror(failed))
         self._refused = failed != 0
         self._end = end
 
     def release(self, size: int) -> None:
         """Give back what is reserved beyond `size`, where the file ends."""
-        if self._end > size:
+        if self._cuts and self._end > size:
             os.ftruncate(self._fd, size)
             self._end = size
 

@@ -5,12 +5,13 @@ They are flock's, not record locks: those do not keep two runs of one process ap
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def take(fd: int) -> bool:
@@ -33,6 +34,24 @@ def wait(fd: int) -> None:
         OSError: as in `take`.
     """
     fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+@contextlib.contextmanager
+def held(fd: int, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of an open file for a moment, however long that takes.
+
+    Args:
+        fd: the file.
+        shared: beside others who hold it shared.
+
+    Raises:
+        OSError: as in `take`.
+    """
+    fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def _never() -> bool:

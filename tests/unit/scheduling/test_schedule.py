@@ -74,6 +74,26 @@ def test_a_host_that_joins_gets_its_turn() -> None:
     assert taken(schedule, limit=2) == "a2 b1"
 
 
+def test_what_is_lent_counts_until_it_is_given_back() -> None:
+    schedule = filled("a1 a2 a3 a4 b1", per_host=3)
+    schedule.lend("a", 2)
+    assert taken(schedule) == "a1 b1"
+    assert not schedule.may_lend("a", 0.0)
+    assert schedule.may_lend("b", 0.0)
+    assert schedule.starved(0.0) == {"a": 2}
+    pause(schedule, "a", 9.0)
+    assert schedule.starved(0.0) == {}
+    assert schedule.starved(9.0) == {"a": 2}
+    schedule.lend("a", -2)
+    assert taken(schedule, 10.0) == "a2 a3"
+
+
+def test_without_a_limit_all_that_is_ready_could_be_in_flight() -> None:
+    schedule = filled("a1 a2 a3")
+    assert taken(schedule, limit=1) == "a1"
+    assert schedule.starved(0.0) == {"a": 2}
+
+
 @pytest.mark.parametrize(
     ("per_host", "expected"),
     [(1, "a1 b1"), (2, "a1 b1 a2"), (3, "a1 b1 a2 a3"), (None, "a1 b1 a2 a3")],

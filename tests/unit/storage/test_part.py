@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pdl.http_rules.ranges import Known, Validator
 from pdl.model import SafePath
 from pdl.storage import note
+from pdl.storage.final_name import InTheWay, make_parents
 from pdl.storage.note import boot_id
-from pdl.storage.part import InTheWay, Part, make_parents
+from pdl.storage.part import Part
 
 NAME = f"{'ab' * 16}.part"
 STRONG = Validator(etag='"1"')
@@ -365,7 +366,7 @@ def test_the_old_note_goes_before_the_old_bytes(
     monkeypatch.setattr(os, "unlink", watched)
     part = part_of(place)
     part.start()
-    assert order == [".json", ".part"]
+    assert order == [".json", ".ranges", ".part"]
     part.leave(keep=False)
 
 

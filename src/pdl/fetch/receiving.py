@@ -1,0 +1,97 @@
+"""The next bytes of a body, from its connection to the part: what all that fetch bytes do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pdl.naming.safe_name import STATE_DIRECTORY
+from pdl.system.disk_space import check_kept_free
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from pdl.fetch.attempt import Attempt
+    from pdl.fetch.zero_copy import Mover
+    from pdl.integrity.background_digest import BackgroundDigest
+    from pdl.settings import FileSettings, HttpSettings
+    from pdl.storage.part import Part
+    from pdl.transport import Response, Transport
+    from pdl.transport.min_speed import MinSpeed
+
+    class LaneTools(Protocol):
+        """What a lane has for its attempts; `pdl.fetch.blocking.Fetcher` is one."""
+
+        @property
+        def transport(self) -> Transport:
+            """Makes the requests."""
+
+        @property
+        def http(self) -> HttpSettings:
+            """Of the run."""
+
+        @property
+        def files(self) -> FileSettings:
+            """Of the run."""
+
+        def pace(self, *, shared: bool) -> MinSpeed:
+            """Measures a transfer from now on, which may be one of several of a file."""
+
+        @property
+        def buffer(self) -> memoryview:
+            """Takes bytes that have to be looked at."""
+
+        @property
+        def mover(self) -> Mover:
+            """Moves bytes that nobody has to look at."""
+
+
+def keep_free(files: FileSettings, needed: int = 0) -> None:
+    """See that enough of the disk stays free when so many bytes have come, if that is asked for.
+
+    Raises:
+        OSError: it does not.
+    """
+    if files.min_free is not None:
+        place = f"{files.directory}/{STATE_DIRECTORY}"
+        check_kept_free(place, max(0, needed), files.min_free)
+
+
+def append(
+    lane: LaneTools,
+    attempt: Attempt,
+    response: Response,
+    part: Part,
+    beside: BackgroundDigest | None,
+) -> int:
+    """Append the next bytes of the body to the part.
+
+    Args:
+        lane: its mover and its buffer.
+        attempt: whose body it is; its `opening` sees them first.
+        response: whose body it is.
+        part: open where they are to go.
+        beside: takes them as well, if the attempt has a check.
+
+    Returns:
+        How many; 0 at the body's end, and where this lane's range of the part ends.
+
+    Raises:
+        TransportError, OSError, AttemptFailed: as each of them has it.
+    """
+    opening, total, left = attempt.opening, attempt.announced, None
+    if part.shared and total is not None:
+        left = part.left(total)
+        if not left:
+            return 0
+    if attempt.check is None and (opening is None or opening.done):
+        moved = lane.mover.move(response, part, total)
+        if moved is not None:
+            return moved
+    buffer = lane.buffer if beside is None else beside.room
+    if count := response.readinto(buffer if left is None else buffer[:left]):
+        if opening is not None:
+            opening.look(buffer[:count])
+        part.write(buffer[:count])
+        if beside is not None:
+            beside.took(count)
+    return count

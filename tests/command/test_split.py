@@ -1,0 +1,272 @@
+"""``--split``: idle lanes fetch ranges of a large file, and only they, and only as many as may."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from marks import slow
+from pdl.storage.board import find
+from runner import until
+from servers.behaviours import Reply, head
+from servers.files import parse_range
+from servers.row import ETAG, pattern
+from survive.common import workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner import Runner
+    from servers.misbehave import Server
+    from servers.wire import Exchange
+
+K = 1024
+BODY = pattern(4 * K * K + 77, 9)
+SPLIT = ("--min-split", "64K", "-d", "out")
+A_WHILE = 0.5
+"""Seconds in which more connections would be opened, if there were to be any."""
+
+
+@dataclass
+class Dripping:
+    """Gives a large file, or a range, so slowly that it pays to split it; until it is to `go`.
+
+    Attributes:
+        bears: connections at once; further ones are answered 503.
+        most: connections that there were at once.
+        refused: requests that were answered 503.
+    """
+
+    bears: int = 99
+    go: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    now: int = 0
+    most: int = 0
+    refused: int = 0
+
+    def __call__(self, exchange: Exchange) -> None:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, min(self.now, self.bears))
+            refuse = self.now > self.bears
+            self.refused += refuse
+        try:
+            if refuse:
+                Reply(503)(exchange)
+            else:
+                self.give(exchange)
+        finally:
+            with self.lock:
+                self.now -= 1
+
+    def give(self, exchange: Exchange) -> None:
+        wire, asked = exchange.wire, exchange.seen.header("Range")
+        span = parse_range(asked or "", len(BODY)) or range(len(BODY))
+        fields = [("ETag", ETAG), ("Content-Length", str(len(span)))]
+        if asked:
+            where = f"bytes {span.start}-{span.stop - 1}/{len(BODY)}"
+            fields.append(("Content-Range", where))
+        wire.send(head(206 if asked else 200, fields))
+        at = span.start
+        while at < span.stop and not self.go.is_set():
+            end = min(span.stop, at + K)
+            wire.send(BODY[at:end])
+            wire.pause(0.05, self.go)
+            at = end
+        wire.send(BODY[at : span.stop])
+
+
+def right(directory: Path, name: str = "big") -> bool:
+    return (directory / "out" / name).read_bytes() == BODY and not (
+        directory / "out" / ".pdl"
+    ).exists()
+
+
+def test_idle_lanes_help(
+    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
+) -> None:
+    drip = Dripping()
+    process = pdl_run.start(server.on("/big", drip), *SPLIT, "--report", "r.jsonl")
+    server.wait_for("/big", 4)
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert (run.code, drip.most) == (0, 4), run.err
+    assert right(tmp_path)
+    assert json.loads((tmp_path / "r.jsonl").read_text())["bytes"] == len(BODY)
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        slow(("-s", "1"), 1),
+        slow(("-s", "3"), 3),
+        (("-s", "8", "-j", "2"), 2),
+        (("-s", "8", "--per-host", "3"), 3),
+        slow(("-j", "1"), 1),
+    ],
+)
+def test_there_are_never_more_connections_than_may_be(
+    server: Server,
+    pdl_run: Runner,
+    tmp_path: Path,
+    no_leftovers: None,
+    options: tuple[str, ...],
+    most: int,
+) -> None:
+    drip = Dripping()
+    process = pdl_run.start(server.on("/big", drip), *SPLIT, *options)
+    server.wait_for("/big", most)
+    drip.go.wait(A_WHILE)
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert (run.code, drip.most) == (0, most), run.err
+    assert right(tmp_path)
+
+
+def test_a_server_that_bears_two_is_asked_by_two(
+    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
+) -> None:
+    drip = Dripping(bears=2)
+    process = pdl_run.start(server.on("/big", drip), *SPLIT, "-s", "8", "-v")
+    until(lambda: drip.refused, "a refusal")
+    drip.go.wait(A_WHILE)
+    refused = drip.refused
+    drip.go.wait(A_WHILE)
+    assert drip.refused == refused <= 6  # those that were asked together, and none since
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert run.code == 0, run.err
+    assert "503" not in run.err  # no attempt of the file has failed
+    assert right(tmp_path)
+
+
+def test_lanes_that_help_are_there_for_what_the_list_brings(
+    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
+) -> None:
+    drip = Dripping()
+    server.on("/small", Reply(200, (), b"small"))
+    process = pdl_run.start("-", *SPLIT, "-j", "4", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(f"{server.on('/big', drip)}\n".encode())
+    process.stdin.flush()
+    server.wait_for("/big", 4)
+    process.stdin.write("".join(f"{server.url('/small')}?{n}\n" for n in range(9)).encode())
+    process.stdin.flush()
+    server.wait_for("/small", 9)
+    assert not drip.go.is_set()
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert run.code == 0, run.err
+    assert (tmp_path / "out" / "big").read_bytes() == BODY
+
+
+def test_the_last_large_file_of_many_is_split_at_the_end(
+    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
+) -> None:
+    drip = Dripping()
+    small = [server.on(f"/{n}", Reply(200, (), bytes(n * K))) for n in range(19)]
+    process = pdl_run.start(*small[:10], server.on("/big", drip), *small[10:], *SPLIT, "-j", "8")
+    server.wait_for("/big", 4)
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert run.code == 0, run.err
+    assert (tmp_path / "out" / "big").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("which", [0, slow(1), slow(2)])
+def test_any_worker_may_be_killed(
+    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None, which: int
+) -> None:
+    """The first lane's and those of helpers."""
+    drip = Dripping()
+    options = ("-s", "3", "-j", "3", "--processes", "3")
+    process = pdl_run.start(server.on("/big", drip), *SPLIT, *options)
+    server.wait_for("/big", 3)
+    os.kill(sorted(workers(pdl_run, process.pid))[which], signal.SIGKILL)
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert run.code == 0, run.err
+    assert right(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, slow(signal.SIGINT)])
+def test_the_same_command_goes_on_with_every_range(
+    server: Server, pdl_run: Runner, tmp_path: Path, number: signal.Signals
+) -> None:
+    drip = Dripping()
+    url = server.on("/big", drip)
+    process = pdl_run.start(url, *SPLIT)
+    server.wait_for("/big", 4)
+    part = next((tmp_path / "out" / ".pdl").glob("*.part"))
+    until(lambda: part.stat().st_size > len(BODY) * 3 // 4, "bytes of the last range")
+    os.kill(process.pid, number)
+    assert pdl_run.finish(process).code in {-number, 130}
+    until(lambda: not pdl_run.alive(), "the end of all processes")
+    before = server.requests("/big")
+    drip.go.set()
+    run = pdl_run(url, *SPLIT)
+    assert run.code == 0, run.err
+    assert right(tmp_path)
+    ranges = [seen.header("Range") for seen in server.requests("/big")[len(before) :]]
+    assert len(ranges) >= 3  # the rest of each
+    assert None not in ranges
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--cache", "cache"),
+        slow(("-J", "--report", "r.jsonl")),
+        slow(("--lock", "urls.lock.jsonl")),
+        slow(("--update",)),
+        slow(("--limit-rate", "100M")),
+        slow(("--fsync", "--start-method", "spawn")),
+        slow(("--start-method", "fork")),
+    ],
+    ids=lambda options: options[0],
+)
+def test_it_goes_together_with(
+    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None, options: tuple[str, ...]
+) -> None:
+    drip = Dripping()
+    process = pdl_run.start(server.on("/big", drip), *SPLIT, *options)
+    server.wait_for("/big", 4)
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert run.code == 0, run.err
+    assert (tmp_path / "out" / "big").read_bytes() == BODY
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_nothing_is_called_done_that_is_not(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    drip = Dripping()
+    url = server.on("/big", drip)
+    holes = 0
+    for kills in range(1, 13):
+        asked = len(server.requests("/big"))
+        process = pdl_run.start(url, *SPLIT)
+        server.wait_for("/big", asked + 2 + kills % 3)
+        pdl_run.kill_all()
+        pdl_run.finish(process)
+        for path in (tmp_path / "out" / ".pdl").glob("*.ranges"):
+            board = find(str(path))
+            assert board is not None
+            done = board.ranges.done()
+            board.close()
+            part = path.with_suffix(".part").read_bytes()
+            assert all(part[start:end] == BODY[start:end] for start, end in done)
+            holes += len(done) > 1
+    assert holes > 6
+    drip.go.set()
+    run = pdl_run(url, *SPLIT)
+    assert run.code == 0, run.err
+    assert right(tmp_path)
