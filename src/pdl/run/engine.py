@@ -30,12 +30,12 @@ from pdl.model import (
     Success,
     Summary,
     Transfer,
-    failure_word,
 )
 from pdl.pool import Answered, Died
 from pdl.run import rows
 from pdl.run.stop import Limits, cancel_rest, let_end
 from pdl.scheduling.job import Job, Plan, Share, Skip
+from pdl.scheduling.kinds import MENDED_BY_FETCHING
 from pdl.scheduling.mirrors import Selector
 from pdl.text.masking import printable
 
@@ -61,12 +61,9 @@ LOOKAHEAD = 1024
 FAR_LOOKAHEAD = 16 * LOOKAHEAD
 """The same while hosts that are asked to wait have all of them, and lanes are free."""
 LINES = 64
-"""Read in one turn of the loop: what takes about a millisecond, in which no worker runs out of
-work."""
+"""Read in one turn of the loop: what takes about a millisecond, so that no worker idles."""
 EVENTS = 16
 """Taken in one turn, for the same reason; each may be some dozen answers."""
-_TO_FETCH = frozenset({FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.MISSING})
-"""How a file that is there may be wrong so that fetching it helps."""
 STOPPING = "stopping; again to end at once"
 """Said to whoever has pressed Ctrl-C."""
 MEND = "mend that and run the same command again; it goes on from here"
@@ -150,7 +147,6 @@ class Engine:
         try:
             while not self._over() and not self._stopping():
                 busy = self._drain()
-                busy = (self._parts.schedule.any_lost() and self._end_lost()) or busy
                 # first: a worker that has nothing to do waits for nothing else than this
                 busy = self._dispatch() or busy
                 busy = self._admit() or busy
@@ -282,7 +278,7 @@ class Engine:
         return True
 
     def _drain(self) -> bool:
-        busy = False
+        busy = self._parts.schedule.any_lost() and self._end_lost()
         for _ in range(EVENTS):
             try:
                 event = self._parts.pool.get_nowait()
@@ -324,7 +320,7 @@ class Engine:
         elif answer.kind is FailureKind.CANCELLED:
             job.stopped = answer.message
             self._parts.schedule.put_back(job)
-        elif job.plan.refetch and answer.kind in _TO_FETCH:
+        elif job.plan.refetch and answer.kind in MENDED_BY_FETCHING:
             self._fetch_instead(job)
         elif answer.fatal:
             self._cannot_go_on(job, answer)
@@ -334,7 +330,7 @@ class Engine:
     def _succeeded(self, job: Job, answer: Success, now: float) -> None:
         if answer.trouble:
             self._parts.outputs.trouble(answer.trouble)
-        if answer.hold is not None:  # what waits in the workers is not to be asked now
+        if answer.hold is not None:
             self._parts.pool.go_easy(job.host)
         answer = self._selector.succeeded(job, answer, now)
         how = rows.outcome_of(job, answer)
@@ -365,8 +361,7 @@ class Engine:
         self._give_up(job, fail)
 
     def _failed(self, job: Job, fail: Fail, now: float) -> None:
-        origin, schedule = job.origin, self._parts.schedule
-        assert origin is not None
+        schedule, origin = self._parts.schedule, self._governor.origin(job.host)
         verdict = self._selector.failed(job, fail, now, random.random())  # noqa: S311 - jitter
         if verdict.cut:  # what waits in the workers is no longer to be asked
             self._parts.pool.go_easy(origin.host)
@@ -378,10 +373,11 @@ class Engine:
         if verdict.delay is None:
             self._give_up(job, verdict.fail)
             return
-        job.trouble = failure_word(verdict.fail.kind, verdict.fail.status)
+        event = rows.retrying(job, verdict.fail, verdict.delay)
+        job.trouble = event.kind
         schedule.retry(job, now + verdict.delay)
         self._selector.aim(job, now)
-        self._parts.outputs.retrying(rows.retrying(job, verdict.fail, verdict.delay))
+        self._parts.outputs.retrying(event)
 
     def _end_lost(self) -> bool:
         """End some lines whose host is given up, but for those that another may serve."""
@@ -389,10 +385,7 @@ class Engine:
         while count < LINES and (job := schedule.next_lost(now)) is not None:
             count += 1
             fail = self._selector.ended(job, now)
-            if fail is None:
-                schedule.add(job)
-            else:
-                self._end(job, fail)
+            schedule.add(job) if fail is None else self._end(job, fail)
         return count > 0
 
     def _died(self, job: Job, reason: str, reached: int) -> None:

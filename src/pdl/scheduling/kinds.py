@@ -195,3 +195,7 @@ def is_pressure(fail: Fail) -> bool:
     if fail.kind in _UNANSWERED:
         return fail.first is None and not fail.received
     return fail.kind is FailureKind.DNS
+
+
+MENDED_BY_FETCHING = frozenset({FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.MISSING})
+"""How a file that is there may be wrong so that fetching it helps."""
