@@ -195,6 +195,12 @@ class Governor:
         else:
             self._recover(origin, origin.trouble, job, now)
 
+    def answers(self, origin: Origin) -> None:
+        """A file of it is coming, though none has ended yet."""
+        if not origin.proven and origin.trouble is None:
+            origin.proven = origin.calm = True
+            origin.cap = self._ceiling
+
     def judge(self, job: Job, fail: Fail, now: float, chance: float) -> Judged:
         """Note a failure; the job is still in flight.
 

@@ -201,6 +201,7 @@ class Schedule:
     def may_lend(self, host: str, now: float) -> bool:
         """Whether one more connection to the host may be opened beside its jobs in flight."""
         origin = self._governor.origin(host)
+        self._governor.answers(origin)  # else nothing of the file would be here
         return origin.not_before <= now and origin.room() > 0
 
     def lend(self, host: str, count: int) -> None:
