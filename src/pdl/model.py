@@ -5,6 +5,7 @@ without surprises. Nothing here does any work.
 """
 
 import enum
+from functools import partial
 from typing import Literal, NamedTuple, NewType
 
 SafePath = NewType("SafePath", str)
@@ -216,6 +217,8 @@ class Task(NamedTuple):
             where there is no `part`; they go once the file is whole.
         doubted: the server has refused it again and again. If it refuses a range once more, the
             file is asked for without one: it may be the range that it will not have.
+        scarce: name and port of its host, if that takes few connections: one that is open is to be
+            used before another is opened. Else empty.
         helps: another task is at the same file, and this one is to fetch some of it beside that.
     """
 
@@ -238,6 +241,7 @@ class Task(NamedTuple):
     served: Served | None = None
     kin: tuple[str, ...] = ()
     doubted: bool = False
+    scarce: str = ""
     helps: bool = False
 
 
@@ -256,6 +260,9 @@ class Success(NamedTuple):
         trouble: what came in the cache's way.
         name: the last component of its path, where that was to be found out (`Task.served`) or
             the file system has refused the task's; else None.
+        first: seconds from the last request to the first byte of its answer; None if nobody was
+            asked.
+        hold: seconds in which the server takes no more requests, as it says, or None.
     """
 
     word: Literal["success"]
@@ -272,6 +279,8 @@ class Success(NamedTuple):
     cached: bool = False
     trouble: str = ""
     name: str | None = None
+    first: float | None = None
+    hold: float | None = None
 
 
 PAGE_REMARK = "an HTML page"
@@ -294,6 +303,7 @@ class Fail(NamedTuple):
         retry_after: seconds the server asked to wait, or None.
         fatal: the machine itself cannot go on (disk full, no permission, no file handles).
         kept: bytes of the file that this attempt leaves for the next one to go on with.
+        first: as in `Success`; None if no byte of an answer came.
         The others are as in `Success`.
     """
 
@@ -311,7 +321,13 @@ class Fail(NamedTuple):
     retry_after: float | None = None
     fatal: bool = False
     kept: int = 0
+    first: float | None = None
+    hold: float | None = None
 
+
+success_of = partial(tuple.__new__, Success)
+fail_of = partial(tuple.__new__, Fail)
+"""Answers of all their fields; calling the class takes four times as long."""
 
 Answer = Success | Fail
 
@@ -351,6 +367,35 @@ class Result(NamedTuple):
     message: str = ""
 
 
+class HostRow(NamedTuple):
+    """What a report has of a host.
+
+    Attributes:
+        host: name and port; empty for those that are counted together, where there are very many.
+        requests: attempts that were answered, or failed.
+        pressure: of them, those that met its limits or its absence.
+        rests: how often nobody asked it for a while.
+        first_byte_p50, first_byte_p95: seconds in which half, and 95 of 100, answers had begun.
+        bytes: received.
+        bytes_per_second: from the first attempt to the last answer.
+        given_up: lines that ended because it was given up.
+        given_up_at: when that was, in seconds since the epoch; None if it was not.
+        reason: why it was given up.
+    """
+
+    host: str
+    requests: int = 0
+    pressure: int = 0
+    rests: int = 0
+    first_byte_p50: float | None = None
+    first_byte_p95: float | None = None
+    bytes: int = 0
+    bytes_per_second: float = 0.0
+    given_up: int = 0
+    given_up_at: float | None = None
+    reason: str = ""
+
+
 class Summary(NamedTuple):
     """The run in numbers.
 
@@ -364,6 +409,7 @@ class Summary(NamedTuple):
         halted: it ended early by what the same command meets again, until somebody mends it.
         limit: of `pdl.settings.StopSettings`, that which ended the run early, or None.
         unchecked: of those skipped, files that were held against nothing.
+        hosts: of those that were asked, where a report wants it; else of those given up.
     """
 
     succeeded: int = 0
@@ -378,6 +424,7 @@ class Summary(NamedTuple):
     limit: Literal["max_failures", "deadline", "quota"] | None = None
     unchecked: int = 0
     halted: bool = False
+    hosts: tuple[HostRow, ...] = ()
 
 
 class Transfer(NamedTuple):

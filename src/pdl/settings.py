@@ -131,12 +131,15 @@ class RetrySettings(NamedTuple):
         wait: seconds before the first retry at most; doubles with each.
         max_wait: seconds a back-off or a server's Retry-After may take.
         statuses: HTTP statuses worth another try.
+        host_patience: seconds that a host which has answered may give no good answer, before it is
+            given up; with 0 every file is on its own.
     """
 
     retries: int = 3
     wait: float = 0.5
     max_wait: float = 120.0
     statuses: frozenset[int] = RETRY_STATUSES
+    host_patience: float = 120.0
 
 
 class FileSettings(NamedTuple):
@@ -464,6 +467,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),
     "retry.statuses": _statuses_fault,
+    "retry.host_patience": _seconds(zero=True),
     "files.if_exists": _one_of(IfExists),
     "files.max_time": _seconds(),
     "files.max_size": _at_least(0),

@@ -19,7 +19,7 @@ from pdl.cli.help import default_text, manual_page
 from pdl.cli.main import command
 from pdl.cli.options import ROWS
 from pdl.errors import ExitCode
-from pdl.model import FailureKind, Outcome, Result, Summary
+from pdl.model import FailureKind, HostRow, Outcome, Result, Summary
 from pdl.naming.namer import FIELDS
 from pdl.output.display.registry import MODES
 from pdl.output.reports.registry import FORMATS as REPORT_FORMATS
@@ -250,8 +250,9 @@ def test_the_report_fields_are_all_there() -> None:
     listed = words(entries("reports", "## Report files"))
     fields = listed[listed.index("source") : listed.index("message") + 1]
     assert sorted(fields) == sorted(Result._fields)
-    summary = listed[listed.index("message") + 1 :]
-    assert sorted(summary) == sorted(Summary._fields)
+    summary = listed[listed.index("message") + 1 : listed.index("unread") + 1]
+    assert sorted([*summary, "hosts"]) == sorted(Summary._fields)
+    assert sorted(words(entries("hosts", "## In report files"))) == sorted(HostRow._fields)
     assert all(f"`{outcome}`" in section("reports", "## Report files") for outcome in Outcome)
 
 

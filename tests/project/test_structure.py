@@ -151,6 +151,7 @@ ADDED = {
     "a limit of the rate: its timetable, its account, the transport that keeps to it": 3,
     "what is a coding of a body, which three others ask": 1,
     "the options of http, a second half of the table": 1,
+    "what hosts bear: the state of one of them, and the rules": 2,
     "a file that several lanes fetch: who helps, its map, board, and part, and the lanes": 6,
     "how a file gets its name, and the next bytes of a body, each a part of one that has grown": 2,
 }

@@ -198,6 +198,13 @@ TRYING_AGAIN = (
         Statuses(),
         default="408, 425, 429 and 5xx but 501, 505, 506, 508, 510, 511",
     ),
+    Row(
+        "--host-patience S",
+        "retry.host_patience",
+        "Wait S seconds for a host that is in trouble. It is given up after that. Its files use up "
+        "no retries meanwhile. With 0, every file is on its own.",
+        SECONDS,
+    ),
 )
 WHAT_COUNTS_AS_FAILURE = (
     Row(

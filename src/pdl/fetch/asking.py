@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pdl.fetch.failures import AttemptFailed
 from pdl.http_rules import conditional
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pdl.model import Headers, Task, Version
     from pdl.naming.safe_name import SafeName
     from pdl.settings import FileSettings, HttpSettings
+    from pdl.transport import Transport
 
 
 class Asking:
@@ -91,3 +92,47 @@ class Asking:
             asked = conditional.condition(version, self.url, fields)
         self.conditional = bool(asked)
         return Request(self.url.request_url, fields + asked, self._deadline)
+
+
+class Rests(Protocol):
+    """A fast path, which has a connection at hand."""
+
+    def rest(self) -> None:
+        """Give it back."""
+
+
+class Keeping(Protocol):
+    """A lane, as far as it keeps connections."""
+
+    @property
+    def transport(self) -> Transport:
+        """Keeps them."""
+
+    @property
+    def quick(self) -> Rests | None:
+        """The fast path, if it has one."""
+
+
+class KeptConnections:
+    """See `pdl.pool.Connections`.
+
+    Args:
+        lane: whose they are.
+    """
+
+    def __init__(self, lane: Keeping) -> None:
+        self._lane = lane
+
+    def holds(self, host: str) -> bool:
+        """See `pdl.pool.Connections.holds`."""
+        return self._rested().holds(host)
+
+    def hang_up(self, host: str) -> None:
+        """See `pdl.pool.Connections.hang_up`."""
+        self._rested().hang_up(host)
+
+    def _rested(self) -> Transport:
+        """The transport, which has got back what the fast path has at hand."""
+        if self._lane.quick is not None:
+            self._lane.quick.rest()
+        return self._lane.transport

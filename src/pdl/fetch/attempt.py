@@ -43,7 +43,6 @@ descriptor, a path of the machine, the time; sizes and times are arguments.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pdl.fetch import failures, file_checks
@@ -51,16 +50,16 @@ from pdl.fetch.asking import Asking
 from pdl.fetch.commands import FIND_OUT, FROM_CACHE, Ask, Do, Place, Receive, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules import conditional, ranges
-from pdl.http_rules.dates import http_seconds
+from pdl.http_rules.dates import http_seconds, rate_reset
 from pdl.http_rules.ranges import NOT_MODIFIED, OK, Step
 from pdl.http_rules.redirects import STATUSES
 from pdl.integrity.check import Mismatch, check_of, has_digest, wanted_size
 from pdl.integrity.declared_digests import declared
-from pdl.model import FailureKind, Pin, Success
+from pdl.model import FailureKind, Pin, Success, success_of
 from pdl.naming.content_disposition import safe_name
 from pdl.naming.safe_name import renamed
 from pdl.storage import versions
-from pdl.storage.note import head_of_whole
+from pdl.storage.note import NOTE_BYTES, NOTE_SECONDS, head_of_whole
 
 if TYPE_CHECKING:
     from pdl.fetch.commands import Command, Head, Offer
@@ -71,14 +70,6 @@ if TYPE_CHECKING:
     from pdl.settings import FileSettings, HttpSettings
     from pdl.storage.note import Header
     from pdl.storage.versions import Stamp
-
-NOTE_BYTES = 1024 * 1024
-NOTE_SECONDS = 1.0
-"""A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
-
-
-_success = partial(tuple.__new__, Success)
-"""A `Success` of all its fields; calling the class takes four times as long."""
 
 
 class Attempt:
@@ -107,6 +98,7 @@ class Attempt:
         proven: what the bytes were found to be, as `pdl.integrity.check.Check.finish` has it.
         offer: of the cache, while it may be taken.
         keep: after a `Fail`: the part can be gone on with.
+        first, hold: as in `pdl.model.Success`, of the last request; None before its answer.
         sound: after a `Fail`: as many bytes of the part are right, the others go.
     """
 
@@ -120,6 +112,8 @@ class Attempt:
     opening: Opening | None = None
     announced: int | None = None
     received = 0
+    first: float | None = None
+    hold: float | None = None
     proven: str | None = None
     offer: Offer | None = None
     keep = False
@@ -192,9 +186,10 @@ class Attempt:
         Args:
             head: of the answer.
             body: all of it, if that has come already; `see` and `took` are not told then.
-            declares: False if no field of it declares a digest.
+            declares: False if no field of it declares a digest, or how many requests are left.
         """
         status, known, files = head.status, self.known, self._files
+        self.hold = rate_reset(head.header) if declares else None
         if status != OK and not self._expects(status):
             return self._other(head)
         if self._conditional and (status == NOT_MODIFIED or self._is_there(head)):
@@ -417,7 +412,7 @@ class Attempt:
     def _success(
         self, size: int, now: float, version: Version | None, name: str | None = None
     ) -> Success:
-        return _success(
+        return success_of(
             (
                 "success",
                 self.task.id,
@@ -433,6 +428,8 @@ class Attempt:
                 self.offer is not None,
                 "",
                 name,
+                self.first,
+                self.hold,
             )
         )
 
@@ -452,10 +449,10 @@ class Attempt:
             exc = AttemptFailed(FailureKind.CHECKSUM, exc.message, transient=exc.transient)
         fail = failures.failure_of(exc, self.task, self._files.directory, self._http.timeout)
         self.keep = bool(self.sound) or not failures.is_useless(fail)
-        return fail._replace(
-            final_url=self._asking.url.request_url if self._asking else self.asked,
-            received=self.received,
-            size=self.announced,
-            resumed_from=self._resumed_from,
-            seconds=now - self.started,
+        sent, took = (
+            self._asking.url.request_url if self._asking else self.asked,
+            now - self.started,
         )
+        hold, rest = self.hold if fail.hold is None else fail.hold, self._resumed_from
+        fail = fail._replace(final_url=sent, first=self.first, hold=hold, seconds=took)
+        return fail._replace(received=self.received, size=self.announced, resumed_from=rest)

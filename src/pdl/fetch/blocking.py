@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from pdl.fetch.asking import KeptConnections
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
 from pdl.fetch.failures import (
@@ -92,6 +93,7 @@ class Fetcher:
         self.quick: FastPath | None = None
         self.allowance: Allowance | None = None
         self.mover = Mover(able=http.pipe)
+        self.connections = KeptConnections(self)
 
     def limit(self, allowance: Allowance) -> None:
         """Receive no more than is allowed, from now on."""
@@ -146,6 +148,7 @@ class _Driver:
         self._naming = UniqueName(lane.files, task, task.served, part) if task.served else None
         self._cache = lane.cache.beside(attempt, task, part, meter) if lane.cache else None
         self._response: Response | None = None
+        self._first = True
         self._shares = lane.files.split > 1
         self._unused = 0, ""
         self._remark = ""
@@ -190,8 +193,12 @@ class _Driver:
         self._hang_up()
         if ask.drop:
             self._part.discard()
+        attempt = self._attempt
+        began = attempt.started if self._first else time.monotonic()
+        self._first, attempt.first = False, None
         self._response = response = self._lane.transport.open(ask.request)
-        return self._attempt.head(response)
+        attempt.first = time.monotonic() - began
+        return attempt.head(response)
 
     def _refuse(self, failure: AttemptFailed) -> Command:
         attempt, response = self._attempt, self._response

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_plus
 
 from pdl.http_rules.codings import coding_of
-from pdl.http_rules.dates import retry_after
+from pdl.http_rules.dates import rate_reset, retry_after
 from pdl.http_rules.redirects import request_headers
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
 from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
@@ -37,6 +37,9 @@ _CLIENT_ERROR = 400
 _UNAUTHORIZED = 401
 _NOT_IMPLEMENTED = 501
 _SERVER_ERROR = 500
+_TOO_MANY = 429
+_LIMITING = frozenset({403, _TOO_MANY, 503})
+"""Statuses by which servers refuse what goes beyond a limit."""
 
 WORDS_FROM = 4096
 """Bytes of a refusal's body in which its words are looked for."""
@@ -126,6 +129,7 @@ class AttemptFailed(Exception):
         transient: bool = False,
         status: int | None = None,
         retry_after: float | None = None,
+        hold: float | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -133,6 +137,7 @@ class AttemptFailed(Exception):
         self.transient = transient
         self.status = status
         self.retry_after = retry_after
+        self.hold = hold
 
     def as_fail(self, task_id: int) -> Fail:
         """The answer that says so."""
@@ -144,6 +149,7 @@ class AttemptFailed(Exception):
             self.message,
             status=self.status,
             retry_after=self.retry_after,
+            hold=self.hold,
         )
 
 
@@ -159,12 +165,17 @@ def refusal(
         again: statuses worth another try. That is said here alone: whether the part is kept and
             whether the schedule tries again both follow from `Fail.transient`.
     """
+    asked = retry_after(header("retry-after"), header("date"))
+    hold = rate_reset(header, spent=status == _TOO_MANY)
+    if asked is None and status in _LIMITING:
+        asked = hold
     return AttemptFailed(
         FailureKind.HTTP,
         f"the server answered {status} {reason}".rstrip(),
         transient=status in again,
         status=status,
-        retry_after=retry_after(header("retry-after"), header("date")),
+        retry_after=asked,
+        hold=hold,
     )
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Refuse
 from pdl.fetch.failures import AttemptFailed, Refused, StartAgain, explain
+from pdl.http_rules.dates import RATE_FIELDS
 from pdl.integrity.check import Mismatch
 from pdl.integrity.declared_digests import NAMES
 from pdl.model import Answer, Fail, SafePath, Success, Task
@@ -128,6 +129,7 @@ class FastPath:
             "size",
             "other_parts",  # none is there unless `Task.begun`
             "kin",  # the same
+            "scarce",  # it matters to who chooses the lane
         },
     }
     DECLINES: ClassVar = {
@@ -191,7 +193,7 @@ class FastPath:
         started = time.monotonic()
         kept = self._kept
         if kept is None or origin != self._origin:
-            self._rest()
+            self.rest()
             self._kept = kept = self._transport.ask(origin, data)
             if kept is None:
                 return None
@@ -232,6 +234,8 @@ class FastPath:
             return "call"
         if not count:
             return "more" if count is None else "call"
+        if not have:
+            attempt.first = time.monotonic() - attempt.started
         self._have = have = have + count
         if not self._end and (what := self._look(have)) is not None:
             return what
@@ -257,7 +261,7 @@ class FastPath:
         self._end = self._body + length
         head.status, head.reason, head.length = status, reason, length
         head.header = fields.get
-        self._declares = not NAMES.isdisjoint(fields)
+        self._declares = not _TELLING.isdisjoint(fields)
         return None
 
     def _decide(self, attempt: Attempt) -> Answer | Literal["whole", "call"]:
@@ -304,7 +308,7 @@ class FastPath:
         meter.whole(size)
         return attempt.placed(size, time.monotonic())
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
         """Give the connection of the last request back; the next of its origin would go on it."""
         if self._kept is not None:
             self._transport.keep(self._origin, self._kept)
@@ -318,7 +322,7 @@ class FastPath:
         """
         attempt = self._attempt
         if attempt is None or self._kept is None:
-            self._rest()
+            self.rest()
             return None
         kept, failed = self._kept, self._failed
         self._attempt = self._kept = self._failed = None
@@ -340,6 +344,8 @@ def _declined(settings: HttpSettings | FileSettings) -> bool:
     return any(getattr(settings, name) != usual[name] for name in FastPath.DECLINES[type(settings)])
 
 
+_TELLING = NAMES | RATE_FIELDS
+"""Fields that an attempt has to look at."""
 _NAMES = tuple(sorted(FastPath.DECLINES[Task]))
 _special = itemgetter(*map(Task._fields.index, _NAMES))
 """Gives what a task says that a fast path does not do."""

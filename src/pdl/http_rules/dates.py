@@ -6,6 +6,10 @@ import re
 import time
 from datetime import datetime, timezone
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 UTC = timezone.utc
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -35,6 +39,34 @@ def http_seconds(value: str | None) -> float | None:
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+_EPOCH = 1_000_000_000
+"""A number of seconds from here on is a time since the epoch, as some servers send it."""
+_LEFT = ("ratelimit-remaining", "x-ratelimit-remaining")
+_RESETS = ("ratelimit-reset", "x-ratelimit-reset")
+RATE_FIELDS = frozenset(_LEFT)
+"""Fields of an answer that say how many more requests the server takes."""
+
+
+def rate_reset(header: Callable[[str], str | None], *, spent: bool = False) -> float | None:
+    """Seconds until a server takes requests again, if it has said that it takes no more now.
+
+    Args:
+        header: gives a field's value, or None.
+        spent: that it takes no more is known already; else a field has to say so.
+    """
+    if not spent and not any((header(name) or "").strip(" \t") == "0" for name in _LEFT):
+        return None
+    for name in _RESETS:
+        text = (header(name) or "").strip(" \t").partition(".")[0]
+        if text.isascii() and text.isdigit():
+            seconds = float(text[:13])
+            if seconds < _EPOCH:
+                return seconds
+            sent = http_seconds(header("date"))
+            return max(0.0, seconds - (time.time() if sent is None else sent))
+    return None
 
 
 def retry_after(value: str | None, date: str | None) -> float | None:

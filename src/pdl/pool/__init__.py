@@ -103,6 +103,16 @@ class QuickLane(Protocol):
         """
 
 
+class Connections(Protocol):
+    """What an idle lane keeps open; its attribute ``connections``."""
+
+    def holds(self, host: str) -> bool:
+        """Whether a connection to the host is open."""
+
+    def hang_up(self, host: str) -> None:
+        """Close those to the host."""
+
+
 LaneFactory = Callable[[], Lane]
 """Builds a lane inside its worker; crosses the process boundary, so it is picklable."""
 
@@ -126,6 +136,15 @@ class Pool(Protocol):
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
         """Return when an event is there, one of the descriptors `also` is readable, or in time."""
+
+    def go_easy(self, host: str) -> None:
+        """Less is to be asked of a host: what no lane has begun comes back.
+
+        Connections to it that nobody uses are closed, but where `Task.scarce` will use them.
+
+        Args:
+            host: as in `Task.scarce`.
+        """
 
     def live(self) -> list[Live]:
         """The tasks under way."""

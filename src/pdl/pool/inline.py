@@ -86,6 +86,9 @@ class InlinePool:
         if not self._tasks:
             connection.wait(also, timeout=seconds)
 
+    def go_easy(self, host: str) -> None:
+        """See `pdl.pool.Pool.go_easy`. There is but one lane."""
+
     def live(self) -> list[Live]:
         """See `pdl.pool.Pool.live`. Nothing runs while this is asked."""
         return []

@@ -16,9 +16,10 @@ from pdl.pool import registry
 from pdl.run.engine import Engine, Parts
 from pdl.run.planner import Known, Planner
 from pdl.run.server_names import RememberedNames, ServerNaming
+from pdl.scheduling.governor import Governor, Limits
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
-from pdl.settings import check
+from pdl.settings import RETRY_STATUSES, check
 from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.text.masking import printable
@@ -144,6 +145,25 @@ def look_planner(
     return Planner(settings.files, settings.naming, known)
 
 
+def limits_of(settings: Settings, *, measure: bool = False) -> Limits:
+    """What the governor is told.
+
+    Args:
+        settings: of the run.
+        measure: somebody wants numbers of each host.
+    """
+    retry = settings.retry
+    return Limits(
+        settings.pool.jobs,
+        settings.stop.per_host,
+        retry.host_patience,
+        retry.max_wait,
+        retry.retries,
+        heed=retry.statuses == RETRY_STATUSES,
+        measure=measure,
+    )
+
+
 def _way_fault(settings: Settings) -> Callable[[str], str] | None:
     """See `Known.way_fault`: a proxy of the environment that cannot be, which some line may need.
 
@@ -165,7 +185,7 @@ def make_engine(
     Raises:
         MachineError: the pool's processes cannot be started.
     """
-    schedule = Schedule(settings.stop.per_host)
+    schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)))
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
     files, jobs = settings.files, settings.pool.jobs
     splitting = (files, jobs) if min(files.split, jobs) > 1 else None

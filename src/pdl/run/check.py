@@ -152,6 +152,7 @@ class CheckReport:
         turns: to be told of every line that is read.
     """
 
+    hosts = False
     every = True
     sink = None
 

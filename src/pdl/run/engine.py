@@ -16,7 +16,7 @@ import queue
 import random
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.errors import ListError, MachineError
 from pdl.model import (
@@ -30,12 +30,12 @@ from pdl.model import (
     Success,
     Summary,
     Transfer,
-    failure_word,
 )
 from pdl.pool import Answered, Died
 from pdl.run import rows
 from pdl.run.stop import Limits, cancel_rest, let_end
 from pdl.scheduling.job import Job, Plan, Share, Skip
+from pdl.scheduling.kinds import MENDED_BY_FETCHING
 from pdl.scheduling.mirrors import Selector
 from pdl.text.masking import printable
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pdl.scheduling.retry import RetryPolicy
     from pdl.scheduling.schedule import Schedule
     from pdl.settings import FileSettings, StopSettings
+    from pdl.sources import Lines
 
 TICK = 0.1
 """Seconds between two looks at the display, and the longest the loop sleeps."""
@@ -60,32 +61,12 @@ LOOKAHEAD = 1024
 FAR_LOOKAHEAD = 16 * LOOKAHEAD
 """The same while hosts that are asked to wait have all of them, and lanes are free."""
 LINES = 64
-"""Read in one turn of the loop: what takes about a millisecond, in which no worker runs out of
-work."""
+"""Read in one turn of the loop: what takes about a millisecond, so that no worker idles."""
 EVENTS = 16
 """Taken in one turn, for the same reason; each may be some dozen answers."""
-_TO_FETCH = frozenset({FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.MISSING})
-"""How a file that is there may be wrong so that fetching it helps."""
 STOPPING = "stopping; again to end at once"
 """Said to whoever has pressed Ctrl-C."""
 MEND = "mend that and run the same command again; it goes on from here"
-
-
-class Feed(Protocol):
-    """Where the lines come from; see `pdl.sources.feed.Feed`."""
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether there are no more lines."""
-
-    def take(self, limit: int) -> Sequence[Item | BadLine]:
-        """Some lines that are there now, without waiting."""
-
-    def fileno(self) -> int | None:
-        """Readable when there may be more lines; None if they need no waiting for."""
-
-    def estimate(self) -> int | None:
-        """How many lines there are in all, or None."""
 
 
 class Parts(NamedTuple):
@@ -96,7 +77,7 @@ class Parts(NamedTuple):
         splitting: how files are split, and the jobs for all; None if none is.
     """
 
-    feed: Feed
+    feed: Lines
     planner: Planner
     schedule: Schedule
     policy: RetryPolicy
@@ -117,7 +98,8 @@ class Engine:
 
     def __init__(self, parts: Parts, limits: StopSettings, stop: Stop) -> None:
         self._parts = parts
-        self._selector = Selector(parts.policy)
+        self._governor = parts.schedule.governor
+        self._selector = Selector(parts.policy, self._governor)
         self._results = rows.Results(parts.outputs)
         self._limits = Limits(limits)
         self._stop = stop
@@ -149,6 +131,7 @@ class Engine:
             unread=not self._parts.feed.exhausted,
             limit=self._limit,
             halted=self._no_way or self._machine is not None,
+            hosts=self._governor.rows(time.time() - time.monotonic()),
         )
 
     def machine_error(self) -> MachineError | None:
@@ -208,14 +191,14 @@ class Engine:
         elif self._total is None:
             self._total = self._parts.feed.estimate()
         self._results.tell_passed()
+        self._parts.outputs.tell_news(self._governor)
         pool, schedule = self._parts.pool, self._parts.schedule
         under_way = self._with_helpers(pool.live(), now, stopping=last)
         live = (Transfer(schedule.flying(of.id).path, of.received, of.size) for of in under_way)
         waiting = None if last else schedule.waits(now)
         limit, ahead = self._parts.limit(), schedule.backlog()
-        self._parts.outputs.tick(
-            Standing(tuple(live), pool.received(), self._total, now, waiting, limit, ahead)
-        )
+        standing = Standing(tuple(live), pool.received(), self._total, now, waiting, limit, ahead)
+        self._parts.outputs.tick(standing)
 
     def _with_helpers(self, live: list[Live], now: float, *, stopping: bool) -> list[Live]:
         """Let idle lanes help with large files; what is under way, each file once."""
@@ -285,7 +268,7 @@ class Engine:
             return False
         now, clock = time.monotonic(), time.time()
         jobs = schedule.take(now, room)
-        self._starved = not jobs
+        self._starved = len(jobs) < room and schedule.backlog() > 0
         if not jobs:
             return False
         for job in jobs:
@@ -295,7 +278,7 @@ class Engine:
         return True
 
     def _drain(self) -> bool:
-        busy = False
+        busy = self._parts.schedule.any_lost() and self._end_lost()
         for _ in range(EVENTS):
             try:
                 event = self._parts.pool.get_nowait()
@@ -310,8 +293,9 @@ class Engine:
         if self._helpers is not None:
             event = self._helpers.take(event)
         if isinstance(event, Answered):
+            now = time.monotonic()
             for answer in event.answers:
-                self._answered(answer)
+                self._answered(answer, now)
             return
         if isinstance(event, Died):
             self._deaths += 1
@@ -325,27 +309,30 @@ class Engine:
 
     # --- answers ---
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, answer: Answer, now: float) -> None:
         job = self._parts.schedule.flying(answer.id)
         job.attempts += 1
         job.received += answer.received
+        if job.origin is not None and job.origin.tally is not None:
+            job.origin.tally.count(answer.received, answer.first, job.launched, now)
         if isinstance(answer, Success):
-            self._succeeded(job, answer)
+            self._succeeded(job, answer, now)
         elif answer.kind is FailureKind.CANCELLED:
             job.stopped = answer.message
             self._parts.schedule.put_back(job)
-        elif job.plan.refetch and answer.kind in _TO_FETCH:
+        elif job.plan.refetch and answer.kind in MENDED_BY_FETCHING:
             self._fetch_instead(job)
         elif answer.fatal:
             self._cannot_go_on(job, answer)
         else:
-            self._failed(job, answer)
+            self._failed(job, answer, now)
 
-    def _succeeded(self, job: Job, answer: Success) -> None:
+    def _succeeded(self, job: Job, answer: Success, now: float) -> None:
         if answer.trouble:
             self._parts.outputs.trouble(answer.trouble)
-        if job.mirrors is not None:
-            answer = self._selector.succeeded(job, answer, time.monotonic())
+        if answer.hold is not None:
+            self._parts.pool.go_easy(job.host)
+        answer = self._selector.succeeded(job, answer, now)
         how = rows.outcome_of(job, answer)
         self._parts.schedule.done(job)
         job.path = self._parts.planner.ended(job.plan, how, answer)
@@ -373,20 +360,33 @@ class Engine:
         self._machine.told = True
         self._give_up(job, fail)
 
-    def _failed(self, job: Job, fail: Fail) -> None:
-        now, host, schedule = time.monotonic(), job.host, self._parts.schedule
+    def _failed(self, job: Job, fail: Fail, now: float) -> None:
+        schedule, origin = self._parts.schedule, self._governor.origin(job.host)
         verdict = self._selector.failed(job, fail, now, random.random())  # noqa: S311 - jitter
-        if verdict.pause:
-            schedule.pause(host, now + verdict.pause)
+        if verdict.cut:  # what waits in the workers is no longer to be asked
+            self._parts.pool.go_easy(origin.host)
         if verdict.avoid:  # what waits for it goes elsewhere, if it can
-            schedule.move(host, lambda waiting: self._selector.aim(waiting, now))
+            schedule.move(origin, lambda waiting: self._selector.aim(waiting, now))
+        if verdict.lost:
+            schedule.abandon(origin)
+        self._parts.outputs.tell_news(self._governor)
         if verdict.delay is None:
             self._give_up(job, verdict.fail)
             return
-        job.trouble = failure_word(verdict.fail.kind, verdict.fail.status)
+        event = rows.retrying(job, verdict.fail, verdict.delay)
+        job.trouble = event.kind
         schedule.retry(job, now + verdict.delay)
         self._selector.aim(job, now)
-        self._parts.outputs.retrying(rows.retrying(job, verdict.fail, verdict.delay))
+        self._parts.outputs.retrying(event)
+
+    def _end_lost(self) -> bool:
+        """End some lines whose host is given up, but for those that another may serve."""
+        schedule, now, count = self._parts.schedule, time.monotonic(), 0
+        while count < LINES and (job := schedule.next_lost(now)) is not None:
+            count += 1
+            fail = self._selector.ended(job, now)
+            schedule.add(job) if fail is None else self._end(job, fail)
+        return count > 0
 
     def _died(self, job: Job, reason: str, reached: int) -> None:
         # what was kept of it is known only where the task had said that it is to be kept
@@ -399,8 +399,11 @@ class Engine:
         self._give_up(job, Fail("fail", job.plan.id, kind, transient=True, message=message))
 
     def _give_up(self, job: Job, fail: Fail) -> None:
-        transient = self._parts.policy.transient(fail)
         self._parts.schedule.done(job)
+        self._end(job, fail)
+
+    def _end(self, job: Job, fail: Fail) -> None:
+        transient = self._parts.policy.transient(fail)
         self._parts.planner.ended(job.plan, Outcome.FAIL)
         self._conclude(job, rows.failed(job, fail, self._elapsed(job), transient=transient))
 

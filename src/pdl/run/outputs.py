@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pdl.model import Item, Standing
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter
+    from pdl.scheduling.governor import Governor
     from pdl.settings import InputSettings
     from pdl.storage.state_db import StateDb
 
@@ -36,9 +37,11 @@ class Listener:
 
     Attributes:
         every: whether each line that succeeded is to be told; else their number will do.
+        hosts: whether it has a use for numbers of each host.
     """
 
     every: bool = False
+    hosts: bool = False
 
     def passed(self, count: int) -> None:
         """So many lines succeeded that are not recorded."""
@@ -54,6 +57,9 @@ class Listener:
 
     def warn(self, text: str) -> None:
         """There is something the user should know that is no failure."""
+
+    def remark(self, text: str) -> None:
+        """Something has happened to a host that only those want to know who look closely."""
 
     def abandon(self) -> None:
         """The process ends at once, from within a signal handler; nothing is told after it."""
@@ -71,11 +77,13 @@ class Outputs:
 
     Attributes:
         every: whether a listener wants to be told of every line.
+        hosts: whether one has a use for numbers of each host.
     """
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._listeners = tuple(listeners)
         self.every = any(each.every for each in self._listeners)
+        self.hosts = any(each.hosts for each in self._listeners)
         self._recording = tuple(each for each in self._listeners if _wants(each, "record"))
         self._troubled = False
 
@@ -107,6 +115,16 @@ class Outputs:
         """See `Listener.warn`."""
         for each in self._listeners:
             each.warn(text)
+
+    def tell_news(self, governor: Governor) -> None:
+        """Tell what has happened to hosts since the last time."""
+        for text in governor.warnings:
+            self.warn(printable(text))
+        for text in governor.news:
+            for each in self._listeners:
+                each.remark(printable(text))
+        governor.warnings.clear()
+        governor.news.clear()
 
     def trouble(self, text: str) -> None:
         """The cache failed in a worker, and mostly will again: the first time is told."""
@@ -172,6 +190,10 @@ class DisplayListener(Listener):
         """Print it."""
         self._display.notice(text)
 
+    def remark(self, text: str) -> None:
+        """Show it, if it is to show everything."""
+        self._display.remark(text)
+
     def abandon(self) -> None:
         """Take away what stands on the terminal."""
         self._display.abandon()
@@ -185,7 +207,7 @@ class ReportListener(Listener):
     """A report."""
 
     def __init__(self, reporter: Reporter) -> None:
-        self.every = reporter.every
+        self.every, self.hosts = reporter.every, reporter.hosts
         self._reporter = reporter
 
     def record(self, result: Result, item: Item | None) -> None:

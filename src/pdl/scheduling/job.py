@@ -18,6 +18,7 @@ from pdl.text.urls import InvalidUrl, Url, parse, part_name
 
 if TYPE_CHECKING:
     from pdl.model import Fail, Pin, Served, Version
+    from pdl.scheduling.origin import Origin
 
 DOUBT = 2
 """Refusals in a row after which it may be the range that a server refuses, not the file."""
@@ -130,15 +131,25 @@ class Job:
         mirrors: the URLs it may be asked at, if there is more than one.
         trouble: the word of its last failure; empty before.
         refusals: how many of its last attempts in a row a status has ended.
+        origin: that of the host, while it is in the schedule.
+        launched: when its last attempt was handed out, by the caller's clock.
+        early: attempts that met pressure of an origin that had not answered yet.
+        contended: attempts that met pressure while others of the origin were served.
+        lone: attempts that met what may be the file's own trouble, as nobody else did.
         stopped: how a stop of the run has ended its last attempt, in words; else empty.
     """
 
     __slots__ = (
         "attempts",
         "began",
+        "contended",
         "deaths",
+        "early",
         "host",
+        "launched",
+        "lone",
         "mirrors",
+        "origin",
         "path",
         "plan",
         "progress",
@@ -161,6 +172,9 @@ class Job:
         self.started: float | None = None
         self.trouble = ""
         self.refusals = 0
+        self.origin: Origin | None = None
+        self.launched = 0.0
+        self.early = self.contended = self.lone = 0
         self.stopped = ""
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
 
@@ -201,6 +215,7 @@ class Job:
             plan.served,
             kin,
             self.refusals >= DOUBT,
+            "" if self.origin is None or self.origin.calm else self.origin.few(),
         )
 
 
@@ -236,6 +251,7 @@ class Mirrors:
         delays: seconds after which one that failed in this round may be asked again.
         fails: how each failed last, by place.
         words: what is told of each that failed, by place.
+        charged: one that failed in this round did not just meet the trouble of its host.
     """
 
     def __init__(self, usable: tuple[Mirror, ...], words: dict[int, str]) -> None:
@@ -247,6 +263,7 @@ class Mirrors:
         self.delays: dict[int, float] = {}
         self.fails: dict[int, Fail] = {}
         self.words = words
+        self.charged = False
 
     def note(self, kept: int) -> None:
         """So many bytes of the current one were kept; more than ever let the rounds begin anew."""
@@ -256,10 +273,14 @@ class Mirrors:
             self.rounds = 1
 
     def next_round(self) -> None:
-        """Begin another round, of those that may be asked again."""
+        """Begin another round, of those that may be asked again.
+
+        One in which all met nothing but the trouble of their hosts does not count.
+        """
         self.pending = [mirror for mirror in self.usable if mirror.place in self.delays]
         self.delays = {}
-        self.rounds += 1
+        self.rounds += self.charged
+        self.charged = False
 
 
 def mirrors_of(plan: Plan) -> Mirrors | None:

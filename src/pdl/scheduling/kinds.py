@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Literal, NamedTuple
 
-from pdl.model import FailureKind
+from pdl.model import Fail, FailureKind
 
 
 class Fault(enum.Enum):
@@ -179,3 +179,26 @@ def hint_of(word: str) -> str:
 def check_hint_of(word: str) -> str:
     """The same where ``--check`` has found it."""
     return _CHECK_HINTS.get(word, "")
+
+
+TOO_MANY = 429
+UNAVAILABLE = 503
+_UNANSWERED = frozenset({FailureKind.TIMEOUT, FailureKind.RESET, FailureKind.STALLED})
+
+
+def is_pressure(fail: Fail) -> bool:
+    """Whether a failure says that its origin has too much, or is away.
+
+    What breaks off after the first byte of the answer is the file's matter.
+    """
+    if fail.kind is FailureKind.HTTP:
+        return fail.status in {TOO_MANY, UNAVAILABLE} or fail.retry_after is not None
+    if fail.kind is FailureKind.CONNECT:
+        return fail.transient
+    if fail.kind in _UNANSWERED:
+        return fail.first is None and not fail.received
+    return fail.kind is FailureKind.DNS
+
+
+MENDED_BY_FETCHING = frozenset({FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.MISSING})
+"""How a file that is there may be wrong so that fetching it helps."""

@@ -5,10 +5,10 @@ rounds that the retry budget and the back-off count. One that failed for good is
 next round. An item with one URL is asked again there. An attempt that got further into the file
 than any before lets both count from the beginning.
 
-`HostHealth` knows which hosts are doing well, so that what has mirrors need not wait for a dead one
-again. There is no clock and no I/O in here: the time is an argument, as in
-`pdl.scheduling.schedule`. A host that nothing is held against has no record, and there are at most
-`MOST_HOSTS` records.
+An attempt that met nothing but the trouble of its host (`pdl.scheduling.governor`) uses up
+neither, and an item does not wait for that host if another mirror's is well. `HostHealth` knows
+which are, so that what has mirrors need not wait for a dead one again. There is no clock and no I/O
+in here: the time is an argument, as in `pdl.scheduling.schedule`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Fail, FailureKind, Success
+from pdl.scheduling.governor import FORGIVEN
 from pdl.scheduling.kinds import HOST_FAULTS, OWN_FAULTS, PROOFS_OF_HOST
+from pdl.scheduling.origin import LONGEST_PROBE, Health
 from pdl.scheduling.retry import Decision
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pdl.scheduling.governor import Governor
     from pdl.scheduling.job import Job, Mirror, Mirrors
-    from pdl.scheduling.retry import RetryPolicy
+    from pdl.scheduling.origin import Origin
+    from pdl.scheduling.retry import Judged, RetryPolicy
 
 
 SHOWN = 6
@@ -42,14 +46,16 @@ class Verdict(NamedTuple):
     Attributes:
         fail: what to report; if the job is given up, what all of its URLs said.
         delay: seconds until the next attempt; None gives up.
-        pause: seconds in which nothing else is asked of the host; 0 for none.
         avoid: the host is to be avoided from now on: what waits for it is to be aimed anew.
+        cut: fewer are to be in flight at the host from here on.
+        lost: the host has been given up just now: what waits for it is to end.
     """
 
     fail: Fail
     delay: float | None
-    pause: float
-    avoid: bool
+    avoid: bool = False
+    cut: bool = False
+    lost: bool = False
 
 
 class Selector:
@@ -57,17 +63,21 @@ class Selector:
 
     Args:
         policy: decides about rounds.
+        governor: knows the hosts.
     """
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, governor: Governor) -> None:
         self._policy = policy
-        self._health = HostHealth()
+        self._governor = governor
+        self._health = HostHealth(governor)
+        self._mirrors = False
 
     def aim(self, job: Job, now: float) -> None:
         """Point a job that is not in flight at the best mirror of those left in this round."""
         mirrors = job.mirrors
         if mirrors is None:
             return
+        self._mirrors = True
         pending = mirrors.pending
         chosen = pending[self._health.pick([mirror.host for mirror in pending], now)]
         mirrors.current = chosen
@@ -75,9 +85,12 @@ class Selector:
 
     def succeeded(self, job: Job, answer: Success, now: float) -> Success:
         """Note a success; it tells which mirror it came from, if not from the item's own URL."""
-        if job.mirrors is None or not answer.status:  # without one it came from the cache
+        if not answer.status:  # it came from the cache
             return answer
-        self._health.answered(job.host, now)
+        self._governor.good(job, now, answer.hold)
+        if job.mirrors is None:
+            return answer
+        self._health.answered(job.host)
         if not job.mirrors.current.place:
             return answer
         message = f"from mirror {job.mirrors.current.place}, {job.host}"
@@ -94,37 +107,74 @@ class Selector:
             now: the time.
             chance: a random number in [0, 1), for the jitter.
         """
+        origin = job.origin
+        assert origin is not None
+        before = self._mirrors and origin.avoided(now)
         job.refusals = job.refusals + 1 if fail.kind is FailureKind.HTTP else 0
-        avoid = self._blame(job, fail, now)
-        fail, decision = self._decide(job, fail, chance)
+        self._blame(job, fail, now)
+        judged = self._governor.judge(job, fail, now, chance)
+        if judged.again:
+            fail = fail._replace(transient=True)
+        fail, decision = self._decide(job, fail, judged, chance)
+        lost = judged.lost
+        if judged.pressure and decision.delay is None:
+            lost = self._governor.spent(origin, now) or lost
         if decision.pause_host:
-            avoid = self._health.rest(job.host, now + decision.pause_host, now) or avoid
+            self._governor.pause(origin, now + decision.pause_host)
         if decision.reason:
             fail = fail._replace(message=f"{fail.message}; {decision.reason}")
-        return Verdict(fail, decision.delay, decision.pause_host, avoid)
+        avoid = self._mirrors and not before and origin.avoided(now)
+        return Verdict(fail, decision.delay, avoid=avoid, cut=judged.cut, lost=lost)
 
-    def _blame(self, job: Job, fail: Fail, now: float) -> bool:
-        """Note what a failure says of its host; whether that is to be avoided from now on.
+    def ended(self, job: Job, now: float) -> Fail | None:
+        """What becomes of a job whose host is given up: None if another mirror may do.
+
+        It is aimed at that then, or may be the try that the host gets now and then.
+        """
+        origin = job.origin
+        assert origin is not None
+        fail = _lost(origin, job.plan.id)
+        mirrors = job.mirrors
+        if mirrors is None:
+            origin.count_lost()
+            return fail
+        current = mirrors.current
+        mirrors.fails[current.place] = fail
+        mirrors.words[current.place] = _words(fail, "")
+        mirrors.pending.remove(current)
+        mirrors.delays.pop(current.place, None)
+        if not mirrors.pending:
+            mirrors.next_round()
+        if not mirrors.pending:
+            origin.count_lost()
+            return self._all_failed(mirrors, current)
+        self.aim(job, now)
+        return None
+
+    def _blame(self, job: Job, fail: Fail, now: float) -> None:
+        """Note what a failure says of its host.
 
         Only jobs with mirrors count, for only of them the successes are known as well.
         """
         if job.mirrors is None:
-            return False
+            return
         if _is_the_hosts(fail):
-            return self._health.failed(job.host, now)
-        if fail.kind in PROOFS_OF_HOST:
-            self._health.answered(job.host, now)
-        return False
+            self._health.failed(job.host, now)
+        elif fail.kind in PROOFS_OF_HOST:
+            self._health.answered(job.host)
 
-    def _decide(self, job: Job, fail: Fail, chance: float) -> tuple[Fail, Decision]:
+    def _decide(self, job: Job, fail: Fail, judged: Judged, chance: float) -> tuple[Fail, Decision]:
         mirrors = job.mirrors
         if mirrors is None or fail.kind in OWN_FAULTS:
-            job.progress = job.progress.another(fail.kept)
-            return fail, self._policy.decide(fail, job.progress.stuck, chance)
+            return fail, self._alone(job, fail, judged, chance)
         current = mirrors.current
         mirrors.note(fail.kept)
+        mirrors.charged = mirrors.charged or not judged.free
         fail = fail._replace(message=f"{current.host}: {fail.message}")
-        alone = self._policy.decide(fail, mirrors.rounds, chance)
+        if judged.free:
+            alone = Decision(judged.delay)
+        else:
+            alone = self._policy.decide(fail, mirrors.rounds, chance)
         mirrors.pending.remove(current)
         mirrors.fails[current.place] = fail
         mirrors.words[current.place] = _words(fail, alone.reason)
@@ -137,6 +187,23 @@ class Selector:
         delay = min(mirrors.delays.values())
         mirrors.next_round()
         return fail, Decision(delay, alone.pause_host)
+
+    def _alone(self, job: Job, fail: Fail, judged: Judged, chance: float) -> Decision:
+        """What becomes of a job that has nobody else to ask."""
+        if judged.free:
+            return Decision(judged.delay)
+        if not judged.pressure:
+            job.progress = job.progress.another(fail.kept)
+        origin = job.origin
+        assert origin is not None
+        if judged.pressure and origin.lost:
+            origin.count_lost()
+            return Decision(None, reason=_lost_words(origin))
+        met = job.lone + max(0, job.contended - FORGIVEN) + (0 if origin.proven else job.early)
+        decision = self._policy.decide(fail, max(1, job.progress.stuck + met), chance)
+        if decision.delay is None or not judged.delay:
+            return decision
+        return decision._replace(delay=max(decision.delay, judged.delay))
 
     def _all_failed(self, mirrors: Mirrors, last: Mirror) -> Fail:
         """The failure that says most: a transient one, for it may go away, else the last."""
@@ -156,85 +223,49 @@ def _is_the_hosts(fail: Fail) -> bool:
     return fail.kind in HOST_FAULTS or (fail.kind is FailureKind.RESET and not fail.received)
 
 
+def _lost(origin: Origin, job_id: int) -> Fail:
+    """How a line ends whose origin is given up."""
+    assert origin.trouble is not None
+    last = origin.trouble.last
+    assert last is not None
+    message = f"{last.message}; {_lost_words(origin)}"
+    return Fail("fail", job_id, last.kind, transient=True, message=message, status=last.status)
+
+
+def _lost_words(origin: Origin) -> str:
+    reason = "" if origin.trouble is None else origin.trouble.reason
+    return f"not asked again: {origin.host} is given up, {reason}"
+
+
 def _words(fail: Fail, reason: str) -> str:
     said = printable(fail.message)
     said = said if len(said) <= MAX_WORDS else f"{said[: MAX_WORDS - 3]}..."
     return f"{said} ({reason})" if reason else said
 
 
-PATIENCE = 3
-"""Failures in a row after which a host is down."""
-FIRST_WAIT = 30.0
-LONGEST_WAIT = 600.0
-"""Seconds until a host that is down is asked first again: these doubled with each try."""
-MOST_HOSTS = 1024
+class HostHealth:
+    """What is held against hosts where items have mirrors, and whom it is best to ask.
 
-
-class _Record:
-    """What is held against a host.
-
-    Attributes:
-        failures: in a row.
-        next_try: of a host that is down, when it is asked first once more.
-        wait: seconds from one such try to the next.
-        paused_until: it has asked for a rest until then.
+    Args:
+        governor: has the hosts, and knows more of them.
     """
 
-    def __init__(self, paused_until: float = 0.0) -> None:
-        self.failures = 0
-        self.next_try = 0.0
-        self.wait = FIRST_WAIT
-        self.paused_until = paused_until
+    def __init__(self, governor: Governor) -> None:
+        self._governor = governor
 
-    def down(self) -> bool:
-        return self.failures >= PATIENCE
+    def failed(self, host: str, now: float) -> None:
+        """The host itself failed, not just what was asked of it."""
+        origin = self._governor.origin(host)
+        health = origin.health
+        if health is None:
+            health = origin.health = Health()
+        health.failures += 1
+        if health.down():
+            health.next_try = max(health.next_try, now + health.wait)
 
-    def avoided(self, now: float) -> bool:
-        return self.down() or self.paused_until > now
-
-    def free_at(self) -> float:
-        return max(self.paused_until, self.next_try if self.down() else 0.0)
-
-
-class HostHealth:
-    """What is held against hosts, and whom it is best to ask."""
-
-    def __init__(self) -> None:
-        self._records: dict[str, _Record] = {}
-
-    def __len__(self) -> int:
-        """How many hosts something is held against."""
-        return len(self._records)
-
-    def failed(self, host: str, now: float) -> bool:
-        """The host itself failed, not just what was asked of it.
-
-        Returns:
-            Whether it is to be avoided from now on, and was not before.
-        """
-        record = self._record(host)
-        before = record.avoided(now)
-        record.failures += 1
-        if record.down():
-            record.next_try = max(record.next_try, now + record.wait)
-        return record.avoided(now) and not before
-
-    def rest(self, host: str, until: float, now: float) -> bool:
-        """The host wants to be left alone until then; the answer is that of `failed`."""
-        record = self._record(host)
-        before = record.avoided(now)
-        record.paused_until = max(record.paused_until, until)
-        return record.avoided(now) and not before
-
-    def answered(self, host: str, now: float) -> None:
+    def answered(self, host: str) -> None:
         """The host is alive: nothing is held against it but a pause that it asked for."""
-        record = self._records.get(host)
-        if record is None:
-            return
-        if record.paused_until > now:
-            self._records[host] = _Record(record.paused_until)
-        else:
-            del self._records[host]
+        self._governor.origin(host).health = None
 
     def pick(self, hosts: Sequence[str], now: float) -> int:
         """Choose whom to ask: the first that nothing speaks against, else the one free soonest.
@@ -248,20 +279,13 @@ class HostHealth:
         Returns:
             The place of the chosen one in `hosts`.
         """
-        for place, host in enumerate(hosts):
-            record = self._records.get(host)
-            if record is None or not record.avoided(now):
+        origins = [self._governor.origin(host) for host in hosts]
+        for place, origin in enumerate(origins):
+            if not origin.avoided(now):
                 return place
-            if record.free_at() <= now:
-                record.wait = min(2 * record.wait, LONGEST_WAIT)
-                record.next_try = now + record.wait
+            health = origin.health
+            if health is not None and not origin.lost and origin.free_at(now) <= now:
+                health.wait = min(2 * health.wait, LONGEST_PROBE)
+                health.next_try = now + health.wait
                 return place
-        return min(range(len(hosts)), key=lambda place: self._records[hosts[place]].free_at())
-
-    def _record(self, host: str) -> _Record:
-        record = self._records.get(host)
-        if record is None:
-            if len(self._records) >= MOST_HOSTS:
-                del self._records[next(iter(self._records))]  # the oldest
-            record = self._records[host] = _Record()
-        return record
+        return min(range(len(hosts)), key=lambda place: origins[place].free_at(now))

@@ -31,6 +31,26 @@ class Decision(NamedTuple):
     reason: str = ""
 
 
+class Judged(NamedTuple):
+    """What a failed attempt says of its origin.
+
+    Attributes:
+        pressure: it met the origin's limits, or its absence.
+        again: asking again may help, though the failure alone does not say it.
+        free: so it does not use up the file's retries.
+        delay: seconds until the file may be tried again, at the least.
+        cut: fewer are to be in flight from here on.
+        lost: the origin has been given up just now.
+    """
+
+    pressure: bool = False
+    again: bool = False
+    free: bool = False
+    delay: float = 0.0
+    cut: bool = False
+    lost: bool = False
+
+
 class RetryPolicy(NamedTuple):
     """Which failures are worth another attempt, and when.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from pdl.model import BadLine, Item
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 Entry = Item | BadLine
 """What one line of a list turns out to be."""
@@ -59,3 +59,20 @@ class Format(Protocol):
         Raises:
             ListError: the list as a whole is none, or is broken from here on.
         """
+
+
+class Lines(Protocol):
+    """Where the lines come from; see `pdl.sources.feed.Feed`."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there are no more lines."""
+
+    def take(self, limit: int) -> Sequence[Entry]:
+        """Some lines that are there now, without waiting."""
+
+    def fileno(self) -> int | None:
+        """Readable when there may be more lines; None if they need no waiting for."""
+
+    def estimate(self) -> int | None:
+        """How many lines there are in all, or None."""

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     Header = Callable[[str], str | None]
     """Gives a field's value, or None; the name is in lower case."""
 
+NOTE_BYTES = 1024 * 1024
+NOTE_SECONDS = 1.0
+"""A part is noted, so that a killed worker's bytes are not lost, once it is this long or old."""
+
 MAX_VALUE = 8192
 """Characters of a field that is noted; a longer one is left out."""
 

@@ -100,5 +100,11 @@ class Transport(Protocol):
             TransportError: there is no sound response.
         """
 
+    def holds(self, host: str) -> bool:
+        """Whether a connection to the host, as ``name:port``, is kept."""
+
+    def hang_up(self, host: str) -> None:
+        """Close the connections to the host that are kept."""
+
     def close(self) -> None:
         """Close every connection."""

@@ -30,6 +30,8 @@ class LimitedTransport:
         self._transport = transport
         self._allowance = allowance
         self.close = transport.close
+        self.holds = transport.holds
+        self.hang_up = transport.hang_up
 
     def open(self, request: Request) -> Response:
         """See `pdl.transport.Transport.open`."""

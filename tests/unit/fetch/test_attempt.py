@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from pdl import fetch
-from pdl.fetch.attempt import NOTE_BYTES, NOTE_SECONDS, Attempt
+from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Command, Do, Offer, Place, Receive, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules.ranges import Known, Validator
@@ -18,6 +18,7 @@ from pdl.integrity.check import Mismatch
 from pdl.model import Fail, FailureKind, SafePath, Served, Success, Task, Version
 from pdl.settings import FileSettings, HttpSettings
 from pdl.storage.cache.store import CacheEntry
+from pdl.storage.note import NOTE_BYTES, NOTE_SECONDS
 from pdl.transport import TransportError
 
 URL = "http://h/f.zip"

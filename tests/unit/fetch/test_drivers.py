@@ -88,6 +88,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (Task, "local"): (True,),
     (Task, "begun"): (True,),
     (Task, "doubted"): (True,),
+    (Task, "scarce"): ("127.0.0.1:8",),
     (Task, "helps"): (True,),
     (Task, "as_listed"): (True,),
     (Task, "remember"): (True,),
@@ -260,7 +261,9 @@ def came(way: str, server: Server, home: Path, path: str, told: dict[Any, Any]) 
         if each.is_file() and each.suffix != ".json"
     }
     proven = answer.word == "success" and bool(answer.checksum)
-    return Came(answer._replace(seconds=0.0, message=message, **gone), proven, found, asked)
+    return Came(
+        answer._replace(seconds=0.0, first=None, message=message, **gone), proven, found, asked
+    )
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), said(decided=True))

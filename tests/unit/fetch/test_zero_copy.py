@@ -250,7 +250,7 @@ def came(place: Place, url: str, name: str) -> Came:
     note = json.loads(files.get("1.json", b"null"))
     (place.directory / name).unlink(missing_ok=True)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    return Came(answer._replace(seconds=0.0), digests, note)
+    return Came(answer._replace(seconds=0.0, first=None), digests, note)
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)

@@ -83,7 +83,9 @@ def test_the_json_object_is_whole_with_any_number_of_items(
     write(tmp_path / "r.json", *results)
     whole = json.loads((tmp_path / "r.json").read_text())
     assert whole["schema"] == 1
-    assert whole["summary"] == SUMMARY._asdict()
+    assert whole["summary"] == {key: SUMMARY._asdict()[key] for key in whole["summary"]}
+    assert set(SUMMARY._asdict()) - set(whole["summary"]) == {"hosts"}
+    assert whole["hosts"] == []
     assert len(whole["items"]) == len(results)
 
 

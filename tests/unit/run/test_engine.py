@@ -35,6 +35,7 @@ from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, STOPPING, TICK, Engine, Par
 from pdl.run.outputs import Listener, Outputs
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
+from pdl.scheduling.governor import Governor, Limits
 from pdl.scheduling.retry import MAX_DEATHS, RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import (
@@ -109,6 +110,9 @@ class ScriptedPool:
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:  # noqa: ARG002 - the protocol's
         assert 0 <= seconds <= 1
         self.on_wait()
+
+    def go_easy(self, host: str) -> None:
+        pass
 
     def live(self) -> list[Live]:
         return [Live(number, 5, 10) for number in self._held]
@@ -188,6 +192,7 @@ class Bench:
         retry: RetrySettings | None = None,
         *,
         every: bool = True,
+        patience: float = 120.0,
     ) -> None:
         self.pool = pool
         self.sink = Recorder(every=every)
@@ -196,7 +201,7 @@ class Bench:
         self.parts = Parts(
             Feed.of(entries),
             Planner(FileSettings(directory=str(directory)), NamingSettings()),
-            Schedule(limits.per_host),
+            Schedule(Governor(Limits(8, limits.per_host, patience))),
             RetryPolicy(retry or RetrySettings(retries=3, wait=0.0)),
             pool,
             Outputs([self.sink]),
@@ -754,7 +759,7 @@ def test_a_host_that_is_asked_to_wait_keeps_the_others_lines_from_nobody(tmp_pat
 
 def test_no_lane_waits_while_the_list_is_read(tmp_path: object) -> None:
     """What is ready goes out first, and not much is read at a time."""
-    bench = Bench(tmp_path, urls(3000), ScriptedPool(always, 100))
+    bench = Bench(tmp_path, urls(3000), ScriptedPool(always, 100), patience=0.0)
     feed, schedule = bench.parts.feed, bench.parts.schedule
     limits: list[int] = []
 
@@ -825,7 +830,7 @@ def test_per_host(tmp_path: object) -> None:
             return jobs
 
     bench = Bench(tmp_path, urls(60), pool, StopSettings(per_host=2))
-    bench.parts = bench.parts._replace(schedule=Counting(2))
+    bench.parts = bench.parts._replace(schedule=Counting(Governor(Limits(per_host=2))))
     bench.engine = Engine(bench.parts, StopSettings(per_host=2), bench.stop)
     assert bench.run().succeeded == 60
     assert set(most.values()) <= {1, 2}

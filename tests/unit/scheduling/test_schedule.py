@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pdl.model import Item, SafePath
+from pdl.scheduling.governor import Governor, Limits
 from pdl.scheduling.job import Job, Plan
 from pdl.scheduling.schedule import Schedule
 from pdl.text.urls import parse
@@ -21,8 +22,16 @@ def job(name: str, number: int = 0) -> Job:
     return Job(Plan(number, item, parse(item.url), number, name[:1], path, path, f"{name}.part"))
 
 
+def limited(per_host: int | None) -> Schedule:
+    return Schedule(Governor(Limits(per_host=per_host)))
+
+
+def pause(schedule: Schedule, host: str, until: float) -> None:
+    schedule.governor.pause(schedule.governor.origin(host), until)
+
+
 def filled(names: str, per_host: int | None = None) -> Schedule:
-    schedule = Schedule(per_host)
+    schedule = limited(per_host)
     for number, name in enumerate(names.split()):
         schedule.add(job(name, number))
     return schedule
@@ -72,7 +81,7 @@ def test_what_is_lent_counts_until_it_is_given_back() -> None:
     assert not schedule.may_lend("a", 0.0)
     assert schedule.may_lend("b", 0.0)
     assert schedule.starved(0.0) == {"a": 2}
-    schedule.pause("a", 9.0)
+    pause(schedule, "a", 9.0)
     assert schedule.starved(0.0) == {}
     assert schedule.starved(9.0) == {"a": 2}
     schedule.lend("a", -2)
@@ -135,8 +144,8 @@ def test_what_is_ready_for_a_host_can_be_sent_to_another() -> None:
     def aim(waiting: Job) -> None:
         waiting.host = "b" if waiting.path == "a2" else waiting.host
 
-    schedule.move("a", aim)
-    schedule.move("nobody", aim)
+    schedule.move(schedule.governor.origin("a"), aim)
+    schedule.move(schedule.governor.origin("nobody"), aim)
     assert schedule.backlog() == 4
     assert taken(schedule) == "b1 c1"
     schedule.done(flying)
@@ -154,9 +163,9 @@ def test_what_was_put_back_is_the_next_of_its_host() -> None:
 
 def test_a_paused_host_is_not_asked() -> None:
     schedule = filled("a1 a2 b1")
-    schedule.pause("a", 5.0)
-    assert schedule.next_due() == 5.0
+    pause(schedule, "a", 5.0)
     assert taken(schedule, 4.9) == "b1"
+    assert schedule.next_due() == 5.0
     assert taken(schedule, 5.0) == "a1 a2"
 
 
@@ -164,21 +173,21 @@ def test_a_paused_host_is_not_asked() -> None:
 def test_the_longest_pause_counts(pauses: tuple[float, float]) -> None:
     schedule = filled("a1")
     for until in pauses:
-        schedule.pause("a", until)
+        pause(schedule, "a", until)
     assert taken(schedule, 4.0) == ""
     assert taken(schedule, 5.0) == "a1"
 
 
 def test_a_pause_of_a_host_with_nothing_to_do_wakes_nobody() -> None:
     schedule = filled("a1")
-    schedule.pause("b", 5.0)
+    pause(schedule, "b", 5.0)
     assert schedule.next_due() is None
 
 
 def test_a_pause_that_is_over_wakes_nobody_while_its_host_is_busy() -> None:
     schedule = filled("a1 a2", 1)
     one(schedule)
-    schedule.pause("a", 5.0)
+    pause(schedule, "a", 5.0)
     assert taken(schedule, 6.0) == ""
     assert schedule.next_due() is None
 
@@ -214,7 +223,7 @@ class ScheduleMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.per_host = 2
-        self.schedule = Schedule(self.per_host)
+        self.schedule = limited(self.per_host)
         self.now = 0.0
         self.count = 0
         self.ready: set[int] = set()
@@ -276,7 +285,7 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule(host=st.sampled_from(HOSTS), delay=st.floats(0, 5))
     def pause(self, host: str, delay: float) -> None:
-        self.schedule.pause(host, self.now + delay)
+        pause(self.schedule, host, self.now + delay)
         self.paused[host] = max(self.now + delay, self.paused.get(host, 0.0))
 
     @invariant()
@@ -322,3 +331,70 @@ def test_what_asks_no_host_is_not_held_to_a_hosts_limit() -> None:
         local.host = ""
         schedule.add(local)
     assert len(schedule.take(0.0, 99)) == 4
+
+
+# --- what is given up ---
+
+
+def given_up(names: str) -> tuple[Schedule, Governor]:
+    """A schedule whose host a is given up; one of its jobs flies, one waits."""
+    governor = Governor(Limits(jobs=8, patience=10.0))
+    schedule = Schedule(governor)
+    for number, name in enumerate(names.split()):
+        schedule.add(job(name, number))
+    first, _ = schedule.take(0.0, 2)
+    schedule.retry(first, 5.0)
+    governor.give_up(governor.origin("a"), 1.0)
+    schedule.abandon(governor.origin("a"))
+    return schedule, governor
+
+
+def lost(schedule: Schedule, now: float) -> str:
+    return " ".join(each.path for each in iter(lambda: schedule.next_lost(now), None))
+
+
+def test_all_of_a_host_that_is_given_up_is_lost_at_once() -> None:
+    schedule, _ = given_up("a1 a2 a3 a4")
+    assert schedule.backlog() == 3
+    assert schedule.next_due() is None
+    assert not schedule.empty()
+    schedule.add(job("a5", 9))
+    assert lost(schedule, 2.0) == "a3 a4 a1 a5"
+    schedule.put_back(schedule.flying(1))
+    assert lost(schedule, 2.0) == "a2"
+    assert schedule.empty()
+
+
+def test_one_line_tries_it_now_and_then_and_the_others_come_back_with_it() -> None:
+    schedule, governor = given_up("a1 a2 a3 a4")
+    schedule.done(schedule.flying(1))
+    assert lost(schedule, 31.0) == "a4 a1"
+    assert taken(schedule, 31.0) == "a3"
+    schedule.add(job("a5", 9))
+    schedule.add(job("a6", 10))
+    governor.good(schedule.flying(2), 32.0)
+    schedule.done(schedule.flying(2))
+    assert lost(schedule, 32.0) == ""
+    assert taken(schedule, 32.0) == "a5"
+
+
+def test_what_is_lost_is_dropped_with_the_rest() -> None:
+    schedule, _ = given_up("a1 a2 a3")
+    assert [each.path for each in schedule.drop()] == ["a3", "a1"]
+    assert [each.path for each in schedule.drop_flying()] == ["a2"]
+    assert schedule.empty()
+
+
+def test_what_is_paced_is_started_one_after_the_other() -> None:
+    class EachSecond:
+        def started(self, host: str, now: float) -> float:  # noqa: ARG002
+            return now + 1.0
+
+    schedule = Schedule(Governor(), EachSecond())
+    for number, name in enumerate(("a1", "a2", "a3", "b1")):
+        schedule.add(job(name, number))
+    assert taken(schedule, 0.0) == "a1 b1"
+    assert taken(schedule, 0.9) == ""
+    assert schedule.next_due() == 1.0
+    assert taken(schedule, 1.0) == "a2"
+    assert taken(schedule, 2.5) == "a3"

@@ -11,7 +11,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, NoReturn
 
 from pdl.model import FailureKind, Outcome
-from pdl.output.display.base import SilentDisplay, notice_line, result_line, retry_line
+from pdl.output.display.base import SilentDisplay, notice_line, remark_line, result_line, retry_line
 from pdl.output.display.tally import Slots, Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
 from pdl.text.units import clock_text, count_text, pad, shorten, size_text
@@ -65,6 +65,11 @@ class BarDisplay(SilentDisplay):
         self._tally.retrying(event)
         if self.every:
             self._above.append(retry_line(event))
+
+    def remark(self, text: str) -> None:
+        """With `verbose`, a line above the bar at the next tick."""
+        if self.every:
+            self._above.append(remark_line(text))
 
     def tick(self, standing: Standing) -> None:
         """Draw the frame anew, if anything in it has changed."""

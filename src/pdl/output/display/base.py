@@ -43,6 +43,9 @@ class Display(Protocol):
     def tick(self, standing: Standing) -> None:
         """Bring the display up to date; called about ten times a second."""
 
+    def remark(self, text: str) -> None:
+        """Print what happens to a host, with `verbose`."""
+
     def notice(self, text: str) -> None:
         """Print a warning on a line of its own."""
 
@@ -79,6 +82,9 @@ class SilentDisplay:
     def tick(self, standing: Standing) -> None:
         """Not shown."""
 
+    def remark(self, text: str) -> None:
+        """Not shown."""
+
     def notice(self, text: str) -> None:
         """Print the warning."""
         self._out.write(notice_line(text) + "\n")
@@ -108,6 +114,11 @@ def retry_line(event: Retrying) -> str:
         f"again in {duration_text(event.delay)}  {event.kind}  {event.url}  {event.message}"
         f" (attempt {event.attempt})"
     )
+
+
+def remark_line(text: str) -> str:
+    """What happens to a host."""
+    return f"host       {printable(text)}"
 
 
 def notice_line(text: str) -> str:
@@ -145,6 +156,11 @@ class PlainDisplay(SilentDisplay):
         self._tally.retrying(event)
         if self.every:
             self._out.write(retry_line(event) + "\n")
+
+    def remark(self, text: str) -> None:
+        """A line with `verbose`."""
+        if self.every:
+            self._out.write(remark_line(text) + "\n")
 
     def tick(self, standing: Standing) -> None:
         """A line every half minute."""

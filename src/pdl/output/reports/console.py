@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bisect
 import signal
+import time
 from typing import TYPE_CHECKING, TextIO
 
-from pdl.model import NOT_KEPT, ON_DISK, FailureKind, Item, Outcome, Result, Summary
+from pdl.model import NOT_KEPT, ON_DISK, FailureKind, HostRow, Item, Outcome, Result, Summary
 from pdl.output.terminal import Out
 from pdl.scheduling.kinds import check_hint_of, hint_of
 from pdl.text.masking import printable
@@ -68,6 +69,7 @@ class ConsoleReport:
     """
 
     every = False
+    hosts = False
     sink = None
 
     def __init__(
@@ -113,6 +115,7 @@ class ConsoleReport:
         lines = [summary_line(summary, fail_fast=self._fail_fast)]
         if summary.unchecked:
             lines.append(f"  {summary.unchecked} there already, not checked (-N asks the server)")
+        lines += _lost_lines(summary.hosts)
         # the largest group last: its end is what stands above the prompt
         for kind, group in sorted(self._groups.items(), key=lambda each: (each[1].count, each[0])):
             lines += ["", *_group_lines(kind, group, lists)]
@@ -233,6 +236,21 @@ def _spread(group: _Group, lists: Sequence[str]) -> str:
         places.append(f"{hidden:,} in {lists[0]}")
     text = ", ".join(places)
     return f": {text}; --failed FILE lists them all" if hidden and not lists else f": {text}"
+
+
+def _lost_lines(hosts: Sequence[HostRow]) -> list[str]:
+    """The hosts that were given up, since when, and how many lines that was."""
+    return [
+        f"  {each.host} was given up at {_clock(each.given_up_at)}, {each.reason}: that ended "
+        f"{count_text(each.given_up, 'line')}"
+        for each in hosts
+        if each.given_up
+    ]
+
+
+def _clock(seconds: float | None) -> str:
+    """The time of the day, here."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def placed(lists: Sequence[Sink]) -> list[str]:

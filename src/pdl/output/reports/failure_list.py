@@ -40,6 +40,7 @@ class FailedList:
     """
 
     every = True
+    hosts = False
 
     def __init__(self, path: str, warn: Warn = warn_on_stderr, sources: Iterable[str] = ()) -> None:
         self._path = path

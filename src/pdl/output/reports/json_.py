@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pdl.model import Item, Result, Summary
+    from pdl.model import HostRow, Item, Result, Summary
     from pdl.output.sinks import Sink
 
 
@@ -25,13 +26,16 @@ def json_line(fields: Mapping[str, object]) -> str:
 
 
 class JsonReport:
-    """Writes ``{"schema":1,"items":[...],"summary":{...}}``, an item a line, holding none of them.
+    """Writes ``{"schema":1,"items":[...],"hosts":[...],"summary":{...}}``, an item or host a line.
+
+    It holds no item.
 
     The summary stands last because it is known last; the order of an object's members means
     nothing (RFC 8259 section 4).
     """
 
     every = True
+    hosts = True
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
@@ -45,8 +49,20 @@ class JsonReport:
 
     def finish(self, summary: Summary) -> None:
         """Write the summary and let the file have its name."""
-        self.sink.write(f'\n],"summary":{json_text(summary._asdict())}}}\n')
+        hosts = ",\n".join(json_text(_host_fields(each)) for each in summary.hosts)
+        fields = summary._asdict()
+        del fields["hosts"]
+        self.sink.write(f'\n],"hosts":[\n{hosts}\n],"summary":{json_text(fields)}}}\n')
         self.sink.commit()
+
+
+def _host_fields(host: HostRow) -> dict[str, object]:
+    """The fields of a host, with as many digits as mean something."""
+    at, *firsts = host.given_up_at, host.first_byte_p50, host.first_byte_p95
+    p50, p95 = (None if each is None else round(each, 4) for each in firsts)
+    since = None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    fields = host._replace(first_byte_p50=p50, first_byte_p95=p95)._asdict()
+    return {**fields, "bytes_per_second": round(host.bytes_per_second), "given_up_at": since}
 
 
 class JsonLinesReport:
@@ -56,6 +72,7 @@ class JsonLinesReport:
     """
 
     every = True
+    hosts = False
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink

@@ -112,9 +112,11 @@ class Reporter(Protocol):
 
     Attributes:
         every: whether it wants to see those of files that were fetched, too.
+        hosts: whether it wants `Summary.hosts` to have numbers of every host.
     """
 
     every: bool
+    hosts: bool
 
     @property
     def sink(self) -> Sink | None:

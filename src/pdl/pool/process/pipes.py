@@ -21,7 +21,7 @@ from functools import partial
 from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from pdl.model import Answer, Fail, FailureKind, Success, Task
+from pdl.model import Answer, Fail, FailureKind, Success, Task, fail_of, success_of
 from pdl.pool import Returned
 
 if TYPE_CHECKING:
@@ -44,9 +44,6 @@ _READ = 64 * 1024
 
 _SIZE = struct.Struct("!i")
 """What `multiprocessing.connection.Connection` puts before a message below 2 GiB."""
-
-_success = partial(tuple.__new__, Success)
-_fail = partial(tuple.__new__, Fail)
 
 HELLO: tuple[Answer, ...] = ()
 """What a lane sends once it is built: the worker has come up."""
@@ -157,7 +154,7 @@ def message_of(data: bytes) -> tuple[Answer, ...] | Returned:
     sent: list[Any] | Returned = pickle.loads(data)  # noqa: S301 - our own worker's
     if isinstance(sent, Returned):
         return sent
-    return tuple([_success(each) if each[0] == "success" else _fail(each) for each in sent])
+    return tuple([success_of(each) if each[0] == "success" else fail_of(each) for each in sent])
 
 
 def shortened(answer: Answer) -> Answer:
@@ -196,9 +193,9 @@ class TaskSender:
         self._pipe = pipe
         self._unsent: deque[memoryview] = deque()
 
-    def send(self, tasks: Sequence[Task] | None) -> bool:
-        """Send tasks, or None, after what was sent before; whether all of it is on its way."""
-        fields = None if tasks is None else list(map(tuple, tasks))
+    def send(self, tasks: Sequence[Task] | str | None) -> bool:
+        """Send tasks, a word, or None, after what was sent before; whether all is on its way."""
+        fields = tasks if tasks is None or isinstance(tasks, str) else list(map(tuple, tasks))
         data = pickle.dumps(fields, pickle.HIGHEST_PROTOCOL)
         self._unsent.append(memoryview(_SIZE.pack(len(data)) + data))
         return self.flush()
@@ -243,14 +240,14 @@ class TaskReceiver:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def recv(self) -> list[Task] | None:
+    def recv(self) -> list[Task] | str | None:
         """Return the next message; waits for it.
 
         Raises:
             EOFError: the main process is gone, and everything it sent has been read.
         """
-        fields: list[tuple[object, ...]] | None = self._pipe.recv()
-        return None if fields is None else list(map(_task, fields))
+        fields: list[tuple[object, ...]] | str | None = self._pipe.recv()
+        return fields if fields is None or isinstance(fields, str) else list(map(_task, fields))
 
     def fileno(self) -> int:
         """Readable when there is something to receive."""

@@ -158,6 +158,8 @@ class ProcessPool:
         fullness = [n if n < 0 else n + more for n, more in zip(waiting, beyond, strict=True)]
         for task in tasks:
             least = fullness.index(min(fullness))
+            if task.scarce:
+                least = _home(task.scarce, waiting, least)
             given[least].append(task)
             waiting[least] += 1
             more = beyond[least] if waiting[least] >= 0 else 0
@@ -167,7 +169,16 @@ class ProcessPool:
                 link.given(its)
                 self._send(link, its)
 
-    def _send(self, link: Link, message: list[Task] | None) -> None:
+    def go_easy(self, host: str) -> None:
+        """See `pdl.pool.Pool.go_easy`. One worker goes on asking it, where that has the lanes."""
+        links = self._spawner.links
+        home = _first(host, len(links))
+        for place, link in enumerate(links):
+            self._call_back(link)
+            if place != home:
+                self._send(link, host)
+
+    def _send(self, link: Link, message: list[Task] | str | None) -> None:
         if not link.tasks.send(message):
             descriptor = link.tasks.fileno()
             self._watch.add(descriptor, writable=True)
@@ -341,6 +352,24 @@ def _shares(jobs: int, processes: int) -> list[int]:
     """So many jobs, spread over processes as evenly as can be."""
     each, more = divmod(jobs, processes)
     return [each + (place < more) for place in range(processes)]
+
+
+def _first(host: str, count: int) -> int:
+    """Which of so many workers is the first to be asked for a host that takes few connections."""
+    return hash(host) % count if count else 0
+
+
+def _home(host: str, waiting: Sequence[int], otherwise: int) -> int:
+    """The first worker, from that of the host on, that has a free lane.
+
+    Args:
+        host: that takes few connections.
+        waiting: tasks of each worker beyond one a lane; below 0: lanes that are free.
+        otherwise: if there is none.
+    """
+    first = _first(host, len(waiting))
+    places = (*range(first, len(waiting)), *range(first))
+    return next((place for place in places if waiting[place] < 0), otherwise)
 
 
 def _ending(exitcode: int | None) -> str:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from typing import Concatenate, ParamSpec, TypeVar
 
     from pdl.model import Answer, Task
-    from pdl.pool import Lane, LaneFactory, Meter, QuickLane
+    from pdl.pool import Connections, Lane, LaneFactory, Meter, QuickLane
     from pdl.pool.process.pipes import TaskReceiver
 
     P = ParamSpec("P")
@@ -104,6 +104,8 @@ class LaneSlot:
         finish: its `finish`; it gives None instead of raising.
         watched: the descriptor that the loop waits for; -1 while the lane is not on the quick way.
         since: when the lane went on the quick way.
+        connections: of the lane, if one can ask about them.
+        shuns: host whose connection is to be closed when the slot is idle, or empty.
     """
 
     def __init__(self, meter: CellMeter) -> None:
@@ -116,6 +118,14 @@ class LaneSlot:
         self.watched = -1
         self.since = 0.0
         self.calls: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self.connections: Connections | None = None
+        self.shuns = ""
+
+    def hang_up(self) -> None:
+        """Close what `shuns` says; nothing is under way in the lane."""
+        if self.connections is not None:
+            self.connections.hang_up(self.shuns)
+        self.shuns = ""
 
     def build(self, factory: LaneFactory) -> None:
         """Build the lane, when it is needed for the first time."""
@@ -125,6 +135,7 @@ class LaneSlot:
             self.begin = _else(lambda *_: None, quick.begin)
             self.ready = _else(lambda _: "call", quick.ready)
             self.finish = _else(lambda _: None, quick.finish)
+        self.connections = getattr(lane, "connections", None)
         self.lane = guarded(lane)
 
 
@@ -140,6 +151,7 @@ class Loop:
         first = end.slot * most
         self._idle = [LaneSlot(CellMeter(shared, first + lane)) for lane in range(end.lanes)]
         self._idle.reverse()
+        self._slots = tuple(self._idle)
         self._inbox: deque[Task] = deque()
         self._answers: list[Answer] = []
         self._oldest = 0.0
@@ -195,12 +207,32 @@ class Loop:
             self._end.outcomes.put_returned([task.id for task in self._inbox])
             self._inbox.clear()
             return
+        if isinstance(tasks, str):
+            self._hang_up(tasks)
+            return
         self._inbox.extend(tasks)
         self._fill_seats()
 
     def _fill_seats(self) -> None:
         while self._inbox and self._idle and (self._idle[-1].lane or self._build(self._idle[-1])):
+            if self._inbox[0].scarce:
+                self._prefer(self._inbox[0].scarce)
             self._begin(self._idle.pop(), self._inbox.popleft())
+
+    def _prefer(self, host: str) -> None:
+        """Let a slot that has a connection to the host come first."""
+        for place in range(len(self._idle) - 1, -1, -1):
+            connections = self._idle[place].connections
+            if connections is not None and connections.holds(host):
+                self._idle.append(self._idle.pop(place))
+                return
+
+    def _hang_up(self, host: str) -> None:
+        """Close connections to the host: those of idle slots now, others when they are idle."""
+        for slot in self._slots:
+            slot.shuns = host
+        for slot in self._idle:
+            slot.hang_up()
 
     def _note(self, answer: Answer) -> None:
         if not self._answers:
@@ -213,6 +245,8 @@ class Loop:
             self._begin(slot, self._inbox.popleft())
         else:
             self._unwatch(slot)
+            if slot.shuns:
+                slot.hang_up()
             self._idle.append(slot)
 
     def _flush(self) -> None:

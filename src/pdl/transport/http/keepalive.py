@@ -137,6 +137,20 @@ class KeepaliveTransport:
         self._make_room()
         self._kept[origin] = kept
 
+    def _kept_to(self, host: str) -> list[str]:
+        return [origin for origin in self._kept if origin.partition("://")[2] == host]
+
+    def holds(self, host: str) -> bool:
+        """See `pdl.transport.Transport.holds`."""
+        return bool(self._kept_to(host))
+
+    def hang_up(self, host: str) -> None:
+        """See `pdl.transport.Transport.hang_up`."""
+        for origin in self._kept_to(host):
+            self._kept.pop(origin).close()
+        if self._requests is not None:
+            self._requests.hang_up(host)
+
     def _make_room(self) -> None:
         """Close the connection that has not been used for longest, if there are too many."""
         if len(self._kept) >= self._settings.hosts_kept:

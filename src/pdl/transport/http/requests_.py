@@ -331,6 +331,14 @@ class RequestsTransport:
                 return form(self._send(request), request.url)
             raise
 
+    def holds(self, host: str) -> bool:  # noqa: ARG002 - the protocol's shape
+        """See `pdl.transport.Transport.holds`. Its connections mostly go elsewhere, to a proxy."""
+        return False
+
+    def hang_up(self, host: str) -> None:  # noqa: ARG002 - the protocol's shape
+        """See `pdl.transport.Transport.hang_up`. It closes all that nobody uses."""
+        self._adapter.poolmanager.clear()
+
     def _send(self, request: Request) -> requests.Response:
         prepared = Verbatim()
         prepared.method = "GET"

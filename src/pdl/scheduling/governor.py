@@ -1,0 +1,458 @@
+"""How much an origin bears, when it is left alone, and when it is given up.
+
+Theory of operation
+===================
+
+Back-off belongs to the host, retries belong to the file. What says of a host that it has too much,
+or is away, is *pressure*; every other answer is a *good* one. An origin is::
+
+                 good                      pressure                  all is pressure
+    UNPROVEN ───────────▶ CALM ──────────────────────────▶ CUT ───────────────────────▶ RESTING
+       │                    ▲    as many as before bore it   ▲       a probe was good    │    ▲
+       │                    └────────────────────────────────┤◀──────────────────────────┘    │
+       │ a line has used up its retries                      │ good             no good answer│
+       │                                                     │                    for so long │
+       └──────────────────────────────────────────────────▶ LOST ◀────────────────────────────┘
+
+- UNPROVEN: it has never answered. Few are in flight, and its lines' own retries decide.
+- CUT: its share is half of what was in flight, once for all that were started before that. After
+  as many good answers in a row as the share is, it rises by one; up to what it has borne before, it
+  doubles. What was refused is tried again only after a while, and ever more seldom (the wall).
+- RESTING: nobody asks. After a wait that doubles, one attempt probes. Nothing of this uses up a
+  file's retries; `Limits.patience` bounds it, and a server's own Retry-After stops that clock.
+- LOST: its lines end at once, but for a probe now and then, which may bring it back.
+
+An origin that counts requests (429) is asked for as many as it gave between two of its pauses; from
+there on one at a time finds out.
+
+There is no clock and no I/O in here. What may live here: the rules. Not here: queues
+(`pdl.scheduling.schedule`), or what becomes of a job (`pdl.scheduling.mirrors`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdl.model import FailureKind
+from pdl.scheduling.kinds import PROOFS_OF_HOST, TOO_MANY, UNAVAILABLE, is_pressure
+from pdl.scheduling.origin import (
+    FIRST_REST,
+    LONGEST_PROBE,
+    LONGEST_REST,
+    NEVER,
+    NO_LIMIT,
+    Origin,
+    Tally,
+    Trouble,
+)
+from pdl.scheduling.retry import Judged
+from pdl.text.units import count_text, duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pdl.model import Fail, HostRow
+    from pdl.scheduling.job import Job
+
+UNPROVEN_LEAST = 2
+UNPROVEN_MOST = 16
+"""Attempts in flight at an origin that has never answered: an eighth of the jobs between these, so
+that a dead one holds few lanes."""
+SPENT = 8
+"""Attempts in a row that must have failed before an origin that never answered is given up."""
+RECENT = 3
+"""Attempts since the last good answer, at the least, that met pressure before an origin rests."""
+FORGIVEN = 10
+"""Times that a file meets pressure, while others of its origin are served, before that counts
+against the file."""
+SUSPECT = 3
+"""The same, after which it makes the share no smaller."""
+AFTER_OTHERS = 0.05
+"""Seconds after the end of a rest, for a file that is not to be the one that probes."""
+STOPS = 30
+"""Retry-Afters in a row, without a good answer, that stop the clock of `Limits.patience`."""
+ORIGINS_KEPT = 16_384
+"""Origins with nothing to do that are remembered."""
+
+_REFUSALS = frozenset({FailureKind.HTTP, FailureKind.RESET})
+_TOO_MANY_WORD = f"http-{TOO_MANY}"
+
+
+class Limits(NamedTuple):
+    """What the user allows.
+
+    Attributes:
+        jobs: downloads in flight.
+        per_host: of them at one host, or None.
+        patience: seconds without a good answer that an origin gets; 0: every file is on its own.
+        max_wait: seconds of a server's Retry-After that are waited for at most.
+        retries: further attempts of a file; with 0 nothing is asked twice, whatever it meets.
+        heed: a Retry-After makes every status one that is tried again; not where the user has said
+            which are.
+        measure: numbers of each host are wanted.
+    """
+
+    jobs: int = 8
+    per_host: int | None = None
+    patience: float = 0.0
+    max_wait: float = 120.0
+    retries: int = 3
+    heed: bool = True
+    measure: bool = False
+
+
+_NOTHING = Judged()
+
+
+class Governor:
+    """See the module's theory of operation.
+
+    Args:
+        limits: what the user allows.
+
+    Attributes:
+        patience: the limits'.
+        news: what has happened to origins, in words; whoever tells it takes it away.
+        warnings: the same of what everybody is to know.
+    """
+
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - it is immutable
+        self._limits = limits
+        self._ceiling = NO_LIMIT if limits.per_host is None else limits.per_host
+        self._jobs = min(limits.jobs, self._ceiling)
+        first = max(UNPROVEN_LEAST, min(UNPROVEN_MOST, limits.jobs // 8))
+        self._first = min(first, self._ceiling) if limits.patience else self._ceiling
+        self.patience = limits.patience
+        self._origins: dict[str, Origin] = {}
+        self._others = Tally() if limits.measure else None
+        self._keep = ORIGINS_KEPT
+        self.news: list[str] = []
+        self.warnings: list[str] = []
+        self._good_at = NEVER
+        self._resting = 0
+        self._network_told = False
+
+    # --- origins ---
+
+    def __len__(self) -> int:
+        """How many origins are remembered."""
+        return len(self._origins)
+
+    def origin(self, host: str) -> Origin:
+        """The one state of the origin."""
+        found = self._origins.get(host)
+        if found is None:
+            found = self._origins[host] = self._new(host)
+        return found
+
+    def origins(self) -> Iterable[Origin]:
+        """All that are remembered, the oldest first."""
+        return self._origins.values()
+
+    def _new(self, host: str) -> Origin:
+        if len(self._origins) >= 2 * self._keep:
+            self._forget()
+        if not host:  # no server is asked
+            return Origin(host, NO_LIMIT, known=True)
+        found = Origin(host, self._first, known=not self.patience)
+        if self._limits.measure:
+            found.tally = Tally()
+        return found
+
+    def _forget(self) -> None:
+        """Forget the oldest of those with nothing to do, first those that are well."""
+        idle = [each for each in self._origins.values() if not each.busy()]
+        idle.sort(key=Origin.well, reverse=True)
+        for each in idle[: len(self._origins) - self._keep]:
+            del self._origins[each.host]
+            if self._others is not None and each.tally is not None:
+                self._others.add(each.tally)
+
+    # --- answers ---
+
+    def good(self, job: Job, now: float, hold: float | None = None) -> None:
+        """An answer that is no pressure has come.
+
+        Args:
+            job: whose.
+            now: the time.
+            hold: seconds for which the server will not take more, or None.
+        """
+        origin = job.origin
+        assert origin is not None
+        origin.good_at = self._good_at = now
+        origin.goods += 1
+        if hold is not None and self.patience:
+            trouble = self._trouble(origin)
+            trouble.counts = True
+            self._pause(origin, trouble, now, hold)
+        if origin.calm:
+            return
+        origin.proven = True
+        if origin.trouble is None:
+            origin.calm = True
+            origin.cap = self._ceiling
+        else:
+            self._recover(origin, origin.trouble, job, now)
+
+    def answers(self, origin: Origin) -> None:
+        """A file of it is coming, though none has ended yet."""
+        if not origin.proven and origin.trouble is None:
+            origin.proven = origin.calm = True
+            origin.cap = self._ceiling
+
+    def judge(self, job: Job, fail: Fail, now: float, chance: float) -> Judged:
+        """Note a failure; the job is still in flight.
+
+        Args:
+            job: whose attempt it was.
+            fail: how it failed.
+            now: the time.
+            chance: a random number in [0, 1), for the jitter.
+        """
+        origin = job.origin
+        assert origin is not None
+        if not origin.host or not self.patience or not is_pressure(fail):
+            if fail.first is not None or fail.kind in PROOFS_OF_HOST:
+                self.good(job, now, fail.hold)
+            return _NOTHING
+        trouble = self._trouble(origin)
+        alone = job.launched >= origin.good_at
+        trouble.met(fail, now, alone=alone)
+        blamed = job.contended > SUSPECT  # then it is rather the file's trouble
+        cut = job.launched > trouble.cut_at and not blamed and self._cut(origin, trouble, now)
+        named = fail.retry_after is not None and self._limits.heed
+        vanished = fail.kind is FailureKind.DNS and origin.proven
+        met = Judged(pressure=True, again=fail.transient or named or vanished, cut=cut)
+        too_long = fail.retry_after is not None and fail.retry_after > self._limits.max_wait
+        if fail.retry_after is not None and not too_long:
+            self._heed(origin, trouble, now, fail.retry_after)
+        if not self._limits.retries:
+            return met
+        # of one that never answered, one under way may show that it is there, and bears but few
+        shared = fail.kind in _REFUSALS and origin.flying > 1
+        job.contended += shared if not origin.proven else not alone
+        job.early += not origin.proven and not shared
+        over = origin.proven and now >= self._end(trouble) and origin.flying <= 1
+        if not origin.lost and (over or (too_long and trouble.fails >= SPENT)):
+            self.give_up(origin, now)
+            return met._replace(lost=True)
+        if origin.lost or too_long or not met.again or job.contended > FORGIVEN:
+            return met
+        if origin.proven:
+            self._wait(origin, trouble, job, now, chance)
+        elif not shared:
+            return met
+        return self._forgive(met, job, fail, chance, now)
+
+    def _forgive(self, met: Judged, job: Job, fail: Fail, chance: float, now: float) -> Judged:
+        """The origin's pressure: its files' retries are for something else."""
+        origin = job.origin
+        assert origin is not None
+        assert origin.trouble is not None
+        rest = max(0.0, origin.not_before - now)
+        url = fail.final_url or ""  # of a redirect, mostly: then it may be another host's trouble
+        elsewhere = bool(url) and url.partition("://")[2].partition("/")[0] != origin.host
+        unavailable = fail.status == UNAVAILABLE and fail.retry_after is None
+        if (unavailable or elsewhere) and origin.proven and not origin.trouble.several:
+            # it may be this file's alone: let another find out, or the file's own retries decide
+            job.lone += 1
+            return met._replace(delay=rest + AFTER_OTHERS)
+        own = 0.0
+        if job.launched < origin.good_at or not origin.proven:
+            # others are served meanwhile, and go first
+            own = min(FIRST_REST * 2.0**job.contended, LONGEST_REST) * chance
+        return met._replace(free=True, delay=max(own, rest))
+
+    def _trouble(self, origin: Origin) -> Trouble:
+        found = origin.trouble
+        if found is None:
+            found = origin.trouble = Trouble(min(self._jobs, origin.cap))
+        if origin.calm:
+            origin.calm = False
+            found.share = self._jobs
+        return found
+
+    # --- the share ---
+
+    def _cut(self, origin: Origin, trouble: Trouble, now: float) -> bool:
+        """Halve what may be in flight; whether that is less than it was."""
+        level = max(1, min(origin.flying, trouble.share))
+        least = 1 if origin.proven else min(UNPROVEN_LEAST, self._jobs)
+        less = trouble.cut(level, least, now)
+        self._limit(origin, trouble)
+        if less:
+            self.news.append(f"{origin.host} is asked for {trouble.share} at once ({trouble.why})")
+        return less
+
+    def _limit(self, origin: Origin, trouble: Trouble) -> None:
+        """Set the cap."""
+        cap = max(1, trouble.share - trouble.spent)
+        if origin.lost or trouble.resting:
+            cap = 1
+        elif trouble.allowance is not None:
+            cap = min(cap, max(1, trouble.allowance - (origin.goods - trouble.base)))
+        origin.cap = cap
+
+    def _recover(self, origin: Origin, trouble: Trouble, job: Job, now: float) -> None:
+        """A good answer of an origin that has been in trouble."""
+        since = now if trouble.since is None else trouble.since
+        trouble.over()
+        self._network_told = False
+        if job.launched >= trouble.pause_end > trouble.window:
+            trouble.begin_window(origin.goods - 1)
+        if trouble.allowance is not None and trouble.outgrown(origin.goods):
+            trouble.allowance = None
+        if origin.lost or (trouble.resting and job.launched >= trouble.rest_end):
+            self._reopen(origin, trouble, now - since)
+            return
+        trouble.goods += 1
+        if trouble.goods >= trouble.share and trouble.rise(self._jobs, now):
+            origin.calm = True
+            origin.cap = self._ceiling
+            self.news.append(f"{origin.host} is asked for as many at once as before")
+        else:
+            self._limit(origin, trouble)
+
+    # --- rests ---
+
+    def pause(self, origin: Origin, until: float) -> None:
+        """Ask nothing of the origin before that time."""
+        origin.not_before = max(origin.not_before, until)
+
+    def _heed(self, origin: Origin, trouble: Trouble, now: float, asked: float) -> None:
+        """The server wants to be left alone for so many seconds; that stops the clock."""
+        until = now + min(asked, self._limits.max_wait)
+        if trouble.stops < STOPS and until > origin.not_before:
+            trouble.stops += 1
+            trouble.stopped += until - max(now, origin.not_before)
+        trouble.counts = True
+        self._pause(origin, trouble, now, asked)
+
+    def _pause(self, origin: Origin, trouble: Trouble, now: float, seconds: float) -> None:
+        until = now + min(seconds, self._limits.max_wait)
+        self.pause(origin, until)
+        trouble.pause_end = max(trouble.pause_end, until)
+
+    def _end(self, trouble: Trouble) -> float:
+        """When the origin is given up."""
+        assert trouble.since is not None
+        return trouble.since + trouble.stopped + self.patience
+
+    def _wait(self, origin: Origin, trouble: Trouble, job: Job, now: float, chance: float) -> None:
+        """Let a proven origin rest, if all of it is pressure or it says that it is too much."""
+        if trouble.resting:
+            if job.launched >= trouble.rest_end:  # the probe
+                self._rest(origin, trouble, now, chance)
+            return
+        too_many = trouble.why == _TOO_MANY_WORD
+        if too_many or trouble.blind >= max(RECENT, trouble.share):
+            trouble.resting = True
+            trouble.counts = trouble.counts or too_many
+            trouble.held = max(trouble.held, trouble.share)
+            trouble.rests += 1
+            self._resting += 1
+            self._rest(origin, trouble, now, chance)
+            self._tell_rest(origin, trouble, now)
+
+    def _rest(self, origin: Origin, trouble: Trouble, now: float, chance: float) -> None:
+        end, until = self._end(trouble), now
+        if origin.not_before <= now:  # else the server has said how long
+            until += trouble.next_wait(chance)
+            if now < end:
+                until = min(until, end)
+        self._pause(origin, trouble, now, until - now)
+        trouble.rest_end = origin.not_before
+        self._limit(origin, trouble)
+
+    def _reopen(self, origin: Origin, trouble: Trouble, seconds: float) -> None:
+        """A probe was good."""
+        if trouble.resting:
+            self._resting -= 1
+        origin.lost = False
+        trouble.opened(self._jobs)
+        self._limit(origin, trouble)
+        self.news.append(f"{origin.host} answers again after {duration_text(seconds)}")
+
+    def _tell_rest(self, origin: Origin, trouble: Trouble, now: float) -> None:
+        if self._all_rest(trouble):
+            if not self._network_told:
+                self._network_told = True
+                self.warnings.append(
+                    f"no host answers any more ({trouble.why}): the network may be down; "
+                    f"each is asked again for {self.patience:g} s (--host-patience)"
+                )
+            return
+        seconds = duration_text(origin.not_before - now)
+        self.news.append(f"{origin.host} rests for {seconds} ({trouble.why})")
+
+    def _all_rest(self, trouble: Trouble) -> bool:
+        """Whether all that is asked rests, and this was the last one to begin."""
+        assert trouble.since is not None
+        if self._resting < 2 or self._good_at > trouble.since:  # noqa: PLR2004 - several
+            return False
+        busy = (each for each in self._origins.values() if each.flying and each.host)
+        return all(each.trouble is not None and each.trouble.resting for each in busy)
+
+    # --- giving up ---
+
+    def spent(self, origin: Origin, now: float) -> bool:
+        """A line has used up its retries; whether its origin, that never answered, is given up."""
+        trouble = origin.trouble
+        if origin.proven or origin.lost or trouble is None or not self._limits.retries:
+            return False
+        if trouble.fails < SPENT:
+            trouble.spent += 1  # no other line takes its place: those that are tried will tell
+            self._limit(origin, trouble)
+            return False
+        self.give_up(origin, now)
+        return True
+
+    def give_up(self, origin: Origin, now: float) -> None:
+        """Its lines are to end; see `probe`."""
+        trouble = self._trouble(origin)
+        if trouble.resting:
+            self._resting -= 1
+        trouble.resting = False
+        origin.lost = True
+        origin.cap = 1
+        trouble.given_up_at = now
+        trouble.next_probe = now + trouble.probe_wait
+        if origin.proven:
+            lasted = duration_text(now - (now if trouble.since is None else trouble.since))
+            why = "the server asks to wait longer than --max-retry-wait"
+            patient = trouble.last is None or trouble.last.retry_after is None
+            trouble.reason = f"no good answer for {lasted} (--host-patience)" if patient else why
+        else:
+            failed = count_text(trouble.fails, "attempt")
+            trouble.reason = f"{failed} in a row failed, and none was answered"
+        self.news.append(f"{origin.host} is given up: {trouble.reason}")
+
+    def probe(self, origin: Origin, now: float) -> bool:
+        """Whether one line may ask an origin that is given up; if so, that is its try."""
+        trouble = origin.trouble
+        assert trouble is not None
+        if now < trouble.next_probe:
+            return False
+        trouble.probe_wait = min(2 * trouble.probe_wait, LONGEST_PROBE)
+        trouble.next_probe = now + trouble.probe_wait
+        return True
+
+    # --- the report ---
+
+    def rows(self, ahead: float) -> tuple[HostRow, ...]:
+        """What the report has of each host; without `Limits.measure` only of those given up.
+
+        Args:
+            ahead: seconds that the wall clock is ahead of the clock of all other times.
+        """
+        rows = [
+            each.row(ahead)
+            for each in self._origins.values()
+            if each.host and (each.tally or (each.trouble and each.trouble.lines))
+        ]
+        if self._others is not None and self._others.requests:
+            others = Origin("", NO_LIMIT)
+            others.tally = self._others
+            rows.append(others.row(ahead))
+        return tuple(rows)
