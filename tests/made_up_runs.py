@@ -10,7 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.model import Outcome, Result, Retrying, Standing, Transfer, Waiting
+from pdl.model import Outcome, Result, Retrying
+from pdl.progress import Standing, Transfer, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ import pdl
 SOURCE = Path(pdl.__file__).parent
 
 LAYERS: list[set[str]] = [
-    {"_version", "model", "errors", "settings", "text", "system"},
+    {"_version", "model", "progress", "errors", "settings", "text", "system"},
     {"http_rules", "naming", "scheduling", "transport", "auth"},
     {"integrity", "pool", "storage", "sources"},
     {"fetch", "output"},
@@ -149,6 +149,7 @@ ADDED = {
     "the time that is left, apart from what else a bar shows": 1,
     "the look-up of names, which has an end of its own": 1,
     "a limit of the rate: its timetable, its account, the transport that keeps to it": 3,
+    "the nouns of a run under way, apart from those of tasks and answers": 1,
     "what is a coding of a body, which three others ask": 1,
     "the options of http, a second half of the table": 1,
     "what hosts bear: the state of one of them, and the rules": 2,

@@ -19,19 +19,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.errors import ListError, MachineError
-from pdl.model import (
-    Answer,
-    Fail,
-    FailureKind,
-    Item,
-    Outcome,
-    Result,
-    Standing,
-    Success,
-    Summary,
-    Transfer,
-)
+from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success, Summary
 from pdl.pool import Answered, Died
+from pdl.progress import Standing, Transfer
 from pdl.run import rows
 from pdl.run.stop import Limits, cancel_rest, let_end
 from pdl.scheduling.job import Job, Plan, Share, Skip

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pdl.integrity.lock import Lock
-    from pdl.model import Item, Standing
+    from pdl.model import Item
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter
+    from pdl.progress import Standing
     from pdl.scheduling.governor import Governor
     from pdl.settings import InputSettings
     from pdl.storage.state_db import StateDb

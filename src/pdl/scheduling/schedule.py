@@ -32,7 +32,7 @@ import itertools
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.model import Waiting
+from pdl.progress import Waiting
 from pdl.scheduling.governor import Governor
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Standing, Transfer, Waiting
+from pdl.model import Outcome, Result
 from pdl.output.display.tally import Slots, Tally, waiting_text
 from pdl.output.display.time_left import Smoothed
+from pdl.progress import Standing, Transfer, Waiting
 
 MIB = 1 << 20
 

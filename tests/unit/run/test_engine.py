@@ -21,15 +21,13 @@ from pdl.model import (
     Outcome,
     Result,
     Retrying,
-    Standing,
     Success,
     Summary,
     Task,
-    Transfer,
-    Waiting,
 )
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
+from pdl.progress import Standing, Transfer, Waiting
 from pdl.run.download import download
 from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, STOPPING, TICK, Engine, Parts
 from pdl.run.outputs import Listener, Outputs

@@ -19,8 +19,9 @@ from pdl.text.units import clock_text, count_text, pad, shorten, size_text
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from pdl.model import Result, Retrying, Standing, Transfer
+    from pdl.model import Result, Retrying
     from pdl.output.terminal import Out
+    from pdl.progress import Standing, Transfer
 
 _SHOW_AFTER = 0.3
 """Seconds before the bar appears: a shorter run needs neither it nor the import of tqdm."""

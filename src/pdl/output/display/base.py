@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.model import Outcome, Result, Retrying, Standing
+from pdl.model import Outcome, Result, Retrying
 from pdl.output.display.tally import Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
 from pdl.text.units import clock_text, duration_text, place_text, size_text, tried_text
 
 if TYPE_CHECKING:
     from pdl.output.terminal import Out
+    from pdl.progress import Standing
 
 
 class Display(Protocol):

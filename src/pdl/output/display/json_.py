@@ -14,8 +14,9 @@ from pdl.output.sinks import StreamSink
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from pdl.model import Result, Retrying, Standing
+    from pdl.model import Result, Retrying
     from pdl.output.terminal import Out
+    from pdl.progress import Standing
 
 _EVERY = 1.0
 

@@ -17,7 +17,8 @@ from pdl.text.units import count_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdl.model import Result, Retrying, Standing, Transfer, Waiting
+    from pdl.model import Result, Retrying
+    from pdl.progress import Standing, Transfer, Waiting
 
 _LINES = 3
 _LARGE = 1 << 20

@@ -20,7 +20,8 @@ from pdl.model import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdl.model import Result, Standing, Transfer
+    from pdl.model import Result
+    from pdl.progress import Standing, Transfer
 
 _SHORTEST = 0.001
 """Seconds; a rate over less is noise."""
