@@ -267,6 +267,20 @@ class StopSettings(NamedTuple):
     quota: int | None = None
 
 
+class PaceSettings(NamedTuple):
+    """How often attempts begin at one origin, retries included; the schedule's.
+
+    Attributes:
+        rate: how many in a time, spread evenly, as ``2/s``, ``5/15s`` or ``100/m``; or None.
+        wait: seconds from one to the next, or None.
+        random_wait: these vary from 0.5 to 1.5 of `wait`.
+    """
+
+    rate: str | None = None
+    wait: float | None = None
+    random_wait: bool = False
+
+
 class Settings(NamedTuple):
     """Everything a run is told."""
 
@@ -277,6 +291,7 @@ class Settings(NamedTuple):
     naming: NamingSettings = NamingSettings()
     pool: PoolSettings = PoolSettings()
     stop: StopSettings = StopSettings()
+    pace: PaceSettings = PaceSettings()
     lock: LockSettings = LockSettings()
     cache: CacheSettings = CacheSettings()
 
@@ -296,6 +311,8 @@ def check(settings: Settings) -> None:
         raise UsageError("the output directory's name is empty", "the current directory is .")
     if settings.lock.locked and settings.lock.path is None:
         raise UsageError("--locked needs a lock file", "name it with --lock FILE")
+    if settings.pace.random_wait and settings.pace.wait is None:
+        raise UsageError("--random-wait needs a time to vary", "say it with --wait S")
     if settings.http.key and not settings.http.cert:
         raise UsageError("--key needs a certificate", "name it with --cert FILE")
 
@@ -484,6 +501,8 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "stop.deadline": _seconds(),
     "stop.per_host": _at_least(1),
     "stop.quota": _at_least(1),
+    "pace.rate": _elsewhere("pdl.text.units.period_fault"),
+    "pace.wait": _seconds(zero=True),
     "lock.path": output_fault,
     "cache.path": output_fault,
     "cache.size": _at_least(0),

@@ -155,6 +155,7 @@ ADDED = {
     "what hosts bear: the state of one of them, and the rules": 2,
     "a file that several lanes fetch: who helps, its map, board, and part, and the lanes": 6,
     "how a file gets its name, and the next bytes of a body, each a part of one that has grown": 2,
+    "the spacing of attempts": 1,
 }
 """Modules that a capability brought, since there were 113."""
 

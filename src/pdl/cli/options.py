@@ -133,6 +133,15 @@ HOW_FAST = (
         STRING,
     ),
     Row(
+        "--rate N/UNIT",
+        "pace.rate",
+        "Start at most N attempts in a time at one host. It is as 2/s, 5/15s or 100/m. Retries "
+        "count, and the starts are spread evenly.",
+        STRING,
+    ),
+    Row("--wait S", "pace.wait", "Start an attempt at one host every S seconds.", SECONDS),
+    Row("--random-wait", "pace.random_wait", "Vary each --wait from 0.5 to 1.5 of it."),
+    Row(
         "--min-speed SIZE",
         "http.min_speed",
         "Give up an attempt that is slower for 10 seconds. SIZE is the bytes of one second. The "

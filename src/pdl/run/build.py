@@ -19,7 +19,7 @@ from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.scheduling.governor import Governor, Limits
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
-from pdl.settings import RETRY_STATUSES, check
+from pdl.settings import RETRY_STATUSES, PaceSettings, check
 from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.text.masking import printable
@@ -185,7 +185,12 @@ def make_engine(
     Raises:
         MachineError: the pool's processes cannot be started.
     """
-    schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)))
+    pace = None
+    if settings.pace != PaceSettings():
+        from pdl.scheduling.rate import spacing_of  # where it is asked for
+
+        pace = spacing_of(settings.pace)
+    schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)), pace)
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
     files, jobs = settings.files, settings.pool.jobs
     splitting = (files, jobs) if min(files.split, jobs) > 1 else None

@@ -11,6 +11,8 @@ import unicodedata
 from pdl.text.lazy_regex import lazy
 
 _SIZE = lazy(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?(?:/s)?", re.IGNORECASE)
+_RATE = lazy(r"(\d{1,9})/(\d{0,9}(?:\.\d{1,9})?)([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -26,6 +28,29 @@ def bytes_of(text: str) -> int | None:
         return None
     number, suffix, _ = match.groups()
     return int(float(number) * 1024 ** _POWERS[suffix.upper()])
+
+
+def period_of(text: str) -> float:
+    """Seconds from one to the next at a rate such as ``2/s``, ``5/15s`` or ``100/m``.
+
+    Raises:
+        ValueError: it is none; the message shows it.
+    """
+    match = _RATE.fullmatch(text.strip())
+    count, time, unit = match.groups() if match else ("0", "", "s")
+    seconds = float(time or 1) * _SECONDS[unit] / int(count) if int(count) else 0.0
+    if not seconds:
+        raise ValueError(f"{text!r} is not a number of starts in a time, such as 2/s, 5/15s, 100/m")
+    return seconds
+
+
+def period_fault(text: str) -> str:
+    """Why this is no such rate, empty if it is one."""
+    try:
+        period_of(text)
+    except ValueError as exc:
+        return str(exc)
+    return ""
 
 
 def size_text(count: float) -> str:
