@@ -107,6 +107,10 @@ def test_a_bad_line_is_a_comment(tmp_path: Path) -> None:
         ITEM._replace(out="a\nhttp://evil/"),
         ITEM._replace(headers=(("X", "y\r\nhttp://evil/"),)),
         ITEM._replace(url="http://h/" + "x" * 70_000),
+        ITEM._replace(url="http://h/a,"),
+        ITEM._replace(url="http://h/a #b"),
+        ITEM._replace(directory=" a"),
+        ITEM._replace(out="a\u200b"),
     ],
 )
 def test_what_no_line_can_hold_is_a_comment_and_says_so(tmp_path: Path, item: Item) -> None:

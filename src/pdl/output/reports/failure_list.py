@@ -99,11 +99,20 @@ def entry_text(result: Result, item: Item | None) -> str:
 def _item_lines(item: Item) -> list[str] | None:
     """The entry as it was listed, or None where it would not be read back the same."""
     options = list(_options(item))
-    whole = item.url and not item.url.startswith("#")
-    if not whole or not all(map(_fits, (item.url, *item.mirrors, *options))):
+    if any(map(_is_barred, "".join((item.url, *item.mirrors, *options)))):
         return None
     lines = ["\t".join((item.url, *item.mirrors)), *(f"  {option}" for option in options)]
-    return lines if all(len(line.encode()) <= MAX_LINE for line in lines) else None
+    if any(len(line.encode()) > MAX_LINE for line in lines):
+        return None
+    return lines if _is_read(lines, item) else None
+
+
+def _is_read(lines: list[str], item: Item) -> bool:
+    """Whether the item is what a list with these lines has."""
+    from pdl.sources.text import TextFormat  # where something has failed
+
+    read = list(TextFormat(lambda _: None).read([line.encode() for line in lines], item.source))
+    return read == [item._replace(line=1, pieces=None)]
 
 
 def _options(item: Item) -> Iterator[str]:
@@ -118,11 +127,6 @@ def _options(item: Item) -> Iterator[str]:
     if item.size is not None:
         yield f"size={item.size}"
     yield from (f"header={name}: {value}" for name, value in item.headers)
-
-
-def _fits(text: str) -> bool:
-    """Whether a list's line can hold `text` and give the same back."""
-    return text == text.strip() and not any(map(_is_barred, text))
 
 
 def _is_barred(char: str) -> bool:
