@@ -24,6 +24,13 @@ HOSTS_KEPT = 16
 LOOKUPS_MOST = 32
 """Names that are looked up at once on this machine: name servers answer no faster for more."""
 
+AUTO = "auto"
+"""Said instead of a number of jobs: as many as the link and the hosts bear."""
+AUTO_FIRST = 8
+"""With that, downloads in flight at first."""
+AUTO_MOST = 256
+"""The same at the most."""
+
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
@@ -42,6 +49,8 @@ ListFormat = str
 EngineKind = str
 """A row of `pdl.pool.registry`."""
 StartMethod = Literal["fork", "forkserver", "spawn"]
+Jobs = int | Literal["auto"]
+"""Downloads in flight; ``auto`` is as many as the link and the hosts bear."""
 
 
 class InputSettings(NamedTuple):
@@ -201,16 +210,26 @@ class PoolSettings(NamedTuple):
     """How the work is spread; the pool's.
 
     Attributes:
-        jobs: downloads in flight.
+        jobs: downloads in flight, or ``auto``.
         processes: worker processes; None chooses.
         engine: which pool runs the tasks.
         start_method: of multiprocessing; None chooses.
+        auto_most: downloads in flight with ``auto``, at the most.
     """
 
-    jobs: int = 8
+    jobs: Jobs = 8
     processes: int | None = None
     engine: EngineKind = "process"
     start_method: StartMethod | None = None
+    auto_most: int = AUTO_MOST
+
+    def first_jobs(self) -> int:
+        """Downloads in flight when the run begins."""
+        return min(AUTO_FIRST, self.auto_most) if self.jobs == AUTO else int(self.jobs)
+
+    def most_jobs(self) -> int:
+        """Downloads in flight at the most."""
+        return self.auto_most if self.jobs == AUTO else int(self.jobs)
 
     def method(self) -> StartMethod:
         """The start method, chosen if it was not given.
@@ -221,10 +240,14 @@ class PoolSettings(NamedTuple):
         return self.start_method or "forkserver"
 
     def split(self) -> tuple[int, int]:
-        """How many processes, and how many lanes (threads) in each at the most; `jobs` together."""
+        """How many processes, and how many lanes (threads) in each at the most.
+
+        They are `most_jobs` together; what is chosen is not more than the first of them need.
+        """
         cores = os.cpu_count() or 1
-        processes = max(1, min(self.jobs, self.processes or max(2, cores)))
-        return processes, -(-self.jobs // processes)
+        chosen = min(self.first_jobs(), max(2, cores))
+        processes = max(1, min(self.most_jobs(), self.processes or chosen))
+        return processes, -(-self.most_jobs() // processes)
 
 
 class LockSettings(NamedTuple):
@@ -452,6 +475,14 @@ def _at_least(least: int) -> "Callable[[float], str]":
     return lambda number: f"{number!r} is less than {least}" if number < least else ""
 
 
+def _jobs_fault(jobs: object) -> str:
+    if jobs == AUTO:
+        return ""
+    if not isinstance(jobs, int):
+        return f"{jobs!r} is neither a number nor {AUTO}"
+    return _at_least(1)(jobs)
+
+
 def _of_numbers(*numbers: int) -> "Callable[[int], str]":
     return lambda given: "" if given in numbers else f"{given!r} is none of {numbers}"
 
@@ -494,8 +525,9 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "files.split": _at_least(1),
     "files.min_split": _at_least(1),
     "naming.on_collision": _one_of(OnCollision),
-    "pool.jobs": _at_least(1),
+    "pool.jobs": _jobs_fault,
     "pool.processes": _at_least(1),
+    "pool.auto_most": _at_least(1),
     "pool.start_method": _one_of(StartMethod),
     "stop.max_failures": _at_least(1),
     "stop.deadline": _seconds(),

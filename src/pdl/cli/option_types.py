@@ -14,7 +14,7 @@ import click
 
 from pdl.cli.to_settings import AllowedFailures, fault_of
 from pdl.errors import UsageError
-from pdl.settings import Resolved, header_fault, word_fault
+from pdl.settings import AUTO, Resolved, header_fault, word_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -288,6 +288,33 @@ class Number(Kind):
             return int(value)
         except ValueError:
             self.fail(f"{value!r}: a number is wanted, such as 4", param, ctx)
+
+
+class JobsNumber(Number):
+    """A whole number, or ``auto``."""
+
+    name = "integer|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ANN401 - click's
+        """Called by click."""
+        text = str(value).strip()
+        if text == AUTO:
+            return AUTO
+        try:
+            return int(text)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor {AUTO}", param, ctx)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        param: click.Parameter,  # noqa: ARG002 - click's
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Called by click; the word, if it begins like this."""
+        from click.shell_completion import CompletionItem  # for a completion alone
+
+        return [CompletionItem(AUTO)] if AUTO.startswith(incomplete) else []
 
 
 class Seconds(Kind):

@@ -15,6 +15,7 @@ from pdl import settings
 from pdl.cli.http_options import HTTP
 from pdl.cli.option_types import (
     Allowance,
+    JobsNumber,
     Number,
     PathByColon,
     PathByLine,
@@ -101,7 +102,13 @@ WHERE_TO = (
     Row("--fsync", "files.fsync", "Flush each file to disk before it gets its name."),
 )
 HOW_MANY = (
-    Row("-j --jobs N", "pool.jobs", "Download N files at once.", NUMBER),
+    Row(
+        "-j --jobs N|auto",
+        "pool.jobs",
+        "Download N files at once. With auto, it begins with 8 and looks for the number that the "
+        "link and the hosts bear, up to 256.",
+        JobsNumber(),
+    ),
     Row("--per-host N", "stop.per_host", "Download at most N files at once from one host.", NUMBER),
     Row(
         "--processes N",

@@ -123,6 +123,12 @@ class Pool(Protocol):
     def room(self) -> int:
         """How many tasks it should be given now; 0 while every lane has enough to do."""
 
+    def resize(self, jobs: int) -> None:
+        """Use so many lanes from now on, at most as many as it was made with.
+
+        What is under way in others ends there.
+        """
+
     def submit(self, tasks: Sequence[Task]) -> None:
         """Hand over tasks, at most `room()` of them; they start in this order."""
 

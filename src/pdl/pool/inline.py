@@ -69,6 +69,9 @@ class InlinePool:
         """See `pdl.pool.Pool.room`."""
         return 0 if self._tasks else 1
 
+    def resize(self, jobs: int) -> None:
+        """See `pdl.pool.Pool.resize`. There is but one lane."""
+
     def submit(self, tasks: Sequence[Task]) -> None:
         """See `pdl.pool.Pool.submit`."""
         self._tasks.extend(tasks)

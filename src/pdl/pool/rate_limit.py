@@ -257,4 +257,4 @@ def rate_limit(text: str, settings: PoolSettings, *, here: bool) -> RateLimit:
         context = multiprocessing.get_context(settings.method())
         with starting():
             account = Account(context.Array("d", WORDS, lock=False), context.Lock())
-    return RateLimit(timetable_of(text), settings.jobs, account)
+    return RateLimit(timetable_of(text), settings.first_jobs(), account)

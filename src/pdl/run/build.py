@@ -19,7 +19,7 @@ from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.scheduling.governor import Governor, Limits
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
-from pdl.settings import RETRY_STATUSES, PaceSettings, check
+from pdl.settings import AUTO, RETRY_STATUSES, PaceSettings, check
 from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.text.masking import printable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Pins
     from pdl.run.stop import Stop
-    from pdl.settings import Settings
+    from pdl.settings import PoolSettings, Settings
     from pdl.sources.checksum_files import Download
     from pdl.sources.feed import Feed
     from pdl.storage.state_db import StateDb
@@ -51,6 +51,15 @@ def check_settings(settings: Settings) -> None:
     check(settings)
     format_of(settings.input.format)
     registry.engine_of(settings.pool.engine)
+
+
+def fitted(settings: PoolSettings) -> PoolSettings:
+    """The settings of the pool, which looks for no more jobs than this machine allows."""
+    if settings.jobs != AUTO or not registry.engine_of(settings.engine).prestarts:
+        return settings
+    from pdl.pool.startup import start_limits  # only where it is wanted
+
+    return start_limits.fitted(settings)
 
 
 def gather_checksums(
@@ -154,7 +163,7 @@ def limits_of(settings: Settings, *, measure: bool = False) -> Limits:
     """
     retry = settings.retry
     return Limits(
-        settings.pool.jobs,
+        settings.pool.first_jobs(),
         settings.stop.per_host,
         retry.host_patience,
         retry.max_wait,
@@ -192,10 +201,14 @@ def make_engine(
         pace = spacing_of(settings.pace)
     schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)), pace)
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
-    files, jobs = settings.files, settings.pool.jobs
-    splitting = (files, jobs) if min(files.split, jobs) > 1 else None
+    files, most, jobs = settings.files, settings.pool.most_jobs(), settings.pool.first_jobs()
+    splitting = (files, most) if min(files.split, most) > 1 else None
     policy = RetryPolicy(settings.retry)
-    parts = Parts(feed, planner, schedule, policy, pool, outputs, splitting=splitting)
+    parts = Parts(feed, planner, schedule, policy, pool, outputs, jobs, splitting=splitting)
+    if settings.pool.jobs == AUTO:
+        from pdl.scheduling.auto_jobs import AutoJobs  # only where it is wanted
+
+        parts = parts._replace(auto=AutoJobs(settings.pool.auto_most))
     if settings.http.limit_rate is not None:
         from pdl.text.timetable import rate_at, timetable_of  # where there is a limit
 

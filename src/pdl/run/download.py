@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pdl.integrity.lock import Lock
     from pdl.model import Event, Item, Result
+    from pdl.settings import Jobs
 
 _LATER = ("email.utils", "idna", "json", "sqlite3")
 """Modules that a run imports when it first needs them."""
@@ -70,6 +71,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         ListError: the lock file is none, or a checksum file cannot be had.
     """
     build.check_settings(settings)
+    settings = settings._replace(pool=build.fitted(settings.pool))
     warn = outputs.warn
     sums = build.gather_checksums(settings, warn, download)
     with contextlib.ExitStack() as ending:
@@ -121,7 +123,7 @@ def download(
     items: Iterable[str | Item],
     dir: str = ".",  # noqa: A002 - the name the command line has
     *,
-    jobs: int = 8,
+    jobs: Jobs = 8,
     settings: Settings | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Report:
@@ -136,7 +138,7 @@ def download(
     Args:
         items: URLs, or `Item` values where more is known than the URL; taken as they come.
         dir: the output directory; made if it is not there.
-        jobs: downloads in flight.
+        jobs: downloads in flight, or ``auto`` for as many as the link and the hosts bear.
         settings: everything else; `dir` and `jobs` take precedence.
         on_event: called in this process with every outcome and every retry.
 

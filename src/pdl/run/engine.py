@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Planner
     from pdl.run.stop import Limit, Stop
+    from pdl.scheduling.auto_jobs import AutoJobs
     from pdl.scheduling.job import Planned
     from pdl.scheduling.retry import RetryPolicy
     from pdl.scheduling.schedule import Schedule
@@ -63,6 +64,8 @@ class Parts(NamedTuple):
     """What the engine drives.
 
     Attributes:
+        jobs: downloads in flight, at first.
+        auto: says how many later; None for as many all the time.
         limit: bytes a second that all transfers together may have now, or None.
         splitting: how files are split, and the jobs for all; None if none is.
     """
@@ -73,6 +76,8 @@ class Parts(NamedTuple):
     policy: RetryPolicy
     pool: Pool
     outputs: Outputs
+    jobs: int
+    auto: AutoJobs | None = None
     limit: Callable[[], int | None] = lambda: None
     splitting: tuple[FileSettings, int] | None = None
 
@@ -106,6 +111,8 @@ class Engine:
         self._total: int | None = None
         self._limit: Limit | None = None
         self._helpers: Helpers | None = None
+        self._jobs = parts.jobs
+        self._ended = 0
 
     def run(self) -> Summary:
         """Drive the run until every line has its outcome, or it is stopped."""
@@ -135,12 +142,17 @@ class Engine:
     # --- the loop ---
 
     def _drive(self) -> None:
+        auto = self._parts.auto
+        if auto is not None:
+            self._parts.pool.resize(self._jobs)
         try:
             while not self._over() and not self._stopping():
                 busy = self._drain()
                 # first: a worker that has nothing to do waits for nothing else than this
                 busy = self._dispatch() or busy
                 busy = self._admit() or busy
+                if auto is not None:
+                    self._look_for_more(auto)
                 if not busy:
                     self._parts.pool.wait(self._patience(), self._wake_on())
                 self._tick()
@@ -252,7 +264,7 @@ class Engine:
 
     def _dispatch(self) -> bool:
         pool, schedule = self._parts.pool, self._parts.schedule
-        room = 0 if self._limits.full else pool.room()
+        room = self._limits.room(pool, self._jobs - schedule.in_flight())
         if not room:
             self._starved = False
             return False
@@ -266,6 +278,18 @@ class Engine:
                 job.began, job.started = now, clock
         pool.submit([job.task() for job in jobs])
         return True
+
+    def _look_for_more(self, auto: AutoJobs) -> None:
+        """See whether more in flight would be faster, or fewer as fast."""
+        now, pool = time.monotonic(), self._parts.pool
+        if now < auto.due:
+            return
+        flying = self._parts.schedule.in_flight()
+        jobs = auto.look(now, self._ended, pool.received(), flying)
+        if jobs != self._jobs:
+            self._jobs = jobs
+            pool.resize(jobs)
+            self._governor.resize(jobs)
 
     def _drain(self) -> bool:
         busy = self._parts.schedule.any_lost() and self._end_lost()
@@ -322,6 +346,7 @@ class Engine:
             self._parts.outputs.trouble(answer.trouble)
         if answer.hold is not None:
             self._parts.pool.go_easy(job.host)
+        self._ended += 1
         answer = self._selector.succeeded(job, answer, now)
         how = rows.outcome_of(job, answer)
         self._parts.schedule.done(job)
@@ -389,6 +414,7 @@ class Engine:
         self._give_up(job, Fail("fail", job.plan.id, kind, transient=True, message=message))
 
     def _give_up(self, job: Job, fail: Fail) -> None:
+        self._ended += 1
         self._parts.schedule.done(job)
         self._end(job, fail)
 

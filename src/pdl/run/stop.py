@@ -51,14 +51,11 @@ class Limits:
 
     Args:
         settings: what that is.
-
-    Attributes:
-        full: the quota is used up: nothing new is to start.
     """
 
     def __init__(self, settings: StopSettings) -> None:
         self._settings = settings
-        self.full = False
+        self._full = False
 
     def reached(self, failed: int, seconds: float, pool: Pool, flying: int) -> Limit | None:
         """What ends the run now, if anything does.
@@ -70,13 +67,30 @@ class Limits:
             flying: attempts under way, which a quota lets end.
         """
         settings = self._settings
+        self._look(pool)
         if settings.max_failures is not None and failed >= settings.max_failures:
             return "max_failures"
         if settings.deadline is not None and seconds >= settings.deadline:
             return "deadline"
-        if settings.quota is not None:
-            self.full = self.full or pool.received() >= settings.quota
-        return "quota" if self.full and not flying else None
+        return "quota" if self._full and not flying else None
+
+    def room(self, pool: Pool, free: int) -> int:
+        """How many attempts may start now.
+
+        With a quota nothing waits in a worker: it would start though the quota is used up.
+
+        Args:
+            pool: has the lanes.
+            free: lanes that have nothing to do.
+        """
+        if self._settings.quota is None:
+            return pool.room()
+        self._look(pool)
+        return 0 if self._full else min(pool.room(), max(0, free))
+
+    def _look(self, pool: Pool) -> None:
+        if self._settings.quota is not None and not self._full:
+            self._full = pool.received() >= self._settings.quota
 
 
 @contextlib.contextmanager

@@ -82,7 +82,7 @@ class Limits(NamedTuple):
     """What the user allows.
 
     Attributes:
-        jobs: downloads in flight.
+        jobs: downloads in flight, at first.
         per_host: of them at one host, or None.
         patience: seconds without a good answer that an origin gets; 0: every file is on its own.
         max_wait: seconds of a server's Retry-After that are waited for at most.
@@ -131,6 +131,10 @@ class Governor:
         self._good_at = NEVER
         self._resting = 0
         self._network_told = False
+
+    def resize(self, jobs: int) -> None:
+        """So many downloads are in flight from now on."""
+        self._jobs = min(jobs, self._ceiling)
 
     # --- origins ---
 

@@ -57,7 +57,9 @@ class Link:
         outcomes: what the worker writes.
         process: the worker.
         slot: which cells of the shared array are its lanes'.
-        lanes: how many it has.
+        most: how many it has.
+        lanes: how many of them are in use.
+        widest: how many were, at the most.
         held: ids of the tasks it was given and has not answered.
         heard: `time.monotonic` of its last answer, or of when it was given something to do.
         began: of the latter.
@@ -81,7 +83,7 @@ class Link:
         self.outcomes = outcomes
         self.process = process
         self.slot = slot
-        self.lanes = lanes
+        self.most = self.lanes = self.widest = lanes
         self.held: dict[int, None] = {}
         self.heard = time.monotonic()
         self.began = 0.0
@@ -113,6 +115,13 @@ class Link:
         self.heard = now
         for answer in answers:
             del self.held[answer.id]
+
+    def use(self, lanes: int) -> bool:
+        """Note that it is to use so many lanes; whether that is news to it."""
+        changed = lanes != self.lanes
+        self.lanes = lanes
+        self.widest = max(self.widest, lanes)
+        return changed
 
     def window(self) -> int:
         """How many tasks it should hold: one a lane, and what it does in a blink besides."""

@@ -193,10 +193,15 @@ class TaskSender:
         self._pipe = pipe
         self._unsent: deque[memoryview] = deque()
 
-    def send(self, tasks: Sequence[Task] | str | None) -> bool:
-        """Send tasks, a word, or None, after what was sent before; whether all is on its way."""
-        fields = tasks if tasks is None or isinstance(tasks, str) else list(map(tuple, tasks))
-        data = pickle.dumps(fields, pickle.HIGHEST_PROTOCOL)
+    def send(self, tasks: Sequence[Task] | str | int | None) -> bool:
+        """Send tasks, a word, a number, or None, after what was sent before.
+
+        Returns:
+            Whether all is on its way.
+        """
+        if not (tasks is None or isinstance(tasks, str | int)):
+            tasks = list(map(tuple, tasks))
+        data = pickle.dumps(tasks, pickle.HIGHEST_PROTOCOL)
         self._unsent.append(memoryview(_SIZE.pack(len(data)) + data))
         return self.flush()
 
@@ -240,14 +245,14 @@ class TaskReceiver:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def recv(self) -> list[Task] | str | None:
+    def recv(self) -> list[Task] | str | int | None:
         """Return the next message; waits for it.
 
         Raises:
             EOFError: the main process is gone, and everything it sent has been read.
         """
-        fields: list[tuple[object, ...]] | str | None = self._pipe.recv()
-        return fields if fields is None or isinstance(fields, str) else list(map(_task, fields))
+        fields: list[tuple[object, ...]] | str | int | None = self._pipe.recv()
+        return list(map(_task, fields)) if isinstance(fields, list) else fields
 
     def fileno(self) -> int:
         """Readable when there is something to receive."""

@@ -124,6 +124,8 @@ class ProcessPool:
         base = multiprocessing.get_context(start_method)
         slots = 2 * processes  # a dead worker's cells are not given away before they were read
         self._lanes = lanes
+        self._processes = processes
+        self._jobs: int | None = None
         with starting():
             self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
             self._beats = base.Array("Q", slots, lock=False)
@@ -144,8 +146,26 @@ class ProcessPool:
 
     def room(self) -> int:
         """See `pdl.pool.Pool.room`."""
-        self._spawner.admit()
+        self._admit()
         return sum(max(0, link.window() - len(link.held)) for link in self._spawner.links)
+
+    def resize(self, jobs: int) -> None:
+        """See `pdl.pool.Pool.resize`."""
+        self._jobs = jobs
+        self._spread()
+
+    def _spread(self) -> None:
+        """Tell each worker how many of its lanes it is to use."""
+        if self._jobs is not None:
+            shares = _shares(self._jobs, self._processes)
+            for link, lanes in zip(self._spawner.links, shares, strict=False):
+                if link.use(min(lanes, link.most)):
+                    self._send(link, link.lanes)
+
+    def _admit(self) -> None:
+        if self._spawner.births:
+            self._spawner.admit()
+            self._spread()
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """See `pdl.pool.Pool.submit`. Lanes are filled evenly before anything waits."""
@@ -178,7 +198,7 @@ class ProcessPool:
             if place != home:
                 self._send(link, host)
 
-    def _send(self, link: Link, message: list[Task] | str | None) -> None:
+    def _send(self, link: Link, message: list[Task] | str | int | None) -> None:
         if not link.tasks.send(message):
             descriptor = link.tasks.fileno()
             self._watch.add(descriptor, writable=True)
@@ -242,7 +262,7 @@ class ProcessPool:
 
     def _look(self, seconds: float, also: Sequence[int]) -> None:
         spawner, watched = self._spawner, self._watched
-        spawner.admit()
+        self._admit()
         for link in spawner.links[len(watched) :]:  # the newest come last
             self._watch.add(link.fileno())
             watched[link.fileno()] = link
@@ -258,7 +278,7 @@ class ProcessPool:
                 self._go_on_sending(descriptor)
             elif descriptor == spawner.wake_reader:
                 spawner.woken()
-        spawner.admit()
+        self._admit()
 
     def _go_on_sending(self, descriptor: int) -> None:
         if self._unsent[descriptor].flush():
@@ -279,9 +299,9 @@ class ProcessPool:
         return found
 
     def _bases(self, link: Link) -> range:
-        """Where the cells of its lanes begin."""
+        """Where the cells begin of those lanes that may have been used."""
         first = link.slot * self._lanes * CELL_WORDS
-        return range(first, first + link.lanes * CELL_WORDS, CELL_WORDS)
+        return range(first, first + link.widest * CELL_WORDS, CELL_WORDS)
 
     def received(self) -> int:
         """Bytes that came over the wire so far, in all lanes."""
@@ -326,7 +346,7 @@ class ProcessPool:
         reached = {self._cells[base] - 1: self._cells[base + 1] for base in self._bases(link)}
         for base in self._bases(link):
             self._cells[base] = 0
-        self._spawner.give_back(link.slot, link.lanes)
+        self._spawner.give_back(link.slot, link.most)
         current = tuple(task_id for task_id in link.held if task_id in reached)
         waiting = tuple(task_id for task_id in link.held if task_id not in reached)
         reason = _ending(link.process.exitcode)
@@ -345,7 +365,7 @@ def process_pool(
     factory: LaneFactory, settings: PoolSettings, _stopped: Callable[[], bool]
 ) -> ProcessPool:
     """See `pdl.pool.registry.make_pool`; the pool is told to stop by `ProcessPool.stop`."""
-    return ProcessPool(factory, *settings.split(), settings.method(), settings.jobs)
+    return ProcessPool(factory, *settings.split(), settings.method(), settings.most_jobs())
 
 
 def _shares(jobs: int, processes: int) -> list[int]:

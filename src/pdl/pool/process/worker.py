@@ -152,6 +152,9 @@ class Loop:
         self._idle = [LaneSlot(CellMeter(shared, first + lane)) for lane in range(end.lanes)]
         self._idle.reverse()
         self._slots = tuple(self._idle)
+        self._parked: list[LaneSlot] = []
+        self._lanes = end.lanes
+        self._surplus = 0  # lanes that are busy, and are to be parked when they are not
         self._inbox: deque[Task] = deque()
         self._answers: list[Answer] = []
         self._oldest = 0.0
@@ -210,8 +213,25 @@ class Loop:
         if isinstance(tasks, str):
             self._hang_up(tasks)
             return
-        self._inbox.extend(tasks)
+        if isinstance(tasks, int):
+            self._use(tasks)
+        else:
+            self._inbox.extend(tasks)
         self._fill_seats()
+
+    def _use(self, lanes: int) -> None:
+        """Use so many lanes from now on."""
+        more, self._lanes = lanes - self._lanes, lanes
+        while more > 0 and self._surplus:
+            self._surplus -= 1
+            more -= 1
+        for _ in range(more):
+            self._idle.insert(0, self._parked.pop())  # those that were busy last come first
+        for _ in range(-more):
+            if self._idle:
+                self._parked.append(self._idle.pop(0))
+            else:
+                self._surplus += 1
 
     def _fill_seats(self) -> None:
         while self._inbox and self._idle and (self._idle[-1].lane or self._build(self._idle[-1])):
@@ -231,7 +251,7 @@ class Loop:
         """Close connections to the host: those of idle slots now, others when they are idle."""
         for slot in self._slots:
             slot.shuns = host
-        for slot in self._idle:
+        for slot in (*self._idle, *self._parked):
             slot.hang_up()
 
     def _note(self, answer: Answer) -> None:
@@ -241,12 +261,16 @@ class Loop:
 
     def _answered(self, slot: LaneSlot, answer: Answer) -> None:
         self._note(answer)
-        if self._inbox:
+        if self._inbox and not self._surplus:
             self._begin(slot, self._inbox.popleft())
+            return
+        self._unwatch(slot)
+        if slot.shuns:
+            slot.hang_up()
+        if self._surplus:
+            self._surplus -= 1
+            self._parked.append(slot)
         else:
-            self._unwatch(slot)
-            if slot.shuns:
-                slot.hang_up()
             self._idle.append(slot)
 
     def _flush(self) -> None:
@@ -290,7 +314,8 @@ class Loop:
     def _ask_ahead(self, slot: LaneSlot) -> None:
         """Begin the next task before the file of the last is placed."""
         task = descriptor = None
-        if slot.begin is not None and self._inbox and self._now >= self._rest_until:
+        go_on = self._inbox and not self._surplus
+        if slot.begin is not None and go_on and self._now >= self._rest_until:
             descriptor = slot.begin(self._inbox[0], slot.meter)
             if descriptor is None:
                 self._unwatch(slot)  # now: its connection may be closed, its number another's soon

@@ -78,7 +78,7 @@ def prepare(settings: PoolSettings, *, alone: bool = False) -> None:
     """
     if not engine_of(settings.engine).prestarts:
         return
-    start_limits.ensure(*settings.split())
+    start_limits.ensure(*start_limits.fitted(settings).split())
     method = settings.method()
     with starting():
         if method != "fork":

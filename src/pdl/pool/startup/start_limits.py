@@ -14,6 +14,8 @@ from pdl.errors import MachineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pdl.settings import PoolSettings
+
 BASE = 32
 """Handles a process has open besides those that grow with the pool."""
 PER_PROCESS = 4
@@ -52,6 +54,18 @@ def ensure(processes: int, lanes: int) -> None:
             f"too few file handles: {needed} are needed, {soft} are allowed",
             "lower --jobs or --processes, or raise the limit (ulimit -n)",
         )
+
+
+def fitted(settings: PoolSettings) -> PoolSettings:
+    """The settings, with no more jobs than file handles allow where their number is to be found.
+
+    Each lane has a connection to spare, and a pipe.
+    """
+    if settings.jobs != "auto":
+        return settings
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lanes = max(1, (_number(hard) - BASE) // (PER_LANE + PIPE + 1))
+    return settings._replace(auto_most=min(settings.auto_most, lanes * settings.split()[0]))
 
 
 def share(lanes: int) -> tuple[int, bool]:

@@ -1,0 +1,229 @@
+"""How many downloads may be in flight with ``-j auto``: as many as bring more than fewer would.
+
+Theory of operation
+===================
+
+Nothing says what a link and its hosts bear but what comes of more: files and bytes a second. So::
+
+                  as fast as ever, at least a generation
+    MEASURE ────────────────────────────────────────────▶ TRY (twice as many)
+       ▲                                                   │  │
+       │ half the step, then after a while                 │  │ it pays: twice as many again
+       ├───────────────────────────────────────────────────┘  └──────────▶ TRY
+       │ it does not
+    HOLD, for longer each time that nothing came of it
+
+- A *generation* is the time in which as many files end as are in flight. Over that, answers that
+  come in bursts count as they should; over less they do not.
+- It grows twofold while that pays, as soon as it shows. What does not show in four generations does
+  not pay: the number is as before, and half the step is tried.
+- Later more is tried now and then, and less: what is as fast with less keeps less.
+- Files that take long say nothing for a while; there the bytes decide.
+- While fewer are in flight than may be (the list is short, hosts are asked for less or rest),
+  nothing can be learnt, and all is measured anew.
+
+There is no clock and no I/O in here. Not here: what a host bears (`pdl.scheduling.governor`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from pdl.settings import AUTO_FIRST, AUTO_MOST
+
+LOOK_SECONDS = 0.01
+"""Between two looks."""
+SHORTEST = 0.04
+"""Seconds of a generation at the least: answers come in messages, half of that apart."""
+LONGEST = 3.0
+"""The same at the most."""
+FLOWING = 1.0
+"""Seconds after which bytes decide, where few files have ended."""
+GENERATIONS = 4
+"""After so many it is decided whether a step pays; of a step down after twice as many."""
+ANSWERS = 32
+"""And not before so many files have ended, or it may be chance."""
+CLEAR = 0.6
+"""Share of what a step up could bring, above which it pays at once."""
+ENOUGH = 0.25
+"""The same, above which it pays in the end."""
+AS_FAST = 0.95
+"""Share of what came before, from which a step down loses nothing."""
+UP, HALF_UP, DOWN = 2.0, 1.5, 0.75
+"""The steps."""
+HOLD_GENERATIONS = 40
+"""Generations for which nothing is tried, at first; twice as many each time."""
+FIRST_HOLD, LAST_HOLD = 2.0, 60.0
+"""Seconds between which that is kept."""
+
+
+class Mark(NamedTuple):
+    """How far a run was, at some time: files that had ended, and bytes that had come."""
+
+    at: float
+    files: int
+    received: int
+
+
+class Pace(NamedTuple):
+    """Files and bytes a second."""
+
+    files: float
+    received: float
+
+
+def pace_of(begin: Mark, end: Mark) -> Pace:
+    """What was done between the two."""
+    seconds = max(end.at - begin.at, 1e-6)
+    return Pace(
+        (end.files - begin.files) / seconds,
+        (end.received - begin.received) / seconds,
+    )
+
+
+class AutoJobs:
+    """See the module's theory of operation.
+
+    Args:
+        most: downloads in flight, at the most.
+
+    Attributes:
+        jobs: downloads that may be in flight now.
+        due: the next look is not to be before that.
+    """
+
+    def __init__(self, most: int = AUTO_MOST) -> None:
+        self._most = most
+        self._least = self.jobs = min(AUTO_FIRST, most)
+        self.due = 0.0
+        self._marks: deque[Mark] = deque()
+        self._before: int | None = None  # of a step that is tried, what it began from
+        self._base = Pace(0.0, 0.0)
+        self._generation = SHORTEST
+        self._by_bytes = False
+        self._step = UP
+        self._next = UP
+        self._hold = 0.0
+        self._held_until = 0.0
+
+    def look(self, now: float, files: int, received: int, in_flight: int) -> int:
+        """How many may be in flight from now on.
+
+        Args:
+            now: the time.
+            files: that have ended since the run began, in whatever way.
+            received: bytes, likewise.
+            in_flight: downloads under way, or handed to whoever will begin them at once.
+        """
+        self.due = now + LOOK_SECONDS
+        if in_flight < self.jobs:
+            self._marks.clear()
+        self._marks.append(Mark(now, files, received))
+        if now >= self._held_until:
+            if self._before is None:
+                self._measure()
+            else:
+                self._judge(self._before)
+        elif now - self._marks[0].at > LONGEST:
+            self._marks.popleft()
+        return self.jobs
+
+    # --- what is ---
+
+    def _measure(self) -> None:
+        """Find out how fast it goes now; then take a step."""
+        marks = self._marks
+        first, last = marks[0], marks[-1]
+        ended, elapsed = last.files - first.files, last.at - first.at
+        if ended >= 2 * self.jobs and elapsed >= 2 * SHORTEST:
+            # what began before, or had to connect first, is left out
+            begin = next(each for each in marks if each.files - first.files >= self.jobs)
+            if last.at - begin.at < SHORTEST:
+                return
+            self._by_bytes = False
+            self._base = pace_of(begin, last)
+            generation = self.jobs / max(self._base.files, 1e-6)
+            self._generation = min(max(generation, SHORTEST), LONGEST)
+        elif elapsed >= FLOWING and ended < self.jobs / 2 and last.received > first.received:
+            self._by_bytes = True
+            self._base = pace_of(self._mark_before(last.at - FLOWING / 2), last)
+            self._generation = FLOWING / 2
+        else:
+            return
+        self._take(self._next)
+
+    def _mark_before(self, at: float) -> Mark:
+        """The last mark that is not later."""
+        return next((each for each in reversed(self._marks) if each.at <= at), self._marks[0])
+
+    # --- what might be ---
+
+    def _take(self, step: float) -> None:
+        """Try that many times as many."""
+        jobs = min(max(int(self.jobs * step), self._least), self._most)
+        if jobs == self.jobs:
+            self._rest()
+            return
+        self._before, self._step, self.jobs = self.jobs, jobs / self.jobs, jobs
+        self._begin()
+
+    def _begin(self) -> None:
+        """Look at what comes from now on."""
+        last = self._marks[-1]
+        self._marks.clear()
+        self._marks.append(last)
+
+    def _judge(self, before: int) -> None:
+        marks, more = self._marks, self._step - 1.0
+        first, last = marks[0], marks[-1]
+        begin = self._mark_before(last.at - self._generation)
+        if last.at - begin.at < self._generation:
+            return
+        pace = pace_of(begin, last)
+        if more > 0 and last.files - begin.files >= (0 if self._by_bytes else before):
+            shown = self._by_bytes or last.at - first.at >= self._generation
+            if shown and self._gain(pace) >= 1.0 + CLEAR * more:
+                self._pays(pace)
+                return
+        span = GENERATIONS * self._generation * (1 if more > 0 else 2)
+        enough = self._by_bytes or last.files - first.files >= ANSWERS
+        if last.at - first.at < span or not enough:
+            return
+        pace = pace_of(self._mark_before((first.at + last.at) / 2), last)
+        gain = max(self._gain(pace), pace.received / max(self._base.received, 1e-6))
+        if gain >= (1.0 + ENOUGH * more if more > 0 else AS_FAST):
+            self._pays(pace)
+        else:
+            self._fails(before)
+
+    def _gain(self, pace: Pace) -> float:
+        if self._by_bytes:
+            return pace.received / max(self._base.received, 1e-6)
+        return pace.files / max(self._base.files, 1e-6)
+
+    def _pays(self, pace: Pace) -> None:
+        """Go on from there."""
+        self._before, self._hold = None, 0.0
+        self._base = pace
+        if not self._by_bytes:
+            generation = self.jobs / max(pace.files, 1e-6)
+            self._generation = min(max(generation, SHORTEST), LONGEST)
+        self._take(self._next)
+
+    def _fails(self, before: int) -> None:
+        """Be as before."""
+        self.jobs, self._before = before, None
+        if self._next == UP:
+            self._next = HALF_UP
+            self._begin()
+            return
+        self._rest()
+
+    def _rest(self) -> None:
+        """Try nothing for a while; then the other way."""
+        generations = HOLD_GENERATIONS * self._generation
+        self._hold = min(max(2 * self._hold, generations, FIRST_HOLD), LAST_HOLD)
+        self._next = DOWN if self._next != DOWN and self.jobs > self._least else HALF_UP
+        self._held_until = self._marks[-1].at + self._hold
+        self._begin()
