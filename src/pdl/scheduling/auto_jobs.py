@@ -18,7 +18,7 @@ Nothing says what a link and its hosts bear but what comes of more: files and by
 - It grows twofold while that pays, as soon as it shows. What does not show in four generations does
   not pay: the number is as before, and half the step is tried.
 - Later more is tried now and then, and less: what is as fast with less keeps less.
-- Files that take long say nothing for a while; there the bytes decide.
+- Of files that take seconds too few end to say anything; there the bytes decide.
 - While fewer are in flight than may be (the list is short, hosts are asked for less or rest),
   nothing can be learnt, and all is measured anew.
 
@@ -44,9 +44,11 @@ GENERATIONS = 4
 """After so many it is decided whether a step pays; of a step down after twice as many."""
 ANSWERS = 32
 """And not before so many files have ended, or it may be chance."""
+STEADY = 1.25
+"""What is faster than before by that has not come up to its pace yet."""
 CLEAR = 0.6
 """Share of what a step up could bring, above which it pays at once."""
-ENOUGH = 0.25
+ENOUGH = 0.3
 """The same, above which it pays in the end."""
 AS_FAST = 0.95
 """Share of what came before, from which a step down loses nothing."""
@@ -136,22 +138,34 @@ class AutoJobs:
         marks = self._marks
         first, last = marks[0], marks[-1]
         ended, elapsed = last.files - first.files, last.at - first.at
-        if ended >= 2 * self.jobs and elapsed >= 2 * SHORTEST:
+        if ended >= 2 * self.jobs:
             # what began before, or had to connect first, is left out
             begin = next(each for each in marks if each.files - first.files >= self.jobs)
-            if last.at - begin.at < SHORTEST:
+            if last.files - begin.files < self.jobs:
                 return
-            self._by_bytes = False
-            self._base = pace_of(begin, last)
-            generation = self.jobs / max(self._base.files, 1e-6)
-            self._generation = min(max(generation, SHORTEST), LONGEST)
+            pace = pace_of(begin, last)
+            generation = self.jobs / pace.files
+            if generation < SHORTEST and not self._steady(begin, last):
+                return
+            self._by_bytes = generation > LONGEST
+            self._goes_at(pace)
         elif elapsed >= FLOWING and ended < self.jobs / 2 and last.received > first.received:
             self._by_bytes = True
-            self._base = pace_of(self._mark_before(last.at - FLOWING / 2), last)
-            self._generation = FLOWING / 2
+            self._goes_at(pace_of(self._mark_before(last.at - FLOWING / 2), last))
         else:
             return
         self._take(self._next)
+
+    def _steady(self, begin: Mark, last: Mark) -> bool:
+        """Whether it goes as fast as it can: it takes a moment until all is warm."""
+        if last.at - begin.at < 2 * SHORTEST:
+            return False
+        half = self._mark_before((begin.at + last.at) / 2)
+        if pace_of(half, last).files <= STEADY * pace_of(begin, half).files:
+            return True
+        while self._marks[0] is not begin:
+            self._marks.popleft()
+        return False
 
     def _mark_before(self, at: float) -> Mark:
         """The last mark that is not later."""
@@ -181,18 +195,17 @@ class AutoJobs:
         if last.at - begin.at < self._generation:
             return
         pace = pace_of(begin, last)
-        if more > 0 and last.files - begin.files >= (0 if self._by_bytes else before):
-            shown = self._by_bytes or last.at - first.at >= self._generation
-            if shown and self._gain(pace) >= 1.0 + CLEAR * more:
+        if self._next == UP and (self._by_bytes or last.files - begin.files >= before):
+            if self._gain(pace) >= 1.0 + CLEAR * more:
                 self._pays(pace)
                 return
-        span = GENERATIONS * self._generation * (1 if more > 0 else 2)
+        # files that share what there is take longer the more there are, and come in bunches
+        span = GENERATIONS * self._generation * (self._step if more > 0 else 2)
         enough = self._by_bytes or last.files - first.files >= ANSWERS
         if last.at - first.at < span or not enough:
             return
         pace = pace_of(self._mark_before((first.at + last.at) / 2), last)
-        gain = max(self._gain(pace), pace.received / max(self._base.received, 1e-6))
-        if gain >= (1.0 + ENOUGH * more if more > 0 else AS_FAST):
+        if self._gain(pace) >= (1.0 + ENOUGH * more if more > 0 else AS_FAST):
             self._pays(pace)
         else:
             self._fails(before)
@@ -205,11 +218,14 @@ class AutoJobs:
     def _pays(self, pace: Pace) -> None:
         """Go on from there."""
         self._before, self._hold = None, 0.0
-        self._base = pace
-        if not self._by_bytes:
-            generation = self.jobs / max(pace.files, 1e-6)
-            self._generation = min(max(generation, SHORTEST), LONGEST)
+        self._goes_at(pace)
         self._take(self._next)
+
+    def _goes_at(self, pace: Pace) -> None:
+        """Remember what is to be beaten."""
+        self._base = pace
+        generation = FLOWING / 2 if self._by_bytes else self.jobs / max(pace.files, 1e-6)
+        self._generation = min(max(generation, SHORTEST), LONGEST)
 
     def _fails(self, before: int) -> None:
         """Be as before."""
