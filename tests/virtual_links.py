@@ -6,10 +6,10 @@ import heapq
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdl.scheduling.auto_jobs import AutoJobs
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pdl.scheduling.auto_jobs import AutoJobs
 
 
 class Link(NamedTuple):

@@ -24,12 +24,8 @@ HOSTS_KEPT = 16
 LOOKUPS_MOST = 32
 """Names that are looked up at once on this machine: name servers answer no faster for more."""
 
-AUTO = "auto"
-"""Said instead of a number of jobs: as many as the link and the hosts bear."""
-AUTO_FIRST = 8
-"""With that, downloads in flight at first."""
-AUTO_MOST = 256
-"""The same at the most."""
+AUTO, AUTO_FIRST, AUTO_MOST = "auto", 8, 256
+"""As many jobs as the link and the hosts bear: the word for it, how many at first, at the most."""
 
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
@@ -50,7 +46,6 @@ EngineKind = str
 """A row of `pdl.pool.registry`."""
 StartMethod = Literal["fork", "forkserver", "spawn"]
 Jobs = int | Literal["auto"]
-"""Downloads in flight; ``auto`` is as many as the link and the hosts bear."""
 
 
 class InputSettings(NamedTuple):
@@ -240,10 +235,7 @@ class PoolSettings(NamedTuple):
         return self.start_method or "forkserver"
 
     def split(self) -> tuple[int, int]:
-        """How many processes, and how many lanes (threads) in each at the most.
-
-        They are `most_jobs` together; what is chosen is not more than the first of them need.
-        """
+        """How many processes, and how many lanes in each at the most; `most_jobs` together."""
         cores = os.cpu_count() or 1
         chosen = min(self.first_jobs(), max(2, cores))
         processes = max(1, min(self.most_jobs(), self.processes or chosen))
@@ -475,11 +467,9 @@ def _at_least(least: int) -> "Callable[[float], str]":
     return lambda number: f"{number!r} is less than {least}" if number < least else ""
 
 
-def _jobs_fault(jobs: object) -> str:
-    if jobs == AUTO:
-        return ""
-    if not isinstance(jobs, int):
-        return f"{jobs!r} is neither a number nor {AUTO}"
+def _jobs_fault(jobs: Jobs) -> str:
+    if isinstance(jobs, str):
+        return "" if jobs == AUTO else f"{jobs!r} is neither a number nor {AUTO}"
     return _at_least(1)(jobs)
 
 
@@ -527,7 +517,6 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "naming.on_collision": _one_of(OnCollision),
     "pool.jobs": _jobs_fault,
     "pool.processes": _at_least(1),
-    "pool.auto_most": _at_least(1),
     "pool.start_method": _one_of(StartMethod),
     "stop.max_failures": _at_least(1),
     "stop.deadline": _seconds(),

@@ -14,6 +14,7 @@ from pdl.errors import UsageError
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.pool import registry
 from pdl.run.engine import Engine, Parts
+from pdl.run.in_flight import InFlight
 from pdl.run.planner import Known, Planner
 from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.scheduling.governor import Governor, Limits
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Pins
     from pdl.run.stop import Stop
+    from pdl.scheduling.auto_jobs import AutoJobs
     from pdl.settings import PoolSettings, Settings
     from pdl.sources.checksum_files import Download
     from pdl.sources.feed import Feed
@@ -201,17 +203,22 @@ def make_engine(
         pace = spacing_of(settings.pace)
     schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)), pace)
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
-    files, most, jobs = settings.files, settings.pool.most_jobs(), settings.pool.first_jobs()
-    splitting = (files, most) if min(files.split, most) > 1 else None
+    splitting = settings.files if min(settings.files.split, settings.pool.most_jobs()) > 1 else None
+    jobs = InFlight(settings.pool.first_jobs(), pool, schedule, _steering(settings.pool))
     policy = RetryPolicy(settings.retry)
     parts = Parts(feed, planner, schedule, policy, pool, outputs, jobs, splitting=splitting)
-    if settings.pool.jobs == AUTO:
-        from pdl.scheduling.auto_jobs import AutoJobs  # only where it is wanted
-
-        parts = parts._replace(auto=AutoJobs(settings.pool.auto_most))
     if settings.http.limit_rate is not None:
         from pdl.text.timetable import rate_at, timetable_of  # where there is a limit
 
         table = timetable_of(settings.http.limit_rate)
         parts = parts._replace(limit=lambda: rate_at(table, time.localtime()))
     return Engine(parts, settings.stop, stop)
+
+
+def _steering(settings: PoolSettings) -> AutoJobs | None:
+    """What looks for the number of jobs; None if it was said."""
+    if settings.jobs != AUTO:
+        return None
+    from pdl.scheduling.auto_jobs import AutoJobs  # only where it is wanted
+
+    return AutoJobs(settings.auto_most)

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from pdl.model import BadLine
     from pdl.pool import Live, Pool, PoolEvent
     from pdl.run.helpers import Helpers
+    from pdl.run.in_flight import InFlight
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Planner
     from pdl.run.stop import Limit, Stop
-    from pdl.scheduling.auto_jobs import AutoJobs
     from pdl.scheduling.job import Planned
     from pdl.scheduling.retry import RetryPolicy
     from pdl.scheduling.schedule import Schedule
@@ -64,10 +64,8 @@ class Parts(NamedTuple):
     """What the engine drives.
 
     Attributes:
-        jobs: downloads in flight, at first.
-        auto: says how many later; None for as many all the time.
         limit: bytes a second that all transfers together may have now, or None.
-        splitting: how files are split, and the jobs for all; None if none is.
+        splitting: how files are split; None if none is.
     """
 
     feed: Lines
@@ -76,10 +74,9 @@ class Parts(NamedTuple):
     policy: RetryPolicy
     pool: Pool
     outputs: Outputs
-    jobs: int
-    auto: AutoJobs | None = None
+    jobs: InFlight
     limit: Callable[[], int | None] = lambda: None
-    splitting: tuple[FileSettings, int] | None = None
+    splitting: FileSettings | None = None
 
 
 class Engine:
@@ -111,8 +108,6 @@ class Engine:
         self._total: int | None = None
         self._limit: Limit | None = None
         self._helpers: Helpers | None = None
-        self._jobs = parts.jobs
-        self._ended = 0
 
     def run(self) -> Summary:
         """Drive the run until every line has its outcome, or it is stopped."""
@@ -142,17 +137,13 @@ class Engine:
     # --- the loop ---
 
     def _drive(self) -> None:
-        auto = self._parts.auto
-        if auto is not None:
-            self._parts.pool.resize(self._jobs)
         try:
             while not self._over() and not self._stopping():
                 busy = self._drain()
                 # first: a worker that has nothing to do waits for nothing else than this
                 busy = self._dispatch() or busy
                 busy = self._admit() or busy
-                if auto is not None:
-                    self._look_for_more(auto)
+                self._parts.jobs.look(self._results)
                 if not busy:
                     self._parts.pool.wait(self._patience(), self._wake_on())
                 self._tick()
@@ -163,10 +154,9 @@ class Engine:
         return self._parts.schedule.empty() and self._parts.feed.exhausted
 
     def _stopping(self) -> bool:
-        flying = self._parts.schedule.in_flight()
-        self._limit = self._limits.reached(
-            self._results.failed(), time.monotonic() - self._began, self._parts.pool, flying
-        )
+        flying, seconds = self._parts.schedule.in_flight(), time.monotonic() - self._began
+        failed = self._results.failed()
+        self._limit = self._limits.reached(failed, seconds, self._parts.pool, flying)
         ending = self._machine is not None or self._no_way
         return bool(self._limit) or self._stop.asked or ending
 
@@ -205,15 +195,13 @@ class Engine:
     def _with_helpers(self, live: list[Live], now: float, *, stopping: bool) -> list[Live]:
         """Let idle lanes help with large files; what is under way, each file once."""
         if self._helpers is None:
-            splitting = self._parts.splitting
-            if splitting is None:
-                return live
-            least = 2 * splitting[0].min_split
-            if not any(of.size and of.size - of.received >= least for of in live):
+            parts, files = self._parts, self._parts.splitting
+            least = 0 if files is None else 2 * files.min_split
+            if files is None or not any(of.size and of.size - of.received >= least for of in live):
                 return live
             from pdl.run.helpers import Helpers  # for large files alone
 
-            self._helpers = Helpers(*splitting, self._parts.schedule, self._parts.pool)
+            self._helpers = Helpers(files, parts.jobs, parts.schedule, parts.pool)
         return self._helpers.look(now, live, stopping=stopping)
 
     # --- the list ---
@@ -264,7 +252,7 @@ class Engine:
 
     def _dispatch(self) -> bool:
         pool, schedule = self._parts.pool, self._parts.schedule
-        room = self._limits.room(pool, self._jobs - schedule.in_flight())
+        room = self._limits.room(pool, self._parts.jobs)
         if not room:
             self._starved = False
             return False
@@ -278,18 +266,6 @@ class Engine:
                 job.began, job.started = now, clock
         pool.submit([job.task() for job in jobs])
         return True
-
-    def _look_for_more(self, auto: AutoJobs) -> None:
-        """See whether more in flight would be faster, or fewer as fast."""
-        now, pool = time.monotonic(), self._parts.pool
-        if now < auto.due:
-            return
-        flying = self._parts.schedule.in_flight()
-        jobs = auto.look(now, self._ended, pool.received(), flying)
-        if jobs != self._jobs:
-            self._jobs = jobs
-            pool.resize(jobs)
-            self._governor.resize(jobs)
 
     def _drain(self) -> bool:
         busy = self._parts.schedule.any_lost() and self._end_lost()
@@ -346,7 +322,6 @@ class Engine:
             self._parts.outputs.trouble(answer.trouble)
         if answer.hold is not None:
             self._parts.pool.go_easy(job.host)
-        self._ended += 1
         answer = self._selector.succeeded(job, answer, now)
         how = rows.outcome_of(job, answer)
         self._parts.schedule.done(job)
@@ -414,7 +389,6 @@ class Engine:
         self._give_up(job, Fail("fail", job.plan.id, kind, transient=True, message=message))
 
     def _give_up(self, job: Job, fail: Fail) -> None:
-        self._ended += 1
         self._parts.schedule.done(job)
         self._end(job, fail)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pdl.model import Task
     from pdl.pool import Pool, PoolEvent
+    from pdl.run.in_flight import InFlight
     from pdl.scheduling.job import Job
     from pdl.scheduling.schedule import Schedule
     from pdl.settings import FileSettings
@@ -32,12 +33,12 @@ class Helpers:
 
     Args:
         files: of the run.
-        jobs: downloads in flight and helpers together, at the most.
+        jobs: how many downloads and helpers together may be in flight.
         schedule: of the run.
         pool: of the run.
     """
 
-    def __init__(self, files: FileSettings, jobs: int, schedule: Schedule, pool: Pool) -> None:
+    def __init__(self, files: FileSettings, jobs: InFlight, schedule: Schedule, pool: Pool) -> None:
         self._directory = files.directory
         self._jobs = jobs
         self._splits = Splits(files.split, files.min_split)
@@ -68,7 +69,7 @@ class Helpers:
             self._see_off({id_ for id_, _, _ in jobs})
             self._give_way(now)
         wants = self._splits.wants(now, jobs)
-        idle = self._jobs - self._schedule.in_flight() - len(self._parts)
+        idle = self._jobs.free() - len(self._parts)
         if wants and idle > 0 and (room := self._pool.room()) > 0:
             self._help(now, wants, min(idle, room))
         return [Live(*job) for job in jobs]

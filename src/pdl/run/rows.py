@@ -71,6 +71,12 @@ class Results:
         self._counts[Outcome.SUCCESS] += self._untold
         self._untold = 0
 
+    def asked(self) -> int:
+        """How many ended so far, but for those that nobody was asked for."""
+        counts = self._counts
+        ended = counts[Outcome.SUCCESS] + counts[Outcome.UNCHANGED] + counts[Outcome.FAIL]
+        return ended + self._untold
+
     def failed(self) -> int:
         """How many failed so far."""
         return self._counts[Outcome.FAIL]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pdl.pool import Pool
+    from pdl.run.in_flight import InFlight
     from pdl.scheduling.schedule import Schedule
     from pdl.settings import StopSettings
 
@@ -74,19 +75,19 @@ class Limits:
             return "deadline"
         return "quota" if self._full and not flying else None
 
-    def room(self, pool: Pool, free: int) -> int:
+    def room(self, pool: Pool, jobs: InFlight) -> int:
         """How many attempts may start now.
 
         With a quota nothing waits in a worker: it would start though the quota is used up.
 
         Args:
             pool: has the lanes.
-            free: lanes that have nothing to do.
+            jobs: how many may be in flight.
         """
         if self._settings.quota is None:
             return pool.room()
         self._look(pool)
-        return 0 if self._full else min(pool.room(), max(0, free))
+        return 0 if self._full else min(pool.room(), jobs.free())
 
     def _look(self, pool: Pool) -> None:
         if self._settings.quota is not None and not self._full:

@@ -195,10 +195,11 @@ class AutoJobs:
         if last.at - begin.at < self._generation:
             return
         pace = pace_of(begin, last)
-        if self._next == UP and (self._by_bytes or last.files - begin.files >= before):
-            if self._gain(pace) >= 1.0 + CLEAR * more:
-                self._pays(pace)
-                return
+        generation_ended = self._by_bytes or last.files - begin.files >= before
+        clear = self._next == UP and generation_ended and self._gain(pace) >= 1.0 + CLEAR * more
+        if clear:
+            self._pays(pace)
+            return
         # files that share what there is take longer the more there are, and come in bunches
         span = GENERATIONS * self._generation * (self._step if more > 0 else 2)
         enough = self._by_bytes or last.files - first.files >= ANSWERS

@@ -128,9 +128,7 @@ class Governor:
         self._keep = ORIGINS_KEPT
         self.news: list[str] = []
         self.warnings: list[str] = []
-        self._good_at = NEVER
-        self._resting = 0
-        self._network_told = False
+        self._good_at, self._resting, self._network_told = NEVER, 0, False
 
     def resize(self, jobs: int) -> None:
         """So many downloads are in flight from now on."""

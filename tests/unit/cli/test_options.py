@@ -185,6 +185,32 @@ def test_what_is_no_number() -> None:
     assert Number().convert("4", None, None) == 4
 
 
+def test_the_number_of_jobs_may_be_left_to_pdl(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read("-j", "auto")[0].pool.jobs == "auto"
+    assert refusal("-j", "Auto") == "'Auto' is neither a number nor auto"
+    assert refusal("-j", "4x") == "'4x' is neither a number nor auto"
+    assert refusal("-j", "0") == "0 is less than 1"
+    monkeypatch.setenv("PDL_JOBS", "auto")
+    assert read()[0].pool.jobs == "auto"
+    assert read("-j", "3")[0].pool.jobs == 3
+
+
+@pytest.mark.parametrize(
+    ("pool", "first", "most", "split"),
+    [
+        (PoolSettings(jobs=1), 1, 1, (1, 1)),
+        (PoolSettings(jobs=9, processes=2), 9, 9, (2, 5)),
+        (PoolSettings(jobs="auto", processes=2), 8, 256, (2, 128)),
+        (PoolSettings(jobs="auto", processes=16), 8, 256, (16, 16)),
+        (PoolSettings(jobs="auto", processes=2, auto_most=6), 6, 6, (2, 3)),
+    ],
+)
+def test_what_a_number_of_jobs_takes(
+    pool: PoolSettings, first: int, most: int, split: tuple[int, int]
+) -> None:
+    assert (pool.first_jobs(), pool.most_jobs(), pool.split()) == (first, most, split)
+
+
 def test_times() -> None:
     assert read("--retry-wait", "0")[0].retry.wait == 0
     assert read("--wait-lock", "0")[1].wait_lock == 0
@@ -329,7 +355,15 @@ def test_the_command_line_and_python_refuse_with_the_same_words(
         ),
         (
             Settings(pool=PoolSettings(jobs="4")),  # type: ignore[arg-type]
-            "pool.jobs: a value of type str is none of it",
+            "pool.jobs: '4' is neither a number nor auto",
+        ),
+        (
+            Settings(pool=PoolSettings(jobs=None)),  # type: ignore[arg-type]
+            "pool.jobs: None is no value of it",
+        ),
+        (
+            Settings(pool=PoolSettings(jobs=[4])),  # type: ignore[arg-type]
+            "pool.jobs: a value of type list is none of it",
         ),
         (
             Settings(retry=RetrySettings(statuses=404)),  # type: ignore[arg-type]
@@ -346,6 +380,7 @@ def test_settings_that_cannot_be(settings: Settings, said: str) -> None:
 
 SETTABLE = [row for row in ROWS if row.target]
 INNER = {
+    "pool.auto_most": "the run makes it smaller where file handles are few",
     "http.hosts_kept": "the pool makes it smaller where file handles are few",
     "http.lookups": "a run shares what a machine may ask at once among its workers",
     "http.pipe": "the pool turns it off where file handles are few",
@@ -357,6 +392,7 @@ INNER = {
 """Fields that no option sets, and who does."""
 
 VALUES = {
+    "N|auto": "auto",
     "URL": "https://h/",
     "FILE|URL": "sums.txt",
     "TEMPLATE": "{n}",

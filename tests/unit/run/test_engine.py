@@ -30,6 +30,7 @@ from pdl.pool.inline import InlinePool
 from pdl.progress import Standing, Transfer, Waiting
 from pdl.run.download import download
 from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, STOPPING, TICK, Engine, Parts
+from pdl.run.in_flight import InFlight
 from pdl.run.outputs import Listener, Outputs
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
@@ -85,6 +86,9 @@ class ScriptedPool:
 
     def room(self) -> int:
         return self._lanes - len(self._held)
+
+    def resize(self, jobs: int) -> None:
+        self._lanes = jobs
 
     def submit(self, tasks: Sequence[Task]) -> None:
         assert len(tasks) <= self.room()
@@ -196,13 +200,15 @@ class Bench:
         self.sink = Recorder(every=every)
         self.stop = Stop()
         limits = limits or StopSettings()
+        schedule = Schedule(Governor(Limits(8, limits.per_host, patience)))
         self.parts = Parts(
             Feed.of(entries),
             Planner(FileSettings(directory=str(directory)), NamingSettings()),
-            Schedule(Governor(Limits(8, limits.per_host, patience))),
+            schedule,
             RetryPolicy(retry or RetrySettings(retries=3, wait=0.0)),
             pool,
             Outputs([self.sink]),
+            InFlight(8, pool, schedule),
         )
         self.engine = Engine(self.parts, limits, self.stop)
 

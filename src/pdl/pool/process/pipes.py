@@ -199,9 +199,9 @@ class TaskSender:
         Returns:
             Whether all is on its way.
         """
-        if not (tasks is None or isinstance(tasks, str | int)):
-            tasks = list(map(tuple, tasks))
-        data = pickle.dumps(tasks, pickle.HIGHEST_PROTOCOL)
+        plain = tasks is None or isinstance(tasks, str | int)
+        fields = tasks if plain else list(map(tuple, tasks))  # type: ignore[arg-type]
+        data = pickle.dumps(fields, pickle.HIGHEST_PROTOCOL)
         self._unsent.append(memoryview(_SIZE.pack(len(data)) + data))
         return self.flush()
 

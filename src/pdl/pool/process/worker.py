@@ -213,25 +213,19 @@ class Loop:
         if isinstance(tasks, str):
             self._hang_up(tasks)
             return
-        if isinstance(tasks, int):
-            self._use(tasks)
-        else:
-            self._inbox.extend(tasks)
+        self._use(tasks) if isinstance(tasks, int) else self._inbox.extend(tasks)
         self._fill_seats()
 
     def _use(self, lanes: int) -> None:
         """Use so many lanes from now on."""
-        more, self._lanes = lanes - self._lanes, lanes
-        while more > 0 and self._surplus:
-            self._surplus -= 1
-            more -= 1
-        for _ in range(more):
+        self._surplus += self._lanes - lanes
+        self._lanes = lanes
+        while self._surplus < 0:
+            self._surplus += 1
             self._idle.insert(0, self._parked.pop())  # those that were busy last come first
-        for _ in range(-more):
-            if self._idle:
-                self._parked.append(self._idle.pop(0))
-            else:
-                self._surplus += 1
+        while self._surplus > 0 and self._idle:
+            self._surplus -= 1
+            self._parked.append(self._idle.pop(0))
 
     def _fill_seats(self) -> None:
         while self._inbox and self._idle and (self._idle[-1].lane or self._build(self._idle[-1])):
@@ -267,11 +261,8 @@ class Loop:
         self._unwatch(slot)
         if slot.shuns:
             slot.hang_up()
-        if self._surplus:
-            self._surplus -= 1
-            self._parked.append(slot)
-        else:
-            self._idle.append(slot)
+        (self._parked if self._surplus else self._idle).append(slot)
+        self._surplus = max(0, self._surplus - 1)
 
     def _flush(self) -> None:
         answers = self._answers
