@@ -36,7 +36,7 @@ class Link(NamedTuple):
     bears: int = 1 << 30
 
 
-CHUNKS = 8
+CHUNKS = 4
 """Pieces in which a file comes: others get their turn in between."""
 
 

@@ -85,7 +85,8 @@ def test_after_its_quota_a_run_starts_nothing_new(
     assert run.code == 1
     assert "stopped at the quota (--quota)" in run.err
     found = [kind for _, kind in rows(tmp_path / "r.jsonl")]
-    assert 10 <= found.count(None) < 50
+    # the tenth reaches it; what is under way then is finished
+    assert 10 <= found.count(None) <= 12
     assert found.count(None) + found.count("cancelled") == 50
     whole = [path for path in tmp_path.glob("[0-9]*") if path.read_bytes() == SMALL]
     assert len(whole) == found.count(None)

@@ -146,6 +146,7 @@ def lines_of(path: Path) -> int:
 
 
 ADDED = {
+    "how many are in flight where nobody says it: what is looked for, and who is told": 2,
     "the time that is left, apart from what else a bar shows": 1,
     "the look-up of names, which has an end of its own": 1,
     "a limit of the rate: its timetable, its account, the transport that keeps to it": 3,

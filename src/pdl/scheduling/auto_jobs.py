@@ -33,7 +33,11 @@ from typing import NamedTuple
 from pdl.settings import AUTO_FIRST, AUTO_MOST
 
 LOOK_SECONDS = 0.01
-"""Between two looks."""
+"""Between two looks, at the least."""
+LOOKS = 50
+"""In a generation, at the most."""
+MARKS = 4096
+"""That are kept, at the most."""
 SHORTEST = 0.04
 """Seconds of a generation at the least: answers come in messages, half of that apart."""
 LONGEST = 3.0
@@ -41,9 +45,9 @@ LONGEST = 3.0
 FLOWING = 1.0
 """Seconds after which bytes decide, where few files have ended."""
 GENERATIONS = 4
-"""After so many it is decided whether a step pays; of a step down after twice as many."""
-ANSWERS = 32
-"""And not before so many files have ended, or it may be chance."""
+"""After so many it is decided whether a step pays."""
+ANSWERS, LESS_ANSWERS = 32, 128
+"""And not before so many files have ended, of a step up or down, or it may be chance."""
 STEADY = 1.25
 """What is faster than before by that has not come up to its pace yet."""
 CLEAR = 0.6
@@ -99,7 +103,7 @@ class AutoJobs:
         self._most = most
         self._least = self.jobs = min(AUTO_FIRST, most)
         self.due = 0.0
-        self._marks: deque[Mark] = deque()
+        self._marks: deque[Mark] = deque(maxlen=MARKS)
         self._before: int | None = None  # of a step that is tried, what it began from
         self._base = Pace(0.0, 0.0)
         self._generation = SHORTEST
@@ -118,22 +122,24 @@ class AutoJobs:
             received: bytes, likewise.
             in_flight: downloads under way, or handed to whoever will begin them at once.
         """
-        self.due = now + LOOK_SECONDS
+        self.due = now + max(LOOK_SECONDS, self._generation / LOOKS)
+        marks = self._marks
         if in_flight < self.jobs:
-            self._marks.clear()
-        self._marks.append(Mark(now, files, received))
-        if now >= self._held_until:
-            if self._before is None:
-                self._measure()
-            else:
-                self._judge(self._before)
-        elif now - self._marks[0].at > LONGEST:
-            self._marks.popleft()
+            marks.clear()
+        news = not marks or marks[-1].files < files
+        marks.append(Mark(now, files, received))
+        if now < self._held_until:
+            if now - marks[0].at > LONGEST:
+                marks.popleft()
+        elif self._before is None:
+            self._measure(news=news)
+        else:
+            self._judge(self._before, news=news)
         return self.jobs
 
     # --- what is ---
 
-    def _measure(self) -> None:
+    def _measure(self, *, news: bool) -> None:
         """Find out how fast it goes now; then take a step."""
         marks = self._marks
         first, last = marks[0], marks[-1]
@@ -141,7 +147,7 @@ class AutoJobs:
         if ended >= 2 * self.jobs:
             # what began before, or had to connect first, is left out
             begin = next(each for each in marks if each.files - first.files >= self.jobs)
-            if last.files - begin.files < self.jobs:
+            if last.files - begin.files < self.jobs or not news:
                 return
             pace = pace_of(begin, last)
             generation = self.jobs / pace.files
@@ -188,7 +194,7 @@ class AutoJobs:
         self._marks.clear()
         self._marks.append(last)
 
-    def _judge(self, before: int) -> None:
+    def _judge(self, before: int, *, news: bool) -> None:
         marks, more = self._marks, self._step - 1.0
         first, last = marks[0], marks[-1]
         begin = self._mark_before(last.at - self._generation)
@@ -201,15 +207,26 @@ class AutoJobs:
             self._pays(pace)
             return
         # files that share what there is take longer the more there are, and come in bunches
-        span = GENERATIONS * self._generation * (self._step if more > 0 else 2)
-        enough = self._by_bytes or last.files - first.files >= ANSWERS
-        if last.at - first.at < span or not enough:
+        span = GENERATIONS * self._generation * max(1.0, self._step)
+        answers = ANSWERS if more > 0 else LESS_ANSWERS
+        enough = self._by_bytes or last.files - first.files >= answers
+        if last.at - first.at < span or not enough or not (news or self._by_bytes):
             return
-        pace = pace_of(self._mark_before((first.at + last.at) / 2), last)
+        pace = pace_of(self._second_half(), last)
         if self._gain(pace) >= (1.0 + ENOUGH * more if more > 0 else AS_FAST):
             self._pays(pace)
         else:
             self._fails(before)
+
+    def _second_half(self) -> Mark:
+        """Where about the second half of the marks begins: whole generations ago."""
+        marks = self._marks
+        first, last = marks[0], marks[-1]
+        half = (last.files - first.files) // 2
+        ended = half - half % self.jobs
+        if self._by_bytes or not ended:
+            return self._mark_before((first.at + last.at) / 2)
+        return next(each for each in marks if each.files >= last.files - ended)
 
     def _gain(self, pace: Pace) -> float:
         if self._by_bytes:

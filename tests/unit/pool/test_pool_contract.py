@@ -233,6 +233,110 @@ def test_no_more_tasks_are_under_way_than_there_are_jobs(
         pool.close()
 
 
+def ends(pool: Pool, count: int) -> list[int]:
+    """The next so many tasks that end."""
+    found: list[int] = []
+    while len(found) < count:
+        found += ids_of(next_event(pool))
+    return sorted(found)
+
+
+def begun(go: Path, numbers: range) -> list[int]:
+    return [number for number in numbers if Path(f"{go}.{number}").exists()]
+
+
+def test_as_many_lanes_work_as_the_pool_is_told(tmp_path: Path) -> None:
+    first, go = tmp_path / "first", tmp_path / "go"
+    with processes("fork", workers=2, lanes=4) as pool:
+        pool.resize(3)
+        await_room(pool, 3)
+        assert pool.room() == 3
+        pool.submit([task(n, f"hold {first}") for n in range(3)])
+        for number in range(3):
+            held_pid(first, number)
+        assert pool.room() == 0
+        pool.resize(6)
+        assert pool.room() == 3
+        pool.submit([task(n, f"hold {go}") for n in range(3, 6)])
+        for number in range(3, 6):
+            held_pid(go, number)
+        pool.resize(2)
+        assert pool.room() == 0
+        first.touch()
+        assert ends(pool, 3) == [0, 1, 2]
+        assert [link.lanes for link in pool._spawner.links] == [1, 1]
+        go.touch()
+        assert ends(pool, 3) == [3, 4, 5]
+        assert pool.room() >= 2
+
+
+def test_lanes_that_are_not_to_work_begin_nothing_when_they_are_free(tmp_path: Path) -> None:
+    first, waiting, last = tmp_path / "first", tmp_path / "waiting", tmp_path / "last"
+    with processes("fork", workers=1, lanes=3) as pool:
+        await_room(pool, 3)
+        link = pool._spawner.links[0]
+        link.recalled = True  # nothing is called back, however long it takes
+        orders = [first, first, last, waiting, waiting]
+        pool.submit([task(n, f"hold {order}") for n, order in enumerate(orders)])
+        held_pid(first, 0), held_pid(first, 1), held_pid(last, 2)
+        pool.resize(1)
+        first.touch()
+        assert ends(pool, 2) == [0, 1]
+        assert begun(waiting, range(5)) == []
+        last.touch()
+        assert ids_of(next_event(pool)) == [2]
+        held_pid(waiting, 3)
+        assert begun(waiting, range(5)) == [3]
+        pool.resize(2)  # a lane that was parked works again
+        held_pid(waiting, 4)
+        waiting.touch()
+        assert ends(pool, 2) == [3, 4]
+
+
+def test_a_worker_that_replaces_another_uses_as_many_lanes(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with processes("fork", workers=2, lanes=4) as pool:
+        pool.resize(2)
+        await_room(pool, 2)
+        pool.submit([task(n, f"hold {go}") for n in range(2)])
+        pids = [held_pid(go, n) for n in range(2)]
+        assert len(set(pids)) == 2
+        os.kill(pids[0], signal.SIGKILL)
+        assert isinstance(next_event(pool), Died)
+        await_room(pool)
+        assert (pool.room(), [link.lanes for link in pool._spawner.links]) == (1, [1, 1])
+        go.touch()
+        assert ends(pool, 1) == [1]
+        answers = drive(pool, [task(n, "ok") for n in range(10, 30)])
+        assert answers == {n: [success(n)] for n in range(10, 30)}
+
+
+def test_what_is_under_way_in_lanes_too_many_is_asked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, recalls = tmp_path / "go", []
+    send = TaskSender.send
+    with processes("fork", workers=1, lanes=3) as pool:
+        await_room(pool, 3)
+        pool.submit([task(n, f"hold {go}") for n in range(3)])
+        for number in range(3):
+            held_pid(go, number)
+        pool.resize(1)
+
+        def counted(sender: TaskSender, message: Any) -> bool:  # noqa: ANN401
+            recalls.append(message)
+            return send(sender, message)
+
+        monkeypatch.setattr(TaskSender, "send", counted)
+        monkeypatch.setattr(link_module, "RECALL_SECONDS", 0.0)
+        for _ in range(10):
+            pool.wait(0.02)
+            with suppress(queue.Empty):
+                pool.get_nowait()
+        assert recalls == [None]
+        go.touch()
+
+
 @given(st.integers(1, 600), st.integers(1, 64))
 def test_jobs_are_spread_over_processes_evenly(jobs: int, processes: int) -> None:
     shares = _shares(jobs, processes)

@@ -61,6 +61,7 @@ class Link:
         lanes: how many of them are in use.
         widest: how many were, at the most.
         held: ids of the tasks it was given and has not answered.
+        under_way: of them, so many at the least were begun, perhaps in lanes not in use any more.
         heard: `time.monotonic` of its last answer, or of when it was given something to do.
         began: of the latter.
         fed: of when it was last given anything.
@@ -85,6 +86,7 @@ class Link:
         self.slot = slot
         self.most = self.lanes = self.widest = lanes
         self.held: dict[int, None] = {}
+        self.under_way = 0
         self.heard = time.monotonic()
         self.began = 0.0
         self.fed = 0.0
@@ -115,6 +117,14 @@ class Link:
         self.heard = now
         for answer in answers:
             del self.held[answer.id]
+        self.under_way = min(self.under_way, len(self.held))
+
+    def returned(self, ids: Sequence[int]) -> None:
+        """Note that these came back; all others are under way."""
+        for task_id in ids:
+            del self.held[task_id]
+        self.recalled = False
+        self.under_way = len(self.held)
 
     def use(self, lanes: int) -> bool:
         """Note that it is to use so many lanes; whether that is news to it."""
@@ -128,13 +138,17 @@ class Link:
         ahead = 0 if self.recalled else min(AHEAD_MOST, int(self.pace * AHEAD_SECONDS))
         return self.lanes + ahead
 
+    def keeps_any_waiting(self) -> bool:
+        """Whether it may hold tasks that no lane has begun."""
+        return len(self.held) > max(self.lanes, self.under_way)
+
     def late(self) -> bool:
         """Whether what waits in it takes longer than it should when it was given.
 
         It says nothing, or it answers so slowly that it has been given nothing more.
         """
         since = min(self.heard, self.fed)
-        return len(self.held) > self.lanes and time.monotonic() - since > RECALL_SECONDS
+        return self.keeps_any_waiting() and time.monotonic() - since > RECALL_SECONDS
 
     def close(self) -> None:
         """Close both pipes; the worker exits when it sees it."""

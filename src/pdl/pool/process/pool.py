@@ -240,7 +240,7 @@ class ProcessPool:
                 self._call_back(link)
 
     def _call_back(self, link: Link) -> None:
-        if len(link.held) > link.lanes and not link.recalled:
+        if link.keeps_any_waiting() and not link.recalled:
             link.recalled = True
             link.pace = 0.0
             self._send(link, RECALL)
@@ -326,9 +326,7 @@ class ProcessPool:
 
     def _settle(self, link: Link, message: tuple[Answer, ...] | Returned) -> PoolEvent | None:
         if isinstance(message, Returned):
-            for task_id in message.ids:
-                del link.held[task_id]
-            link.recalled = False
+            link.returned(message.ids)
             return message if message.ids else None
         link.answered(message)
         return Answered(message)
