@@ -8,7 +8,7 @@ from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import Headers
 from pdl.text.lazy_regex import HTTP_WORD, lazy
-from pdl.text.urls import InvalidUrl, parse, places_fault
+from pdl.text.urls import places_fault, proxy_fault, url_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -380,20 +380,6 @@ def word_fault(word: str, choices: tuple[str, ...]) -> str:
     return "" if word in choices else f"{word!r} is none of {', '.join(choices)}"
 
 
-def proxy_fault(url: str) -> str:
-    """Why this can be no proxy, empty if it can; shows no part of it that may be secret."""
-    scheme, found, _ = url.partition("://")
-    if found and scheme.lower().startswith("socks"):
-        return "names a SOCKS proxy, which pdl cannot use; it takes http and https ones"
-    if found and scheme.lower() not in {"http", "https"}:
-        return "is neither http nor https"
-    try:
-        parse(url if found else f"http://{url}")  # host:port alone is http
-    except InvalidUrl as error:
-        return str(error)
-    return ""
-
-
 def header_fault(name: str, value: str) -> str:
     """Why this field could break out of its line, empty if it cannot (RFC 9110 section 5.5).
 
@@ -414,19 +400,9 @@ def _agent_fault(agent: str) -> str:
     return header_fault("User-Agent", agent)
 
 
-def _url_fault(url: str) -> str:
-    try:
-        parse(url)
-    except InvalidUrl as error:
-        from pdl.text.masking import mask  # for this alone
-
-        return f"{mask(url)!r} {error}"
-    return ""
-
-
 def _checksums_fault(places: tuple[str, ...]) -> str:
     urls = (each for each in places if each[:8].lower().startswith(("http://", "https://")))
-    return next(filter(None, map(_url_fault, urls)), "")
+    return next(filter(None, map(url_fault, urls)), "")
 
 
 def _proxy_fault(url: str) -> str:
@@ -486,7 +462,7 @@ def _seconds(*, zero: bool = False) -> "Callable[[float], str]":
 
 
 _RULES: "dict[str, Callable[[Any], str]]" = {
-    "input.base_url": _url_fault,
+    "input.base_url": url_fault,
     "input.checksums": _checksums_fault,
     "http.headers": _headers_fault,
     "http.user_agent": _agent_fault,

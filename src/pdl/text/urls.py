@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 from pdl.text.lazy_regex import lazy
-from pdl.text.masking import printable
+from pdl.text.masking import mask, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -371,4 +371,27 @@ def places_fault(places: Iterable[tuple[str, int, Sequence[str]]]) -> str:
                 return f"{each!r} is no address such as 192.0.2.1 or 2001:db8::1"
         if not addresses:
             return f"no address is given for {host}:{port}"
+    return ""
+
+
+def url_fault(url: str) -> str:
+    """Why this is no URL, empty if it is one; shows no part of it that may be secret."""
+    try:
+        parse(url)
+    except InvalidUrl as error:
+        return f"{mask(url)!r} {error}"
+    return ""
+
+
+def proxy_fault(url: str) -> str:
+    """Why this can be no proxy, empty if it can; shows no part of it that may be secret."""
+    scheme, found, _ = url.partition("://")
+    if found and scheme.lower().startswith("socks"):
+        return "names a SOCKS proxy, which pdl cannot use; it takes http and https ones"
+    if found and scheme.lower() not in {"http", "https"}:
+        return "is neither http nor https"
+    try:
+        parse(url if found else f"http://{url}")  # host:port alone is http
+    except InvalidUrl as error:
+        return str(error)
     return ""

@@ -6,8 +6,7 @@ import os
 import sys
 
 from pdl.model import FailureKind
-from pdl.settings import proxy_fault
-from pdl.text.urls import Url, parse
+from pdl.text.urls import Url, parse, proxy_fault
 from pdl.transport import TransportError
 
 
