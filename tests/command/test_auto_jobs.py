@@ -40,6 +40,13 @@ def test_a_server_that_bears_six_gives_every_file(pdl_run: Runner) -> None:
         assert len(server.refused) <= 18
 
 
+def test_what_a_host_bears_is_found_on_the_way_up(pdl_run: Runner) -> None:
+    with Bears(20, takes=0.05) as server:
+        assert fetch(pdl_run, server, 600, "-j", "auto") == 600
+        assert server.most >= 16
+        assert len(server.refused) <= 60
+
+
 @pytest.mark.parametrize(
     ("options", "most"),
     [(("-j", "auto", "--per-host", "3"), 3), (("-j", "5"), 5), slow(("-j", "11"), 11)],

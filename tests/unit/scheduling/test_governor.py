@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marks import slow
-from pdl.model import FailureKind
-from pdl.scheduling.governor import Limits
+from pdl.model import Fail, FailureKind
+from pdl.scheduling.governor import Governor, Limits
+from pdl.scheduling.job import Job
+from pdl.scheduling.schedule import Schedule
 from virtual_hosts import (
     LOOKAHEAD,
     TEMPERS,
@@ -23,6 +25,7 @@ from virtual_hosts import (
     Leaving,
     Run,
     mixed,
+    plan,
 )
 
 PATIENT = Limits(jobs=8, patience=120.0)
@@ -95,6 +98,30 @@ def test_one_cut_for_all_that_was_started_before_it() -> None:
     cuts = [text for text in made.governor.news if "asked for" in text]
     assert cuts[0] == "h is asked for 32 at once (connect)"
     assert sum("as many at once as before" not in text for text in cuts) == 1
+
+
+def test_a_cut_is_half_of_what_is_in_flight_however_many_that_has_become() -> None:
+    governor = Governor(Limits(8, patience=60))
+    schedule = Schedule(governor)
+    for number in range(40):
+        schedule.add(Job(plan(number, "h")))
+    first, *_ = schedule.take(0.0, 1)
+    governor.good(first, 1.0)
+    governor.resize(40)
+    taken = schedule.take(2.0, 40)
+    assert len(taken) == 39
+    refused = Fail(
+        "fail",
+        taken[0].plan.id,
+        FailureKind.HTTP,
+        transient=True,
+        message="",
+        status=503,
+        first=0.1,
+    )
+    assert governor.judge(taken[0], refused, 3.0, 0.5).cut
+    origin = governor.origin("h")
+    assert origin.cap == 20
 
 
 @pytest.mark.parametrize("per_host", [1, 3, 8])
