@@ -460,7 +460,8 @@ def test_the_command_ends_right_on_the_whole_table(
     listed = pdl_run.directory / "urls.txt"
     listed.write_text("".join(f"{faulty.url(path_for(fault))}\n" for fault in rows))
     limits = ("--timeout", "1", "--max-time", "2", "--retries", "2", "--retry-wait", "0.01")
-    hosts = ("--max-retry-wait", "5")
+    # one host has all of these faults: what would be its trouble is that of the rows here
+    hosts = ("--max-retry-wait", "5", "--host-patience", "0")
     ended = pdl_run("urls.txt", "-d", "out", "--report", "rows.jsonl", *limits, *hosts)
     assert ended.code == 3  # one of them says that it is larger than any disk
     assert "\x1b" not in ended.err
