@@ -33,6 +33,9 @@ class Came(NamedTuple):
     retry_after: float | None = None
 
 
+UNAVAILABLE = Came(0.05, FailureKind.HTTP, 503)
+
+
 class Host:
     """A host that always answers.
 
@@ -40,7 +43,8 @@ class Host:
         dice: its chance.
         flying: requests it has taken and not answered.
         asked: when it was asked.
-        bad: lines that get 503, whatever is done.
+        bad: lines that get `worst`, whatever is done.
+        worst: 503, unless a test says otherwise.
     """
 
     def __init__(self, dice: random.Random) -> None:
@@ -48,6 +52,7 @@ class Host:
         self.flying = 0
         self.asked: list[float] = []
         self.bad: set[int] = set()
+        self.worst = UNAVAILABLE
 
     def took(self) -> float:
         """Seconds that an answer takes."""
@@ -248,8 +253,7 @@ class Run:
             self.attempts[job.plan.id] += 1
             if self.attempts[job.plan.id] == 1:
                 self.first[job.host].append(job.plan.id)
-            unavailable = Came(0.05, FailureKind.HTTP, 503)
-            came = unavailable if job.plan.id in host.bad else host.meet(self.now)
+            came = host.worst if job.plan.id in host.bad else host.meet(self.now)
             host.asked.append(self.now)
             host.flying += 1
             self.flying[job.host] += 1

@@ -34,7 +34,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import FailureKind
-from pdl.scheduling.kinds import PROOFS_OF_HOST, TOO_MANY, UNAVAILABLE, is_pressure
+from pdl.scheduling.kinds import PROOFS_OF_HOST, TOO_MANY, is_pressure, may_be_of_file
 from pdl.scheduling.origin import (
     FIRST_REST,
     LONGEST_PROBE,
@@ -233,18 +233,19 @@ class Governor:
             return met
         # of one that never answered, one under way may show that it is there, and bears but few
         shared = fail.kind in _REFUSALS and origin.flying > 1
-        job.contended += shared if not origin.proven else not alone
+        passed = job.meets(origin.goods, trouble.pressures) or job.contended > FORGIVEN
+        job.contended += (passed or not alone) if origin.proven else shared
         job.early += not origin.proven and not shared
         over = origin.proven and now >= self._end(trouble) and origin.flying <= 1
         if not origin.lost and (over or (too_long and trouble.fails >= SPENT)):
             self.give_up(origin, now)
             return met._replace(lost=True)
-        if origin.lost or too_long or not met.again or job.contended > FORGIVEN:
+        if origin.lost or too_long or not met.again or not (origin.proven or shared):
             return met
-        if origin.proven:
+        if job.contended > FORGIVEN:
+            return met._replace(delay=max(0.0, origin.not_before - now) + AFTER_OTHERS)
+        if origin.proven and not (blamed and (origin.ready or origin.flying > 1)):
             self._wait(origin, trouble, job, now, chance)
-        elif not shared:
-            return met
         return self._forgive(met, job, fail, chance, now)
 
     def _forgive(self, met: Judged, job: Job, fail: Fail, chance: float, now: float) -> Judged:
@@ -253,15 +254,15 @@ class Governor:
         assert origin is not None
         assert origin.trouble is not None
         rest = max(0.0, origin.not_before - now)
-        url = fail.final_url or ""  # of a redirect, mostly: then it may be another host's trouble
-        elsewhere = bool(url) and url.partition("://")[2].partition("/")[0] != origin.host
-        unavailable = fail.status == UNAVAILABLE and fail.retry_after is None
-        if (unavailable or elsewhere) and origin.proven and not origin.trouble.several:
+        lone = not origin.trouble.several and may_be_of_file(fail, origin.host)
+        if origin.proven and (lone or (job.only and fail.status != TOO_MANY)):
             # it may be this file's alone: let another find out, or the file's own retries decide
             job.lone += 1
             return met._replace(delay=rest + AFTER_OTHERS)
+        if job.yields:
+            rest += AFTER_OTHERS
         own = 0.0
-        if job.launched < origin.good_at or not origin.proven:
+        if job.launched < origin.good_at or not origin.proven or job.contended > SUSPECT:
             # others are served meanwhile, and go first
             own = min(FIRST_REST * 2.0**job.contended, LONGEST_REST) * chance
         return met._replace(free=True, delay=max(own, rest))
@@ -422,9 +423,9 @@ class Governor:
         trouble.next_probe = now + trouble.probe_wait
         if origin.proven:
             lasted = duration_text(now - (now if trouble.since is None else trouble.since))
-            why = "the server asks to wait longer than --max-retry-wait"
-            patient = trouble.last is None or trouble.last.retry_after is None
-            trouble.reason = f"no good answer for {lasted} (--host-patience)" if patient else why
+            trouble.reason = f"no good answer for {lasted} (--host-patience)"
+            if trouble.last is not None and (trouble.last.retry_after or 0) > self._limits.max_wait:
+                trouble.reason = "the server asks to wait longer than --max-retry-wait"
         else:
             failed = count_text(trouble.fails, "attempt")
             trouble.reason = f"{failed} in a row failed, and none was answered"

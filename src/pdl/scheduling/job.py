@@ -136,6 +136,9 @@ class Job:
         early: attempts that met pressure of an origin that had not answered yet.
         contended: attempts that met pressure while others of the origin were served.
         lone: attempts that met what may be the file's own trouble, as nobody else did.
+        met: good answers and pressures of its origin when it met pressure last; None before.
+        only: since the last time before that others were served, and none of them met any.
+        yields: after a rest, another file of the origin is to find out first.
         stopped: how a stop of the run has ended its last attempt, in words; else empty.
     """
 
@@ -148,7 +151,9 @@ class Job:
         "host",
         "launched",
         "lone",
+        "met",
         "mirrors",
+        "only",
         "origin",
         "path",
         "plan",
@@ -158,6 +163,7 @@ class Job:
         "started",
         "stopped",
         "trouble",
+        "yields",
     )
 
     def __init__(self, plan: Plan) -> None:
@@ -175,8 +181,26 @@ class Job:
         self.origin: Origin | None = None
         self.launched = 0.0
         self.early = self.contended = self.lone = 0
+        self.met: tuple[int, int] | None = None
+        self.only = self.yields = False
         self.stopped = ""
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
+
+    def meets(self, goods: int, pressures: int) -> bool:
+        """Note that it meets pressure: whether others were served since the last time.
+
+        From one time to the next it and the others of its origin take turns in who asks first after
+        a rest. So a file that alone gets no answer does not speak for its host.
+
+        Args:
+            goods: good answers of the origin.
+            pressures: attempts of the origin that met pressure, with this one.
+        """
+        before, self.met = self.met, (goods, pressures)
+        self.yields = not self.yields
+        passed = before is not None and goods > before[0]
+        self.only = passed and before is not None and pressures == before[1] + 1
+        return passed
 
     def task(self) -> Task:
         """What a worker is given for the next attempt."""

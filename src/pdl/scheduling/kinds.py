@@ -200,5 +200,18 @@ def is_pressure(fail: Fail) -> bool:
     return fail.kind is FailureKind.DNS
 
 
+def may_be_of_file(fail: Fail, host: str) -> bool:
+    """Whether pressure that one file alone meets may be the file's own trouble.
+
+    Args:
+        fail: how it failed.
+        host: that it was asked of; a redirect may have led to another.
+    """
+    url = fail.final_url or ""
+    elsewhere = bool(url) and url.partition("://")[2].partition("/")[0] != host
+    unavailable = fail.status == UNAVAILABLE and fail.retry_after is None
+    return unavailable or elsewhere or fail.kind in _UNANSWERED
+
+
 MENDED_BY_FETCHING = frozenset({FailureKind.CHECKSUM, FailureKind.SIZE, FailureKind.MISSING})
 """How a file that is there may be wrong so that fetching it helps."""

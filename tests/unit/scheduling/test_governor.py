@@ -268,6 +268,33 @@ def test_a_file_that_alone_gets_503_ends_by_its_own_retries() -> None:
     assert made.now < 30
 
 
+WORST = {
+    "503": Came(0.05, FailureKind.HTTP, 503),
+    "503 later": Came(0.05, FailureKind.HTTP, 503, 1.0),
+    "429": Came(0.05, FailureKind.HTTP, 429),
+    "429 later": Came(0.05, FailureKind.HTTP, 429, 1.0),
+    "silence": Came(2.0, FailureKind.TIMEOUT),
+    "reset": Came(0.01, FailureKind.RESET),
+    "connect": Came(0.01, FailureKind.CONNECT),
+}
+
+
+@pytest.mark.parametrize("worst", WORST)
+@pytest.mark.parametrize("jobs", [1, 2, 8, 64])
+@pytest.mark.parametrize("count", [12, 60, 1000])
+def test_one_bad_file_costs_no_other(worst: str, jobs: int, count: int) -> None:
+    host = Host(random.Random(1))
+    good = run(host, count, PATIENT._replace(jobs=jobs)).now
+    host = Host(random.Random(1))
+    host.bad, host.worst = {7}, WORST[worst]
+    made = run(host, count, PATIENT._replace(jobs=jobs))
+    assert ends(made)["success"] == count - 1
+    assert len(made.ended) == count
+    assert made.attempts[7] < 200
+    if worst in {"503", "silence", "reset"}:  # else its host may have said so, or be away
+        assert made.now < good + 30
+
+
 @pytest.mark.parametrize("retries", [0, 2])
 def test_without_retries_each_line_is_asked_once(retries: int) -> None:
     for host in (bearing(1), leaving(0.5, 3.0), Dead(random.Random(1)), Refusing(20)):
