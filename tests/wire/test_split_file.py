@@ -183,6 +183,13 @@ def test_a_wrong_digest_is_found(place: Place) -> None:
     assert not list(place.directory.glob("file*"))
 
 
+def test_another_file_under_the_same_tag_is_found_and_fetched_alone(place: Place) -> None:
+    digest = f"sha256:{hashlib.sha256(NEWER).hexdigest()}"
+    found = place.fetch(First(), File(NEWER, etag=ETAG), checksum=digest)
+    assert found.right(NEWER)
+    assert found.asked == [None, f"bytes={START}-{TOTAL - 1}", None]
+
+
 def test_a_helper_is_led_elsewhere(place: Place) -> None:
     elsewhere = place.server.on("/elsewhere", WHOLE)
     found = place.fetch(First(), Reply(302, (("Location", elsewhere),)))

@@ -99,6 +99,7 @@ class Attempt:
         offer: of the cache, while it may be taken.
         keep: after a `Fail`: the part can be gone on with.
         first, hold: as in `pdl.model.Success`, of the last request; None before its answer.
+        mixed_from: from there on the part may have bytes of several answers; 0 if it has not.
         sound: after a `Fail`: as many bytes of the part are right, the others go.
     """
 
@@ -123,7 +124,7 @@ class Attempt:
     _pin: Pin | None = None
     _status = 0
     _whole_part = False
-    _resumed_from = 0
+    _resumed_from = mixed_from = 0
     _remark = ""
 
     def __init__(self, http: HttpSettings, files: FileSettings, task: Task, started: float) -> None:
@@ -174,7 +175,8 @@ class Attempt:
         """Ask for the whole file, without a condition: what was asked before led to nothing."""
         asking = self.asking()
         asking.begin_again()
-        self._resumed_from, self._whole_part = 0, False
+        self._resumed_from = self.mixed_from = 0
+        self._whole_part = False
         self.version = self.offer = None
         return self._ask(asking, None, drain=drain, drop=drop)
 
@@ -443,16 +445,14 @@ class Attempt:
         if isinstance(exc, StartAgain):
             return self._ask_anew(drop=exc.drop)
         if isinstance(exc, Mismatch):
-            if self._resumed_from > (exc.sound or 0):  # the fault may be the part's
+            if max(self._resumed_from, self.mixed_from) > (exc.sound or 0):  # maybe the part's
                 return self._ask_anew(drop=True)
             self.sound = exc.sound
             exc = AttemptFailed(FailureKind.CHECKSUM, exc.message, transient=exc.transient)
         fail = failures.failure_of(exc, self.task, self._files.directory, self._http.timeout)
         self.keep = bool(self.sound) or not failures.is_useless(fail)
-        sent, took = (
-            self._asking.url.request_url if self._asking else self.asked,
-            now - self.started,
-        )
+        sent = self._asking.url.request_url if self._asking else self.asked
+        took = now - self.started
         hold, rest = self.hold if fail.hold is None else fail.hold, self._resumed_from
         fail = fail._replace(final_url=sent, first=self.first, hold=hold, seconds=took)
         return fail._replace(received=self.received, size=self.announced, resumed_from=rest)

@@ -323,11 +323,8 @@ class _Driver:
             if part.size == before:  # the body has ended too early
                 return
         self._hang_up()
-        try:
-            Gathering(self._lane, self._attempt, part, self._meter, beside).run(known)
-        except StartAgain:
-            self._shares = False  # the server gives ranges now and then
-            raise
+        self._shares = False  # if it has to begin again, then alone
+        Gathering(self._lane, self._attempt, part, self._meter, beside).run(known)
 
     def prove(self) -> Command:
         """Finish the digest."""

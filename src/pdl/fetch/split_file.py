@@ -18,6 +18,8 @@ goes on so until nothing is left that is worth a request.
 - A digest is computed by the first lane alone. It takes what that lane receives from the file's
   start on as it comes, follows the others while it waits, and reads the rest at the end. That is
   never slower in all than one connection, unless a connection brings more than the digest takes.
+- If the digest is wrong, the answers may have been of two files under one tag: the first lane
+  begins again, alone.
 - Bytes of pieces are held against the pieces' digests once all are there. What is wrong is fetched
   again, once and alone.
 - If the first lane fails, the map is over: the helpers write nothing more, and what is there stands
@@ -214,8 +216,11 @@ class Gathering:
         part, split, total = self._part, self._part.split, known.total
         assert total is not None
         assert split is not None
+        pieces = self._attempt.task.pieces
+        if pieces is None and part.size < total:
+            self._attempt.mixed_from = part.size
         self._fetch(known, split)
-        if (pieces := self._attempt.task.pieces) is not None and self._digested < total:
+        if pieces is not None and self._digested < total:
             self._free_the_buffer()
             for start, end in wrong_pieces(
                 pieces, part.read_back, self._lane.buffer, self._digested
