@@ -151,6 +151,20 @@ def test_a_full_disk_is_said_once_and_parts_stay(
 
 
 @pytest.mark.real
+def test_a_disk_without_room_for_the_ranges_of_a_file_kills_no_worker(
+    server: Server, pdl_run: Runner, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    where = tmp_path / "tiny"
+    where.mkdir()
+    mount(where, "-t", "tmpfs", "-o", "size=8k", "none")  # the lock and the note fill it
+    request.addfinalizer(lambda: subprocess.run(["umount", where], check=False))
+    url = server.on("/big.bin", File(b"x" * 3 * MIB, etag='"one"'))
+    run = pdl_run(*QUIET, "--min-split", "1M", "-d", where, url)
+    check_it_says_once(run, 3, "No space left on device")
+    assert "SIGBUS" not in run.err
+
+
+@pytest.mark.real
 def test_what_is_known_not_to_fit_does_not_touch_the_disk(
     server: Server, pdl_run: Runner, disk: Path
 ) -> None:

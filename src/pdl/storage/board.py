@@ -15,6 +15,7 @@ The main process never waits for it: what it cannot tell now it tells a moment l
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import stat
@@ -90,7 +91,7 @@ def create(path: str, total: int, done: Iterable[Range]) -> Board:
     fd = os.open(new, _OPEN | os.O_CREAT | os.O_EXCL, 0o600)
     board = None
     try:
-        os.ftruncate(fd, _SIZE)
+        _fill(fd)
         board = Board(fd)
         with board.alone():
             board.ranges.fill(total, done)
@@ -101,6 +102,20 @@ def create(path: str, total: int, done: Iterable[Range]) -> Board:
         os.unlink(new)
         raise
     return board
+
+
+def _fill(fd: int) -> None:
+    """Make the file as long as it has to be; closed if that fails.
+
+    It is written, for a hole is no room: where the disk is full, whoever stores into the memory of
+    a hole is killed.
+    """
+    try:
+        if os.write(fd, bytes(_SIZE)) < _SIZE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def find(path: str) -> Board | None:
