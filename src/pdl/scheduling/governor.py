@@ -251,10 +251,10 @@ class Governor:
     def _forgive(self, met: Judged, job: Job, fail: Fail, chance: float, now: float) -> Judged:
         """The origin's pressure: its files' retries are for something else."""
         origin = job.origin
-        assert origin is not None
-        assert origin.trouble is not None
+        assert origin is not None and origin.trouble is not None  # noqa: PT018 - it is one thing
         rest = max(0.0, origin.not_before - now)
         lone = not origin.trouble.several and may_be_of_file(fail, origin.host)
+        lone |= job.contended > SUSPECT and not origin.ready and origin.flying <= 1
         if origin.proven and (lone or (job.only and fail.status != TOO_MANY)):
             # it may be this file's alone: let another find out, or the file's own retries decide
             job.lone += 1

@@ -111,11 +111,13 @@ def _fill(fd: int) -> None:
     a hole is killed.
     """
     try:
-        if os.write(fd, bytes(_SIZE)) < _SIZE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = os.write(fd, bytes(_SIZE))
     except BaseException:
         os.close(fd)
         raise
+    if count < _SIZE:
+        os.close(fd)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def find(path: str) -> Board | None:
