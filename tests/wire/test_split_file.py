@@ -206,6 +206,34 @@ def test_a_bad_piece_alone_is_fetched_again(place: Place) -> None:
     assert found.asked[2:] == [f"bytes={START + 3 * K}-{START + 4 * K - 1}"]
 
 
+def test_a_bad_piece_that_is_there_early_is_fetched_again_as_well(place: Place) -> None:
+    spoilt = bytearray(BODY)
+    spoilt[START + 5] ^= 1
+    first, go, some = First(), threading.Event(), part(START, TOTAL, bytes(spoilt))
+    slow = Then(Raw(some[: -3 * K]), Pause(20.0, go), Raw(some[-3 * K :]))
+    place.server.on("/file.bin", first, slow, WHOLE)
+    answers: dict[int, Answer] = {}
+
+    def lane(number: int, **more: object) -> None:
+        answers[number] = place.attempt(SHARED, pieces=PIECES, **more)
+
+    threads = [threading.Thread(target=lane, args=(1,))]
+    threads[0].start()
+    until(lambda: place.has(CUT), "the beginning of the file")
+    more = {"id": FIRST_HELPER, "helps": True, "begun": True}
+    threads.append(threading.Thread(target=lane, args=(2,), kwargs=more))
+    threads[1].start()
+    until(lambda: place.has(CUT + TOTAL - START - 3 * K), "most of what the helper fetches")
+    first.go.set()
+    threads[0].join(0.2)  # it has all pieces but the last then, and waits
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    asked = [seen.header("Range") for seen in place.server.requests("/file.bin")]
+    assert Together(answers[1], answers[2], place.directory, asked).right()
+    assert asked[2:] == [f"bytes={START}-{START + K - 1}"]
+
+
 def test_a_piece_that_stays_bad_is_a_failure(place: Place) -> None:
     spoilt = bytearray(BODY)
     spoilt[START + 3 * K + 5] ^= 1

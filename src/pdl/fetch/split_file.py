@@ -18,6 +18,7 @@ goes on so until nothing is left that is worth a request.
 - A digest is computed by the first lane alone. It takes what that lane receives from the file's
   start on as it comes, follows the others while it waits, and reads the rest at the end. That is
   never slower in all than one connection, unless a connection brings more than the digest takes.
+  It follows nobody where there are pieces, for it ends at a wrong one.
 - If the digest is wrong, the answers may have been of two files under one tag: the first lane
   begins again, alone.
 - Bytes of pieces are held against the pieces' digests once all are there. What is wrong is fetched
@@ -240,7 +241,8 @@ class Gathering:
                 taken = part.claim(None)
             if taken is None:
                 self._look_around()
-                if not self._follow(split.prefix()):
+                # a digest of pieces ends at a wrong one, which can be mended once all are there
+                if attempt.task.pieces is not None or not self._follow(split.prefix()):
                     time.sleep(LOOK_SECONDS)
                 continue
             this = known._replace(offset=taken[0], until=taken[1])
