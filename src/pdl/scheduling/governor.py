@@ -46,7 +46,7 @@ from pdl.scheduling.origin import (
     Trouble,
 )
 from pdl.scheduling.retry import Judged
-from pdl.text.units import count_text, duration_text
+from pdl.text.units import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +67,8 @@ FORGIVEN = 10
 against the file."""
 SUSPECT = 3
 """The same, after which it makes the share no smaller."""
+SHORTEST = 0.1
+"""Seconds; one that was away for less has served others meanwhile."""
 AFTER_OTHERS = 0.05
 """Seconds after the end of a rest, for a file that is not to be the one that probes."""
 STOPS = 30
@@ -375,7 +377,8 @@ class Governor:
         origin.lost = False
         trouble.opened(self._jobs)
         self._limit(origin, trouble)
-        self.news.append(f"{origin.host} answers again after {duration_text(seconds)}")
+        away = f"answers again after {duration_text(seconds)}"
+        self.news.append(f"{origin.host} {away if seconds >= SHORTEST else 'answers again'}")
 
     def _tell_rest(self, origin: Origin, trouble: Trouble, now: float) -> None:
         if self._all_rest(trouble):
@@ -421,14 +424,7 @@ class Governor:
         origin.cap = 1
         trouble.given_up_at = now
         trouble.next_probe = now + trouble.probe_wait
-        if origin.proven:
-            lasted = duration_text(now - (now if trouble.since is None else trouble.since))
-            trouble.reason = f"no good answer for {lasted} (--host-patience)"
-            if trouble.last is not None and (trouble.last.retry_after or 0) > self._limits.max_wait:
-                trouble.reason = "the server asks to wait longer than --max-retry-wait"
-        else:
-            failed = count_text(trouble.fails, "attempt")
-            trouble.reason = f"{failed} in a row failed, and none was answered"
+        trouble.reason = trouble.why_lost(now, self._limits.max_wait, proven=origin.proven)
         self.news.append(f"{origin.host} is given up: {trouble.reason}")
 
     def probe(self, origin: Origin, now: float) -> bool:

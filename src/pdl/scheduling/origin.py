@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pdl.model import HostRow, failure_word
+from pdl.text.units import count_text, duration_text
 
 if TYPE_CHECKING:
     from collections import deque
@@ -260,6 +261,16 @@ class Trouble:
         self.pause_end = self.window = NEVER
         self.base = 0
         self.allowance: int | None = None
+
+    def why_lost(self, now: float, max_wait: float, *, proven: bool) -> str:
+        """Why the origin is given up now, in words."""
+        if not proven:
+            failed = count_text(self.fails, "attempt")
+            return f"{failed} in a row failed, and none was answered"
+        if self.last is not None and (self.last.retry_after or 0) > max_wait:
+            return "the server asks to wait longer than --max-retry-wait"
+        lasted = duration_text(now - (now if self.since is None else self.since))
+        return f"no good answer for {lasted} (--host-patience)"
 
     def met(self, fail: Fail, now: float, *, alone: bool) -> None:
         """An attempt has met pressure; `alone` if no good answer came while it was made."""
