@@ -156,6 +156,7 @@ ADDED = {
     "what hosts bear: the state of one of them, and the rules": 2,
     "a file that several lanes fetch: who helps, its map, board, and part, and the lanes": 6,
     "how a file gets its name, and the next bytes of a body, each a part of one that has grown": 2,
+    "what the machine says of proxies, asked before the workers are started": 1,
     "the spacing of attempts": 1,
 }
 """Modules that a capability brought, since there were 113."""
@@ -238,6 +239,10 @@ SELDOM = {
             {"requests", "tqdm", "click"},
         ),
         ("import pdl.__main__", {"requests", "tqdm", "click", "pdl.run.download"}),
+        (  # nothing starts before that
+            "import pdl.pool.startup.prestart",
+            {"hashlib", "ipaddress", "urllib.parse", "pdl.text.urls", "pdl.settings"},
+        ),
         (f"import pdl.run.download, {SHOWN}, pdl.pool.process.pool", SELDOM),
         ("import pdl.fetch.blocking, pdl.fetch.fast_path", SELDOM),
         (

@@ -211,7 +211,7 @@ class Attempt:
             raise AttemptFailed(FailureKind.CONTENT, fault, status=status)
         else:
             self.received = len(body)
-        if header("content-encoding") or (body and body[0] in file_checks.TELLING):
+        if header("content-encoding") or (body and body[0] in file_checks.REMARKABLE):
             self._remark = file_checks.remark(files, self.wanted, self.header, body)
         self.check = check_of(task, said, self._pin)
         length = head.length

@@ -88,6 +88,9 @@ _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\f\r\x1b"))
 TELLING = bytes({*range(32, 127), *b"\t\n\f\r\xef"})
 """How a text can begin of which something is to be said; nearly all files are past it."""
 
+REMARKABLE = _SUSPECT + _POINTER[:1]
+"""How what `remark` finds in a body can begin."""
+
 _CODED = lazy(r"\.(gz|tgz|svgz|z|br|zst|bz2|xz|warc|html?\.[a-z0-9]+)$", re.IGNORECASE)
 """Names of what is coded as a whole."""
 

@@ -20,5 +20,7 @@ def coding_of(value: str | None) -> str:
     Args:
         value: of the field Content-Encoding, or None.
     """
-    words = (word.strip(" \t") for word in (value or "").lower().split(","))
+    if not value:
+        return ""
+    words = (word.strip(" \t") for word in value.lower().split(","))
     return ", ".join(word for word in words if word and not _NONE.fullmatch(word))

@@ -14,8 +14,8 @@ import pytest
 from pdl.model import FailureKind
 from pdl.pool.startup.prestart import PRELOAD, THROUGH_REQUESTS, wanted
 from pdl.settings import HttpSettings
+from pdl.system import proxy_variables
 from pdl.transport import Request, Transport, TransportError
-from pdl.transport.http import proxies
 from pdl.transport.http.keepalive import Direct, KeepaliveTransport
 from pdl.transport.http.requests_ import RequestsTransport
 from pdl.transport.min_speed import head_seconds
@@ -205,7 +205,7 @@ def test_where_a_proxy_is_possible(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert proxies.possible() is possible
+    assert proxy_variables.possible() is possible
 
 
 SCRIPT = """

@@ -17,7 +17,7 @@ from pdl.pool.startup import fork_helpers, start_limits
 from pdl.pool.startup.fork_helpers import uninterrupted
 from pdl.pool.startup.import_path import importing_nothing_from_here, variable
 from pdl.pool.startup.start_limits import starting
-from pdl.transport.http import proxies
+from pdl.system import proxy_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ def wanted(arguments: Sequence[str]) -> list[str]:
 
     A wrong guess is no harm: a worker imports what it misses, in a tenth of a second.
     """
-    if proxies.possible() or any(each.startswith("--proxy") for each in arguments):
+    if proxy_variables.possible() or any(each.startswith("--proxy") for each in arguments):
         return [*PRELOAD, THROUGH_REQUESTS]
     text = b"\n".join(_beginning(each) for each in arguments).lower()
     plain = b"http:" in text and b"https:" not in text

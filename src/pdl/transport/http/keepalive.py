@@ -17,10 +17,10 @@ import socket
 from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
+from pdl.system import proxy_variables
 from pdl.text.urls import parse
 from pdl.transport import TransportError
 from pdl.transport.errors import translated
-from pdl.transport.http import proxies
 from pdl.transport.http.connection import Connection, ConnectionResponse
 from pdl.transport.http.dial import dial, reach_of
 from pdl.transport.http.head import message, overrides_ours, split
@@ -181,7 +181,7 @@ class Direct:
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
         self._reach = reach_of(settings)
-        self._proxied = bool(settings.proxy) or proxies.possible()
+        self._proxied = bool(settings.proxy) or proxy_variables.possible()
 
     def serves(self, request: Request) -> bool:
         """Whether nothing but a connection is needed for the request."""

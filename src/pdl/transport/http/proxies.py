@@ -1,11 +1,9 @@
-"""Proxies: whether one may have a say, its URL, and whose a failure on the way to it is."""
+"""Proxies: the URL of one, and whose a failure on the way to it is."""
 
 from __future__ import annotations
 
-import os
-import sys
-
 from pdl.model import FailureKind
+from pdl.system.proxy_variables import named
 from pdl.text.urls import Url, parse, proxy_fault
 from pdl.transport import TransportError
 
@@ -60,28 +58,10 @@ def way_fault(url: str) -> str:
     fault = "" if proxy is None else proxy_fault(proxy.strip())
     if not fault:
         return ""
-    names = [name for name, value in _named() if value == proxy]
+    names = [name for name, value in named() if value == proxy]
     return f"the proxy's URL, of {' or '.join(names) or 'the system'}, {fault}"
 
 
 def any_faulty() -> bool:
     """Whether the environment names a proxy that cannot be asked, whether for some URL or none."""
-    return any(proxy_fault(value.strip()) for _, value in _named())
-
-
-def _named() -> list[tuple[str, str]]:
-    """The variables that name proxies, and what they say."""
-    return [
-        (name, value)
-        for name, value in os.environ.items()
-        if value and name.lower().endswith("_proxy") and name.lower() != "no_proxy"
-    ]
-
-
-_ELSEWHERE = frozenset({"darwin", "win32", "cygwin"})
-"""Systems that keep proxies outside of the environment."""
-
-
-def possible() -> bool:
-    """Whether this machine may be told to use a proxy for some URL."""
-    return sys.platform in _ELSEWHERE or bool(_named())
+    return any(proxy_fault(value.strip()) for _, value in named())
