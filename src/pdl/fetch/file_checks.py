@@ -88,8 +88,7 @@ _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\f\r\x1b"))
 TELLING = bytes({*range(32, 127), *b"\t\n\f\r\xef"})
 """How a text can begin of which something is to be said; nearly all files are past it."""
 
-REMARKABLE = _SUSPECT + _POINTER[:1]
-"""How what `remark` finds in a body can begin."""
+REMARKABLE = _SUSPECT + _POINTER[:1]  # how what `remark` finds in a body can begin
 
 _CODED = lazy(r"\.(gz|tgz|svgz|z|br|zst|bz2|xz|warc|html?\.[a-z0-9]+)$", re.IGNORECASE)
 """Names of what is coded as a whole."""
@@ -147,9 +146,8 @@ def unlike(
     """
     said = header("content-type")
     what = _instead(path, said, begin) if files.content_check else None
-    if what == PAGE_REMARK and files.expect_types and _matches(files.expect_types, "text/html"):
-        what = None
-    if what:
+    page_wanted = files.expect_types and _matches(files.expect_types, "text/html")
+    if what and not (what == PAGE_REMARK and page_wanted):
         said = f"got {what} instead of a .{_extension(path)} (--no-content-check takes it)"
         return f"{said}{_LOGIN}" if what == PAGE_REMARK else said
     return _unexpected(files.expect_types, said, begin) if files.expect_types else None
