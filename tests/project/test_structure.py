@@ -214,7 +214,13 @@ SELDOM = {
     "string",
     "secrets",
     "pdl.sources.checksum_files",
+    "pdl.integrity.checksum_index",
     "pdl.integrity.lock_file",
+    "pdl.run.helpers",
+    "pdl.run.server_names",
+    "pdl.scheduling.auto_jobs",
+    "pdl.scheduling.rate",
+    "pdl.transport.http.proxies",
 }
 """What few runs need, and is imported when one does."""
 

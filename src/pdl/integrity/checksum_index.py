@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from pdl.integrity.digests import parse_checksum, strength
+from pdl.integrity.digests import Contradiction, parse_checksum, strength
 from pdl.naming.claims import IntTable
 from pdl.text.urls import FREE
 
@@ -35,10 +35,6 @@ The tables here hold hashes of names and places, no keys of URLs; `FREE` means t
 _HEADER = 3
 """Bytes before a digest: two for its file, one for its algorithm."""
 _MASK = (1 << 64) - 1
-
-
-class Contradiction(ValueError):
-    """What is said of an item's digest cannot all be true; the message tells who says what."""
 
 
 class ChecksumIndex:

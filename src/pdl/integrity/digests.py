@@ -27,6 +27,10 @@ class BadChecksum(ValueError):
     """The text is no checksum; the message says why."""
 
 
+class Contradiction(ValueError):
+    """What is said of an item's digest cannot all be true; the message tells who says what."""
+
+
 class _Crc32:
     """CRC-32 with the manners of hashlib's digests."""
 

@@ -16,15 +16,14 @@ from pdl.pool import registry
 from pdl.run.engine import Engine, Parts
 from pdl.run.in_flight import InFlight
 from pdl.run.planner import Known, Planner
-from pdl.run.server_names import RememberedNames, ServerNaming
 from pdl.scheduling.governor import Governor, Limits
 from pdl.scheduling.retry import RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import AUTO, RETRY_STATUSES, PaceSettings, check
 from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
+from pdl.system import proxy_variables
 from pdl.text.masking import printable
-from pdl.transport.http import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +117,8 @@ def run_planner(
     """
     servers = None
     if settings.naming.server_names:
+        from pdl.run.server_names import ServerNaming  # where servers give names
+
         alone = settings.naming.on_collision == "fail"
         servers = ServerNaming(memory, settings.files.directory, found.since_ns, alone=alone)
     known = Known(
@@ -149,6 +150,8 @@ def look_planner(
     pairings = pairings_of(state, warn)
     servers = None
     if settings.naming.server_names:
+        from pdl.run.server_names import RememberedNames, ServerNaming
+
         servers = ServerNaming(RememberedNames(given_of(state, warn)), directory)
     known = Known(
         *(pins, sums, servers, versions), pairings=pairings, way_fault=_way_fault(settings)
@@ -180,7 +183,11 @@ def _way_fault(settings: Settings) -> Callable[[str], str] | None:
 
     That of ``--proxy`` is for every line, and looked at with the other settings.
     """
-    return proxies.way_fault if not settings.http.proxy and proxies.any_faulty() else None
+    if settings.http.proxy or not proxy_variables.possible():
+        return None
+    from pdl.transport.http import proxies  # where there may be one
+
+    return proxies.way_fault if proxies.any_faulty() else None
 
 
 def make_engine(

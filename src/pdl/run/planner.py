@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdl.errors import ListError
 from pdl.http_rules.redirects import BadField, check_fields
-from pdl.integrity.checksum_index import Contradiction
-from pdl.integrity.digests import BadChecksum, parse_checksum
+from pdl.integrity.digests import BadChecksum, Contradiction, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath
 from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, Pairing
 from pdl.naming.namer import Namer

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.errors import ListError
-from pdl.integrity.checksum_index import ChecksumIndex, Contradiction
+from pdl.integrity.checksum_index import ChecksumIndex
+from pdl.integrity.digests import Contradiction
 from pdl.model import Item, SafePath
 from pdl.sources import checksum_files
 from pdl.sources.checksum_files import read
