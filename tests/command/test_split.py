@@ -95,9 +95,10 @@ def test_idle_lanes_help(
     drip = Dripping()
     process = pdl_run.start(server.on("/big", drip), *SPLIT, "--report", "r.jsonl")
     server.wait_for("/big", 4)
+    seen = drip.most
     drip.go.set()
     run = pdl_run.finish(process)
-    assert (run.code, drip.most) == (0, 4), run.err
+    assert (run.code, seen) == (0, 4), run.err
     assert right(tmp_path)
     assert json.loads((tmp_path / "r.jsonl").read_text())["bytes"] == len(BODY)
 
@@ -124,9 +125,10 @@ def test_there_are_never_more_connections_than_may_be(
     process = pdl_run.start(server.on("/big", drip), *SPLIT, *options)
     server.wait_for("/big", most)
     drip.go.wait(A_WHILE)
+    seen = drip.most  # later one may begin before this server has noticed that another has ended
     drip.go.set()
     run = pdl_run.finish(process)
-    assert (run.code, drip.most) == (0, most), run.err
+    assert (run.code, seen) == (0, most), run.err
     assert right(tmp_path)
 
 
