@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from runner import Runner
 
 
+pytestmark = pytest.mark.slow
+
+
 def fetch(pdl_run: Runner, server: Limits, count: int, *options: str) -> int:
     """Fetch so many files; how many there are."""
     listed = pdl_run.directory / "list"

@@ -47,6 +47,7 @@ def test_files_take_the_time_that_the_rate_gives_them(
     assert all((tmp_path / f"{number}").read_bytes() == body for number in range(8))
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_waits_for_its_turn_harms_nobody(
     server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
 ) -> None:

@@ -132,6 +132,7 @@ def test_there_are_never_more_connections_than_may_be(
     assert right(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_server_that_bears_two_is_asked_by_two(
     server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_server_that_bears_two_is_asked_by_two(
     assert right(tmp_path)
 
 
+@pytest.mark.slow
 def test_lanes_that_help_are_there_for_what_the_list_brings(
     server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_server_that_bears_few_at_once_gives_every_file(
 # --- away ---
 
 
+@pytest.mark.slow
 def test_an_outage_in_the_middle_of_a_list_loses_nothing(pdl_run: Runner) -> None:
     with Away(50, 0.8) as server:
         scene = Scene(pdl_run, server.urls(150), "-v")

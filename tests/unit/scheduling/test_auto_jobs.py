@@ -105,6 +105,7 @@ def test_it_is_never_slower_than_the_usual_number(link: Link, seed: int) -> None
     assert Run(link, 3_000, auto=AutoJobs(), seed=seed).run() <= 1.1 * fixed
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     latency=st.floats(0.01, 0.3),
