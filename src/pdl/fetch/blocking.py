@@ -25,7 +25,7 @@ from pdl.fetch.failures import (
     not_kept,
 )
 from pdl.fetch.file_checks import LOOKED_AT
-from pdl.fetch.receiving import append, keep_free
+from pdl.fetch.receiving import keep_free, stream
 from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
 from pdl.http_rules.ranges import obstacle
@@ -302,15 +302,8 @@ class _Driver:
 
     def _stream(self, beside: BackgroundDigest | None) -> None:
         """Append the body, to its end or that of this lane's range."""
-        attempt, part, meter, response = self._attempt, self._part, self._meter, self._response
-        assert response is not None
-        pace, files = self._lane.pace(shared=part.shared), self._lane.files
-        while count := append(self._lane, attempt, response, part, beside):
-            meter.update(part.reached, attempt.announced)
-            keep_free(files)
-            stopped, slow = meter.stopped(), pace.too_slow(count)
-            if attempt.took(count, part.size, time.monotonic(), stopped=stopped, slow=slow):
-                part.note()
+        assert self._response is not None
+        stream(self._lane, self._attempt, self._response, self._part, self._meter, beside)
 
     def _gather(self, beside: BackgroundDigest | None) -> None:
         """See to what is left of a shared part when this lane's range is done."""

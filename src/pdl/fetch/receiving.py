@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pdl.naming.safe_name import STATE_DIRECTORY
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pdl.fetch.attempt import Attempt
     from pdl.fetch.zero_copy import Mover
     from pdl.integrity.background_digest import BackgroundDigest
+    from pdl.pool import Meter
     from pdl.settings import FileSettings, HttpSettings
     from pdl.storage.part import Part
     from pdl.transport import Response, Transport
@@ -54,6 +56,30 @@ def keep_free(files: FileSettings, needed: int = 0) -> None:
     if files.min_free is not None:
         place = f"{files.directory}/{STATE_DIRECTORY}"
         check_kept_free(place, max(0, needed), files.min_free)
+
+
+def stream(
+    lane: LaneTools,
+    attempt: Attempt,
+    response: Response,
+    part: Part,
+    meter: Meter,
+    beside: BackgroundDigest | None,
+) -> None:
+    """Append the body to the part, to its end or that of this lane's range.
+
+    All but the meter, which learns how far the file is, are as `append` has them.
+
+    Raises:
+        TransportError, OSError, AttemptFailed: as each of them has it.
+    """
+    pace, files = lane.pace(shared=part.shared), lane.files
+    while count := append(lane, attempt, response, part, beside):
+        meter.update(part.reached, attempt.announced)
+        keep_free(files)
+        stopped, slow = meter.stopped(), pace.too_slow(count)
+        if attempt.took(count, part.size, time.monotonic(), stopped=stopped, slow=slow):
+            part.note()
 
 
 def append(

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain, failure_of
-from pdl.fetch.receiving import append, keep_free
+from pdl.fetch.receiving import stream
 from pdl.integrity.check import wrong_pieces
 from pdl.model import Fail, FailureKind, Success
 from pdl.storage.final_name import InTheWay
@@ -155,21 +155,11 @@ class RangeFetch:
         assert total is not None
         while True:
             before = part.size
-            self._stream(response)
+            stream(self._lane, self._attempt, response, self._part, self._meter, None)
             if part.settle():
                 return
             if part.size == before:
                 raise truncated("the range ended before its end")
-
-    def _stream(self, response: Response) -> None:
-        attempt, part, meter = self._attempt, self._part, self._meter
-        pace, files = self._lane.pace(shared=True), self._lane.files
-        while count := append(self._lane, attempt, response, part, None):
-            meter.update(part.reached, attempt.announced)
-            keep_free(files)
-            stopped, slow = meter.stopped(), pace.too_slow(count)
-            if attempt.took(count, part.size, time.monotonic(), stopped=stopped, slow=slow):
-                part.note()
 
     def _hang_up(self) -> None:
         response, self._response = self._response, None
