@@ -290,20 +290,7 @@ def check_outputs(settings: Settings, options: CommandOptions) -> None:
     Raises:
         UsageError: two of the files are one, by whatever name.
     """
-    http = settings.http
-    read = {
-        "a source": options.sources,
-        "--checksums": settings.input.checksums,
-        "--lock": (settings.lock.path,),
-        "--cacert": (http.cacert,),
-        "--cert": (http.cert,),
-        "--key": (http.key,),
-    }
-    taken: dict[object, str] = {}
-    for what, paths in read.items():
-        for path in paths:
-            if path is not None and not has_scheme(path) and (key := _file_key(path, STDIN)):
-                taken.setdefault(key, what)
+    taken = _read_files(settings, options)
     written = [("--report", path) for path in options.reports]
     if options.failed:
         written.append(("--failed", options.failed))
@@ -328,6 +315,25 @@ def check_outputs(settings: Settings, options: CommandOptions) -> None:
                 "give each a file of its own",
             )
         taken[key] = what
+
+
+def _read_files(settings: Settings, options: CommandOptions) -> dict[object, str]:
+    """What the run reads: each file's key, and as what it is read."""
+    http = settings.http
+    read = {
+        "a source": options.sources,
+        "--checksums": settings.input.checksums,
+        "--lock": (settings.lock.path,),
+        "--cacert": (http.cacert,),
+        "--cert": (http.cert,),
+        "--key": (http.key,),
+    }
+    found: dict[object, str] = {}
+    for what, paths in read.items():
+        for path in paths:
+            if path is not None and not has_scheme(path) and (key := _file_key(path, STDIN)):
+                found.setdefault(key, what)
+    return found
 
 
 def _is_given(descriptor: int) -> bool:
