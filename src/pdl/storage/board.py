@@ -45,11 +45,10 @@ class Board:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, fd)
             self._memory = mmap.mmap(fd, _SIZE)
-        except BaseException:
-            os.close(fd)
-            raise
+            undo.pop_all()
         self._words = memoryview(self._memory).cast("Q")
         self.ranges = RangeMap(self._words)
 
@@ -89,18 +88,15 @@ def create(path: str, total: int, done: Iterable[Range]) -> Board:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
     fd = os.open(new, _OPEN | os.O_CREAT | os.O_EXCL, 0o600)
-    board = None
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.unlink, new)
         _fill(fd)
         board = Board(fd)
+        undo.callback(board.close)
         with board.alone():
             board.ranges.fill(total, done)
         os.rename(new, path)
-    except BaseException:
-        if board is not None:
-            board.close()
-        os.unlink(new)
-        raise
+        undo.pop_all()
     return board
 
 
@@ -110,14 +106,11 @@ def _fill(fd: int) -> None:
     It is written, for a hole is no room: where the disk is full, whoever stores into the memory of
     a hole is killed.
     """
-    try:
-        count = os.write(fd, bytes(_SIZE))
-    except BaseException:
-        os.close(fd)
-        raise
-    if count < _SIZE:
-        os.close(fd)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, fd)
+        if os.write(fd, bytes(_SIZE)) < _SIZE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        undo.pop_all()
 
 
 def find(path: str) -> Board | None:
