@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 STDIN = 0
 STDOUT = 1
+_UNCHECKED = "certificates are not checked (--insecure): anyone may have sent these files"
 _NO_SCHEME = lazy(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/", re.IGNORECASE)
 
 
@@ -173,15 +174,8 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
 
     prestart.prepare(settings.pool, alone=True)
 
+    from pdl.run import outputs as to
     from pdl.run.download import run
-    from pdl.run.outputs import (
-        BaseListener,
-        DiskListener,
-        NamesOnly,
-        Outputs,
-        RemarkListener,
-        listeners_of,
-    )
     from pdl.sources.feed import open_sources
 
     explain = partial(environment_hint, ctx, values=False)
@@ -191,17 +185,15 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     _collect_again()
     _unwind_on_signals()
     if settings.http.insecure:
-        display.notice(
-            "certificates are not checked (--insecure): anyone may have sent these files"
-        )
+        display.notice(_UNCHECKED)
     settings = _complete(settings, options)
     feed = open_sources(options.sources, STDIN, display.notice, settings=settings.input)
     reporters = _open_reports(options, display.notice)
     sinks = [reporter.sink for reporter in reporters]
-    disk = DiskListener()
-    shown, *told = listeners_of([*reporters, console(sinks, feed)], display)
-    remarks = [RemarkListener(display.notice), BaseListener(display.notice, settings.input)]
-    outputs = (NamesOnly if options.check else Outputs)([shown, *remarks, *told, disk])
+    disk = to.DiskListener()
+    shown, *told = to.listeners_of([*reporters, console(sinks, feed)], display)
+    remarks = [to.RemarkListener(display.notice), to.BaseListener(display.notice, settings.input)]
+    outputs = (to.NamesOnly if options.check else to.Outputs)([shown, *remarks, *told, disk])
     try:
         if options.check:
             from pdl.run.check import check
