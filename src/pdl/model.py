@@ -6,7 +6,9 @@ without surprises. Nothing here does any work.
 
 import enum
 from functools import partial
-from typing import Literal, NamedTuple, NewType
+from typing import Literal, NewType
+
+from pdl.named_tuple import NamedTuple
 
 SafePath = NewType("SafePath", str)
 """A relative path that `pdl.naming.namer` has made; nothing else makes one. Separator is ``/``."""

@@ -3,7 +3,7 @@
 Immutable values made of plain data; nothing here does any work.
 """
 
-from typing import NamedTuple
+from pdl.named_tuple import NamedTuple
 
 
 class Transfer(NamedTuple):

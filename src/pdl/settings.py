@@ -2,11 +2,12 @@
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import Headers
+from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.urls import places_fault, proxy_fault, url_fault
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pdl.cli.to_settings import AllowedFailures, fault_of
 from pdl.errors import UsageError
+from pdl.named_tuple import NamedTuple
 from pdl.settings import AUTO, Resolved, header_fault, word_fault
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pdl import settings
+from pdl.named_tuple import NamedTuple
 from pdl.output.display.registry import CHOICES as DISPLAYS
 from pdl.settings import ProgressMode, Settings, output_fault, time_fault, word_fault
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pdl.integrity.check import ALGORITHM
 from pdl.model import Fail, Pin, Success, Version
+from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from pdl.fetch.failures import AttemptFailed

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from pdl.http_rules.codings import coding_of
 from pdl.http_rules.dates import rate_reset, retry_after
 from pdl.http_rules.redirects import request_headers
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
+from pdl.named_tuple import NamedTuple
 from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
 from pdl.storage.final_name import InTheWay
 from pdl.text.lazy_regex import lazy

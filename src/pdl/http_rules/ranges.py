@@ -18,9 +18,10 @@ is say only the other fields.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.http_rules.dates import http_seconds
+from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ A field that is malformed, unknown or of something else counts as absent: nothin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.http_rules.codings import coding_of
 from pdl.integrity.digests import HTTP_KEYS, declared_size, decoded
+from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import binascii
 import functools
-import hashlib
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
 
 if TYPE_CHECKING:
@@ -243,6 +243,8 @@ def _listed_size(name: str) -> int:
         except ImportError:
             raise BadChecksum(f"digest algorithm {name!r} is not available here") from None
         return digest.size
+    import hashlib  # it loads a large library, which many runs do without
+
     if name not in hashlib.algorithms_available:
         raise BadChecksum(f"unknown digest algorithm {name!r}")
     try:
@@ -260,8 +262,11 @@ def new_hash(name: str) -> Any:  # noqa: ANN401 - hashlib's, or one of the table
     Args:
         name: as `parse_checksum` has it before the colon.
     """
-    make = _MAKERS.get(name)
-    return make() if make else hashlib.new(name, usedforsecurity=False)
+    if make := _MAKERS.get(name):
+        return make()
+    import hashlib  # as above
+
+    return hashlib.new(name, usedforsecurity=False)
 
 
 class Verifier:
@@ -273,8 +278,7 @@ class Verifier:
 
     def __init__(self, checksum: str) -> None:
         self.algorithm, _, self.expected = checksum.partition(":")
-        make = _MAKERS.get(self.algorithm)  # as `new_hash`, without a call more for a small file
-        self._hash: Any = make() if make else hashlib.new(self.algorithm, usedforsecurity=False)
+        self._hash = new_hash(self.algorithm)
 
     def update(self, data: memoryview) -> None:
         """Take the next bytes."""

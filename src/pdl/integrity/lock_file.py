@@ -18,9 +18,10 @@ import os
 import re
 import secrets
 import sqlite3
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pdl.errors import ListError, MachineError
+from pdl.named_tuple import NamedTuple
 from pdl.system import atomic_file, file_lock
 from pdl.text.masking import printable
 

@@ -8,17 +8,18 @@ a name either.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import mmap
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import unquote
 
 from pdl.model import SafePath
+from pdl.named_tuple import NamedTuple
 from pdl.naming.safe_name import suffixed
 from pdl.text.lazy_regex import lazy
+from pdl.text.sha256 import sha256
 from pdl.text.urls import DIRECTORY, FREE
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class NameClaims:
 
     def _directory(self, wanted: str) -> tuple[str, Pairing | None]:
         rival = None
-        digest = hashlib.sha256(wanted.encode()).hexdigest()[:16]
+        digest = sha256(wanted.encode()).hexdigest()[:16]
         for candidate in variants(wanted, digest):
             place = _hash(candidate)
             owner = self._owner(place, DIRECTORY)

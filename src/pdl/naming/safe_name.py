@@ -6,7 +6,6 @@ same on every run, and still says where it came from.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import unicodedata
@@ -16,6 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 from pdl.model import SafePath
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import UNPRINTABLE, printable
+from pdl.text.sha256 import sha256
 
 if TYPE_CHECKING:
     from pdl.text.urls import Url
@@ -120,7 +120,7 @@ def decoded(segment: str) -> str:
 
 def digest_of_text(text: str) -> str:
     """The SHA-256 of a text, in hex; a lone surrogate does no harm."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def split_name(name: str) -> tuple[str, str]:

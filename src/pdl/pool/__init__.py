@@ -8,9 +8,10 @@ debugging. One contract suite (``tests/unit/pool/test_pool_contract.py``) holds 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from pdl.model import Answer, Task
+from pdl.named_tuple import NamedTuple
 
 
 class Answered(NamedTuple):

@@ -27,8 +27,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from pdl.named_tuple import NamedTuple
 from pdl.text.timetable import rate_at, timetable_of
 
 if TYPE_CHECKING:

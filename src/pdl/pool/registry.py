@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.errors import UsageError
+from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

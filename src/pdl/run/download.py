@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.errors import ListError, LockedError, MachineError
 from pdl.fetch.lane_factory import lanes
 from pdl.model import Summary
+from pdl.named_tuple import NamedTuple
 from pdl.pool import registry
 from pdl.run import build
 from pdl.run.outputs import (

@@ -16,10 +16,11 @@ import queue
 import random
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.errors import ListError, MachineError
 from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success, Summary
+from pdl.named_tuple import NamedTuple
 from pdl.pool import Answered, Died
 from pdl.progress import Standing, Transfer
 from pdl.run import rows

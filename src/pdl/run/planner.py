@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pdl.errors import ListError
 from pdl.http_rules.redirects import BadField, check_fields
 from pdl.integrity.digests import BadChecksum, Contradiction, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath
+from pdl.named_tuple import NamedTuple
 from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, Pairing
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed

@@ -28,8 +28,8 @@ There is no clock and no I/O in here. Not here: what a host bears (`pdl.scheduli
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
 
+from pdl.named_tuple import NamedTuple
 from pdl.settings import AUTO_FIRST, AUTO_MOST
 
 LOOK_SECONDS = 0.01

@@ -31,9 +31,10 @@ There is no clock and no I/O in here. What may live here: the rules. Not here: q
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
+from pdl.named_tuple import NamedTuple
 from pdl.scheduling.kinds import PROOFS_OF_HOST, TOO_MANY, is_pressure, may_be_of_file
 from pdl.scheduling.origin import (
     FIRST_REST,

@@ -10,9 +10,10 @@ validator of one server says nothing of another's file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.model import Headers, Item, Outcome, Refusal, SafePath, Task
+from pdl.named_tuple import NamedTuple
 from pdl.scheduling.retry import Deaths, Progress
 from pdl.text.urls import InvalidUrl, Url, parse, part_name
 

@@ -7,9 +7,10 @@ happens; here stands whether that kind ever is.
 from __future__ import annotations
 
 import enum
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pdl.model import Fail, FailureKind
+from pdl.named_tuple import NamedTuple
 
 
 class Fault(enum.Enum):

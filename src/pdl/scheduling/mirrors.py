@@ -13,9 +13,10 @@ in here: the time is an argument, as in `pdl.scheduling.schedule`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.model import Fail, FailureKind, Success
+from pdl.named_tuple import NamedTuple
 from pdl.scheduling.governor import FORGIVEN
 from pdl.scheduling.kinds import HOST_FAULTS, OWN_FAULTS, PROOFS_OF_HOST
 from pdl.scheduling.origin import LONGEST_PROBE, Health

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from pdl.named_tuple import NamedTuple
 from pdl.settings import RetrySettings
 
 if TYPE_CHECKING:

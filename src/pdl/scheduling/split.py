@@ -11,9 +11,10 @@ more than those that are open then, as long as this attempt at the file lasts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.model import FIRST_HELPER
+from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,12 +13,13 @@ not checked.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 from pdl.errors import ListError
 from pdl.integrity.digests import BY_LENGTH, of_tag, parse_checksum, strength, words
 from pdl.model import Item
+from pdl.named_tuple import NamedTuple
 from pdl.sources import Pause
 from pdl.sources.item_options import bad_line, check_urls, resolve
 from pdl.sources.streams import MAX_LINE, shown_name

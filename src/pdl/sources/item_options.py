@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from pdl.integrity.digests import integrity_words, parse_checksum, strength, words
 from pdl.model import BadLine, Item
+from pdl.named_tuple import NamedTuple
 from pdl.sources import Entry
 from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.masking import mask, printable

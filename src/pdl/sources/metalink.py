@@ -15,12 +15,13 @@ version of the file (Fedora's alternates) are not the file's.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 from xml.parsers import expat
 
 from pdl.errors import ListError
 from pdl.integrity.digests import BadChecksum, parse_checksum, strength
 from pdl.model import Item, Pieces
+from pdl.named_tuple import NamedTuple
 from pdl.sources import Pause
 from pdl.sources.item_options import bad_line, check_urls, parse_size, resolve
 from pdl.sources.streams import MAX_LINE, shown_name

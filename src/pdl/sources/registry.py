@@ -11,10 +11,11 @@ import functools
 import importlib
 import itertools
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pdl.errors import ListError, UsageError
 from pdl.model import BadLine
+from pdl.named_tuple import NamedTuple
 from pdl.sources import Line, Pause
 from pdl.sources.item_options import NO_BASE
 from pdl.sources.streams import (

@@ -12,9 +12,10 @@ import os
 import re
 import select
 import stat
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pdl.errors import ListError
+from pdl.named_tuple import NamedTuple
 from pdl.sources import Line, Pause
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable

@@ -13,13 +13,12 @@ of its bytes are there.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.http_rules.ranges import Validator, can_go_on, obstacle, validator_of
 from pdl.integrity.declared_digests import NAMES
+from pdl.named_tuple import NamedTuple
 from pdl.system import atomic_file
 
 if TYPE_CHECKING:
@@ -52,13 +51,14 @@ _FIELDS = (
 )
 _RANGES = "ranges"
 """What all of the note is below, of a part that several lanes may write."""
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 def boot_id() -> str:
     """Names this boot of the machine; empty where the system has no such name."""
     try:
-        return _BOOT_ID.read_text().strip()
+        with open(_BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
     except OSError:
         return ""
 
@@ -87,6 +87,8 @@ class Note(NamedTuple):
         Raises:
             OSError: as the system gives it.
         """
+        import json  # small files have no note
+
         fields = {
             **self.validator._asdict(),
             "total": self.total,
@@ -107,7 +109,10 @@ def read_note(path: str) -> Note | None:
     After a restart of the machine only what was brought to the disk is believed.
     """
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        import json  # as above; where no file can be opened this is an OSError, too
+
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
         many = found.get(_RANGES)
         found = found if many is None else many
         weak = found.get("weak", False) is not False

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pdl.http_rules.conditional import named
 from pdl.integrity.check import wanted_size
 from pdl.model import Version
+from pdl.named_tuple import NamedTuple
+from pdl.text.sha256 import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def wanted(task: Task) -> set[str]:
     found = {task.checksum, task.pin and task.pin.checksum}
     if task.pieces is not None:
         algorithm, length, digests = task.pieces
-        found.add(f"{algorithm}/{length}:{hashlib.sha256(digests).hexdigest()}")
+        found.add(f"{algorithm}/{length}:{sha256(digests).hexdigest()}")
     return {each for each in found if each is not None}
 
 

@@ -5,8 +5,9 @@ No clock: the local time is passed in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
 from pdl.text.units import bytes_of
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
+from pdl.text.sha256 import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -314,7 +315,7 @@ class Asked:
         text = f"{url.scheme}://{netloc}{url.target}"
         user = url.userinfo and url.userinfo.partition(":")[0]
         self.text = f"{user}@{text}" if user else text
-        self._hashed = hashlib.sha256(self.text.encode())
+        self._hashed = sha256(self.text.encode())
         self.key = int.from_bytes(self._hashed.digest()[:8], "big") | _URL_BIT
 
     def part_name(self, path: SafePath) -> str:
@@ -328,7 +329,7 @@ class Asked:
         digits = hashed.hexdigest()[:32]
         bare, query, _ = self.text.partition("?")
         if query:
-            kin = hashlib.sha256(bare.encode() + end).hexdigest()
+            kin = sha256(bare.encode() + end).hexdigest()
             digits = kin[:KIN_DIGITS] + digits[:-KIN_DIGITS]
         return digits + ".part"
 

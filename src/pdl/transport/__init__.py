@@ -6,7 +6,9 @@ a `TransportError`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from pdl.model import FailureKind, Headers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -35,6 +35,16 @@ _REFUSED = lazy(r": 4(?!08|29)[0-9]{2}\b")
 """In what a proxy answered: a status that asking again will not change."""
 
 Rule = Callable[[BaseException], TransportError | None]
+
+
+def of_tls(thing: object, name: str) -> bool:
+    """Whether it is of the class that `ssl` has under this name.
+
+    Nothing is where `ssl` has not been imported. A run without https does not import it, for that
+    takes as long as a third of pdl's own modules.
+    """
+    ssl = sys.modules.get("ssl")
+    return ssl is not None and isinstance(thing, getattr(ssl, name))
 
 
 def causes(exc: BaseException) -> Iterator[BaseException]:
@@ -73,8 +83,10 @@ def _machine(exc: BaseException) -> TransportError | None:
 
 
 def _tls(exc: BaseException) -> TransportError | None:
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        reason = exc.verify_message or str(exc)
+    if not of_tls(exc, "SSLError"):
+        return None
+    if of_tls(exc, "SSLCertVerificationError"):
+        reason = getattr(exc, "verify_message", "") or str(exc)
         own = (
             "; --cacert takes an authority of your own"
             if getattr(exc, "verify_code", 0) in _UNKNOWN
@@ -83,16 +95,15 @@ def _tls(exc: BaseException) -> TransportError | None:
         return TransportError(
             FailureKind.TLS, f"the certificate is not accepted: {reason}{own}", transient=False
         )
-    if isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+    if of_tls(exc, "SSLEOFError") or of_tls(exc, "SSLZeroReturnError"):
         return TransportError(
             FailureKind.RESET, "the server ended the TLS connection", transient=True
         )
-    if isinstance(exc, ssl.SSLError):
-        said = "the server speaks no TLS at that port; is it http://?"
-        if exc.reason != "WRONG_VERSION_NUMBER":
-            said = exc.reason.replace("_", " ").lower() if exc.reason else str(exc)
-        return TransportError(FailureKind.TLS, said, transient=False)
-    return None
+    reason = getattr(exc, "reason", "")
+    said = "the server speaks no TLS at that port; is it http://?"
+    if reason != "WRONG_VERSION_NUMBER":
+        said = reason.replace("_", " ").lower() if reason else str(exc)
+    return TransportError(FailureKind.TLS, said, transient=False)
 
 
 def _dns(exc: BaseException) -> TransportError | None:

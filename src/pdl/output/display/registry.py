@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from pdl.named_tuple import NamedTuple
 from pdl.output.terminal import Out
 
 if TYPE_CHECKING:

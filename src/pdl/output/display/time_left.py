@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.model import Outcome
+from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pdl.errors import UsageError
+from pdl.named_tuple import NamedTuple
 from pdl.output.sinks import FileSink, StreamSink, Warn, check_target, warn_on_stderr
 from pdl.text.masking import printable
 

@@ -36,9 +36,10 @@ import threading
 import time
 from collections import deque
 from multiprocessing import current_process
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
+from pdl.named_tuple import NamedTuple
 from pdl.pool.process.pipes import HELLO, OutcomeQueue, Poller, internal
 from pdl.pool.process.shared_counters import CellMeter, SharedCounters
 from pdl.pool.startup import start_limits

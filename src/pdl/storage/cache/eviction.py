@@ -13,8 +13,9 @@ import functools
 import os
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from pdl.named_tuple import NamedTuple
 from pdl.system import file_lock
 
 if TYPE_CHECKING:

@@ -33,8 +33,9 @@ import re
 import secrets
 import stat
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from pdl.named_tuple import NamedTuple
 from pdl.storage.cache.eviction import Room
 from pdl.storage.note import boot_id
 from pdl.system import atomic_file

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 import struct
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.transport.errors import translated
+from pdl.transport.errors import of_tls, translated
 from pdl.transport.http.head import framing, split
 from pdl.transport.http.reader import Body, final_head
 
@@ -50,7 +49,7 @@ class Connection:
         self.reader = reader
         self._poll = select.poll()
         self._poll.register(self._sock, select.POLLIN)
-        self._kernel_timeout = not isinstance(self._sock, ssl.SSLSocket)
+        self._kernel_timeout = not of_tls(self._sock, "SSLSocket")
         self._now = 0
         self._idle = None if self._kernel_timeout else 0.0
         if self._kernel_timeout:
@@ -100,8 +99,12 @@ class Connection:
         """
         try:
             return self._sock.recv_into(view, 0, self._now)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except BlockingIOError:
             return None
+        except OSError as exc:
+            if of_tls(exc, "SSLWantReadError"):
+                return None
+            raise
 
     def fileno(self) -> int:
         """Readable when there is something to take."""
@@ -159,4 +162,4 @@ def unread(sock: socket.socket) -> bool:
 
     A record is decrypted as a whole: what follows the end of a body in it stays with OpenSSL.
     """
-    return isinstance(sock, ssl.SSLSocket) and bool(sock.pending())
+    return of_tls(sock, "SSLSocket") and bool(sock.pending())  # type: ignore[attr-defined]

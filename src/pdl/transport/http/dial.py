@@ -15,9 +15,10 @@ import os
 import select
 import socket
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
+from pdl.named_tuple import NamedTuple
 from pdl.settings import LOOKUPS_MOST
 from pdl.text.urls import parse
 from pdl.transport import TransportError

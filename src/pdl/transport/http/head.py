@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD
 from pdl.transport.errors import protocol_error
 

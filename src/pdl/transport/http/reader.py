@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from pdl.system.kernel_copy import REFUSALS, receive
 from pdl.text.lazy_regex import lazy
 from pdl.text.units import amount_text, amounts_text
 from pdl.transport import TransportError
-from pdl.transport.errors import protocol_error, translated, truncated
+from pdl.transport.errors import of_tls, protocol_error, translated, truncated
 from pdl.transport.http.head import (
     HEAD_END,
     MAX_FIELDS,
@@ -113,10 +112,10 @@ class SocketReader:
         try:
             self._raise_failed()
             return self._sock.recv_into(view)
-        except ssl.SSLEOFError:
-            self.cut = True
-            return 0
         except OSError as exc:
+            if of_tls(exc, "SSLEOFError"):
+                self.cut = True
+                return 0
             raise self._failure(exc) from exc
 
     def splice_into(self, pipe: int, most: int) -> int | None:
@@ -141,10 +140,10 @@ class SocketReader:
         try:
             self._raise_failed()
             data = self._sock.recv(RECEIVE)
-        except ssl.SSLEOFError:
-            data = b""
         except OSError as exc:
-            raise self._failure(exc) from exc
+            if not of_tls(exc, "SSLEOFError"):
+                raise self._failure(exc) from exc
+            data = b""
         self._buffer += data
         return bool(data)
 

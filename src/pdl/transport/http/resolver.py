@@ -20,9 +20,10 @@ import threading
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pdl.model import FailureKind
+from pdl.named_tuple import NamedTuple
 from pdl.settings import LOOKUPS_MOST
 from pdl.transport import TransportError
 

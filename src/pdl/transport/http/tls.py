@@ -11,11 +11,12 @@ import ssl
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from urllib3.util.ssl_ import create_urllib3_context
 
 from pdl.model import FailureKind
+from pdl.named_tuple import NamedTuple
 from pdl.text.masking import printable
 from pdl.transport import TransportError
 from pdl.transport.http.dial import dial
