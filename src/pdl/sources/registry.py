@@ -67,7 +67,7 @@ def _has_column(separators: bytes) -> Callable[[bytes], bool]:
 @functools.cache
 def _checksums() -> tuple[re.Pattern[str], re.Pattern[bytes]]:
     """What the names of checksum files are like, and their lines."""
-    from pdl.integrity.digests import BY_LENGTH, hex_digits, words  # hashlib: no help needs it
+    from pdl.integrity.digests import BY_LENGTH, hex_digits, words  # as below
 
     sums = rf"(?:{words()}|sha-?\d+)-?sums?"  # some call theirs sha3sums, which is no algorithm
     alone = "|".join(BY_LENGTH.values())
@@ -81,6 +81,10 @@ def _checksums() -> tuple[re.Pattern[str], re.Pattern[bytes]]:
 
 
 def _is_checksum_file(name: str) -> bool:
+    from pdl.integrity.digests import BY_LENGTH  # no help needs it
+
+    if "sum" not in name and not any(alone in name for alone in BY_LENGTH.values()):
+        return False  # most lists: the patterns take milliseconds to make
     return _checksums()[0].search(name) is not None
 
 
