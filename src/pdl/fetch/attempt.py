@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING
 
 from pdl.fetch import failures, file_checks
 from pdl.fetch.asking import Asking
-from pdl.fetch.commands import FIND_OUT, FROM_CACHE, Ask, Do, Place, Receive, Refuse
+from pdl.fetch.commands import FIND_OUT, FROM_CACHE, Ask, Do, Place, Receive, Refuse, place_of
 from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules import conditional, ranges
 from pdl.http_rules.dates import http_seconds, rate_reset
@@ -190,20 +190,21 @@ class Attempt:
             body: all of it, if that has come already; `see` and `took` are not told then.
             declares: False if no field of it declares a digest, or how many requests are left.
         """
-        status, known, files = head.status, self.known, self._files
-        self.hold = rate_reset(head.header) if declares else None
+        status, known, files, header = head.status, self.known, self._files, head.header
+        if declares:
+            self.hold = rate_reset(header)
         if status != OK and not self._expects(status):
             return self._other(head)
         if self._conditional and (status == NOT_MODIFIED or self._is_there(head)):
             return self._unchanged(head)
-        header = head.header
         if status != OK or known is not None or header("content-range") is not None:
             known = self.known = self._fitting(known, head)
         self.offer = None  # it is another version
-        self._status, self.framed = status, head.framed
-        self.header = head_of_whole(known, header) if known else header
-        said = file_checks.digest_of_whole(known, status, header) if declares or known else None
-        task = self.task
+        self._status, self.framed, self.header = status, head.framed, header
+        said, task = None, self.task
+        if declares or known is not None:
+            self.header = head_of_whole(known, header)
+            said = file_checks.digest_of_whole(known, status, header)
         promise = task.path if task.served is None else self._name_it()
         if body is None:
             self.opening = file_checks.opening(files, promise, status, self.header)
@@ -388,7 +389,7 @@ class Attempt:
 
     def _place(self) -> Place:
         modified = http_seconds(self.header("last-modified")) if self._files.mtime else None
-        return Place(modified)
+        return place_of((modified,))
 
     # --- the answer ---
 

@@ -262,10 +262,12 @@ class Engine:
         self._starved = len(jobs) < room and schedule.backlog() > 0
         if not jobs:
             return False
+        tasks = []
         for job in jobs:
             if job.began is None:
                 job.began, job.started = now, clock
-        pool.submit([job.task() for job in jobs])
+            tasks.append(job.task())
+        pool.submit(tasks)
         return True
 
     def _drain(self) -> bool:

@@ -18,7 +18,7 @@ from pdl.named_tuple import NamedTuple
 from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, Pairing
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed
-from pdl.scheduling.job import Job, Plan, Share, Skip
+from pdl.scheduling.job import Job, Plan, Share, Skip, plan_of
 from pdl.storage.versions import standing
 from pdl.text.masking import mask
 from pdl.text.units import place_text
@@ -219,25 +219,17 @@ class Planner:
     ) -> Plan:
         key, part = asked.key, asked.part_name(path)
         parts = self._found.parts  # those of other mirrors are to go with the item's own
-        kin = self._kin(part) if parts else ()
-        begun = not new or part in parts or bool(kin) or bool(item.mirrors and parts)
+        kin: tuple[str, ...] = ()
+        begun = not new
+        if parts:
+            kin = self._kin(part)
+            begun = begun or part in parts or bool(kin) or bool(item.mirrors)
         # neither a host's limit nor its pause concerns what is only looked at
         host = "" if local else asked.netloc
-        plan = Plan(
-            next(self._ids),
-            item,
-            asked.url,
-            key,
-            host,
-            path,
-            path,
-            part,
-            pin,
-            local,
-            begun,
-            as_listed=item.url != asked.text,
-            kin=kin,
-        )
+        as_listed = item.url != asked.text
+        number, url = next(self._ids), asked.url
+        known = (number, item, url, key, host, path, path, part, pin, local, begun, as_listed)
+        plan = plan_of((*known, False, None, None, kin, False))
         if self._files.if_exists == "update":
             version = standing(self._files.directory, Job(plan).task(), key, self._versions)
             plan = plan._replace(remember=True, version=version)
@@ -343,14 +335,8 @@ class Planner:
         """Take note of a job's outcome; the answer is where its file is, or would have been."""
         path = plan.path
         self._pending.pop((plan.key, path), None)
-        if answer is not None and answer.name is not None and self._servers is not None:
-            path = renamed(path, SafeName.component(answer.name))
-            self._names.take(path, plan.key)
-            self._servers.keep(plan, path)
-        elif answer is not None and answer.name is not None:
-            forms = escaped_forms(path)
-            path = next((each for each in forms if each.endswith(answer.name)), path)
-            self._names.take(path, plan.key)
+        if answer is not None and answer.name is not None:
+            path = self._named(plan, path, answer.name)
         if answer is not None and answer.version is not None and self._versions is not None:
             self._versions.remember(path, answer.version._replace(listed=plan.key))
         mark = _MARKS.get(how, 0)
@@ -358,6 +344,17 @@ class Planner:
             self._fetched.setdefault(_number_of(plan.key, path), mark)
             if plan.item.checksum:
                 self._fetched.setdefault(_number_of(plan.key, path, plan.item.checksum), mark)
+        return path
+
+    def _named(self, plan: Plan, path: SafePath, name: str) -> SafePath:
+        """Where a file is that got another name, from its server or for the file system's sake."""
+        if self._servers is None:
+            path = next((each for each in escaped_forms(path) if each.endswith(name)), path)
+            self._names.take(path, plan.key)
+            return path
+        path = renamed(path, SafeName.component(name))
+        self._names.take(path, plan.key)
+        self._servers.keep(plan, path)
         return path
 
 

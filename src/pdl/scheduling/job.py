@@ -10,9 +10,10 @@ validator of one server says nothing of another's file.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pdl.model import Headers, Item, Outcome, Refusal, SafePath, Task
+from pdl.model import Headers, Item, Outcome, Refusal, SafePath, Task, task_of
 from pdl.named_tuple import NamedTuple
 from pdl.scheduling.retry import Deaths, Progress
 from pdl.text.urls import InvalidUrl, Url, parse, part_name
@@ -25,6 +26,7 @@ DOUBT = 2
 """Refusals in a row after which it may be the range that a server refuses, not the file."""
 _NO_DEATHS = Deaths()
 _NO_PROGRESS = Progress()
+_NONE: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -82,6 +84,10 @@ class Plan(NamedTuple):
         asked = (item.headers, item.mirrors) == (first.headers, first.mirrors)
         wanted = (item.checksum, item.size, item.pieces)
         return asked and wanted == (first.checksum, first.size, first.pieces)
+
+
+plan_of = partial(tuple.__new__, Plan)
+"""Plans of all their fields; see `pdl.model.success_of`."""
 
 
 class Share(NamedTuple):
@@ -143,49 +149,29 @@ class Job:
         stopped: how a stop of the run has ended its last attempt, in words; else empty.
     """
 
-    __slots__ = (
-        "attempts",
-        "began",
-        "contended",
-        "deaths",
-        "early",
-        "host",
-        "launched",
-        "lone",
-        "met",
-        "mirrors",
-        "only",
-        "origin",
-        "path",
-        "plan",
-        "progress",
-        "received",
-        "refusals",
-        "started",
-        "stopped",
-        "trouble",
-        "yields",
-    )
+    # the state of a new one stands here, where it costs nothing
+    attempts = 0
+    deaths = _NO_DEATHS
+    progress = _NO_PROGRESS
+    received = 0
+    began: float | None = None
+    started: float | None = None
+    trouble = ""
+    refusals = 0
+    origin: Origin | None = None
+    launched = 0.0
+    early = contended = lone = 0
+    met: tuple[int, int] | None = None
+    only = yields = False
+    stopped = ""
+    mirrors: Mirrors | None = None
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.path = plan.path
         self.host = plan.host
-        self.attempts = 0
-        self.deaths = _NO_DEATHS
-        self.progress = _NO_PROGRESS
-        self.received = 0
-        self.began: float | None = None
-        self.started: float | None = None
-        self.trouble = ""
-        self.refusals = 0
-        self.origin: Origin | None = None
-        self.launched = 0.0
-        self.early = self.contended = self.lone = 0
-        self.met: tuple[int, int] | None = None
-        self.only = self.yields = False
-        self.stopped = ""
-        self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
+        if plan.item.mirrors and not plan.local:
+            self.mirrors = mirrors_of(plan)
 
     def meets(self, goods: int, pressures: int) -> bool:
         """Note that it meets pressure: whether others were served since the last time.
@@ -205,42 +191,40 @@ class Job:
 
     def task(self) -> Task:
         """What a worker is given for the next attempt."""
-        plan, item, mirrors, died = self.plan, self.plan.item, self.mirrors, self.deaths.total > 0
-        url, part, headers = item.url, plan.part, item.headers
-        begun = plan.begun or self.attempts > 0 or died
-        as_listed = plan.as_listed
-        others: tuple[str, ...] = ()
-        kin = plan.kin
-        if mirrors is not None:
-            mirror = mirrors.current
-            url, part, headers = mirror.url, mirror.part, mirror.headers
-            as_listed = mirror.as_listed
-            others = tuple(each.part for each in mirrors.usable if each is not mirror)
-            if (
-                mirror.place
-            ):  # it is another server's file: nothing of the item's URL is shown to it
-                others, kin = (*others, *kin), ()
-        return Task(
-            plan.id,
-            url,
-            self.path,
-            part,
-            headers,
-            item.checksum,
-            item.size,
-            died,
-            item.pieces,
-            plan.pin,
-            plan.local,
-            begun,
-            as_listed,
-            plan.remember,
-            plan.version,
-            others,
-            plan.served,
-            kin,
-            self.refusals >= DOUBT,
-            "" if self.origin is None or self.origin.calm else self.origin.few(),
+        plan, origin, died = self.plan, self.origin, self.deaths.total > 0
+        item, kin, others = plan.item, plan.kin, _NONE
+        asked = item.url, plan.part, item.headers, plan.as_listed
+        if self.mirrors is not None:
+            mirror = self.mirrors.current
+            asked = mirror.url, mirror.part, mirror.headers, mirror.as_listed
+            others = tuple(each.part for each in self.mirrors.usable if each is not mirror)
+            if mirror.place:  # another server's file: nothing of the item's URL is shown to it
+                others, kin = (*others, *kin), _NONE
+        url, part, headers, as_listed = asked
+        return task_of(
+            (
+                plan.id,
+                url,
+                self.path,
+                part,
+                headers,
+                item.checksum,
+                item.size,
+                died,
+                item.pieces,
+                plan.pin,
+                plan.local,
+                plan.begun or self.attempts > 0 or died,
+                as_listed,
+                plan.remember,
+                plan.version,
+                others,
+                plan.served,
+                kin,
+                self.refusals >= DOUBT,
+                "" if origin is None or origin.calm else origin.few(),
+                False,  # it helps nobody
+            )
         )
 
 

@@ -73,7 +73,13 @@ class Schedule:
 
     def add(self, job: Job) -> None:
         """Take a new job."""
-        self._queue(job, first=False)
+        origin = job.origin = self._governor.origin(job.host)
+        queue = origin.ready
+        if queue is not None and origin.listed and not origin.lost:  # as `_queue`, in one go
+            queue.append(job)
+            self._ready_count += 1
+        else:
+            self._queue(job, first=False)
 
     def backlog(self) -> int:
         """Jobs that are not in flight: ready, waiting for their time, or lost."""

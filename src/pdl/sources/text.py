@@ -34,7 +34,7 @@ from pdl.sources.streams import MAX_LINE
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
 from pdl.text.units import place_text
-from pdl.text.urls import has_scheme, is_plain
+from pdl.text.urls import MAX_LENGTH, has_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -92,6 +92,8 @@ _MISREAD_ALONE = (
     ),
 )
 """The same where no relative URL can be meant."""
+_USUAL = re.compile(r"https?://[A-Za-z0-9._~:/?@!$&'()*+,;=%-]*[A-Za-z0-9._~:/?@!$&'()*+=%-]")
+"""A line that has nothing but a URL, whether or not that can be one; it tells in one go."""
 _SEPARATORS = {",": "comma, which is %2C in a URL", ";": "semicolon, which is %3B in a URL"}
 _ENDS_A_ROW = lazy(r"[^?#]*[,;]\Z")
 _NO_REFERENCE = lazy(
@@ -173,7 +175,7 @@ class _Reader:
             text = None
         if text is None or len(raw) > MAX_LINE:
             return self._bad(raw, why_no_text(raw))
-        if is_plain(text) and text[-1] not in _SEPARATORS:
+        if _USUAL.fullmatch(text) and len(text) <= MAX_LENGTH:
             return _item((text, *_NOTHING_MORE, self._source, self._number))
         stripped = text.strip(_BLANKS)
         if not stripped or stripped[0] == "#":

@@ -327,9 +327,8 @@ class Asked:
         end = f"\n{path}".encode()
         hashed.update(end)
         digits = hashed.hexdigest()[:32]
-        bare, query, _ = self.text.partition("?")
-        if query:
-            kin = sha256(bare.encode() + end).hexdigest()
+        if "?" in self.text:
+            kin = sha256(self.text.partition("?")[0].encode() + end).hexdigest()
             digits = kin[:KIN_DIGITS] + digits[:-KIN_DIGITS]
         return digits + ".part"
 

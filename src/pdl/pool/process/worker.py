@@ -48,15 +48,9 @@ from pdl.pool.startup.import_path import forget_here
 from pdl.text.masking import mask_urls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Concatenate, ParamSpec, TypeVar
-
     from pdl.model import Answer, Task
     from pdl.pool import Connections, Lane, LaneFactory, Meter, QuickLane
     from pdl.pool.process.pipes import TaskReceiver
-
-    P = ParamSpec("P")
-    R = TypeVar("R")
 
 FLUSH_SECONDS = 0.02
 """Answers travel together unless the first of them has waited this long."""
@@ -99,10 +93,8 @@ class LaneSlot:
     """A lane's place in the loop.
 
     Attributes:
-        begin: the lane's `pdl.pool.QuickLane.begin`; None if the lane has no quick way. It gives
-            None instead of raising: the lane is called then, and meets the same trouble.
-        ready: its `ready`; it gives ``call`` instead of raising.
-        finish: its `finish`; it gives None instead of raising.
+        quick: the lane's quick way, or None. Where it raises, the lane is called, and meets the
+            same trouble.
         watched: the descriptor that the loop waits for; -1 while the lane is not on the quick way.
         since: when the lane went on the quick way.
         connections: of the lane, if one can ask about them.
@@ -112,9 +104,7 @@ class LaneSlot:
     def __init__(self, meter: CellMeter) -> None:
         self.meter = meter
         self.lane: Lane | None = None
-        self.begin: Callable[[Task, Meter], int | None] | None = None
-        self.ready: Callable[[], Answer | str] | None = None
-        self.finish: Callable[[], Answer | None] | None = None
+        self.quick: QuickLane | None = None
         self.task: Task | None = None
         self.watched = -1
         self.since = 0.0
@@ -131,11 +121,7 @@ class LaneSlot:
     def build(self, factory: LaneFactory) -> None:
         """Build the lane, when it is needed for the first time."""
         lane = factory()
-        quick: QuickLane | None = getattr(lane, "quick", None)
-        if quick is not None:
-            self.begin = _else(lambda *_: None, quick.begin)
-            self.ready = _else(lambda _: "call", quick.ready)
-            self.finish = _else(lambda _: None, quick.finish)
+        self.quick = getattr(lane, "quick", None)
         self.connections = getattr(lane, "connections", None)
         self.lane = guarded(lane)
 
@@ -277,13 +263,20 @@ class Loop:
     def _begin(self, slot: LaneSlot, task: Task) -> None:
         slot.task = task
         slot.meter.begin(task.id)
-        descriptor = None
-        if slot.begin is not None and self._now >= self._rest_until:
-            descriptor = slot.begin(task, slot.meter)
+        descriptor = self._begin_quickly(slot, task)
         if descriptor is None:
             self._call(slot)
         else:
             self._await(slot, descriptor)
+
+    def _begin_quickly(self, slot: LaneSlot, task: Task) -> int | None:
+        """What to wait for; None if the lane is to be called."""
+        if slot.quick is None or self._now < self._rest_until:
+            return None
+        try:
+            return slot.quick.begin(task, slot.meter)
+        except Exception:  # noqa: BLE001 - the lane meets it, too, and tells of it
+            return None
 
     def _await(self, slot: LaneSlot, descriptor: int) -> None:
         slot.since = self._now
@@ -294,8 +287,11 @@ class Loop:
             slot.watched = descriptor
 
     def _ready(self, slot: LaneSlot) -> None:
-        assert slot.ready is not None
-        found = slot.ready()
+        assert slot.quick is not None
+        try:
+            found = slot.quick.ready()
+        except Exception:  # noqa: BLE001 - as above
+            found = "call"
         if found == "whole":
             self._ask_ahead(slot)
         elif not isinstance(found, str):
@@ -306,9 +302,8 @@ class Loop:
     def _ask_ahead(self, slot: LaneSlot) -> None:
         """Begin the next task before the file of the last is placed."""
         task = descriptor = None
-        go_on = self._inbox and not self._surplus
-        if slot.begin is not None and go_on and self._now >= self._rest_until:
-            descriptor = slot.begin(self._inbox[0], slot.meter)
+        if self._inbox and not self._surplus:
+            descriptor = self._begin_quickly(slot, self._inbox[0])
             if descriptor is None:
                 self._unwatch(slot)  # now: its connection may be closed, its number another's soon
             else:
@@ -318,8 +313,11 @@ class Loop:
     def _finish(self) -> None:
         """Place what has come."""
         for slot, task, descriptor in self._whole:
-            assert slot.finish is not None
-            answer = slot.finish()
+            assert slot.quick is not None
+            try:
+                answer = slot.quick.finish()
+            except Exception:  # noqa: BLE001 - as above
+                answer = None
             if answer is None:
                 self._call(slot)
                 if task is not None:  # it has lost its connection, and is not to wait for the call
@@ -444,12 +442,15 @@ def _share_one_heap() -> None:
 def guarded(lane: Lane) -> Lane:
     """The lane, with whatever it raises made an ``internal`` failure."""
 
-    def failed(exc: Exception, task: Task, _meter: Meter) -> Answer:
-        if os.environ.get("PDL_DEBUG"):
-            show_traceback(exc)
-        return internal(task.id, f"{type(exc).__name__}: {exc}")
+    def run(task: Task, meter: Meter) -> Answer:
+        try:
+            return lane(task, meter)
+        except Exception as exc:  # noqa: BLE001 - one of the two agreed places
+            if os.environ.get("PDL_DEBUG"):
+                show_traceback(exc)
+            return internal(task.id, f"{type(exc).__name__}: {exc}")
 
-    return _else(failed, lane)
+    return run
 
 
 def show_traceback(exc: Exception) -> None:
@@ -461,17 +462,3 @@ def show_traceback(exc: Exception) -> None:
         with contextlib.suppress(OSError, ValueError):  # it is closed, or its reader is gone
             sys.stderr.write(text)
             sys.stderr.flush()
-
-
-def _else(
-    otherwise: Callable[Concatenate[Exception, P], R], call: Callable[P, R]
-) -> Callable[P, R]:
-    """The call, with something else for whatever it raises: the worker's boundary."""
-
-    def run(*given: P.args, **named: P.kwargs) -> R:
-        try:
-            return call(*given, **named)
-        except Exception as exc:  # noqa: BLE001 - one of the two agreed places
-            return otherwise(exc, *given, **named)
-
-    return run
