@@ -36,7 +36,6 @@ class CellMeter:
     """Writes a lane's progress into its cell of the shared array. One writer, so no lock."""
 
     def __init__(self, shared: SharedCounters, cell: int) -> None:
-        # the array makes an object of ctypes of each access, which takes twice as long
         self._cells = memoryview(shared.cells).cast("B").cast("Q")  # type: ignore[arg-type]
         self._stop = shared.stop
         self._base = cell * CELL_WORDS

@@ -31,7 +31,8 @@ MAX_FIELDS = 5000
 MAX_USUAL = 2048
 """Bytes of a head that is taken apart the quick way."""
 MAX_CACHED = 256
-"""Bytes of a header line that is remembered when it is parsed."""
+"""Bytes of a header line that is remembered when it is parsed; a connection does not outlive a
+Connection field that is longer."""
 
 BLANKS = " \t"
 """White space in HTTP (RFC 9110 section 5.6.3); bare `str.strip` takes a no-break space for it."""
@@ -292,7 +293,9 @@ def framed(minor: int, status: int, values: dict[str, str]) -> tuple[bool, int |
     said = values.get("content-length")
     length = None if said is None else content_length(said)
     options = values.get("connection")
-    keep = minor > 0 if options is None else _keeps(minor, options)
+    keep = minor > 0
+    if options is not None:
+        keep = len(options) <= MAX_CACHED and _keeps(minor, options)
     coding = values.get("transfer-encoding")
     if status in {204, 304}:
         # some send the chunks that they announce; those would be taken for the next answer
@@ -315,18 +318,11 @@ def _is_chunked(coding: str) -> bool:
     return "chunked" in words
 
 
-def _keeps(minor: int, options: str) -> bool:
-    keep, close = _connection(options[:MAX_CACHED])
-    if minor == 0:
-        return keep and not close and len(options) <= MAX_CACHED
-    return not close and len(options) <= MAX_CACHED
-
-
 @lru_cache(maxsize=64)
-def _connection(value: str) -> tuple[bool, bool]:
-    """Whether the options of a Connection field have ``keep-alive``, and ``close``."""
-    options = {word.strip(BLANKS).lower() for word in value.split(",")}
-    return "keep-alive" in options, "close" in options
+def _keeps(minor: int, said: str) -> bool:
+    """Whether a Connection field lets the connection serve another request."""
+    options = {word.strip(BLANKS).lower() for word in said.split(",")}
+    return "close" not in options and (minor > 0 or "keep-alive" in options)
 
 
 def content_length(value: str) -> int:
