@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,13 @@ def test_more_are_in_flight_to_a_server_far_away(pdl_run: Runner) -> None:
     with Limits(takes=0.05) as server:
         assert fetch(pdl_run, server, 500, "-j", "auto") == 500
         assert server.most >= 32
+
+
+def test_the_number_is_told_to_those_who_look_closely(pdl_run: Runner) -> None:
+    with Limits(takes=0.05) as server:
+        run = pdl_run("-v", "-d", "out", "-j", "auto", *server.urls(200))
+    told = re.findall(r"^jobs +(\d+) at once from now on \(-j auto\)$", run.err, re.MULTILINE)
+    assert told[:2] == ["16", "32"]
 
 
 def test_a_server_that_bears_six_gives_every_file(pdl_run: Runner) -> None:

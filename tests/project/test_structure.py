@@ -158,6 +158,7 @@ ADDED = {
     "how a file gets its name, and the next bytes of a body, each a part of one that has grown": 2,
     "what the machine says of proxies, asked before the workers are started": 1,
     "the spacing of attempts": 1,
+    "what happens to hosts, told where anything does": 1,
     "a start that is as fast as before: digests of short texts, and the nouns' common base": 2,
 }
 """Modules that a capability brought, since there were 113."""
@@ -220,6 +221,7 @@ SELDOM = {
     "pdl.run.helpers",
     "pdl.run.server_names",
     "pdl.scheduling.auto_jobs",
+    "pdl.scheduling.host_news",
     "pdl.scheduling.rate",
     "pdl.transport.http.proxies",
 }

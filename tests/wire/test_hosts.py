@@ -151,6 +151,21 @@ def test_a_host_that_is_away_for_too_long_is_given_up_and_the_rest_comes_later(
     assert again.code == 0, again.err
 
 
+def test_a_program_that_reads_along_hears_of_hosts(pdl_run: Runner) -> None:
+    with Away(30, 60.0) as server:
+        scene = Scene(pdl_run, server.urls(60), "--host-patience", "1", "--progress", "json")
+    events = [json.loads(line) for line in scene.run.out.splitlines()]
+    told = [each for each in events if each["event"] == "host"]
+    assert {each["host"] for each in told} == {server.host}
+    assert [each["what"] for each in told if each["what"] != "cut"] == ["rest", "given-up"]
+    (rest,) = [each for each in told if each["what"] == "rest"]
+    assert rest["message"].startswith(f"{server.host} rests for ")
+    assert (rest["jobs"], rest["why"] in {"connect", "reset"}) == (1, True)
+    assert 0 < rest["seconds"] < 1
+    assert [each["event"] for each in events].index("host-row") == len(events) - 1
+    assert events[-1] == {"schema": 1, "event": "host-row", **scene.host(server)}
+
+
 # --- servers that count ---
 
 REFUSALS = {

@@ -211,7 +211,8 @@ def make_engine(
     schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)), pace)
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
     splitting = settings.files if min(settings.files.split, settings.pool.most_jobs()) > 1 else None
-    jobs = InFlight(settings.pool.first_jobs(), pool, schedule, _steering(settings.pool))
+    first, steering = settings.pool.first_jobs(), _steering(settings.pool)
+    jobs = InFlight(first, pool, schedule, steering, outputs.resized)
     policy = RetryPolicy(settings.retry)
     parts = Parts(feed, planner, schedule, policy, pool, outputs, jobs, splitting=splitting)
     if settings.http.limit_rate is not None:

@@ -6,6 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdl.pool import Pool
     from pdl.run.rows import Results
     from pdl.scheduling.auto_jobs import AutoJobs
@@ -20,18 +22,25 @@ class InFlight:
         pool: of the run.
         schedule: of the run.
         auto: says how many later; None for as many all the time.
+        tell: told of each change.
 
     Attributes:
         jobs: downloads that may be in flight now.
     """
 
     def __init__(
-        self, jobs: int, pool: Pool, schedule: Schedule, auto: AutoJobs | None = None
+        self,
+        jobs: int,
+        pool: Pool,
+        schedule: Schedule,
+        auto: AutoJobs | None = None,
+        tell: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.jobs = jobs
         self._pool = pool
         self._schedule = schedule
         self._auto = auto
+        self._tell = tell
         if auto is not None:
             pool.resize(jobs)
 
@@ -46,6 +55,7 @@ class InFlight:
             self.jobs = jobs
             self._pool.resize(jobs)
             self._schedule.governor.resize(jobs)
+            self._tell(jobs)
 
     def free(self) -> int:
         """How many more may begin at once."""

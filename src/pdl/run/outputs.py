@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pdl.output.reports.registry import Reporter
     from pdl.progress import Standing
     from pdl.scheduling.governor import Governor
+    from pdl.scheduling.host_news import HostEvent
     from pdl.settings import InputSettings
     from pdl.storage.state_db import StateDb
 
@@ -59,8 +60,11 @@ class Listener:
     def warn(self, text: str) -> None:
         """There is something the user should know that is no failure."""
 
-    def remark(self, text: str) -> None:
+    def happened(self, event: HostEvent) -> None:
         """Something has happened to a host that only those want to know who look closely."""
+
+    def resized(self, jobs: int) -> None:
+        """So many downloads may be in flight from now on; told where nobody has said how many."""
 
     def abandon(self) -> None:
         """The process ends at once, from within a signal handler; nothing is told after it."""
@@ -121,11 +125,16 @@ class Outputs:
         """Tell what has happened to hosts since the last time."""
         for text in governor.warnings:
             self.warn(printable(text))
-        for text in governor.news:
+        for event in governor.news:
             for each in self._listeners:
-                each.remark(printable(text))
+                each.happened(event)
         governor.warnings.clear()
         governor.news.clear()
+
+    def resized(self, jobs: int) -> None:
+        """See `Listener.resized`."""
+        for each in self._listeners:
+            each.resized(jobs)
 
     def trouble(self, text: str) -> None:
         """The cache failed in a worker, and mostly will again: the first time is told."""
@@ -167,7 +176,7 @@ class DisplayListener(Listener):
     """The display."""
 
     def __init__(self, display: Display) -> None:
-        self.every = display.every
+        self.every, self.hosts = display.every, display.hosts
         self._display = display
 
     def passed(self, count: int) -> None:
@@ -191,16 +200,21 @@ class DisplayListener(Listener):
         """Print it."""
         self._display.notice(text)
 
-    def remark(self, text: str) -> None:
+    def happened(self, event: HostEvent) -> None:
         """Show it, if it is to show everything."""
-        self._display.remark(text)
+        self._display.happened(event)
+
+    def resized(self, jobs: int) -> None:
+        """Show it, if it is to show everything."""
+        self._display.resized(jobs)
 
     def abandon(self) -> None:
         """Take away what stands on the terminal."""
         self._display.abandon()
 
-    def finish(self, summary: Summary) -> None:  # noqa: ARG002
+    def finish(self, summary: Summary) -> None:
         """Leave the terminal tidy."""
+        self._display.finish(summary)
         self._display.close()
 
 

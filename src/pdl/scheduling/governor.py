@@ -47,12 +47,12 @@ from pdl.scheduling.origin import (
     Trouble,
 )
 from pdl.scheduling.retry import Judged
-from pdl.text.units import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pdl.model import Fail, HostRow
+    from pdl.scheduling.host_news import HostEvent
     from pdl.scheduling.job import Job
 
 UNPROVEN_LEAST = 2
@@ -68,8 +68,6 @@ FORGIVEN = 10
 against the file."""
 SUSPECT = 3
 """The same, after which it makes the share no smaller."""
-SHORTEST = 0.1
-"""Seconds; one that was away for less has served others meanwhile."""
 AFTER_OTHERS = 0.05
 """Seconds after the end of a rest, for a file that is not to be the one that probes."""
 STOPS = 30
@@ -115,7 +113,7 @@ class Governor:
 
     Attributes:
         patience: the limits'.
-        news: what has happened to origins, in words; whoever tells it takes it away.
+        news: what has happened to origins; whoever tells it takes it away.
         warnings: the same of what everybody is to know.
     """
 
@@ -129,7 +127,7 @@ class Governor:
         self._origins: dict[str, Origin] = {}
         self._others = Tally() if limits.measure else None
         self._keep = ORIGINS_KEPT
-        self.news: list[str] = []
+        self.news: list[HostEvent] = []
         self.warnings: list[str] = []
         self._good_at, self._resting, self._network_told = NEVER, 0, False
 
@@ -288,7 +286,9 @@ class Governor:
         less = trouble.cut(level, least, now)
         self._limit(origin, trouble)
         if less:
-            self.news.append(f"{origin.host} is asked for {trouble.share} at once ({trouble.why})")
+            from pdl.scheduling import host_news  # where there is any, here and below
+
+            self.news.append(host_news.cut(origin))
         return less
 
     def _limit(self, origin: Origin, trouble: Trouble) -> None:
@@ -314,9 +314,11 @@ class Governor:
             return
         trouble.goods += 1
         if trouble.goods >= trouble.share and trouble.rise(self._jobs, now):
+            from pdl.scheduling import host_news
+
             origin.calm = True
             origin.cap = self._ceiling
-            self.news.append(f"{origin.host} is asked for as many at once as before")
+            self.news.append(host_news.uncut(origin))
         else:
             self._limit(origin, trouble)
 
@@ -373,25 +375,23 @@ class Governor:
 
     def _reopen(self, origin: Origin, trouble: Trouble, seconds: float) -> None:
         """A probe was good."""
+        from pdl.scheduling import host_news
+
         if trouble.resting:
             self._resting -= 1
         origin.lost = False
         trouble.opened(self._jobs)
         self._limit(origin, trouble)
-        away = f"answers again after {duration_text(seconds)}"
-        self.news.append(f"{origin.host} {away if seconds >= SHORTEST else 'answers again'}")
+        self.news.append(host_news.is_back(origin, seconds))
 
     def _tell_rest(self, origin: Origin, trouble: Trouble, now: float) -> None:
-        if self._all_rest(trouble):
-            if not self._network_told:
-                self._network_told = True
-                self.warnings.append(
-                    f"no host answers any more ({trouble.why}): the network may be down; "
-                    f"each is asked again for {self.patience:g} s (--host-patience)"
-                )
-            return
-        seconds = duration_text(origin.not_before - now)
-        self.news.append(f"{origin.host} rests for {seconds} ({trouble.why})")
+        from pdl.scheduling import host_news
+
+        if not self._all_rest(trouble):
+            self.news.append(host_news.rests(origin, origin.not_before - now))
+        elif not self._network_told:
+            self._network_told = True
+            self.warnings.append(host_news.network_is_down(trouble.why, self.patience))
 
     def _all_rest(self, trouble: Trouble) -> bool:
         """Whether all that is asked rests, and this was the last one to begin."""
@@ -417,6 +417,8 @@ class Governor:
 
     def give_up(self, origin: Origin, now: float) -> None:
         """Its lines are to end; see `probe`."""
+        from pdl.scheduling import host_news
+
         trouble = self._trouble(origin)
         if trouble.resting:
             self._resting -= 1
@@ -426,7 +428,7 @@ class Governor:
         trouble.given_up_at = now
         trouble.next_probe = now + trouble.probe_wait
         trouble.reason = trouble.why_lost(now, self._limits.max_wait, proven=origin.proven)
-        self.news.append(f"{origin.host} is given up: {trouble.reason}")
+        self.news.append(host_news.given_up(origin))
 
     def probe(self, origin: Origin, now: float) -> bool:
         """Whether one line may ask an origin that is given up; if so, that is its try."""

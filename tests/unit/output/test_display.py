@@ -21,12 +21,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Retrying
+from pdl.model import HostRow, Outcome, Result, Retrying, Summary
 from pdl.output.display.bar import BarDisplay
 from pdl.output.display.base import Display, PlainDisplay, SilentDisplay
 from pdl.output.display.json_ import JsonDisplay
 from pdl.output.display.registry import make_display
 from pdl.progress import Standing, Transfer, Waiting
+from pdl.scheduling.host_news import HostEvent
 from pdl.text.units import cells
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ BAD = Result(
     attempts=1, message="Not Found",
 )  # fmt: skip
 AGAIN = Retrying("http://h/c", "connection reset", "reset", 1, 0.25, "c")
+RESTS = HostEvent("h:80", "rest", "h:80 rests for 0.5 s (connect)", "connect", 1, 0.5)
 ESCAPES = re.compile(r"\x1b\[\d*[AJK]")
 MODES: list[ProgressMode] = ["auto", "bar", "plain", "json", "none"]
 
@@ -113,7 +115,10 @@ def everything(display: Display, total: int | None = 10) -> None:
     display.retrying(AGAIN)
     display.tick(Standing(live, 7 * MIB, total, 102.0))
     display.notice("something is odd")
+    display.happened(RESTS)
+    display.resized(12)
     display.tick(Standing(live[:1], 9 * MIB, total, 140.0))
+    display.finish(Summary(hosts=(HostRow("h:80", 3, 1, 1, 0.123456, None, 5, 1.6, 2, 0.0, "x"),)))
     display.close()
 
 
@@ -243,14 +248,45 @@ def test_json_writes_one_object_a_line_on_standard_output(
     everything(make_display("json", stream, quiet=False, verbose=0))
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == [
-        "progress", "progress", "done", "done", "retry", "progress", "progress",
+        "progress", "progress", "done", "done", "retry", "progress",
+        "host", "jobs", "progress", "host-row",
     ]  # fmt: skip
     assert {event["schema"] for event in events} == {1}
     assert events[3].items() >= {**BAD._asdict(), "outcome": "fail"}.items()
     assert events[4] == {"schema": 1, "event": "retry", **AGAIN._asdict()}
     assert events[5].items() >= {"done": 2, "failed": 1, "total": 10, "bytes": 7 * MIB}.items()
     assert events[5]["transfers"][1] == {"path": "b", "received": 2 * MIB, "size": None}
+    assert events[6] == {"schema": 1, "event": "host", **RESTS._asdict()}
+    assert events[7] == {"schema": 1, "event": "jobs", "jobs": 12}
+    assert events[9] == {
+        "schema": 1,
+        "event": "host-row",
+        "host": "h:80",
+        "requests": 3,
+        "pressure": 1,
+        "rests": 1,
+        "first_byte_p50": 0.1235,
+        "first_byte_p95": None,
+        "bytes": 5,
+        "bytes_per_second": 2,
+        "given_up": 2,
+        "given_up_at": "1970-01-01T00:00:00Z",
+        "reason": "x",
+    }
     assert stream.getvalue() == "pdl: something is odd\n"
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("mode", ["plain", "bar"])
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_what_happens_to_hosts_is_told_to_those_who_look_closely(
+    mode: ProgressMode, verbose: int
+) -> None:
+    stream = Terminal() if mode == "bar" else io.StringIO()
+    everything(make_display(mode, stream, quiet=False, verbose=verbose))
+    told = stream.getvalue()
+    assert ("host       h:80 rests for 0.5 s (connect)\n" in told) is bool(verbose)
+    assert ("jobs       12 at once from now on (-j auto)\n" in told) is bool(verbose)
 
 
 # --- bar ----------------------------------------------------------------------------------
@@ -396,9 +432,8 @@ def test_verbose_lines_stand_above_the_bar() -> None:
     stream, screen = Terminal(), Screen(80)
     everything(make_display("auto", stream, quiet=False, verbose=1))
     screen.feed(stream.getvalue())
-    first = [(row.split() or [""])[0] for row in screen.rows[:5]]
-    assert first[:4] == ["success", "failed", "again", "pdl:"]
-    assert first[4] == ""
+    first = [(row.split() or [""])[0] for row in screen.rows[:7]]
+    assert first == ["success", "failed", "again", "pdl:", "host", "jobs", ""]
 
 
 @pytest.mark.usefixtures("wide")

@@ -11,7 +11,14 @@ from io import StringIO
 from typing import TYPE_CHECKING, NoReturn
 
 from pdl.model import FailureKind, Outcome
-from pdl.output.display.base import SilentDisplay, notice_line, remark_line, result_line, retry_line
+from pdl.output.display.base import (
+    SilentDisplay,
+    host_line,
+    jobs_line,
+    notice_line,
+    result_line,
+    retry_line,
+)
 from pdl.output.display.tally import Slots, Tally, waiting_text, was_cancelled
 from pdl.text.masking import printable
 from pdl.text.units import clock_text, count_text, pad, shorten, size_text
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
     from pdl.model import Result, Retrying
     from pdl.output.terminal import Out
     from pdl.progress import Standing, Transfer
+    from pdl.scheduling.host_news import HostEvent
 
 _SHOW_AFTER = 0.3
 """Seconds before the bar appears: a shorter run needs neither it nor the import of tqdm."""
@@ -67,10 +75,15 @@ class BarDisplay(SilentDisplay):
         if self.every:
             self._above.append(retry_line(event))
 
-    def remark(self, text: str) -> None:
+    def happened(self, event: HostEvent) -> None:
         """With `verbose`, a line above the bar at the next tick."""
         if self.every:
-            self._above.append(remark_line(text))
+            self._above.append(host_line(event))
+
+    def resized(self, jobs: int) -> None:
+        """With `verbose`, a line above the bar at the next tick."""
+        if self.every:
+            self._above.append(jobs_line(jobs))
 
     def tick(self, standing: Standing) -> None:
         """Draw the frame anew, if anything in it has changed."""

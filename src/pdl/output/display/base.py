@@ -13,8 +13,10 @@ from pdl.text.masking import printable
 from pdl.text.units import clock_text, duration_text, place_text, size_text, tried_text
 
 if TYPE_CHECKING:
+    from pdl.model import Summary
     from pdl.output.terminal import Out
     from pdl.progress import Standing
+    from pdl.scheduling.host_news import HostEvent
 
 
 class Display(Protocol):
@@ -23,9 +25,11 @@ class Display(Protocol):
     Attributes:
         every: whether it wants to be told of each file that was fetched; else their number will do.
         told: so many failures of each kind it tells as they come, from the first on; None: all.
+        hosts: whether it wants `Summary.hosts` to have numbers of every host.
     """
 
     every: bool
+    hosts: bool
     told: int | None
 
     @property
@@ -44,11 +48,17 @@ class Display(Protocol):
     def tick(self, standing: Standing) -> None:
         """Bring the display up to date; called about ten times a second."""
 
-    def remark(self, text: str) -> None:
-        """Print what happens to a host, with `verbose`."""
+    def happened(self, event: HostEvent) -> None:
+        """Show what has happened to a host, with `verbose`."""
+
+    def resized(self, jobs: int) -> None:
+        """Show how many downloads may be in flight from now on, with `verbose`."""
 
     def notice(self, text: str) -> None:
         """Print a warning on a line of its own."""
+
+    def finish(self, summary: Summary) -> None:
+        """Take what is known at the end of the run; only `close` is called after it."""
 
     def close(self) -> None:
         """Leave the terminal tidy; nothing is called after it."""
@@ -61,6 +71,7 @@ class SilentDisplay:
     """Nothing but notices; the base of the others."""
 
     every = False
+    hosts = False
     told: int | None = 0
 
     def __init__(self, out: Out, *, verbose: int = 0) -> None:  # noqa: ARG002 - every row takes it
@@ -83,12 +94,18 @@ class SilentDisplay:
     def tick(self, standing: Standing) -> None:
         """Not shown."""
 
-    def remark(self, text: str) -> None:
+    def happened(self, event: HostEvent) -> None:
+        """Not shown."""
+
+    def resized(self, jobs: int) -> None:
         """Not shown."""
 
     def notice(self, text: str) -> None:
         """Print the warning."""
         self._out.write(notice_line(text) + "\n")
+
+    def finish(self, summary: Summary) -> None:
+        """Not shown."""
 
     def close(self) -> None:
         """Nothing is left over."""
@@ -117,9 +134,14 @@ def retry_line(event: Retrying) -> str:
     )
 
 
-def remark_line(text: str) -> str:
-    """What happens to a host."""
-    return f"host       {printable(text)}"
+def host_line(event: HostEvent) -> str:
+    """What has happened to a host."""
+    return f"host       {printable(event.message)}"
+
+
+def jobs_line(jobs: int) -> str:
+    """How many downloads may be in flight, where nobody has said it."""
+    return f"jobs       {jobs} at once from now on (-j auto)"
 
 
 def notice_line(text: str) -> str:
@@ -158,10 +180,15 @@ class PlainDisplay(SilentDisplay):
         if self.every:
             self._out.write(retry_line(event) + "\n")
 
-    def remark(self, text: str) -> None:
+    def happened(self, event: HostEvent) -> None:
         """A line with `verbose`."""
         if self.every:
-            self._out.write(remark_line(text) + "\n")
+            self._out.write(host_line(event) + "\n")
+
+    def resized(self, jobs: int) -> None:
+        """A line with `verbose`."""
+        if self.every:
+            self._out.write(jobs_line(jobs) + "\n")
 
     def tick(self, standing: Standing) -> None:
         """A line every half minute."""

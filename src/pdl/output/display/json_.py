@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from pdl.output.display.base import SilentDisplay
 from pdl.output.display.tally import Tally
-from pdl.output.reports.json_ import json_line
+from pdl.output.reports.json_ import host_fields, json_line
 from pdl.output.sinks import StreamSink
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from pdl.model import Result, Retrying
+    from pdl.model import Result, Retrying, Summary
     from pdl.output.terminal import Out
     from pdl.progress import Standing
+    from pdl.scheduling.host_news import HostEvent
 
 _EVERY = 1.0
 
@@ -25,6 +26,7 @@ class JsonDisplay(SilentDisplay):
     """One JSON object a line for a program that reads along; notices stay on the other stream."""
 
     every = True
+    hosts = True
 
     def __init__(self, objects: TextIO | None, notices: Out) -> None:
         super().__init__(notices)
@@ -46,6 +48,19 @@ class JsonDisplay(SilentDisplay):
         """``"event": "retry"``; `delay` in seconds."""
         self._tally.retrying(event)
         self._emit("retry", **event._asdict())
+
+    def happened(self, event: HostEvent) -> None:
+        """``"event": "host"`` with the fields of a `HostEvent`."""
+        self._emit("host", **event._asdict())
+
+    def resized(self, jobs: int) -> None:
+        """``"event": "jobs"``: so many downloads may be in flight from now on."""
+        self._emit("jobs", jobs=jobs)
+
+    def finish(self, summary: Summary) -> None:
+        """``"event": "host-row"`` for each host, with the fields that it has in a report."""
+        for host in summary.hosts:
+            self._emit("host-row", **host_fields(host))
 
     def tick(self, standing: Standing) -> None:
         """``"event": "progress"`` once a second; `speed` in bytes per second."""

@@ -49,14 +49,14 @@ class JsonReport:
 
     def finish(self, summary: Summary) -> None:
         """Write the summary and let the file have its name."""
-        hosts = ",\n".join(json_text(_host_fields(each)) for each in summary.hosts)
+        hosts = ",\n".join(json_text(host_fields(each)) for each in summary.hosts)
         fields = summary._asdict()
         del fields["hosts"]
         self.sink.write(f'\n],"hosts":[\n{hosts}\n],"summary":{json_text(fields)}}}\n')
         self.sink.commit()
 
 
-def _host_fields(host: HostRow) -> dict[str, object]:
+def host_fields(host: HostRow) -> dict[str, object]:
     """The fields of a host, with as many digits as mean something."""
     at, *firsts = host.given_up_at, host.first_byte_p50, host.first_byte_p95
     p50, p95 = (None if each is None else round(each, 4) for each in firsts)
