@@ -9,28 +9,29 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Fail, FailureKind, Item, SafePath, Success
-from pdl.scheduling.governor import Governor, Limits
+from pdl.scheduling.governor import Governor
 from pdl.scheduling.job import Job, Plan
 from pdl.scheduling.mirrors import Selector
-from pdl.scheduling.retry import RetryPolicy
+from pdl.scheduling.retry import Limits, RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import RetrySettings
 from pdl.text.urls import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 LOOKAHEAD = 1024
 FAR = 16 * LOOKAHEAD
 
 
 class Came(NamedTuple):
-    """What comes of an attempt: after so many seconds, in this way."""
+    """What comes of an attempt: after so many seconds, in this way; `again` if that is for now."""
 
     seconds: float
     kind: FailureKind | None = None
     status: int | None = None
     retry_after: float | None = None
+    again: bool = False
 
 
 UNAVAILABLE = Came(0.05, FailureKind.HTTP, 503)
@@ -135,6 +136,29 @@ class Dead(Host):
         return Came(self.seconds, self.kind, 503 if self.kind is FailureKind.HTTP else None)
 
 
+class Named(Host):
+    """Has to be looked up, at first and when its address is forgotten.
+
+    Attributes:
+        down: whether its name cannot be looked up at a time.
+    """
+
+    def __init__(self, dice: random.Random) -> None:
+        super().__init__(dice)
+        from_, seconds = dice.uniform(0.5, 5), dice.uniform(0.5, 40)
+        self.down: Callable[[float], bool] = lambda now: from_ <= now < from_ + seconds
+        self._known_until = -1.0
+
+    def meet(self, now: float) -> Came:
+        """See `Host.meet`."""
+        if now < self._known_until:
+            return Came(self.took())
+        if self.down(now):
+            return Came(0.01, FailureKind.DNS, again=True)
+        self._known_until = now + 60.0
+        return Came(self.took())
+
+
 class Dying(Leaving):
     """Goes away and does not come back."""
 
@@ -156,7 +180,7 @@ class Flaky(Host):
         return Came(self.took())
 
 
-TEMPERS = (Host, Bearing, Leaving, Counting, Dead, Dying, Flaky)
+TEMPERS = (Host, Bearing, Leaving, Counting, Dead, Named, Dying, Flaky)
 
 
 def plan(number: int, host: str) -> Plan:
@@ -278,7 +302,7 @@ class Run:
             "fail",
             number,
             came.kind,
-            came.kind is not FailureKind.DNS and came.status != 404,
+            came.again or (came.kind is not FailureKind.DNS and came.status != 404),
             str(came.kind),
             status=came.status,
             retry_after=came.retry_after,

@@ -16,10 +16,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pdl.model import Fail, FailureKind, Item, SafePath
-from pdl.scheduling.governor import Governor, Limits
+from pdl.scheduling.governor import Governor
 from pdl.scheduling.job import Job, Plan
 from pdl.scheduling.mirrors import Selector
-from pdl.scheduling.retry import RetryPolicy
+from pdl.scheduling.retry import Limits, RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.text.urls import parse
 

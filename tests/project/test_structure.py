@@ -153,7 +153,8 @@ ADDED = {
     "the nouns of a run under way, apart from those of tasks and answers": 1,
     "what is a coding of a body, which three others ask": 1,
     "the options of http, a second half of the table": 1,
-    "what hosts bear: the state of one of them, and the rules": 2,
+    "what hosts bear: the state of one of them, its trouble, and the rules": 3,
+    "name servers that fail, which a run learns of when they do": 1,
     "a file that several lanes fetch: who helps, its map, board, and part, and the lanes": 6,
     "how a file gets its name, and the next bytes of a body, each a part of one that has grown": 2,
     "what the machine says of proxies, asked before the workers are started": 1,
@@ -222,7 +223,9 @@ SELDOM = {
     "pdl.run.server_names",
     "pdl.scheduling.auto_jobs",
     "pdl.scheduling.host_news",
+    "pdl.scheduling.name_server",
     "pdl.scheduling.rate",
+    "pdl.scheduling.trouble",
     "pdl.transport.http.proxies",
 }
 """What few runs need, and is imported when one does."""

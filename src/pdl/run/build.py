@@ -16,8 +16,8 @@ from pdl.pool import registry
 from pdl.run.engine import Engine, Parts
 from pdl.run.in_flight import InFlight
 from pdl.run.planner import Known, Planner
-from pdl.scheduling.governor import Governor, Limits
-from pdl.scheduling.retry import RetryPolicy
+from pdl.scheduling.governor import Governor
+from pdl.scheduling.retry import Limits, RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import AUTO, RETRY_STATUSES, PaceSettings, check
 from pdl.sources.registry import by_name, format_of

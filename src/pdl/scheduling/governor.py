@@ -34,26 +34,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
-from pdl.named_tuple import NamedTuple
 from pdl.scheduling.kinds import PROOFS_OF_HOST, TOO_MANY, is_pressure, may_be_of_file
-from pdl.scheduling.origin import (
-    FIRST_REST,
-    LONGEST_PROBE,
-    LONGEST_REST,
-    NEVER,
-    NO_LIMIT,
-    Origin,
-    Tally,
-    Trouble,
-)
-from pdl.scheduling.retry import Judged
+from pdl.scheduling.origin import NO_LIMIT, Origin, Origins
+from pdl.scheduling.retry import FIRST_REST, LONGEST_REST, NEVER, Judged, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pdl.model import Fail, HostRow
+    from pdl.model import Fail
     from pdl.scheduling.host_news import HostEvent
     from pdl.scheduling.job import Job
+    from pdl.scheduling.name_server import NameServer
+    from pdl.scheduling.trouble import Trouble
 
 UNPROVEN_LEAST = 2
 UNPROVEN_MOST = 16
@@ -72,40 +62,15 @@ AFTER_OTHERS = 0.05
 """Seconds after the end of a rest, for a file that is not to be the one that probes."""
 STOPS = 30
 """Retry-Afters in a row, without a good answer, that stop the clock of `Limits.patience`."""
-ORIGINS_KEPT = 16_384
-"""Origins with nothing to do that are remembered."""
 
 _REFUSALS = frozenset({FailureKind.HTTP, FailureKind.RESET})
 _TOO_MANY_WORD = f"http-{TOO_MANY}"
 
 
-class Limits(NamedTuple):
-    """What the user allows.
-
-    Attributes:
-        jobs: downloads in flight, at first.
-        per_host: of them at one host, or None.
-        patience: seconds without a good answer that an origin gets; 0: every file is on its own.
-        max_wait: seconds of a server's Retry-After that are waited for at most.
-        retries: further attempts of a file; with 0 nothing is asked twice, whatever it meets.
-        heed: a Retry-After makes every status one that is tried again; not where the user has said
-            which are.
-        measure: numbers of each host are wanted.
-    """
-
-    jobs: int = 8
-    per_host: int | None = None
-    patience: float = 0.0
-    max_wait: float = 120.0
-    retries: int = 3
-    heed: bool = True
-    measure: bool = False
-
-
 _NOTHING = Judged()
 
 
-class Governor:
+class Governor(Origins):
     """See the module's theory of operation.
 
     Args:
@@ -122,54 +87,18 @@ class Governor:
         self._ceiling = NO_LIMIT if limits.per_host is None else limits.per_host
         self._jobs = min(limits.jobs, self._ceiling)
         first = max(UNPROVEN_LEAST, min(UNPROVEN_MOST, limits.jobs // 8))
-        self._first = min(first, self._ceiling) if limits.patience else self._ceiling
+        first = min(first, self._ceiling) if limits.patience else self._ceiling
+        super().__init__(first, known=not limits.patience, measure=limits.measure)
         self.patience = limits.patience
-        self._origins: dict[str, Origin] = {}
-        self._others = Tally() if limits.measure else None
-        self._keep = ORIGINS_KEPT
         self.news: list[HostEvent] = []
         self.warnings: list[str] = []
         self._good_at, self._resting, self._network_told = NEVER, 0, False
+        self._found_at = NEVER  # an attempt began that found a name
+        self._names: NameServer | None = None
 
     def resize(self, jobs: int) -> None:
         """So many downloads are in flight from now on."""
         self._jobs = min(jobs, self._ceiling)
-
-    # --- origins ---
-
-    def __len__(self) -> int:
-        """How many origins are remembered."""
-        return len(self._origins)
-
-    def origin(self, host: str) -> Origin:
-        """The one state of the origin."""
-        found = self._origins.get(host)
-        if found is None:
-            found = self._origins[host] = self._new(host)
-        return found
-
-    def origins(self) -> Iterable[Origin]:
-        """All that are remembered, the oldest first."""
-        return self._origins.values()
-
-    def _new(self, host: str) -> Origin:
-        if len(self._origins) >= 2 * self._keep:
-            self._forget()
-        if not host:  # no server is asked
-            return Origin(host, NO_LIMIT, known=True)
-        found = Origin(host, self._first, known=not self.patience)
-        if self._limits.measure:
-            found.tally = Tally()
-        return found
-
-    def _forget(self) -> None:
-        """Forget the oldest of those with nothing to do, first those that are well."""
-        idle = [each for each in self._origins.values() if not each.busy()]
-        idle.sort(key=Origin.well, reverse=True)
-        for each in idle[: len(self._origins) - self._keep]:
-            del self._origins[each.host]
-            if self._others is not None and each.tally is not None:
-                self._others.add(each.tally)
 
     # --- answers ---
 
@@ -191,12 +120,20 @@ class Governor:
             self._pause(origin, trouble, now, hold)
         if origin.calm:
             return
+        self._finds(origin, job.launched)
         origin.proven = True
         if origin.trouble is None:
             origin.calm = True
             origin.cap = self._ceiling
         else:
             self._recover(origin, origin.trouble, job, now)
+
+    def _finds(self, origin: Origin, launched: float) -> None:
+        """Something has come of the origin, so its name was found, if it had to be."""
+        trouble = origin.trouble
+        sought = trouble is not None and trouble.resting and trouble.sought is not None
+        if (sought or not origin.proven) and origin.named():
+            self._found_at = max(self._found_at, launched)
 
     def answers(self, origin: Origin) -> None:
         """A file of it is coming, though none has ended yet."""
@@ -222,6 +159,19 @@ class Governor:
         trouble = self._trouble(origin)
         alone = job.launched >= origin.good_at
         trouble.met(fail, now, alone=alone)
+        until = self._unnamed(job, fail, now, chance)
+        if until is None:
+            return self._weigh(job, fail, now, chance, alone=alone)
+        if not origin.proven or trouble.blind >= max(RECENT, trouble.share):
+            trouble.held = max(trouble.held, self._jobs)  # it is not the host that has too much
+            self._rest(origin, trouble, until, now)
+        return Judged(True, True, True, max(until, origin.not_before) - now)
+
+    def _weigh(self, job: Job, fail: Fail, now: float, chance: float, *, alone: bool) -> Judged:
+        """What pressure comes to; `alone` if no good answer has come meanwhile."""
+        origin = job.origin
+        assert origin is not None and origin.trouble is not None  # noqa: PT018 - it is one thing
+        trouble = origin.trouble
         blamed = job.contended > SUSPECT  # then it is rather the file's trouble
         cut = job.launched > trouble.cut_at and not blamed and self._cut(origin, trouble, now)
         named = fail.retry_after is not None and self._limits.heed
@@ -237,7 +187,7 @@ class Governor:
         passed = job.meets(origin.goods, trouble.pressures) or job.contended > FORGIVEN
         job.contended += (passed or not alone) if origin.proven else shared
         job.early += not origin.proven and not shared
-        over = origin.proven and now >= self._end(trouble) and origin.flying <= 1
+        over = origin.proven and now >= trouble.end(self.patience) and origin.flying <= 1
         if not origin.lost and (over or (too_long and trouble.fails >= SPENT)):
             self.give_up(origin, now)
             return met._replace(lost=True)
@@ -248,6 +198,25 @@ class Governor:
         if origin.proven and not (blamed and (origin.ready or origin.flying > 1)):
             self._wait(origin, trouble, job, now, chance)
         return self._forgive(met, job, fail, chance, now)
+
+    def _unnamed(self, job: Job, fail: Fail, now: float, chance: float) -> float | None:
+        """When names are looked up again, if that failed by the name servers; else None."""
+        origin = job.origin
+        assert origin is not None and origin.trouble is not None  # noqa: PT018 - it is one thing
+        until = None
+        if fail.kind is not FailureKind.DNS or not fail.transient:
+            self._finds(origin, job.launched)
+        elif self._limits.retries and not origin.lost:
+            if self._names is None:
+                from pdl.scheduling.name_server import NameServer  # where they fail
+
+                self._names = NameServer(self.patience)
+            until = self._names.failed(job, now, chance, self._found_at)
+        if until is None and origin.trouble.resting and not origin.proven:
+            self._resting -= 1
+            origin.trouble.resting = False
+            self._limit(origin, origin.trouble)
+        return until
 
     def _forgive(self, met: Judged, job: Job, fail: Fail, chance: float, now: float) -> Judged:
         """The origin's pressure: its files' retries are for something else."""
@@ -271,6 +240,8 @@ class Governor:
     def _trouble(self, origin: Origin) -> Trouble:
         found = origin.trouble
         if found is None:
+            from pdl.scheduling.trouble import Trouble  # most hosts have none
+
             found = origin.trouble = Trouble(min(self._jobs, origin.cap))
         if origin.calm:
             origin.calm = False
@@ -293,12 +264,7 @@ class Governor:
 
     def _limit(self, origin: Origin, trouble: Trouble) -> None:
         """Set the cap."""
-        cap = max(1, trouble.share - trouble.spent)
-        if origin.lost or trouble.resting:
-            cap = 1
-        elif trouble.allowance is not None:
-            cap = min(cap, max(1, trouble.allowance - (origin.goods - trouble.base)))
-        origin.cap = cap
+        origin.cap = trouble.cap(origin.goods, lost=origin.lost)
 
     def _recover(self, origin: Origin, trouble: Trouble, job: Job, now: float) -> None:
         """A good answer of an origin that has been in trouble."""
@@ -342,36 +308,37 @@ class Governor:
         self.pause(origin, until)
         trouble.pause_end = max(trouble.pause_end, until)
 
-    def _end(self, trouble: Trouble) -> float:
-        """When the origin is given up."""
-        assert trouble.since is not None
-        return trouble.since + trouble.stopped + self.patience
-
     def _wait(self, origin: Origin, trouble: Trouble, job: Job, now: float, chance: float) -> None:
         """Let a proven origin rest, if all of it is pressure or it says that it is too much."""
         if trouble.resting:
             if job.launched >= trouble.rest_end:  # the probe
-                self._rest(origin, trouble, now, chance)
+                self._rest(origin, trouble, self._probe_at(origin, trouble, now, chance), now)
             return
         too_many = trouble.why == _TOO_MANY_WORD
         if too_many or trouble.blind >= max(RECENT, trouble.share):
-            trouble.resting = True
             trouble.counts = trouble.counts or too_many
             trouble.held = max(trouble.held, trouble.share)
-            trouble.rests += 1
-            self._resting += 1
-            self._rest(origin, trouble, now, chance)
-            self._tell_rest(origin, trouble, now)
+            self._rest(origin, trouble, self._probe_at(origin, trouble, now, chance), now)
 
-    def _rest(self, origin: Origin, trouble: Trouble, now: float, chance: float) -> None:
-        end, until = self._end(trouble), now
+    def _probe_at(self, origin: Origin, trouble: Trouble, now: float, chance: float) -> float:
+        """When one that rests is asked again."""
+        end, until = trouble.end(self.patience), now
         if origin.not_before <= now:  # else the server has said how long
             until += trouble.next_wait(chance)
             if now < end:
                 until = min(until, end)
+        return until
+
+    def _rest(self, origin: Origin, trouble: Trouble, until: float, now: float) -> None:
+        """Nobody asks the origin before that time, and one alone then."""
+        begins, trouble.resting = not trouble.resting, True
         self._pause(origin, trouble, now, until - now)
         trouble.rest_end = origin.not_before
         self._limit(origin, trouble)
+        if begins:
+            trouble.rests += 1
+            self._resting += 1
+            self._tell_rest(origin, trouble, now)
 
     def _reopen(self, origin: Origin, trouble: Trouble, seconds: float) -> None:
         """A probe was good."""
@@ -433,28 +400,4 @@ class Governor:
     def probe(self, origin: Origin, now: float) -> bool:
         """Whether one line may ask an origin that is given up; if so, that is its try."""
         trouble = origin.trouble
-        assert trouble is not None
-        if now < trouble.next_probe:
-            return False
-        trouble.probe_wait = min(2 * trouble.probe_wait, LONGEST_PROBE)
-        trouble.next_probe = now + trouble.probe_wait
-        return True
-
-    # --- the report ---
-
-    def rows(self, ahead: float) -> tuple[HostRow, ...]:
-        """What the report has of each host; without `Limits.measure` only of those given up.
-
-        Args:
-            ahead: seconds that the wall clock is ahead of the clock of all other times.
-        """
-        rows = [
-            each.row(ahead)
-            for each in self._origins.values()
-            if each.host and (each.tally or (each.trouble and each.trouble.lines))
-        ]
-        if self._others is not None and self._others.requests:
-            others = Origin("", NO_LIMIT)
-            others.tally = self._others
-            rows.append(others.row(ahead))
-        return tuple(rows)
+        return trouble is not None and trouble.may_probe(now)

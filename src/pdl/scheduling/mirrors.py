@@ -19,8 +19,8 @@ from pdl.model import Fail, FailureKind, Success
 from pdl.named_tuple import NamedTuple
 from pdl.scheduling.governor import FORGIVEN
 from pdl.scheduling.kinds import HOST_FAULTS, OWN_FAULTS, PROOFS_OF_HOST
-from pdl.scheduling.origin import LONGEST_PROBE, Health
-from pdl.scheduling.retry import Decision
+from pdl.scheduling.origin import Health
+from pdl.scheduling.retry import LONGEST_PROBE, Decision
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:

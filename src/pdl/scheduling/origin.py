@@ -11,28 +11,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pdl.model import HostRow, failure_word
-from pdl.text.units import count_text, duration_text
+from pdl.model import HostRow
+from pdl.scheduling.retry import FIRST_PROBE, NEVER
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Iterable
 
-    from pdl.model import Fail
+    from pdl.scheduling.trouble import Trouble
 
 NO_LIMIT = 1 << 60
-NEVER = -math.inf
-
-FIRST_REST = 0.5
-"""Seconds that an origin rests for at first; doubles with each probe that fails."""
-LONGEST_REST = 30.0
-FIRST_WALL = 2.0
-"""Seconds for which as many attempts as were refused are not tried again; doubles each time."""
-LONGEST_WALL = 64.0
-WALL_FORGOTTEN = 300.0
-"""Seconds without a cut after which the next wall is as the first."""
-FIRST_PROBE = 30.0
-LONGEST_PROBE = 600.0
-"""Seconds until one that is given up, or whose mirrors are asked first, gets another try."""
+ORIGINS_KEPT = 16_384
+"""Origins with nothing to do that are remembered."""
 DOWN = 3
 """Failures in a row after which the mirrors of a host are asked first."""
 
@@ -101,6 +91,11 @@ class Origin:
         """Whether it has anything to do."""
         return bool(self.ready or self.flying or self.waiting or self.lent)
 
+    def named(self) -> bool:
+        """Whether its name had to be looked up, unless a proxy did that."""
+        name = self.host.rsplit(":", 1)[0]
+        return not (name.startswith("[") or name.rpartition(".")[2].isdigit())
+
     def well(self) -> bool:
         """Whether nothing is held against it."""
         return self.trouble is None and self.health is None
@@ -114,7 +109,9 @@ class Origin:
         return self.cap - self.flying - self.lent - (0 if self.proven else self.waiting)
 
     def row(self, ahead: float) -> HostRow:
-        """What the report has of it; see `pdl.scheduling.governor.Governor.rows`."""
+        """What the report has of it; see `Origins.rows`."""
+        from pdl.scheduling.trouble import Trouble  # where there is any, or a report is wanted
+
         tally, trouble = self.tally or Tally(), self.trouble or Trouble(0)
         at = trouble.given_up_at
         return HostRow(
@@ -159,206 +156,6 @@ class Origin:
             elif self.trouble.resting and (self.flying or self.ready):
                 at = max(at, now + self.trouble.wait)
         return at
-
-
-class Trouble:
-    """What the governor knows of an origin that has been in trouble.
-
-    Attributes:
-        share: jobs that may be in flight, as far as it is a matter of what the origin bears.
-        held: the largest share that it bore; up to this the share doubles.
-        goods: good answers in a row since the share changed.
-        pressures: attempts that met its limits or its absence.
-        fails: of them, those in a row.
-        spent: lines that used up their retries meanwhile, of an origin that has never answered.
-        blind: of these, what was started after the last good answer.
-        first: id of the job that was the first of these.
-        several: another met it as well.
-        cut_at: when the share was cut; what was started before says nothing new.
-        wall: as many in flight were refused; None if that is forgotten.
-        wall_until: not before that time it is tried again.
-        wall_wait: seconds for which it is not, the next time.
-        resting: nobody asks but a probe.
-        rest_end: when the probe may start.
-        rests: how often it did rest.
-        wait: seconds of the next rest.
-        since: when the trouble began; None while there is none.
-        stopped: seconds for which its own Retry-After has stopped the clock.
-        stops: how often it did, without a good answer.
-        why: the word of the last pressure.
-        last: the last pressure.
-        next_probe, probe_wait: of one that is given up.
-        given_up_at: when it was given up last; None if never.
-        reason: why.
-        lines: that ended because of it.
-        counts: the server has said that it counts requests: by 429, or by when it will take more.
-        pause_end: when the last pause ends; what is started then begins another window.
-        window: when the window began.
-        base: good answers of the origin before the window.
-        allowance: good answers of the last window; None where that is not known.
-    """
-
-    __slots__ = (
-        "allowance",
-        "base",
-        "blind",
-        "counts",
-        "cut_at",
-        "fails",
-        "first",
-        "given_up_at",
-        "goods",
-        "held",
-        "last",
-        "lines",
-        "next_probe",
-        "pause_end",
-        "pressures",
-        "probe_wait",
-        "reason",
-        "rest_end",
-        "resting",
-        "rests",
-        "several",
-        "share",
-        "since",
-        "spent",
-        "stopped",
-        "stops",
-        "wait",
-        "wall",
-        "wall_until",
-        "wall_wait",
-        "why",
-        "window",
-    )
-
-    def __init__(self, share: int) -> None:
-        self.share = share
-        self.held = self.goods = 0
-        self.pressures = self.fails = self.blind = self.spent = 0
-        self.first: int | None = None
-        self.several = False
-        self.cut_at = NEVER
-        self.wall: int | None = None
-        self.wall_until = NEVER
-        self.wall_wait = FIRST_WALL
-        self.resting = False
-        self.rest_end = NEVER
-        self.rests = 0
-        self.wait = FIRST_REST
-        self.since: float | None = None
-        self.stopped = 0.0
-        self.stops = 0
-        self.why = ""
-        self.last: Fail | None = None
-        self.next_probe = 0.0
-        self.probe_wait = FIRST_PROBE
-        self.given_up_at: float | None = None
-        self.reason = ""
-        self.lines = 0
-        self.counts = False
-        self.pause_end = self.window = NEVER
-        self.base = 0
-        self.allowance: int | None = None
-
-    def why_lost(self, now: float, max_wait: float, *, proven: bool) -> str:
-        """Why the origin is given up now, in words."""
-        if not proven:
-            failed = count_text(self.fails, "attempt")
-            return f"{failed} in a row failed, and none was answered"
-        if self.last is not None and (self.last.retry_after or 0) > max_wait:
-            return "the server asks to wait longer than --max-retry-wait"
-        lasted = duration_text(now - (now if self.since is None else self.since))
-        return f"no good answer for {lasted} (--host-patience)"
-
-    def met(self, fail: Fail, now: float, *, alone: bool) -> None:
-        """An attempt has met pressure; `alone` if no good answer came while it was made."""
-        self.pressures += 1
-        self.fails += 1
-        self.blind += alone
-        self.several = self.several or self.first not in {None, fail.id}
-        self.first = fail.id
-        self.goods = 0
-        self.last, self.why = fail, failure_word(fail.kind, fail.status)
-        if self.since is None:
-            self.since = now
-
-    def over(self) -> None:
-        """A good answer has come."""
-        self.fails = self.blind = self.stops = self.spent = 0
-        self.first, self.several = None, False
-        self.since, self.stopped = None, 0.0
-
-    def cut(self, level: int, least: int, now: float) -> bool:
-        """Halve the share; whether it is less than what was in flight.
-
-        Args:
-            level: jobs that were in flight.
-            least: the share is not less than that, unless the level is.
-            now: the time.
-        """
-        share = min(level, max(least, level // 2))
-        if now - self.cut_at > WALL_FORGOTTEN:
-            self.wall_wait = FIRST_WALL
-        self.cut_at = now
-        self.held = min(self.held, level - 1)
-        self.share = share
-        if share == level:
-            return False
-        self.wall, self.wall_until = level, now + self.wall_wait
-        self.wall_wait = min(2 * self.wall_wait, LONGEST_WALL)
-        return True
-
-    def rise(self, most: int, now: float) -> bool:
-        """The share is borne: a few more; whether nothing limits the origin any longer.
-
-        Args:
-            most: the largest share there is.
-            now: the time.
-        """
-        share, wall = self.share, self.wall
-        self.goods = 0
-        self.held = max(self.held, share)
-        wanted = min(2 * share, self.held) if share < self.held else share + 1
-        if wall is not None and wanted >= wall:
-            if now < self.wall_until:
-                wanted = max(share, wall - 1)
-            else:
-                self.wall = None
-        self.share = min(wanted, most)
-        return wanted >= most and self.wall is None and self.allowance is None
-
-    def next_wait(self, chance: float) -> float:
-        """Seconds to rest for now; the next time it is twice as long.
-
-        Args:
-            chance: a random number in [0, 1).
-        """
-        # what has let a server that counts go on is known, and is not cut short
-        known = self.counts and self.wait > FIRST_REST
-        wait = self.wait * (1.0 + chance / 4 if known else 0.75 + chance / 2)
-        self.wait = min(2 * self.wait, LONGEST_REST)
-        return wait
-
-    def opened(self, most: int) -> None:
-        """A probe was good: begin with two at once."""
-        self.resting = False
-        self.probe_wait = FIRST_PROBE
-        self.wait = max(FIRST_REST, self.wait / 2) if self.counts else FIRST_REST
-        self.goods = 0
-        self.share = min(2, most, max(1, self.held))
-
-    def begin_window(self, goods: int) -> None:
-        """A pause is over; so many good answers there were before."""
-        self.window = self.pause_end
-        self.allowance = goods - self.base if self.counts else None
-        self.base = goods
-
-    def outgrown(self, goods: int) -> bool:
-        """Whether the origin gives more now than in the last window."""
-        assert self.allowance is not None
-        return goods - self.base - self.allowance > max(2, self.allowance // 4)
 
 
 class Health:
@@ -444,3 +241,71 @@ class Tally:
         """Bytes a second, from the first attempt to the last answer."""
         span = 0.0 if self.began is None else self.ended - self.began
         return self.bytes / span if span > 0 else 0.0
+
+
+class Origins:
+    """The origins of a run: all that have anything to do, and those that had it last.
+
+    Args:
+        first: jobs that may be in flight to one that has never answered.
+        known: none has to answer before more may be.
+        measure: numbers of each are wanted.
+    """
+
+    def __init__(self, first: int, *, known: bool, measure: bool) -> None:
+        self._first = first
+        self._known = known
+        self._origins: dict[str, Origin] = {}
+        self._others = Tally() if measure else None
+        self._keep = ORIGINS_KEPT
+
+    def __len__(self) -> int:
+        """How many origins are remembered."""
+        return len(self._origins)
+
+    def origin(self, host: str) -> Origin:
+        """The one state of the origin."""
+        found = self._origins.get(host)
+        if found is None:
+            found = self._origins[host] = self._new(host)
+        return found
+
+    def origins(self) -> Iterable[Origin]:
+        """All that are remembered, the oldest first."""
+        return self._origins.values()
+
+    def _new(self, host: str) -> Origin:
+        if len(self._origins) >= 2 * self._keep:
+            self._forget()
+        if not host:  # no server is asked
+            return Origin(host, NO_LIMIT, known=True)
+        found = Origin(host, self._first, known=self._known)
+        if self._others is not None:
+            found.tally = Tally()
+        return found
+
+    def _forget(self) -> None:
+        """Forget the oldest of those with nothing to do, first those that are well."""
+        idle = [each for each in self._origins.values() if not each.busy()]
+        idle.sort(key=Origin.well, reverse=True)
+        for each in idle[: len(self._origins) - self._keep]:
+            del self._origins[each.host]
+            if self._others is not None and each.tally is not None:
+                self._others.add(each.tally)
+
+    def rows(self, ahead: float) -> tuple[HostRow, ...]:
+        """What the report has of each; where nobody wants numbers, only of those given up.
+
+        Args:
+            ahead: seconds that the wall clock is ahead of the clock of all other times.
+        """
+        rows = [
+            each.row(ahead)
+            for each in self._origins.values()
+            if each.host and (each.tally or (each.trouble and each.trouble.lines))
+        ]
+        if self._others is not None and self._others.requests:
+            others = Origin("", NO_LIMIT)
+            others.tally = self._others
+            rows.append(others.row(ahead))
+        return tuple(rows)

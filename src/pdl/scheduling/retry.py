@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pdl.named_tuple import NamedTuple
@@ -14,6 +15,15 @@ MAX_DEATHS = 3
 """Workers in a row that may die over a task without getting any further with it."""
 MAX_DEATHS_IN_STORM = 30
 """The same, while as many workers die without it: then it is hardly the task that kills them."""
+
+NEVER = -math.inf
+"""A time before all times."""
+FIRST_REST = 0.5
+"""Seconds that an origin rests for at first; doubles with each probe that fails."""
+LONGEST_REST = 30.0
+FIRST_PROBE = 30.0
+LONGEST_PROBE = 600.0
+"""Seconds until one that is given up, or whose mirrors are asked first, gets another try."""
 
 _MAX_DOUBLINGS = 40
 
@@ -50,6 +60,29 @@ class Judged(NamedTuple):
     delay: float = 0.0
     cut: bool = False
     lost: bool = False
+
+
+class Limits(NamedTuple):
+    """What the user allows of hosts.
+
+    Attributes:
+        jobs: downloads in flight, at first.
+        per_host: of them at one host, or None.
+        patience: seconds without a good answer that an origin gets; 0: every file is on its own.
+        max_wait: seconds of a server's Retry-After that are waited for at most.
+        retries: further attempts of a file; with 0 nothing is asked twice, whatever it meets.
+        heed: a Retry-After makes every status one that is tried again; not where the user has said
+            which are.
+        measure: numbers of each host are wanted.
+    """
+
+    jobs: int = 8
+    per_host: int | None = None
+    patience: float = 0.0
+    max_wait: float = 120.0
+    retries: int = 3
+    heed: bool = True
+    measure: bool = False
 
 
 class RetryPolicy(NamedTuple):

@@ -34,8 +34,8 @@ from pdl.run.in_flight import InFlight
 from pdl.run.outputs import Listener, Outputs
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
-from pdl.scheduling.governor import Governor, Limits
-from pdl.scheduling.retry import MAX_DEATHS, RetryPolicy
+from pdl.scheduling.governor import Governor
+from pdl.scheduling.retry import MAX_DEATHS, Limits, RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import (
     FileSettings,

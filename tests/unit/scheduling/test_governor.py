@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from marks import slow
 from pdl.model import Fail, FailureKind
-from pdl.scheduling.governor import Governor, Limits
+from pdl.scheduling.governor import Governor
 from pdl.scheduling.job import Job
+from pdl.scheduling.retry import Limits
 from pdl.scheduling.schedule import Schedule
 from virtual_hosts import (
     LOOKAHEAD,
@@ -23,10 +25,14 @@ from virtual_hosts import (
     Dead,
     Host,
     Leaving,
+    Named,
     Run,
     mixed,
     plan,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENT = Limits(jobs=8, patience=120.0)
 
@@ -255,6 +261,113 @@ def test_one_that_is_given_up_is_tried_now_and_then_and_comes_back() -> None:
     assert probes[0] >= 30
     assert ends(made)["success"] > 3600
     assert any(each.what == "back" for each in made.governor.news)
+
+
+# --- name servers ---
+
+
+def named(count: int, down: Callable[[float], bool]) -> dict[str, Host]:
+    """Hosts whose names cannot be looked up now and then."""
+    hosts: dict[str, Host] = {}
+    for number in range(count):
+        host = hosts[f"n{number:03}"] = Named(random.Random(number))
+        host.down = down
+    return hosts
+
+
+def during(start: float, seconds: float) -> Callable[[float], bool]:
+    return lambda now: start <= now < start + seconds
+
+
+@pytest.mark.parametrize("jobs", [1, 8, 64])
+@pytest.mark.parametrize("count", [2, 20, 300])
+@pytest.mark.parametrize("seconds", [0.3, 6.0, 60.0, 110.0])
+def test_name_servers_that_fail_for_a_while_lose_nothing(
+    seconds: float, count: int, jobs: int
+) -> None:
+    """Whether the hosts have been met before, are new, or were forgotten."""
+    hosts = named(count, during(0.5, seconds))
+    lines = [name for name in hosts for _ in range(20 if count < 300 else 4)]
+    if count == 2:  # a name that alone is not found may be in trouble of its own
+        lines = lines[:30] if seconds < 12 else lines[:20]
+    made = Run(hosts, lines, PATIENT._replace(jobs=jobs))
+    made.run()
+    assert ends(made) == {"success": len(lines)}
+    rests = 4 + seconds / 10
+    assert sum(made.attempts.values()) <= len(lines) + 2 * count + rests * (jobs + 2)
+    assert made.now < seconds + 40 + len(lines) * 0.13 / min(jobs, 2)
+
+
+@pytest.mark.parametrize("patience", [20.0, 120.0])
+def test_name_servers_are_waited_for_no_longer_than_a_host(patience: float) -> None:
+    hosts = named(300, during(1.0, 1e9))
+    lines = [name for name in hosts for _ in range(4)]
+    made = Run(hosts, lines, PATIENT._replace(patience=patience))
+    made.run()
+    assert set(made.ended.values()) == {"success", "dns", "lost"}
+    assert patience < made.now < patience + 120
+    assert sum(made.attempts.values()) < ends(made)["success"] + 300 * 12
+
+
+def test_where_no_name_was_ever_found_the_retries_decide() -> None:
+    one, many = (Run(named(1, lambda _: True), ["n000"] * lines, PATIENT) for lines in (1, 1000))
+    one.run()
+    many.run()
+    assert one.attempts[0] == 4
+    assert len(many.ended) == 1000
+    assert sum(many.attempts.values()) <= 40
+    assert many.now <= one.now + 4.0 < 10
+
+
+@pytest.mark.parametrize("others", [1, 9])
+def test_a_name_that_alone_cannot_be_found_ends_soon(others: int) -> None:
+    """It is rather the name than the name servers; the others end as if it were not there."""
+    live = {f"l{n}": Host(random.Random(n)) for n in range(others)}
+    alone = Run(live, mixed(live, 100, random.Random(3)), PATIENT)
+    alone.run()
+    lines = mixed(live, 50, random.Random(3)) + ["n000"] * 1000
+    lines += mixed(live, 50, random.Random(3))
+    made = Run({**live, **named(1, lambda _: True)}, lines, PATIENT)
+    made.run()
+    assert ends(made)["success"] == 100 * others
+    assert max(made.ends[name] for name in live) <= alone.now * 8 / 6 + 1
+    assert made.attempts.total() - 100 * others <= 40
+    assert made.now < alone.now + 15 + 10
+
+
+def test_a_name_is_to_blame_where_others_are_found_meanwhile() -> None:
+    bad = named(1, lambda _: True)
+    live = {f"l{n:03}": Host(random.Random(n)) for n in range(200)}
+    lines = mixed(live, 60, random.Random(3))
+    lines[100:100] = ["n000"] * 20
+    made = Run({**live, **bad}, lines, PATIENT._replace(jobs=64))
+    made.run()
+    assert ends(made)["success"] == 12000
+    assert made.attempts.total() - 12000 <= 40
+    told = [each.what for each in made.governor.news if each.host == "n000"]
+    assert told.count("rest") <= 1  # until the next name is found
+    assert told[-1] == "given-up"
+    assert made.ends["n000"] < 10
+
+
+def test_an_address_that_answers_is_no_name_that_was_found() -> None:
+    hosts = {**named(1, lambda _: True), "127.0.0.1:80": Host(random.Random(1))}
+    made = Run(hosts, ["127.0.0.1:80"] * 50 + ["n000"], PATIENT)
+    made.run()
+    assert made.attempts[50] == 4
+
+
+def test_a_name_that_is_found_again_costs_its_host_nothing() -> None:
+    """It is soon asked for as many as before, for it never had too much."""
+    hosts = named(1, during(0.0, 10.0))
+    hosts["l"] = Host(random.Random(1))
+    made = Run(hosts, ["l"] * 30 + ["n000"] * 3000, PATIENT._replace(jobs=32))
+    made.run()
+    assert ends(made) == {"success": 3030}
+    # before any name was found, it might have been a host that is not there
+    told = [each.what for each in made.governor.news if each.host == "n000"]
+    assert told == ["cut", "rest", "back", "uncut"]
+    assert made.now < 16 + 3000 * 0.11 / 32 * 1.05
 
 
 # --- the file's own trouble ---

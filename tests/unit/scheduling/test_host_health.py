@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pdl.scheduling.governor import Governor
 from pdl.scheduling.mirrors import HostHealth
-from pdl.scheduling.origin import DOWN, FIRST_PROBE, LONGEST_PROBE, Origin
+from pdl.scheduling.origin import DOWN, Origin
+from pdl.scheduling.retry import FIRST_PROBE, LONGEST_PROBE
 
 HOSTS = ("a", "b", "c")
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pdl.model import Item, SafePath
-from pdl.scheduling.governor import Governor, Limits
+from pdl.scheduling.governor import Governor
 from pdl.scheduling.job import Job, Plan
+from pdl.scheduling.retry import Limits
 from pdl.scheduling.schedule import Schedule
 from pdl.text.urls import parse
 
