@@ -336,3 +336,22 @@ def test_a_redirect_to_where_nobody_answers_is_the_files_own_trouble(
     (failed,) = [row for row in scene.rows if row["outcome"] == "fail"]
     assert (failed["kind"], failed["attempts"], failed["final_url"]) == ("connect", 4, dead)
     assert "not asked again" not in failed["message"]
+
+
+@pytest.mark.parametrize("status", ["503 Service Unavailable", "429 Too Many Requests"])
+def test_the_last_file_that_is_always_put_off_ends_by_its_own_retries(
+    pdl_run: Runner, status: str
+) -> None:
+    """Its host has served all the others meanwhile, and it has waited as long as it was told."""
+
+    class PutsOff(Limits):
+        def good_answer(self, path: bytes) -> bytes:
+            return reply(status, b"", "Retry-After: 1") if path == b"/9" else reply(body=path)
+
+    with PutsOff(takes=0.1) as server:
+        scene = Scene(pdl_run, server.urls(12), "--retry-wait", "0.1", "-j", "4")
+    (failed,) = [row for row in scene.rows if row["outcome"] == "fail"]
+    assert failed["kind"] == f"http-{status[:3]}"
+    assert failed["attempts"] in {4, 5}
+    assert scene.files() == 11
+    assert scene.report["summary"]["seconds"] < 8

@@ -184,7 +184,9 @@ class Governor(Origins):
             return met
         # of one that never answered, one under way may show that it is there, and bears but few
         shared = fail.kind in _REFUSALS and origin.flying > 1
-        passed = job.meets(origin.goods, trouble.pressures) or job.contended > FORGIVEN
+        passed = (
+            job.meets(origin.goods, trouble.pressures, origin.flying) or job.contended > FORGIVEN
+        )
         job.contended += (passed or not alone) if origin.proven else shared
         job.early += not origin.proven and not shared
         over = origin.proven and now >= trouble.end(self.patience) and origin.flying <= 1
@@ -224,7 +226,8 @@ class Governor(Origins):
         assert origin is not None and origin.trouble is not None  # noqa: PT018 - it is one thing
         rest = max(0.0, origin.not_before - now)
         lone = not origin.trouble.several and may_be_of_file(fail, origin.host)
-        lone |= job.contended > SUSPECT and not origin.ready and origin.flying <= 1
+        if not origin.ready and origin.flying <= 1:  # nobody else asks
+            lone |= job.contended > SUSPECT or (not origin.waiting and _was_alone(job, fail))
         if origin.proven and (lone or (job.only and fail.status != TOO_MANY)):
             # it may be this file's alone: let another find out, or the file's own retries decide
             job.lone += 1
@@ -401,3 +404,15 @@ class Governor(Origins):
         """Whether one line may ask an origin that is given up; if so, that is its try."""
         trouble = origin.trouble
         return trouble is not None and trouble.may_probe(now)
+
+
+def _was_alone(job: Job, fail: Fail) -> bool:
+    """Whether the last file that is left of its origin was refused while others were served.
+
+    Then it is rather the file: nobody else can find out any more. It has waited as long as it was
+    told, or others had even begun after it. A server that counts requests, and does not tell, may
+    have refused it just because it was the last.
+    """
+    if fail.retry_after is not None:
+        return job.contended > 0
+    return fail.kind in _REFUSALS and job.overtaken()

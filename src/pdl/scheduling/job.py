@@ -155,7 +155,8 @@ class Job:
         early: attempts that met pressure of an origin that had not answered yet.
         contended: attempts that met pressure while others of the origin were served.
         lone: attempts that met what may be the file's own trouble, as nobody else did.
-        met: good answers and pressures of its origin when it met pressure last; None before.
+        met: good answers and pressures of its origin when it met pressure last, how many of its
+            jobs were in flight, and whether it has been overtaken; None before.
         only: since the last time before that others were served, and none of them met any.
         yields: after a rest, another file of the origin is to find out first.
         stopped: how a stop of the run has ended its last attempt, in words; else empty.
@@ -201,12 +202,12 @@ class Job:
         self.origin: Origin | None = None
         self.launched = 0.0
         self.early = self.contended = self.lone = 0
-        self.met: tuple[int, int] | None = None
+        self.met: tuple[int, int, int, bool] | None = None
         self.only = self.yields = False
         self.stopped = ""
         self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
 
-    def meets(self, goods: int, pressures: int) -> bool:
+    def meets(self, goods: int, pressures: int, flying: int) -> bool:
         """Note that it meets pressure: whether others were served since the last time.
 
         From one time to the next it and the others of its origin take turns in who asks first after
@@ -215,12 +216,20 @@ class Job:
         Args:
             goods: good answers of the origin.
             pressures: attempts of the origin that met pressure, with this one.
+            flying: jobs of the origin in flight, with this one.
         """
-        before, self.met = self.met, (goods, pressures)
+        before = self.met
+        # more were served than had been under way when it was refused
+        overtaken = before is not None and (before[3] or goods - before[0] >= before[2])
+        self.met = goods, pressures, flying, overtaken
         self.yields = not self.yields
         passed = before is not None and goods > before[0]
         self.only = passed and before is not None and pressures == before[1] + 1
         return passed
+
+    def overtaken(self) -> bool:
+        """Whether it was refused again after others had been served that began after it."""
+        return self.met is not None and self.met[3]
 
     def task(self) -> Task:
         """What a worker is given for the next attempt."""

@@ -406,6 +406,41 @@ def test_one_bad_file_costs_no_other(worst: str, jobs: int, count: int) -> None:
     assert made.attempts[7] < 200
     if worst in {"503", "silence", "reset"}:  # else its host may have said so, or be away
         assert made.now < good + 30
+    elif worst != "connect" and jobs < count == 60:  # others are served that begin after it
+        assert made.now < good + 60
+        assert made.attempts[7] < 20
+
+
+@pytest.mark.parametrize("worst", ["503", "503 later", "429 later", "silence", "reset"])
+@pytest.mark.parametrize("jobs", [2, 8, 64])
+@pytest.mark.parametrize("count", [8, 60, 1000])
+def test_the_last_file_that_alone_is_refused_ends_by_its_own_retries(
+    worst: str, jobs: int, count: int
+) -> None:
+    host = Host(random.Random(1))
+    good = run(host, count, PATIENT._replace(jobs=jobs)).now
+    host = Host(random.Random(1))
+    host.bad, host.worst = {count - 1}, WORST[worst]
+    made = run(host, count, PATIENT._replace(jobs=jobs))
+    assert ends(made)["success"] == count - 1
+    assert made.attempts[count - 1] in {4, 5}
+    assert made.now < good + 4 * (1 + host.worst.seconds) + 4
+
+
+@pytest.mark.parametrize("worst", ["429", "connect"])
+def test_the_last_file_is_waited_for_where_the_host_may_count_or_be_away(worst: str) -> None:
+    """A server that counts refuses what comes after all the others, too."""
+    host = Host(random.Random(1))
+    host.bad, host.worst = {59}, WORST[worst]
+    made = run(host, 60, PATIENT)
+    assert 120 < made.now < 125
+
+
+@pytest.mark.parametrize("tells", [False, True])
+def test_the_last_file_of_a_server_that_counts_is_fetched(tells: bool) -> None:
+    for per in (7, 8, 20, 59):
+        made = run(counting(per, 60.0, tells=tells), 60)
+        assert ends(made) == {"success": 60}
 
 
 @pytest.mark.parametrize("retries", [0, 2])
