@@ -176,6 +176,9 @@ REFUSALS = {
     "429 with RateLimit-Reset": lambda left: reply(
         "429 Too Many Requests", b"no", f"RateLimit-Reset: {math.ceil(left)}"
     ),
+    "429 with RateLimit": lambda left: reply(
+        "429 Too Many Requests", b"no", f'RateLimit: "some";r=0;t={math.ceil(left)}'
+    ),
     "403 with Retry-After": lambda left: reply(
         "403 Forbidden", b"no", f"Retry-After: {math.ceil(left)}"
     ),
@@ -201,14 +204,26 @@ def test_what_a_server_says_of_its_next_window_is_waited_for(pdl_run: Runner, re
     assert len(server.refused) <= 3
 
 
-def test_a_good_answer_that_says_that_nothing_is_left_is_a_pause(pdl_run: Runner) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("X-RateLimit-Remaining: {}", "X-RateLimit-Reset: 1"),
+        ('RateLimit: "burst";r={};t=1, "day";r=9000', 'RateLimit-Policy: "day";q=9999;w=86400'),
+        slow(("RateLimit: burst;r={}", "RateLimit-Policy: burst;q=5;w=1")),
+    ],
+    ids=["reset", "policies", "window"],
+)
+@pytest.mark.parametrize("engine", ["process", slow("inline")])
+def test_a_good_answer_that_says_that_nothing_is_left_is_a_pause(
+    pdl_run: Runner, fields: tuple[str, ...], engine: str
+) -> None:
     class Telling(Counts):
         def good_answer(self, path: bytes) -> bytes:
             left = self.per - self.count
-            return reply("200 OK", path, f"X-RateLimit-Remaining: {left}", "X-RateLimit-Reset: 1")
+            return reply("200 OK", path, *(field.format(left) for field in fields))
 
     with Telling(5, 1.0, REFUSALS["429"]) as server:
-        scene = Scene(pdl_run, server.urls(8), "-q", "-j", "1")
+        scene = Scene(pdl_run, server.urls(8), "-q", "-j", "1", "--engine", engine)
     assert scene.run.code == 0, scene.run.err
     assert len(server.refused) <= 1  # it was under way when that was heard
     assert server.good[5] - server.good[4] > 0.9
