@@ -460,12 +460,21 @@ def test_without_patience_every_file_is_on_its_own() -> None:
     assert made.governor.news == []
 
 
-def test_the_network_is_told_once() -> None:
-    hosts: dict[str, Host] = {f"h{n}": leaving(3.0, 20.0) for n in range(20)}
-    made = Run(hosts, mixed(hosts, 60, random.Random(1)), PATIENT)
+@pytest.mark.parametrize("outages", [1, 2])
+@pytest.mark.parametrize("jobs", [1, 8])
+def test_the_network_is_told_once_each_time_that_it_goes(jobs: int, outages: int) -> None:
+    """One job finds the hosts away one by one: from the second on, all that were asked rest."""
+    hosts: dict[str, Host] = {}
+    for number in range(20):
+        host = hosts[f"h{number}"] = leaving(3.0, 20.0)
+        if outages == 2:
+            host.every = 60.0
+    lines = mixed(hosts, 60 if jobs == 8 else 10, random.Random(1))
+    made = Run(hosts, lines * outages, PATIENT._replace(jobs=jobs))
     made.run()
-    assert ends(made) == {"success": 1200}
-    assert len(made.governor.warnings) == 1
+    assert ends(made) == {"success": len(lines) * outages}
+    assert made.now > 60 * (outages - 1) + 3
+    assert len(made.governor.warnings) == outages
     assert "the network may be down" in made.governor.warnings[0]
 
 
