@@ -190,6 +190,8 @@ class Version(NamedTuple):
 
 FIRST_HELPER = 1 << 40
 """The least id of a task that helps; a job's is lower."""
+HELPS, HELPS_ELSEWHERE = 1, 2
+"""See `Task.helps`."""
 
 
 class Task(NamedTuple):
@@ -221,7 +223,8 @@ class Task(NamedTuple):
             file is asked for without one: it may be the range that it will not have.
         scarce: name and port of its host, if that takes few connections: one that is open is to be
             used before another is opened. Else empty.
-        helps: another task is at the same file, and this one is to fetch some of it beside that.
+        helps: another task is at the same file, and this one is to fetch some of it beside that:
+            `HELPS` from the same URL, or `HELPS_ELSEWHERE` from another of the item's. Else 0.
     """
 
     id: int
@@ -244,7 +247,7 @@ class Task(NamedTuple):
     kin: tuple[str, ...] = ()
     doubted: bool = False
     scarce: str = ""
-    helps: bool = False
+    helps: int = 0
 
 
 task_of = partial(tuple.__new__, Task)

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from pdl.fetch.blocking import Fetcher
-from pdl.model import FIRST_HELPER, Answer, Fail, FailureKind, Pieces, SafePath, Success, Task
+from pdl.model import (
+    FIRST_HELPER,
+    HELPS,
+    HELPS_ELSEWHERE,
+    Answer,
+    Fail,
+    FailureKind,
+    Pieces,
+    SafePath,
+    Success,
+    Task,
+)
 from pdl.pool.inline import InlineMeter
 from pdl.scheduling.range_map import RangeMap
 from pdl.settings import FileSettings, HttpSettings
@@ -102,6 +113,7 @@ class Place:
     def __init__(self, server: Server, directory: Path) -> None:
         self.server = server
         self.directory = directory
+        self.elsewhere = ""
         self.meter = InlineMeter()
         (directory / ".pdl").mkdir()
 
@@ -132,7 +144,10 @@ class Place:
         thread.start()
         try:
             until(lambda: self.has(CUT), "the beginning of the file")
-            helper = self.attempt(SHARED, id=FIRST_HELPER, helps=True, begun=True)
+            helps = {"helps": HELPS}
+            if self.elsewhere:
+                helps = {"helps": HELPS_ELSEWHERE, "url": self.elsewhere}
+            helper = self.attempt(SHARED, **{**more, "id": FIRST_HELPER, "begun": True, **helps})
         finally:
             first.go.set()
             thread.join(30)
@@ -243,6 +258,138 @@ def test_a_piece_that_stays_bad_is_a_failure(place: Place) -> None:
     assert "piece" in found.first.message
 
 
+def test_a_bad_piece_of_the_first_lane_costs_nothing_else(place: Place) -> None:
+    spoilt = bytearray(BODY)
+    spoilt[CUT + 3 * K + 5] ^= 1
+    found = place.fetch(First(bytes(spoilt)), WHOLE, WHOLE, pieces=PIECES)
+    assert found.right()
+    piece = f"bytes={CUT + 3 * K}-{CUT + 4 * K - 1}"
+    assert found.asked == [None, f"bytes={START}-{TOTAL - 1}", piece]
+
+
+def test_a_file_that_is_wrong_from_the_beginning_is_another(place: Place) -> None:
+    place.server.on("/file.bin", File(NEWER, etag=ETAG))
+    answer = place.attempt(pieces=PIECES)
+    assert isinstance(answer, Fail)
+    assert answer.kind is FailureKind.CHECKSUM
+    assert "piece 1 of" in answer.message
+    assert len(place.server.requests("/file.bin")) == 1
+
+
+def test_the_digest_of_the_whole_holds_beside_those_of_mended_pieces(place: Place) -> None:
+    spoilt = bytearray(BODY)
+    spoilt[CUT + 3 * K + 5] ^= 1
+    digest = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
+    found = place.fetch(First(bytes(spoilt)), WHOLE, WHOLE, pieces=PIECES, checksum=digest)
+    assert found.right()
+    assert isinstance(found.first, Success)
+    assert found.first.checksum == digest
+
+
+# --- a helper asks another server ---
+
+DIGEST = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
+ITS_OWN = '"its own tag"'
+THEIRS = File(BODY, etag=ITS_OWN)
+OTHERS = ("2.part",)
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    with Server(lifetime=60.0) as server:
+        yield server
+
+
+def test_a_helper_fetches_from_another_server(place: Place, other: Server) -> None:
+    place.elsewhere = other.on("/mirror", THEIRS)
+    found = place.fetch(First(), checksum=DIGEST, other_parts=OTHERS)
+    assert found.right()
+    assert found.asked == [None]
+    (seen,) = other.requests("/mirror")
+    assert seen.header("Range") == f"bytes={START}-{TOTAL - 1}"
+    assert seen.header("If-Range") is None  # the tag is another server's
+    assert found.helper.received == TOTAL - START
+
+
+def test_another_server_lies_and_the_digest_decides(place: Place, other: Server) -> None:
+    place.elsewhere = other.on("/mirror", File(NEWER, etag=ETAG))
+    found = place.fetch(First(), WHOLE, checksum=DIGEST, other_parts=OTHERS)
+    assert found.right()
+    assert found.asked == [None, None]  # alone, and all of it
+    assert found.helper.received == TOTAL - START
+
+
+def test_another_server_lies_and_its_pieces_alone_are_fetched_again(
+    place: Place, other: Server
+) -> None:
+    place.elsewhere = other.on("/mirror", File(BODY[:-K] + NEWER[-K:], etag=ETAG))
+    found = place.fetch(First(), WHOLE, pieces=PIECES, other_parts=OTHERS)
+    assert found.right()
+    begin = (TOTAL - K) // K * K
+    assert found.asked == [None, f"bytes={begin}-{TOTAL - 1}"]
+
+
+ELSEWHERE: dict[str, Behaviour] = {
+    "another size": File(BODY + b"more"),
+    "ranges ignored": File(BODY, ranges=False),
+    "wrong range": Raw(part(START - K, TOTAL - K, BODY)),
+    "no total": Raw(part(START, TOTAL, BODY).replace(f"/{TOTAL}".encode(), b"/*")),
+    "coded": Raw(part(START, TOTAL, BODY).replace(b"ETag", b"Content-Encoding: gzip\r\nETag")),
+    "404": Reply(404),
+    "503": Reply(503),
+    "reset": Reset(),
+}
+
+
+@pytest.mark.parametrize("liar", ELSEWHERE)
+def test_what_does_not_fit_is_not_taken(place: Place, other: Server, liar: str) -> None:
+    place.elsewhere = other.on("/mirror", ELSEWHERE[liar])
+    found = place.fetch(First(), checksum=DIGEST, other_parts=OTHERS)
+    assert found.right()
+    assert isinstance(found.helper, Fail)
+    assert found.helper.received == 0
+    assert found.asked == [None]
+
+
+@pytest.mark.parametrize(
+    "more", [{"checksum": DIGEST}, {"other_parts": OTHERS}], ids=["no mirrors", "no digest"]
+)
+def test_other_servers_have_no_share_where_nothing_proves_the_whole(
+    place: Place, other: Server, more: dict[str, object]
+) -> None:
+    place.elsewhere = other.on("/mirror", THEIRS)
+    found = place.fetch(First(), **more)
+    assert found.right()
+    assert isinstance(found.helper, Fail)
+    assert found.helper.kind is FailureKind.CANCELLED
+    assert not other.requests("/mirror")
+
+
+def test_what_several_servers_gave_is_gone_on_with_if_a_digest_is_known(
+    place: Place, other: Server
+) -> None:
+    place.elsewhere = other.on("/mirror", THEIRS)
+    found = place.fetch(First(broken=True), checksum=DIGEST, other_parts=OTHERS)
+    assert isinstance(found.first, Fail)
+    assert found.first.kept == CUT + TOTAL - START
+    place.server.on("/file.bin", WHOLE)
+    again = place.attempt(begun=True, checksum=DIGEST)
+    assert Together(again, again, place.directory, []).right()
+    assert again.received == START - CUT
+
+
+def test_it_is_begun_anew_if_no_digest_is_known_any_more(place: Place, other: Server) -> None:
+    """The other server's bytes might be of another version, and nobody would see it."""
+    place.elsewhere = other.on("/mirror", File(NEWER))
+    place.fetch(First(broken=True), checksum=DIGEST, other_parts=OTHERS)
+    place.server.on("/file.bin", WHOLE)
+    again = place.attempt(begun=True)
+    assert Together(again, again, place.directory, []).right()
+    assert again.received == TOTAL
+    assert isinstance(again, Success)
+    assert "no digest is known any more" in again.message
+
+
 # --- a server that does not give what it was asked for: the first goes on as if alone ---
 
 LIARS: dict[str, Behaviour] = {
@@ -323,7 +470,7 @@ def test_a_server_that_keeps_the_second_connection_waiting_holds_nothing_up(
         until(lambda: place.has(count), "bytes of the lane")
 
     begin(1, CUT)
-    begin(2, CUT + K, id=FIRST_HELPER, helps=True, begun=True)
+    begin(2, CUT + K, id=FIRST_HELPER, helps=HELPS, begun=True)
     first.go.set()
     threads[0].join(15)
     assert Together(answers[1], answers[1], place.directory, []).right()
@@ -429,7 +576,7 @@ def test_some_files_take_no_helpers(place: Place, headers: Pairs, files: FileSet
     written = place.directory / ".pdl" / "1.part"
     until(lambda: written.exists() and written.stat().st_size >= CUT, "the beginning of the file")
     assert not place.board().exists()
-    helper = place.attempt(id=FIRST_HELPER, helps=True, begun=True)
+    helper = place.attempt(id=FIRST_HELPER, helps=HELPS, begun=True)
     first.go.set()
     thread.join(30)
     assert isinstance(helper, Fail)

@@ -234,6 +234,8 @@ class _Driver:
         else:
             proven = has_digest(self._task)
             why = obstacle(known.validator, known.total, proven=proven)
+            if known.mixed and not proven:
+                why = "mirrors may have helped with it, and no digest is known any more"
             self._unused = (
                 known.offset,
                 why or "its link has changed, and too little can be compared",
@@ -268,7 +270,6 @@ class _Driver:
             self._read(receive, None)
         else:
             with BackgroundDigest(check.update, self._lane.buffer) as beside:
-                self._digest_part(beside)
                 self._read(receive, beside)
         return attempt.complete(self._part.size)
 
@@ -278,12 +279,13 @@ class _Driver:
 
         attempt, part = self._attempt, self._part
         if may_share(self._lane.files, attempt, part):
-            part.share(attempt.announced or 0)
+            proven = has_digest(self._task)
+            part.share(attempt.announced or 0, mixed=proven and bool(self._task.other_parts))
 
-    def _digest_part(self, beside: BackgroundDigest) -> None:
+    def _digest_part(self, beside: BackgroundDigest | None) -> None:
         """Let the digest have what an earlier attempt left."""
         offset, length = 0, self._part.size
-        while offset < length:
+        while beside is not None and offset < length:
             count = self._part.read_back(beside.room[: length - offset], offset)
             if not count:  # somebody has cut it meanwhile
                 raise StartAgain
@@ -295,29 +297,50 @@ class _Driver:
         attempt, part, meter = self._attempt, self._part, self._meter
         if receive.body:
             meter.update(part.reached, attempt.announced)
-            self._stream(beside)
-            if part.shared:
-                self._gather(beside)
+        if not part.shared or not receive.body:
+            self._digest_part(beside)
+            if receive.body:
+                self._stream(beside)
+        else:
+            self._share_in(beside)
         attempt.end(part.size)
+
+    def _share_in(self, beside: BackgroundDigest | None) -> None:
+        """The same of a part that other lanes may write."""
+        from pdl.fetch.split_file import digest_late, mendable
+
+        attempt, part, late = self._attempt, self._part, False
+        received, size = attempt.received, part.size
+        try:
+            self._digest_part(beside)
+            self._stream(beside)
+        except Mismatch as exc:
+            if beside is None or not mendable(self._task, exc):
+                raise
+            attempt.received = received + part.size - size
+            late = digest_late(attempt, beside)
+            self._stream(None)
+        self._gather(beside, late=late)
 
     def _stream(self, beside: BackgroundDigest | None) -> None:
         """Append the body, to its end or that of this lane's range."""
         assert self._response is not None
         stream(self._lane, self._attempt, self._response, self._part, self._meter, beside)
 
-    def _gather(self, beside: BackgroundDigest | None) -> None:
+    def _gather(self, beside: BackgroundDigest | None, *, late: bool) -> None:
         """See to what is left of a shared part when this lane's range is done."""
         from pdl.fetch.split_file import Gathering
 
         part, known = self._part, self._part.version()
         while not part.settle():
             before = part.size
-            self._stream(beside)
+            self._stream(None if late else beside)
             if part.size == before:  # the body has ended too early
                 return
         self._hang_up()
         self._shares = False  # if it has to begin again, then alone
-        Gathering(self._lane, self._attempt, part, self._meter, beside).run(known)
+        gathering = Gathering(self._lane, self._attempt, part, self._meter, beside)
+        gathering.run(known, late=late)
 
     def prove(self) -> Command:
         """Finish the digest."""

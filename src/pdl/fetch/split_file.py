@@ -10,6 +10,9 @@ process gives one of them a task of the same file that says that it `helps`. A h
 the largest rest (`pdl.scheduling.range_map`), asks for just that range of just that version, and
 goes on so until nothing is left that is worth a request.
 
+- Where a digest proves the whole, a helper may ask another of the item's URLs. That server has its
+  own names for versions, so its ranges have to fit in size alone, and the digest decides. The note
+  says so (`Note.mixed`): without a digest such a part is not gone on with.
 - Each range is an `Attempt` of its own, of which only the part up to the body is used: it asks,
   follows redirects, and judges the answer. An answer that does not fit exactly, whatever it is,
   ends the helper; its range goes back, and the first lane does it alone, as if nobody had helped.
@@ -22,7 +25,8 @@ goes on so until nothing is left that is worth a request.
 - If the digest is wrong, the answers may have been of two files under one tag: the first lane
   begins again, alone.
 - Bytes of pieces are held against the pieces' digests once all are there. What is wrong is fetched
-  again, once and alone.
+  again, once and alone. If the first lane finds a wrong piece earlier, and not at the file's very
+  beginning, it goes on, and the whole is digested at the end, when that has been mended.
 - If the first lane fails, the map is over: the helpers write nothing more, and what is there stands
   in the note for the next attempt. If a helper is killed, the main process gives its range back.
 
@@ -38,8 +42,8 @@ from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain, failure_of
 from pdl.fetch.receiving import stream
-from pdl.integrity.check import wrong_pieces
-from pdl.model import Fail, FailureKind, Success
+from pdl.integrity.check import Mismatch, wrong_pieces
+from pdl.model import HELPS_ELSEWHERE, Fail, FailureKind, Success
 from pdl.storage.final_name import InTheWay
 from pdl.storage.helper_part import HelperPart, RangeEnded
 from pdl.transport import TransportError
@@ -111,7 +115,7 @@ class RangeFetch:
         self._meter = meter
         self._part = part
         self._known = known
-        bare = task._replace(version=None, served=None, remember=False, pin=None)
+        bare = task._replace(version=None, served=None, remember=False)
         self._attempt = Attempt(lane.http, lane.files, bare, started)
         self._response: Response | None = None
 
@@ -195,11 +199,12 @@ class Gathering:
         self._lonely = self._count = 0
         self._since = 0.0
 
-    def run(self, known: Known) -> None:
+    def run(self, known: Known, *, late: bool = False) -> None:
         """Do it; the part is whole then, and the digest has had all of it.
 
         Args:
             known: the version.
+            late: the digest is to have all of it at the end, see `digest_late`.
 
         Raises:
             AttemptFailed, StartAgain, TransportError, OSError: some of it is not to be had.
@@ -208,11 +213,13 @@ class Gathering:
         assert total is not None
         assert split is not None
         pieces = self._attempt.task.pieces
+        if late:
+            self._digested = 0
         if pieces is None and part.size < total:
             self._attempt.mixed_from = part.size
         self._fetch(known, split)
+        self._free_the_buffer()
         if pieces is not None and self._digested < total:
-            self._free_the_buffer()
             for start, end in wrong_pieces(
                 pieces, part.read_back, self._lane.buffer, self._digested
             ):
@@ -258,8 +265,15 @@ class Gathering:
         return now - self._since > STUCK_SECONDS
 
     def _free_the_buffer(self) -> None:
-        if self._beside is not None:
+        if self._beside is None:
+            return
+        try:
             self._beside.catch_up()
+        except Mismatch as exc:
+            if not mendable(self._attempt.task, exc):
+                raise
+            digest_late(self._attempt, self._beside)
+            self._digested = 0
 
     def _look_around(self) -> None:
         """See whether the run is to stop, or the attempt takes too long; note what is there."""
@@ -284,6 +298,27 @@ class Gathering:
             beside.took(count)
             self._digested += count
         return True
+
+
+def mendable(task: Task, wrong: Mismatch) -> bool:
+    """Whether it may be a piece alone that is wrong; if it is the first, it is another file."""
+    return task.pieces is not None and bool(wrong.sound)
+
+
+def digest_late(attempt: Attempt, beside: BackgroundDigest) -> bool:
+    """A piece is wrong, and is to be mended: the file is to be digested anew after that.
+
+    Args:
+        attempt: has the check.
+        beside: has had bytes for it; the next that it is given are the file's first.
+
+    Returns:
+        True.
+    """
+    assert attempt.check is not None
+    attempt.check = attempt.check.anew()
+    beside.begin_again(attempt.check.update)
+    return True
 
 
 def help_out(lane: LaneTools, task: Task, meter: Meter) -> Answer:
@@ -321,7 +356,7 @@ class _Helper:
     def run(self) -> None:
         part, meter = self._part, self._meter
         meter.update(0, None)
-        known = part.join()
+        known = part.join(elsewhere=self._task.helps == HELPS_ELSEWHERE)
         if known is None:
             raise AttemptFailed(FailureKind.CANCELLED, TAKES_NONE, transient=True)
         while (taken := part.claim(self._lane.files.min_split)) is not None:

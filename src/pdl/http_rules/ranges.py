@@ -142,6 +142,8 @@ class Known(NamedTuple):
         told: further fields of the answer that the part began with; see `pdl.storage.note`.
         foreign: it came from the URL with another query, and no digest tells whether it is right.
         until: where the bytes end that are asked for; None is the end of the file.
+        mixed: they are, or may be, of several servers' files: a digest alone tells whether all of
+            them are right together.
     """
 
     offset: int
@@ -150,6 +152,7 @@ class Known(NamedTuple):
     told: Headers = ()
     foreign: bool = False
     until: int | None = None
+    mixed: bool = False
 
     def field(self) -> str:
         """The Range that asks for what is missing (RFC 9110 section 14.2)."""
@@ -195,13 +198,15 @@ def to_go_on(known: Known, *, proven: bool) -> Known | None:
     """The part to ask the rest of; None where it cannot be gone on with.
 
     One of another query is only taken where an entity tag that is strong, Last-Modified and the
-    size can all be compared, or where a digest tells.
+    size can all be compared, or where a digest tells; one of several servers only where it does.
 
     Args:
         known: that was found.
         proven: as `can_go_on` has it.
     """
     validator = known.validator
+    if known.mixed:
+        return known._replace(foreign=False) if proven and known.total is not None else None
     if known.foreign and not proven:
         strong = validator.etag is not None and validator.if_range() is not None
         return known if strong and None not in {validator.modified, known.total} else None

@@ -38,7 +38,8 @@ class BackgroundDigest:
 
     def __init__(self, update: Callable[[memoryview], None], buffer: memoryview) -> None:
         self._update = update
-        self._free = deque([buffer])
+        self._ring = [buffer]
+        self._free = deque(self._ring)
         self._buffer = buffer
         self._filled = 0
         self._seen = 0
@@ -87,6 +88,7 @@ class BackgroundDigest:
             self._alone = True
             return None
         self._free = deque(more[at : at + size] for at in range(0, len(more), size))
+        self._ring += self._free
         self._thread = thread
         return thread
 
@@ -100,6 +102,21 @@ class BackgroundDigest:
         """Digest all that has been received: the lane's buffer is free until `room` is used."""
         self._finish()
         self._filled = 0
+
+    def begin_again(self, update: Callable[[memoryview], None]) -> None:
+        """Drop all that has been received: the file comes once more, and another takes it.
+
+        Args:
+            update: takes bytes from now on.
+        """
+        for future, _ in self._pending:
+            if not future.cancel():
+                future.exception()  # it is at an end then
+        self._pending.clear()
+        self._buffer, *rest = self._ring
+        self._free = deque(rest)
+        self._filled = 0
+        self._update = update
 
     def __enter__(self) -> BackgroundDigest:  # noqa: PYI034 - Self is not in Python 3.10
         return self

@@ -63,6 +63,7 @@ class Check:
         declared: Declared | None = None,
         pin: Pin | None = None,
     ) -> None:
+        self._of = (whole, pieces, declared, pin)
         self._listed = whole is not None
         self._declared = declared
         if whole is None and pieces is None and declared is not None:
@@ -73,6 +74,10 @@ class Check:
         self._sha256: Verifier | None = None
         if pin is not None and (self._whole is None or self._whole.algorithm != ALGORITHM):
             self._sha256 = Verifier(f"{ALGORITHM}:")
+
+    def anew(self) -> Check:
+        """One that knows the same, and has seen no bytes."""
+        return Check(*self._of)
 
     def update(self, data: memoryview) -> None:
         """Take the next bytes.

@@ -159,7 +159,7 @@ class Selector:
         """
         if job.mirrors is None:
             return
-        if _is_the_hosts(fail):
+        if is_the_hosts(fail):
             self._health.failed(job.host, now)
         elif fail.kind in PROOFS_OF_HOST:
             self._health.answered(job.host)
@@ -216,7 +216,7 @@ class Selector:
         return (found[-1] if found else lasting)._replace(message=message)
 
 
-def _is_the_hosts(fail: Fail) -> bool:
+def is_the_hosts(fail: Fail) -> bool:
     """Whether it would have failed like this whatever had been asked of the host."""
     if fail.kind is FailureKind.HTTP:
         status = fail.status or 0

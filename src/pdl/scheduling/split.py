@@ -5,8 +5,9 @@ it up: what comes at the speed of a disk or a local server gains nothing by bein
 more of this machine. So a file is watched for a moment first, and its own rate decides, which is
 rather taken for too high. Of several, the one with the most to do for each connection comes first.
 
-A helper that ends with nothing tells how many connections the file's server bears: there are no
-more than those that are open then, as long as this attempt at the file lasts.
+A helper that is refused tells how many connections its URL bears: it gets no more than those that
+are open then, as long as this attempt at the file lasts. One that finds nothing to do tells that
+the rest is in pieces that are not worth another connection: for a moment none is begun.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     Row = tuple[int, int, int | None]
     """A task under way: its id, bytes of its file so far, the size of that or None."""
 
-WATCH_SECONDS = 0.08
+WATCH_SECONDS = 0.04
 """For which a file is watched at the least."""
 BEFORE_SECONDS = 0.1
 """In which all has come that a file has when it is first seen: so it has, if it has just begun."""
 WINDOW_SECONDS = 1.0
 """Over which its rate is taken from then on."""
+IDLE_SECONDS = 1.0
+"""In which no helper is begun after one that found nothing to do."""
 PAYS_SECONDS = 5.0
 """That a file needs at least for its rest, so that it is worth helping."""
 FAST = 1_000_000_000
@@ -53,19 +56,23 @@ class Want(NamedTuple):
 class _File:
     """What is known of a file under way."""
 
-    def __init__(self, now: float, most: int) -> None:
+    def __init__(self, now: float, received: int) -> None:
         self.seen = now
+        self.at_first = received
         self.since = now - BEFORE_SECONDS
         self.first = 0
         self.rate: float | None = None
-        self.most = most
-        self.helpers: set[int] = set()
+        self.attempt = 0
+        self.helpers: dict[int, int] = {}  # and the place of the URL that each asks
+        self.bears: dict[int, int] = {}  # as many of them, by that place
+        self.idle_until = now
 
     def watch(self, now: float, received: int) -> float | None:
         """Bytes a second, as soon as that can be told."""
-        seconds = now - self.since
-        if now - self.seen >= WATCH_SECONDS and self.rate is None:
-            self.rate = (received - self.first) / seconds
+        seconds, watched = now - self.since, now - self.seen
+        if watched >= WATCH_SECONDS and self.rate is None:
+            all_of_it = (received - self.first) / seconds
+            self.rate = max((received - self.at_first) / watched, all_of_it)
         if seconds >= WINDOW_SECONDS:
             self.rate = (received - self.first) / seconds
             self.since, self.first = now, received
@@ -94,6 +101,15 @@ class Splits:
         file = self._files.get(job)
         return sorted(file.helpers, reverse=True) if file else []
 
+    def at(self, job: int, place: int) -> int:
+        """How many helpers of a job ask the URL at that place of its list."""
+        return list(self._files[job].helpers.values()).count(place)
+
+    def bears_more(self, job: int, place: int) -> bool:
+        """Whether that URL has refused no helper beside those that ask it."""
+        most = self._files[job].bears.get(place)
+        return most is None or self.at(job, place) < most
+
     def helped_by(self, helper: int) -> int:
         """The job that the helper helps."""
         return self._of[helper]
@@ -109,12 +125,15 @@ class Splits:
                 more[job] = more.get(job, 0) + row[1]
         return [(id_, received + more.get(id_, 0), size) for id_, received, size in jobs.values()]
 
-    def wants(self, now: float, jobs: Iterable[Row]) -> list[Want]:
+    def wants(
+        self, now: float, jobs: Iterable[Row], attempt: Callable[[int], int] = lambda _: 0
+    ) -> list[Want]:
         """The files that may be helped; those that are over are forgotten.
 
         Args:
             now: the time.
             jobs: all that are under way, as `together` gives them.
+            attempt: gives the number of a job's attempt; another one is a beginning.
         """
         found = []
         there = set()
@@ -124,36 +143,43 @@ class Splits:
             if left < 2 * self._least:
                 continue
             file = self._files.get(id_)
-            if file is None:
-                file = self._files[id_] = _File(now, self._most)
+            if file is None or file.attempt != attempt(id_):
+                before, file = file, _File(now, received)
+                file.attempt = attempt(id_)
+                file.helpers = {} if before is None else before.helpers
+                self._files[id_] = file
             rate, helpers = file.watch(now, received), len(file.helpers)
-            if rate is not None and rate < FAST and left > rate * PAYS_SECONDS:
-                more = min(file.most, left // self._least) - 1 - helpers
+            pays = rate is not None and rate < FAST and left > rate * PAYS_SECONDS
+            if pays and file.idle_until <= now:
+                more = min(self._most, left // self._least) - 1 - helpers
                 found.append(Want(id_, left, helpers, more))
         for id_ in [id_ for id_, file in self._files.items() if id_ not in there]:
             if not self._files[id_].helpers:
                 del self._files[id_]
         return [want for want in found if want.more > 0]
 
-    def begin(self, job: int) -> int:
-        """The job gets another helper: its id."""
+    def begin(self, job: int, place: int = 0) -> int:
+        """The job gets another helper, which asks the URL at that place of its list: its id."""
         helper, self._next = self._next, self._next + 1
         self._of[helper] = job
-        self._files[job].helpers.add(helper)
+        self._files[job].helpers[helper] = place
         return helper
 
-    def ended(self, helper: int, *, useful: bool) -> int:
+    def ended(self, helper: int, *, refused: bool = False, idle: float | None = None) -> int:
         """The helper is no more; whom it helped.
 
         Args:
             helper: its id.
-            useful: it has fetched something, or was not given the time to.
+            refused: it was given nothing.
+            idle: it found nothing to do; the time.
         """
         job = self._of.pop(helper)
         file = self._files[job]
-        file.helpers.discard(helper)
-        if not useful:
-            file.most = min(file.most, 1 + len(file.helpers))
+        place = file.helpers.pop(helper)
+        if refused:
+            file.bears[place] = self.at(job, place)
+        if idle is not None:
+            file.idle_until = idle + IDLE_SECONDS
         return job
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pdl.http_rules.ranges import Known
+from pdl.http_rules.ranges import Known, Validator
 from pdl.storage import board
 from pdl.storage.note import read_note
 from pdl.storage.part import Part
@@ -39,8 +39,11 @@ class HelperPart(Part):
         self._board: board.Board | None = None
         self._at: int | None = None
 
-    def join(self) -> Known | None:
-        """Open the part: of which version it is, or None if it takes no helpers.
+    def join(self, *, elsewhere: bool = False) -> Known | None:
+        """Open the part: of which version it is, or None if it takes no such helper.
+
+        Args:
+            elsewhere: another server is asked than that which the version is of.
 
         Raises:
             OSError: as the system gives it.
@@ -49,11 +52,16 @@ class HelperPart(Part):
         note = read_note(self._note)
         if self._board is None or note is None or note.ranges is None:
             return None
+        if elsewhere and not note.mixed:
+            return None
         try:
             self._fd = os.open(self.path, _WRITE)
         except FileNotFoundError:
             return None
         # what was read is of the part that the board is of, unless that is over: see `claim`
+        if elsewhere:  # it has its own names for versions; how its bytes are coded must be the same
+            validator = Validator(coding=note.validator.coding, weak=True)
+            return Known(0, validator, note.total, mixed=True)
         return Known(0, note.validator, note.total, note.told)
 
     def claim(self, least: int | None) -> Range | None:

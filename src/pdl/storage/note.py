@@ -7,7 +7,8 @@ the same version; a rest that contradicts them is not.
 
 The note of a part that several lanes may write has everything below one name. A pdl that knows no
 such parts finds no version in it, and starts again: how long the part is says nothing of how many
-of its bytes are there.
+of its bytes are there. It is another name where the lanes may be at several servers: then the
+version that is noted is not that of all bytes.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ _FIELDS = (
     *sorted(NAMES),
 )
 _RANGES = "ranges"
-"""What all of the note is below, of a part that several lanes may write."""
+_MIXED = "mixed ranges"
+"""What all of the note is below, of a part that several lanes may write; see `Note.mixed`."""
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -73,6 +75,7 @@ class Note(NamedTuple):
         synced: bytes that are on the disk for sure; None for all that are there.
         ranges: of a part that several lanes may write: the ranges that are on the disk for sure,
             and `synced` says no more than whether others count, too. None for any other part.
+        mixed: lanes at other servers may write that part as well, as `Known.mixed` has it.
     """
 
     validator: Validator
@@ -80,6 +83,7 @@ class Note(NamedTuple):
     told: Headers = ()
     synced: int | None = None
     ranges: tuple[Range, ...] | None = None
+    mixed: bool = False
 
     def write(self, path: str) -> None:
         """Put it at `path`, atomically.
@@ -96,7 +100,9 @@ class Note(NamedTuple):
             "boot": boot_id(),
             "told": dict(self.told),
         }
-        text = json.dumps(fields if self.ranges is None else {_RANGES: fields})
+        if self.ranges is not None:
+            fields = {_MIXED if self.mixed else _RANGES: fields}
+        text = json.dumps(fields)
         temporary = f"{path}.new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -113,7 +119,8 @@ def read_note(path: str) -> Note | None:
 
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
-        many = found.get(_RANGES)
+        mixed = found.get(_MIXED)
+        many = found.get(_RANGES) if mixed is None else mixed
         found = found if many is None else many
         weak = found.get("weak", False) is not False
         validator = Validator(found["etag"], found["modified"], found["coding"], weak)
@@ -139,7 +146,8 @@ def read_note(path: str) -> Note | None:
         return None
     if validator.names_none() or not isinstance(total, int | None):
         return None
-    return Note(validator, total, fields, None if same_boot else synced, ranges)
+    synced = None if same_boot else synced
+    return Note(validator, total, fields, synced, ranges, mixed is not None)
 
 
 def _ranges_of(found: list[list[int]], total: int) -> tuple[Range, ...]:

@@ -115,7 +115,9 @@ class Part:
             done = [(0, total - 1)]  # as in `known`
         self._done = done
         offset = done[0][1]
-        return Known(offset, note.validator, total, note.told) if offset > 0 else None
+        if offset <= 0:
+            return None
+        return Known(offset, note.validator, total, note.told, mixed=note.mixed)
 
     def known_of(self, kin: Sequence[str]) -> Known | None:
         """The same of the first that can be gone on with of other parts; `go_on` then takes it.
@@ -168,32 +170,47 @@ class Part:
         os.ftruncate(self._fd, length)
         os.lseek(self._fd, known.offset, os.SEEK_SET)
         self.size = known.offset
-        self._version = Note(known.validator, known.total, known.told)
+        self._version = Note(known.validator, known.total, known.told, mixed=known.mixed)
         self._noted = True
         if self._done is not None:
             self._split(known.total or length, self._done)
         return True
 
-    def share(self, total: int) -> None:
+    def share(self, total: int, *, mixed: bool = False) -> None:
         """Let other lanes write ranges of the part as well, where that can be.
 
         Args:
             total: bytes of the whole file.
+            mixed: also lanes that ask another server for it, as `Known.mixed` has it.
         """
-        if self.split is not None or self._version.validator.if_range() is None:
-            return
         version = self._version
+        if self.split is not None:
+            if mixed and not version.mixed:
+                self._mix(self.split)
+            return
+        if version.validator.if_range() is None:
+            return
         try:
             remove(self._ranges)
             if self.size:
                 os.fsync(self._fd)
                 self._synced = self.size
             # before anybody begins: one that says less would be believed of all that is there
-            version._replace(ranges=((0, self._synced),)).write(self._note)
+            shared = version._replace(ranges=((0, self._synced),), mixed=mixed)
+            shared.write(self._note)
             self._split(total, [(0, self.size)])
+            self._version = version._replace(mixed=mixed)
         except OSError:  # not every file system can do that
             version._replace(synced=self._synced).write(self._note)
         self._noted = True
+
+    def _mix(self, split: Split) -> None:
+        """Let lanes that ask another server write a part that others have written already."""
+        version, done = self._version._replace(mixed=True), split.done()
+        with contextlib.suppress(OSError):  # then they are not let
+            os.fsync(self._fd)
+            version._replace(ranges=tuple(done)).write(self._note)
+            self._version = version
 
     def _split(self, total: int, done: list[Range]) -> None:
         from pdl.storage import board

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.http_rules.ranges import Known, Validator
+from pdl.http_rules.ranges import Known, Validator, to_go_on
 from pdl.model import SafePath
 from pdl.scheduling.range_map import ALIGNED as K
 from pdl.scheduling.range_map import RangeMap
@@ -262,3 +262,56 @@ def test_a_note_of_impossible_ranges_is_none(place: Path, ranges: object) -> Non
     note["ranges"]["synced"] = ranges
     path.write_text(json.dumps(note))
     assert read_note(str(path)) is None
+
+
+# --- lanes at other servers ---
+
+
+def elsewhere(place: Path) -> HelperPart | None:
+    """A helper that asks another server; None if the part takes none."""
+    part = HelperPart(str(place), NAME, HELPER)
+    if part.join(elsewhere=True) is None:
+        part.close()
+        return None
+    return part
+
+
+def test_other_servers_may_have_a_share_where_that_was_said(place: Path) -> None:
+    begin(place).leave(keep=True)
+    assert elsewhere(place) is None
+    part = Part(str(place), NAME)
+    known = part.known()
+    assert known is not None
+    assert part.go_on(known)
+    part.share(TOTAL, mixed=True)
+    helper = elsewhere(place)
+    assert helper is not None
+    helper.close()
+    part.leave(keep=True)
+
+
+@pytest.mark.parametrize("boot", ["this", "another"])
+def test_what_other_servers_may_have_written_is_known_to_be_so(
+    place: Path, boot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for gone_on in (False, True):
+        part = Part(str(place), NAME)
+        known = part.known()
+        if gone_on:
+            assert known is not None
+            assert known.mixed
+            assert part.go_on(known)
+        else:
+            part.start()
+            part.versioned(STRONG, TOTAL)
+        part.share(TOTAL, mixed=not gone_on)
+        write(part, K)
+        monkeypatch.setattr("pdl.storage.part.SYNC_EVERY", 1)
+        part.note(look=True)
+        part.leave(keep=True)
+    if boot == "another":
+        monkeypatch.setattr("pdl.storage.note.boot_id", lambda: "another")
+    known = Part(str(place), NAME).known()
+    assert known == Known(2 * K, STRONG, TOTAL, mixed=True)
+    assert to_go_on(known, proven=False) is None
+    assert to_go_on(known, proven=True) == known
