@@ -164,7 +164,7 @@ class FileSettings(NamedTuple):
         expect_types: media types a file may be of, as ``image/*``; empty for any.
         reserved: paths that no server may give a file; see `NamingSettings`.
         split: connections that fetch one large file at once, where there are idle lanes.
-        min_split: bytes that a connection is given to fetch, at the least.
+        min_split: bytes that a connection is given to fetch, at the least; less only at the end.
     """
 
     directory: str = "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,18 +18,20 @@ from pdl.storage.board import find
 from runner import until
 from servers.behaviours import Reply, head
 from servers.files import parse_range
+from servers.misbehave import Server
 from servers.row import ETAG, pattern
 from survive.common import workers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pdl.scheduling.range_map import Range
     from runner import Runner
-    from servers.misbehave import Server
     from servers.wire import Exchange
 
 K = 1024
 BODY = pattern(4 * K * K + 77, 9)
+DIGEST = hashlib.sha256(BODY).hexdigest()
 SPLIT = ("--min-split", "64K", "-d", "out")
 A_WHILE = 0.5
 """Seconds in which more connections would be opened, if there were to be any."""
@@ -45,6 +48,7 @@ class Dripping:
     """
 
     bears: int = 99
+    body: bytes = BODY
     go: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
     now: int = 0
@@ -68,25 +72,35 @@ class Dripping:
 
     def give(self, exchange: Exchange) -> None:
         wire, asked = exchange.wire, exchange.seen.header("Range")
-        span = parse_range(asked or "", len(BODY)) or range(len(BODY))
+        span = parse_range(asked or "", len(self.body)) or range(len(self.body))
         fields = [("ETag", ETAG), ("Content-Length", str(len(span)))]
         if asked:
-            where = f"bytes {span.start}-{span.stop - 1}/{len(BODY)}"
+            where = f"bytes {span.start}-{span.stop - 1}/{len(self.body)}"
             fields.append(("Content-Range", where))
         wire.send(head(206 if asked else 200, fields))
         at = span.start
         while at < span.stop and not self.go.is_set():
             end = min(span.stop, at + K)
-            wire.send(BODY[at:end])
+            wire.send(self.body[at:end])
             wire.pause(0.05, self.go)
             at = end
-        wire.send(BODY[at : span.stop])
+        wire.send(self.body[at : span.stop])
 
 
 def right(directory: Path, name: str = "big") -> bool:
     return (directory / "out" / name).read_bytes() == BODY and not (
         directory / "out" / ".pdl"
     ).exists()
+
+
+def done(path: Path) -> list[Range]:
+    """The ranges that a board calls done."""
+    board = find(str(path))
+    assert board is not None
+    try:
+        return board.ranges.done()
+    finally:
+        board.close()
 
 
 def test_idle_lanes_help(
@@ -184,6 +198,46 @@ def test_the_last_large_file_of_many_is_split_at_the_end(
     assert (tmp_path / "out" / "big").read_bytes() == BODY
 
 
+def test_mirrors_share_the_ranges_of_one_file(
+    pdl_run: Runner, tmp_path: Path, no_leftovers: None
+) -> None:
+    """Each of them bears one connection, so that it is both that bring the file."""
+    drips = [Dripping(bears=1), Dripping(bears=1)]
+    with Server() as one, Server() as two:
+        urls = [server.on("/big", drip) for server, drip in zip((one, two), drips, strict=True)]
+        listed = tmp_path / "list"
+        listed.write_text("\t".join(urls) + f"\n  checksum=sha-256={DIGEST}\n  header=X-Key: a\n")
+        process = pdl_run.start("list", *SPLIT)
+        until(lambda: all(drip.now for drip in drips), "requests to both")
+        for drip in drips:
+            drip.go.set()
+        run = pdl_run.finish(process)
+        asked = [seen for server in (one, two) for seen in server.requests("/big")]
+        keys = {seen.header("X-Key") for seen in two.requests("/big")}
+    assert run.code == 0, run.err
+    assert right(tmp_path)
+    assert [seen.header("Range") for seen in asked].count(None) == 1
+    assert keys == {None}
+
+
+def test_of_mirrors_that_share_a_file_one_lies_and_the_digest_decides(
+    pdl_run: Runner, tmp_path: Path, no_leftovers: None
+) -> None:
+    good, liar = Dripping(bears=1), Dripping(body=BODY[::-1])
+    with Server() as one, Server() as two:
+        urls = one.on("/big", good), two.on("/big", liar)
+        (tmp_path / "list").write_text("\t".join(urls) + f"\n  checksum=sha-256={DIGEST}\n")
+        process = pdl_run.start("list", *SPLIT)
+        two.wait_for("/big", 2)
+        for drip in (good, liar):
+            drip.go.set()
+        run = pdl_run.finish(process)
+        alone = [seen.header("Range") for seen in one.requests("/big")].count(None)
+    assert run.code == 0, run.err
+    assert right(tmp_path)
+    assert alone == 2  # once with help, and once all of it
+
+
 @pytest.mark.parametrize("which", [0, slow(1), slow(2)])
 def test_any_worker_may_be_killed(
     server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None, which: int
@@ -208,8 +262,8 @@ def test_the_same_command_goes_on_with_every_range(
     url = server.on("/big", drip)
     process = pdl_run.start(url, *SPLIT)
     server.wait_for("/big", 4)
-    part = next((tmp_path / "out" / ".pdl").glob("*.part"))
-    until(lambda: part.stat().st_size > len(BODY) * 3 // 4, "bytes of the last range")
+    (path,) = (tmp_path / "out" / ".pdl").glob("*.ranges")
+    until(lambda: len(done(path)) == 4, "bytes of every range")
     os.kill(process.pid, number)
     assert pdl_run.finish(process).code in {-number, 130}
     until(lambda: not pdl_run.alive(), "the end of all processes")
@@ -262,13 +316,10 @@ def test_killed_again_and_again_nothing_is_called_done_that_is_not(
         pdl_run.kill_all()
         pdl_run.finish(process)
         for path in (tmp_path / "out" / ".pdl").glob("*.ranges"):
-            board = find(str(path))
-            assert board is not None
-            done = board.ranges.done()
-            board.close()
+            there = done(path)
             part = path.with_suffix(".part").read_bytes()
-            assert all(part[start:end] == BODY[start:end] for start, end in done)
-            holes += len(done) > 1
+            assert all(part[start:end] == BODY[start:end] for start, end in there)
+            holes += len(there) > 1
     assert holes > 6
     drip.go.set()
     run = pdl_run(url, *SPLIT)

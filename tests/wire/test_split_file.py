@@ -27,7 +27,7 @@ from pdl.model import (
     Task,
 )
 from pdl.pool.inline import InlineMeter
-from pdl.scheduling.range_map import RangeMap
+from pdl.scheduling.range_map import RangeMap, Share
 from pdl.settings import FileSettings, HttpSettings
 from pdl.storage.board import find, tell
 from pdl.storage.helper_part import HelperPart
@@ -52,7 +52,7 @@ NEWER = pattern(TOTAL, 6)
 CUT = 2 * K
 """Bytes of the first lane's body that come before the helper ends."""
 HTTP = HttpSettings(timeout=10.0, connect_timeout=10.0)
-SHARED = FileSettings(split=4, min_split=10 * K)
+SHARED = FileSettings(split=2, min_split=10 * K)
 WHOLE = File(BODY, etag=ETAG)
 OTHER_TAG = '"another"'
 PIECES = Pieces(
@@ -144,7 +144,7 @@ class Place:
         thread.start()
         try:
             until(lambda: self.has(CUT), "the beginning of the file")
-            helps = {"helps": HELPS}
+            helps: dict[str, object] = {"helps": HELPS}
             if self.elsewhere:
                 helps = {"helps": HELPS_ELSEWHERE, "url": self.elsewhere}
             helper = self.attempt(SHARED, **{**more, "id": FIRST_HELPER, "begun": True, **helps})
@@ -165,6 +165,12 @@ class Place:
             board.close()
 
 
+@pytest.fixture(autouse=True)
+def _one_range_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a helper takes more and more of what the first lane has to wait for."""
+    monkeypatch.setattr("pdl.fetch.split_file.TAIL_LEAST", TOTAL)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     with Server(lifetime=60.0) as server:
@@ -181,6 +187,18 @@ def test_each_fetches_a_part_and_the_file_is_whole(place: Place) -> None:
     assert isinstance(found.helper, Success)
     assert found.helper.received == TOTAL - START
     assert found.first.received == TOTAL  # what both have received
+
+
+def test_who_is_done_takes_more_of_what_the_other_has_left(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pdl.fetch.split_file.TAIL_LEAST", 3 * K)
+    monkeypatch.setattr("pdl.fetch.split_file.TAIL_SECONDS", 0.0)
+    monkeypatch.setattr("pdl.fetch.split_file.TAIL_WAITS", 0)
+    found = place.fetch(First(), WHOLE)
+    assert found.right()
+    starts = [int((asked or "=0-").split("=")[1].split("-")[0]) // K for asked in found.asked[1:]]
+    assert starts == [17, 9, 5]  # a half of what is left each time: of 30, 15 and 7 times K
 
 
 def test_the_digest_is_of_all_bytes(place: Place) -> None:
@@ -493,7 +511,7 @@ def test_the_first_takes_what_a_dead_helper_was_at(place: Place) -> None:
     until(lambda: place.has(CUT), "the beginning of the file")
     dead = HelperPart(str(place.directory), "1.part", FIRST_HELPER)
     assert dead.join() is not None
-    assert dead.claim(K) == (START, TOTAL)
+    assert dead.claim(Share(K)) == (START, TOTAL)
     dead.write(memoryview(BODY)[START : START + K])
     first.go.set()
     until(lambda: place.has(START + K), "the first lane at its end")
@@ -543,7 +561,7 @@ def test_a_run_that_stops_does_not_wait_for_helpers(place: Place) -> None:
     until(lambda: place.has(CUT), "the beginning of the file")
     helper = HelperPart(str(place.directory), "1.part", FIRST_HELPER)
     assert helper.join() is not None
-    assert helper.claim(K) is not None
+    assert helper.claim(Share(K)) is not None
     first.go.set()
     until(lambda: place.has(START), "the first lane at its end")
     place.meter.halted = True
@@ -586,7 +604,9 @@ def test_some_files_take_no_helpers(place: Place, headers: Pairs, files: FileSet
 
 
 def test_each_of_several_connections_may_be_slower_than_one(place: Place) -> None:
-    lane = Fetcher(KeepaliveTransport(HTTP), HTTP._replace(min_speed=4000.0), SHARED)
+    lane = Fetcher(
+        KeepaliveTransport(HTTP), HTTP._replace(min_speed=4000.0), SHARED._replace(split=4)
+    )
     now = [0.0]
     for shared, slow in ((False, True), (True, False)):
         pace = lane.pace(shared=shared)

@@ -127,7 +127,8 @@ HOW_MANY = (
     Row(
         "--min-split SIZE",
         "files.min_split",
-        "Split nothing into less than SIZE. It is the least that a connection is to fetch.",
+        "Split nothing into less than SIZE. It is the least that a connection is to fetch, but "
+        "for the last of a file.",
         SIZE,
     ),
 )

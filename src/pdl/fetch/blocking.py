@@ -275,12 +275,9 @@ class _Driver:
 
     def _share(self) -> None:
         """Let other lanes fetch ranges of a large file, where that can be."""
-        from pdl.fetch.split_file import may_share
+        from pdl.fetch.split_file import share
 
-        attempt, part = self._attempt, self._part
-        if may_share(self._lane.files, attempt, part):
-            proven = has_digest(self._task)
-            part.share(attempt.announced or 0, mixed=proven and bool(self._task.other_parts))
+        share(self._lane.files, self._attempt, self._part)
 
     def _digest_part(self, beside: BackgroundDigest | None) -> None:
         """Let the digest have what an earlier attempt left."""
@@ -307,40 +304,20 @@ class _Driver:
 
     def _share_in(self, beside: BackgroundDigest | None) -> None:
         """The same of a part that other lanes may write."""
-        from pdl.fetch.split_file import digest_late, mendable
+        from pdl.fetch.split_file import Gathering
 
-        attempt, part, late = self._attempt, self._part, False
-        received, size = attempt.received, part.size
-        try:
-            self._digest_part(beside)
-            self._stream(beside)
-        except Mismatch as exc:
-            if beside is None or not mendable(self._task, exc):
-                raise
-            attempt.received = received + part.size - size
-            late = digest_late(attempt, beside)
-            self._stream(None)
-        self._gather(beside, late=late)
+        part, known = self._part, self._part.version()
+        gathering = Gathering(self._lane, self._attempt, part, self._meter, beside)
+        assert self._response is not None
+        if gathering.take_own(self._response, lambda: self._digest_part(beside)):
+            self._hang_up()
+            self._shares = False  # if it has to begin again, then alone
+            gathering.run(known)
 
     def _stream(self, beside: BackgroundDigest | None) -> None:
         """Append the body, to its end or that of this lane's range."""
         assert self._response is not None
         stream(self._lane, self._attempt, self._response, self._part, self._meter, beside)
-
-    def _gather(self, beside: BackgroundDigest | None, *, late: bool) -> None:
-        """See to what is left of a shared part when this lane's range is done."""
-        from pdl.fetch.split_file import Gathering
-
-        part, known = self._part, self._part.version()
-        while not part.settle():
-            before = part.size
-            self._stream(None if late else beside)
-            if part.size == before:  # the body has ended too early
-                return
-        self._hang_up()
-        self._shares = False  # if it has to begin again, then alone
-        gathering = Gathering(self._lane, self._attempt, part, self._meter, beside)
-        gathering.run(known, late=late)
 
     def prove(self) -> Command:
         """Finish the digest."""

@@ -6,9 +6,9 @@ Theory of operation
 A lane that makes an attempt at a large file lets others write its part as well (`may_share`), if
 the answer names a version that can be asked for again. It notices nothing of them but that its
 range ends earlier. When lanes are idle, and the file pays for it (`pdl.scheduling.split`), the main
-process gives one of them a task of the same file that says that it `helps`. A helper takes half of
-the largest rest (`pdl.scheduling.range_map`), asks for just that range of just that version, and
-goes on so until nothing is left that is worth a request.
+process gives one of them a task of the same file that says that it `helps`. A helper takes its
+share of the largest rest (`pdl.scheduling.range_map`), asks for just that range of just that
+version, and goes on so until nothing is left that is worth a request.
 
 - Where a digest proves the whole, a helper may ask another of the item's URLs. That server has its
   own names for versions, so its ranges have to fit in size alone, and the digest decides. The note
@@ -42,14 +42,17 @@ from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain, failure_of
 from pdl.fetch.receiving import stream
-from pdl.integrity.check import Mismatch, wrong_pieces
+from pdl.integrity.check import Mismatch, has_digest, wrong_pieces
 from pdl.model import HELPS_ELSEWHERE, Fail, FailureKind, Success
+from pdl.scheduling.range_map import Share
 from pdl.storage.final_name import InTheWay
 from pdl.storage.helper_part import HelperPart, RangeEnded
 from pdl.transport import TransportError
 from pdl.transport.errors import truncated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdl.fetch.receiving import LaneTools
     from pdl.http_rules.ranges import Known
     from pdl.integrity.background_digest import BackgroundDigest
@@ -64,6 +67,12 @@ LOOK_SECONDS = 0.02
 """Between two looks of the first lane at what it waits for."""
 STUCK_SECONDS = 5.0
 """Without a byte of any helper, after which the first lane fetches what they are at."""
+TAIL_SECONDS = 0.1
+"""That a range is to take at the least, when those who have done theirs share what is left."""
+TAIL_WAITS = 4
+"""Times as long as an answer takes to begin: the same."""
+TAIL_LEAST = 256 * 1024
+"""Bytes that it has at the least."""
 STRIDE = 8 * 1024 * 1024
 """Bytes that the digest follows the others by before the lane looks around again."""
 TAKES_NONE = "the file takes no helpers"
@@ -87,6 +96,34 @@ def may_share(files: FileSettings, attempt: Attempt, part: Part) -> bool:
     return size - part.size >= 2 * files.min_split and (ranges or "").lower() != "none"
 
 
+def share(files: FileSettings, attempt: Attempt, part: Part) -> None:
+    """Let other lanes fetch ranges of the file, where that can be; see `may_share`."""
+    if may_share(files, attempt, part):
+        task = attempt.task
+        part.share(attempt.announced or 0, mixed=has_digest(task) and bool(task.other_parts))
+
+
+def share_of(
+    files: FileSettings, received: int = 0, seconds: float = 0.0, wait: float = 0.0
+) -> Share:
+    """How much a lane takes at once.
+
+    No two connections are just as fast. So what the slower ones have left in the end is shared
+    again, as long as that is worth a request.
+
+    Args:
+        files: of the run.
+        received: bytes of the lane's last range.
+        seconds: that they took; 0 if it is its first.
+        wait: of these, until the answer began.
+    """
+    tail = None
+    if seconds:
+        worth = received / max(seconds - wait, 1e-3) * max(TAIL_SECONDS, TAIL_WAITS * wait)
+        tail = max(TAIL_LEAST, int(worth))
+    return Share(files.min_split, tail, files.split)
+
+
 class RangeFetch:
     """Fetches one range into a part that is open at its start.
 
@@ -100,6 +137,7 @@ class RangeFetch:
 
     Attributes:
         received: bytes so far.
+        next: how much the lane takes after this one.
     """
 
     def __init__(
@@ -118,6 +156,7 @@ class RangeFetch:
         bare = task._replace(version=None, served=None, remember=False)
         self._attempt = Attempt(lane.http, lane.files, bare, started)
         self._response: Response | None = None
+        self.next = share_of(lane.files)
 
     @property
     def received(self) -> int:
@@ -131,10 +170,15 @@ class RangeFetch:
             AttemptFailed, StartAgain, TransportError, OSError: it could not be fetched.
             RangeEnded: it has been taken away.
         """
+        began = opened = time.monotonic()
         try:
-            self._receive(self._open())
+            response = self._open()
+            opened = time.monotonic()
+            self._receive(response)
         finally:
             self._hang_up()
+            seconds, wait = time.monotonic() - began, opened - began
+            self.next = share_of(self._lane.files, self.received, seconds, wait)
 
     def _open(self) -> Response:
         """Ask for the range, wherever redirects lead."""
@@ -172,14 +216,14 @@ class RangeFetch:
 
 
 class Gathering:
-    """The first lane, when its own range is done: it sees to the rest, until the file is whole.
+    """The first lane: when its own range is done, it sees to the rest, until the file is whole.
 
     Args:
         lane: makes the requests.
         attempt: its attempt.
         part: shared, and open.
         meter: is told.
-        beside: takes the file's bytes, of which it has had those before the part's place.
+        beside: takes the file's bytes.
     """
 
     def __init__(
@@ -195,16 +239,57 @@ class Gathering:
         self._part = part
         self._meter = meter
         self._beside = beside
-        self._digested = part.size
+        self._digested = 0
+        self._late = False
         self._lonely = self._count = 0
         self._since = 0.0
 
-    def run(self, known: Known, *, late: bool = False) -> None:
-        """Do it; the part is whole then, and the digest has had all of it.
+    def take_own(self, response: Response, digest_part: Callable[[], None]) -> bool:
+        """Receive the lane's own range; False if its body ends too early.
+
+        Args:
+            response: has the body.
+            digest_part: lets the digest have what an earlier attempt left.
+        """
+        attempt, part = self._attempt, self._part
+        received, size = attempt.received, part.size
+        try:
+            digest_part()
+            self._stream(response)
+        except Mismatch as exc:
+            self._mend(exc)
+            attempt.received = received + part.size - size
+            self._stream(response)
+        while not part.settle():
+            before = part.size
+            self._stream(response)
+            if part.size == before:
+                return False
+        return True
+
+    def _stream(self, response: Response) -> None:
+        beside = None if self._late else self._beside
+        stream(self._lane, self._attempt, response, self._part, self._meter, beside)
+
+    def _mend(self, wrong: Mismatch) -> None:
+        """Go on though a piece is wrong, if it may be that alone, and digest the whole at the end.
+
+        Where it is the first piece, it is rather another file.
+        """
+        attempt, beside = self._attempt, self._beside
+        if beside is None or attempt.check is None or attempt.task.pieces is None:
+            raise wrong
+        if not wrong.sound:
+            raise wrong
+        attempt.check = attempt.check.anew()
+        beside.begin_again(attempt.check.update)
+        self._late, self._digested = True, 0
+
+    def run(self, known: Known) -> None:
+        """Do the rest; the part is whole then, and the digest has had all of it.
 
         Args:
             known: the version.
-            late: the digest is to have all of it at the end, see `digest_late`.
 
         Raises:
             AttemptFailed, StartAgain, TransportError, OSError: some of it is not to be had.
@@ -213,8 +298,8 @@ class Gathering:
         assert total is not None
         assert split is not None
         pieces = self._attempt.task.pieces
-        if late:
-            self._digested = 0
+        if not self._late:
+            self._digested = part.size
         if pieces is None and part.size < total:
             self._attempt.mixed_from = part.size
         self._fetch(known, split)
@@ -231,9 +316,11 @@ class Gathering:
             self._look_around()
 
     def _fetch(self, known: Known, split: Split) -> None:
-        part, least, attempt = self._part, self._lane.files.min_split, self._attempt
+        part, attempt = self._part, self._attempt
+        seconds = time.monotonic() - attempt.started
+        share = share_of(self._lane.files, attempt.received, seconds, attempt.first or 0.0)
         while not split.whole():
-            taken = part.claim(least)
+            taken = part.claim(share)
             if taken is None and self._stuck(split):
                 taken = part.claim(None)
             if taken is None:
@@ -249,6 +336,7 @@ class Gathering:
                 fetch.run()
             finally:
                 attempt.received += fetch.received
+            share = fetch.next
             self._since = time.monotonic()
 
     def _stuck(self, split: Split) -> bool:
@@ -270,10 +358,7 @@ class Gathering:
         try:
             self._beside.catch_up()
         except Mismatch as exc:
-            if not mendable(self._attempt.task, exc):
-                raise
-            digest_late(self._attempt, self._beside)
-            self._digested = 0
+            self._mend(exc)
 
     def _look_around(self) -> None:
         """See whether the run is to stop, or the attempt takes too long; note what is there."""
@@ -298,27 +383,6 @@ class Gathering:
             beside.took(count)
             self._digested += count
         return True
-
-
-def mendable(task: Task, wrong: Mismatch) -> bool:
-    """Whether it may be a piece alone that is wrong; if it is the first, it is another file."""
-    return task.pieces is not None and bool(wrong.sound)
-
-
-def digest_late(attempt: Attempt, beside: BackgroundDigest) -> bool:
-    """A piece is wrong, and is to be mended: the file is to be digested anew after that.
-
-    Args:
-        attempt: has the check.
-        beside: has had bytes for it; the next that it is given are the file's first.
-
-    Returns:
-        True.
-    """
-    assert attempt.check is not None
-    attempt.check = attempt.check.anew()
-    beside.begin_again(attempt.check.update)
-    return True
 
 
 def help_out(lane: LaneTools, task: Task, meter: Meter) -> Answer:
@@ -359,7 +423,8 @@ class _Helper:
         known = part.join(elsewhere=self._task.helps == HELPS_ELSEWHERE)
         if known is None:
             raise AttemptFailed(FailureKind.CANCELLED, TAKES_NONE, transient=True)
-        while (taken := part.claim(self._lane.files.min_split)) is not None:
+        share = share_of(self._lane.files)
+        while (taken := part.claim(share)) is not None:
             this = known._replace(offset=taken[0], until=taken[1])
             fetch = RangeFetch(self._lane, self._task, meter, part, this, self._started)
             try:
@@ -368,6 +433,7 @@ class _Helper:
                 pass
             finally:
                 self.received += fetch.received
+            share = fetch.next
             if part.recalled():
                 return
             part.leave_range()

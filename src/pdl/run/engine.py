@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 TICK = 0.1
 """Seconds between two looks at the display, and the longest the loop sleeps."""
+SOON, MOMENT = 0.02, 1.0
+"""The same between two looks at large files, for so long after all that was due has begun."""
 LOOKAHEAD = 1024
 """Jobs read from the list before they can run; the list is read no further."""
 FAR_LOOKAHEAD = 16 * LOOKAHEAD
@@ -102,7 +104,7 @@ class Engine:
         self._broken: ListError | None = None
         self._no_way = False
         self._began = time.monotonic()
-        self._next_tick = 0.0
+        self._next_tick = self._next_look = self._look_until = 0.0
         self._starved = False
         self._every = parts.outputs.every
         self._entries = 0
@@ -163,9 +165,10 @@ class Engine:
 
     def _patience(self) -> float:
         due = self._parts.schedule.next_due()
+        longest = SOON if time.monotonic() < self._look_until else TICK
         if due is None or not self._parts.pool.room():  # what is due then waits for a lane
-            return TICK
-        return min(TICK, max(0.0, due - time.monotonic()))
+            return longest
+        return min(longest, max(0.0, due - time.monotonic()))
 
     def _wake_on(self) -> Sequence[int]:
         feed = self._parts.feed
@@ -177,6 +180,9 @@ class Engine:
     def _tick(self, *, last: bool = False) -> None:
         now = time.monotonic()
         if now < self._next_tick and not last:
+            if self._next_look <= now < self._look_until:
+                self._next_look = now + SOON
+                self._with_helpers(self._parts.pool.live(), now, stopping=False)
             return
         self._next_tick = now + TICK
         if self._parts.feed.exhausted:
@@ -268,6 +274,7 @@ class Engine:
                 job.began, job.started = now, clock
             tasks.append(job.task())
         pool.submit(tasks)
+        self._look_until = now + MOMENT * (len(jobs) < room)
         return True
 
     def _drain(self) -> bool:

@@ -11,7 +11,6 @@ trouble. Each is shown what is meant for its own URL alone, as if that were aske
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -69,6 +68,7 @@ class Helpers:
         self._health = HostHealth(schedule.governor)
         self._pool = pool
         self._elsewhere: set[int] = set()
+        self._now = 0.0
         self._hosts: dict[int, str] = {}
         self._parts: dict[int, str] = {}
         self._leaving: set[int] = set()
@@ -86,7 +86,7 @@ class Helpers:
         Returns:
             The same of the jobs alone, with what their helpers have fetched.
         """
-        jobs = self._splits.together(live)
+        jobs, self._now = self._splits.together(live), now
         if stopping:
             return [Live(*job) for job in jobs]
         if self._parts or self._dead:
@@ -188,7 +188,7 @@ class Helpers:
         )
 
     def _answered(self, answer: Answer) -> None:
-        helper, now = answer.id, time.monotonic()
+        helper, now = answer.id, self._now
         failed = isinstance(answer, Fail)
         if helper in self._elsewhere:
             if answer.received:

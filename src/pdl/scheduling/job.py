@@ -4,8 +4,9 @@ The plan of a job says all that is known before the first request, and never cha
 plan and what has come of it so far. Each attempt gets a task of its own, which `Job.task` makes of
 the two; nothing else makes one.
 
-The bytes of two mirrors never mix: a part's name comes from the URL that is asked, for the
-validator of one server says nothing of another's file.
+The bytes of two mirrors never mix unseen: a part's name comes from the URL that is asked, for the
+validator of one server says nothing of another's file. Only where a digest proves the whole may
+others help with it (`pdl.run.helpers`), and the part's note says so.
 """
 
 from __future__ import annotations

@@ -12,18 +12,21 @@ Each entry of the table is a range ``[start, end)``, of which ``[start, done)`` 
 
            claim                      done = end: finish
     FREE ─────────▶ WHO RUNS IT ─────────────────────────▶ DONE (joined with what it touches)
-                         │  ▲ claim: end = the middle
-                         │  └──────── of what is left
+                         │  ▲ claim: some of what is left
+                         │  └──────── at the end is another's
                          │ give_up
                          ▼
          DONE [start, done) and a hole, or the range before it grows again
 
-- Who claims takes a **hole**, bytes that nobody fetches. Where there is none, it takes the second
-  half of the largest rest, if both halves are at least as long as they have to be. The runner of
-  that rest sees its `end` come nearer before it writes the next bytes.
+- Who claims takes a **hole**, bytes that nobody fetches. Where there is none, it takes the end of
+  the largest rest: one share of as many as there may be lanes, at least as much as one has to be.
+  The runner of that rest sees its `end` come nearer before it writes the next bytes. So the first
+  goes on with the one request that it began with, whoever is the first to be done takes another
+  share, and shares become smaller to the end.
+- Where a rest is no longer worth two shares, it is halved, down to what is worth a request.
 - Who gives up leaves a hole. If nothing of the range was written, the range before it grows over
-  it again, as far as its own request **reaches**. So when a server refuses a second connection, the
-  first goes on as if nothing had been.
+  it again, as far as its own request **reaches**; so does one that comes to a hole at its end. So
+  when a server refuses a second connection, the first goes on as if nothing had been.
 - `done` is stored after the bytes were written, and by the runner alone. Everything else is stored
   under a lock, in an order that keeps this true after each single store: **what the table calls
   done is written**. A process killed between two stores leaves at worst a hole or a range that two
@@ -61,6 +64,14 @@ MOST = 84
 WORDS = _HEAD + MOST * _ENTRY
 ALIGNED = 64 * 1024
 """A range is cut at a multiple of that, so that two lanes do not write to one page."""
+
+
+class Share(NamedTuple):
+    """How much a lane takes at once; see `RangeMap.claim`."""
+
+    least: int
+    tail: int | None = None
+    lanes: int = 2
 
 
 class _Entry(NamedTuple):
@@ -141,12 +152,14 @@ class RangeMap:
         self._take_before(at)
         return at
 
-    def claim(self, who: int, least: int) -> int | None:
-        """Take a hole, or half of the largest rest; None if there is nothing to take.
+    def claim(self, who: int, least: int, tail: int | None = None, lanes: int = 2) -> int | None:
+        """Take a hole, or some of the largest rest; None if there is nothing to take.
 
         Args:
             who: names the runner.
-            least: bytes that a half must have.
+            least: bytes that a share must have.
+            tail: bytes that a half must have where there is less than two shares; None: `least`.
+            lanes: as many shares are made of a rest.
         """
         at = self._free()
         if at is None or (self.over() and who != FIRST):
@@ -156,9 +169,13 @@ class RangeMap:
             self._set(at, who + _FIRST_WHO, hole[0], hole[0], hole[1], hole[1])
             return at
         largest = self._largest()
-        if largest is None or largest.end - largest.done < 2 * least:
+        if largest is None:
             return None
-        middle = largest.end - (largest.end - largest.done) // 2
+        rest = largest.end - largest.done
+        taken = max(least, rest // lanes) if rest >= 2 * least else rest // 2
+        if taken < (least if tail is None else min(least, tail)):
+            return None
+        middle = largest.end - taken
         middle -= middle % ALIGNED
         if middle <= largest.done:
             return None
@@ -191,6 +208,15 @@ class RangeMap:
     def recalled(self, at: int) -> bool:
         """Whether the runner is to give up."""
         return self._words[at + _RECALLED] != 0
+
+    def grow(self, at: int) -> bool:
+        """Go on into a hole behind the range, where its request reaches that; whether it does."""
+        mine = self._entry(at)
+        hole = next((each for each in self._holes() if each[0] == mine.end), None)
+        if hole is None or mine.reach <= mine.end:
+            return False
+        self._words[at + _END] = min(mine.reach, hole[1])
+        return True
 
     def finish(self, at: int) -> None:
         """The runner is done with its range."""

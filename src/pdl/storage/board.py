@@ -27,7 +27,7 @@ from pdl.system import file_lock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pdl.scheduling.range_map import Range
+    from pdl.scheduling.range_map import Range, Share
 
 _SIZE = 8 * WORDS
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -160,17 +160,18 @@ class Split:
         """Be done with the range, unless it has grown again; whether it is done."""
         if self._at is not None:
             with self._board.alone():
-                if self._board.ranges.left(self._at):
+                ranges = self._board.ranges
+                if ranges.left(self._at) or ranges.grow(self._at):
                     return False
-                self._board.ranges.finish(self._at)
+                ranges.finish(self._at)
             self._at = None
         return True
 
-    def claim(self, least: int | None) -> Range | None:
-        """Take another range, as `RangeMap.claim` has it; without `least` `RangeMap.take_rest`."""
+    def claim(self, share: Share | None) -> Range | None:
+        """Take another range, as `RangeMap.claim` has it; of no `share` `RangeMap.take_rest`."""
         ranges = self._board.ranges
         with self._board.alone():
-            self._at = ranges.take_rest() if least is None else ranges.claim(FIRST, least)
+            self._at = ranges.take_rest() if share is None else ranges.claim(FIRST, *share)
             return None if self._at is None else ranges.rest(self._at)
 
     def whole(self) -> bool:

@@ -15,6 +15,9 @@ from pdl.system.atomic_file import NEW
 if TYPE_CHECKING:
     from pdl.model import SafePath
 
+_REFUSALS = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
+"""How file systems say that they do not take a name."""
+
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """How file systems say that they have no hard links."""
 
@@ -117,3 +120,38 @@ def remove(path: str) -> None:
     """Remove a file, if it is there."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def keep_mode(fd: int, final: str) -> None:
+    """Give an open file the permissions of the one that it is to replace, if there is one.
+
+    Raises:
+        OSError: as the system gives it.
+    """
+    try:
+        old = os.lstat(final)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISREG(old.st_mode):
+        os.fchmod(fd, stat.S_IMODE(old.st_mode) & 0o777)
+
+
+def refused_name(error: OSError, directory: str, part: str) -> bool:
+    """Whether an error of giving a part its name is about that name, and not the directory.
+
+    Some file systems say of a name that they do not take that it is not there.
+
+    Args:
+        error: that was met.
+        directory: the output directory.
+        part: the path of the part.
+    """
+    if error.errno != errno.ENOENT:
+        return error.errno in _REFUSALS
+    probe = f"{directory}/{STATE_DIRECTORY}-{os.getpid()}"
+    try:
+        os.close(os.open(probe, NEW, 0o600))
+        os.unlink(probe)
+    except OSError:
+        return False
+    return os.path.lexists(part)

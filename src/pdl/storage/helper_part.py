@@ -15,7 +15,7 @@ from pdl.storage.note import read_note
 from pdl.storage.part import Part
 
 if TYPE_CHECKING:
-    from pdl.scheduling.range_map import Range
+    from pdl.scheduling.range_map import Range, Share
 
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -64,13 +64,13 @@ class HelperPart(Part):
             return Known(0, validator, note.total, mixed=True)
         return Known(0, note.validator, note.total, note.told)
 
-    def claim(self, least: int | None) -> Range | None:
+    def claim(self, share: Share | None) -> Range | None:
         """Take a range, as `RangeMap.claim` has it; it is written next."""
         assert self._board is not None
-        assert least is not None
+        assert share is not None
         ranges = self._board.ranges
         with self._board.alone():
-            self._at = ranges.claim(self._who, least)
+            self._at = ranges.claim(self._who, *share)
             if self._at is None:
                 return None
             taken = ranges.rest(self._at)

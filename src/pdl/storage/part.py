@@ -13,14 +13,21 @@ before anybody else can begin.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from typing import TYPE_CHECKING
 
 from pdl.http_rules.ranges import Known, Validator
 from pdl.naming.safe_name import STATE_DIRECTORY
-from pdl.storage.final_name import InTheWay, link_new, make_parents, remove, set_time
+from pdl.storage.final_name import (
+    InTheWay,
+    keep_mode,
+    link_new,
+    make_parents,
+    refused_name,
+    remove,
+    set_time,
+)
 from pdl.storage.note import Note, read_note
 from pdl.system.atomic_file import NEW, sync_directory
 from pdl.system.disk_space import LEAST, Reservation, check_room
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdl.model import Headers, SafePath
-    from pdl.scheduling.range_map import Range
+    from pdl.scheduling.range_map import Range, Share
     from pdl.storage.board import Split
 
 SYNC_EVERY = 256 * 1024 * 1024
@@ -41,8 +48,6 @@ LOOK_EVERY = 32 * 1024 * 1024
 
 _NEW = NEW ^ os.O_WRONLY | os.O_RDWR
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-_REFUSALS = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
-"""How file systems say that they do not take a name."""
 
 
 class Part:
@@ -183,34 +188,27 @@ class Part:
             total: bytes of the whole file.
             mixed: also lanes that ask another server for it, as `Known.mixed` has it.
         """
-        version = self._version
-        if self.split is not None:
-            if mixed and not version.mixed:
-                self._mix(self.split)
+        split, version = self.split, self._version._replace(mixed=mixed)
+        if split is not None and self._version.mixed >= mixed:
             return
-        if version.validator.if_range() is None:
+        if split is None and version.validator.if_range() is None:
             return
+        done = [(0, self.size)] if split is None else split.done()
         try:
-            remove(self._ranges)
+            if split is None:
+                remove(self._ranges)
             if self.size:
                 os.fsync(self._fd)
-                self._synced = self.size
+                self._synced = sum(end - start for start, end in done)
             # before anybody begins: one that says less would be believed of all that is there
-            shared = version._replace(ranges=((0, self._synced),), mixed=mixed)
-            shared.write(self._note)
-            self._split(total, [(0, self.size)])
-            self._version = version._replace(mixed=mixed)
-        except OSError:  # not every file system can do that
-            version._replace(synced=self._synced).write(self._note)
-        self._noted = True
-
-    def _mix(self, split: Split) -> None:
-        """Let lanes that ask another server write a part that others have written already."""
-        version, done = self._version._replace(mixed=True), split.done()
-        with contextlib.suppress(OSError):  # then they are not let
-            os.fsync(self._fd)
             version._replace(ranges=tuple(done)).write(self._note)
+            if split is None:
+                self._split(total, done)
             self._version = version
+        except OSError:  # not every file system can do that
+            if split is None:
+                self._version._replace(synced=self._synced).write(self._note)
+        self._noted = True
 
     def _split(self, total: int, done: list[Range]) -> None:
         from pdl.storage import board
@@ -277,10 +275,10 @@ class Part:
         """Bytes that this lane is still to write, of a file that has so many."""
         return total - self.size if self.split is None else self.split.left()
 
-    def claim(self, least: int | None) -> Range | None:
+    def claim(self, share: Share | None) -> Range | None:
         """Take another range of a shared part, as `Split.claim` has it; it is written next."""
         assert self.split is not None
-        taken = self.split.claim(least)
+        taken = self.split.claim(share)
         if taken is not None:
             self._move_to(taken[0])
         return taken
@@ -352,7 +350,7 @@ class Part:
         """
         final = f"{self._directory}/{path}"
         if self._fd >= 0:  # else it is tried with another name
-            self._keep_mode(final)
+            keep_mode(self._fd, final)
             if modified is not None:
                 set_time(self._fd, modified)
             if fsync:
@@ -399,19 +397,8 @@ class Part:
             remove(self._ranges)
 
     def refused_name(self, error: OSError) -> bool:
-        """Whether an error of `finish` or `finish_new` is about that name, and not the directory.
-
-        Some file systems say of a name that they do not take that it is not there.
-        """
-        if error.errno != errno.ENOENT:
-            return error.errno in _REFUSALS
-        probe = f"{self._directory}/{STATE_DIRECTORY}-{os.getpid()}"
-        try:
-            os.close(os.open(probe, NEW, 0o600))
-            os.unlink(probe)
-        except OSError:
-            return False
-        return os.path.lexists(self.path)
+        """See `pdl.storage.final_name.refused_name`."""
+        return refused_name(error, self._directory, self.path)
 
     def cut(self, size: int) -> None:
         """Drop what is behind so many bytes; of a shared part, what this lane has written there."""
@@ -420,14 +407,6 @@ class Part:
         else:
             self.split.unwrite(size, self.size)
         self.size = size
-
-    def _keep_mode(self, final: str) -> None:
-        try:
-            old = os.lstat(final)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if stat.S_ISREG(old.st_mode):
-            os.fchmod(self._fd, stat.S_IMODE(old.st_mode) & 0o777)
 
     def _rename(self, final: str, path: SafePath) -> None:
         if "/" in path:

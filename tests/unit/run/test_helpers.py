@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -15,7 +15,9 @@ from pdl.run.in_flight import InFlight
 from pdl.scheduling.governor import Governor, Limits
 from pdl.scheduling.job import Job, Plan
 from pdl.scheduling.origin import DOWN
+from pdl.scheduling.range_map import Share
 from pdl.scheduling.schedule import Schedule
+from pdl.scheduling.split import IDLE_SECONDS
 from pdl.settings import FileSettings
 from pdl.storage.helper_part import HelperPart
 from pdl.storage.part import Part
@@ -63,7 +65,7 @@ class Place:
         (where / ".pdl").mkdir(exist_ok=True)
         self.where = where
         self.pool = Lanes()
-        pool: Pool = self.pool  # type: ignore[assignment] - what helpers use of it
+        pool = cast("Pool", self.pool)  # what helpers use of it
         self.governor = Governor(Limits(jobs=JOBS, patience=120.0))
         self.schedule = Schedule(self.governor)
         self.jobs = InFlight(JOBS, pool, self.schedule)
@@ -129,7 +131,9 @@ def test_a_mirror_is_shown_nothing_that_is_meant_for_another_origin(tmp_path: Pa
     assert shown == {(A, SECRET), (B, ())}
 
 
-@pytest.mark.parametrize("trouble", ["down", "away until later", "given up", "failed for this file"])
+@pytest.mark.parametrize(
+    "trouble", ["down", "away until later", "given up", "failed for this file"]
+)
 def test_a_mirror_in_trouble_is_not_asked(tmp_path: Path, trouble: str) -> None:
     place = Place(tmp_path, B, checksum=DIGEST)
     origin = place.governor.origin(B)
@@ -189,7 +193,7 @@ def recalled(place: Place, helpers: Sequence[Task]) -> list[int]:
     try:
         for part in parts.values():
             assert part.join() is not None
-            assert part.claim(MIB) is not None
+            assert part.claim(Share(MIB)) is not None
         place.look()
         return [id_ for id_, part in parts.items() if part.recalled()]
     finally:
@@ -253,3 +257,4 @@ def test_one_that_found_nothing_to_do_is_not_followed_at_once(tmp_path: Path) ->
     place = Place(tmp_path)
     place.end(place.begun()[0], received=0)
     assert place.look(0.0) == []
+    assert len(place.look(IDLE_SECONDS)) == 1

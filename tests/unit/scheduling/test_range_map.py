@@ -70,6 +70,62 @@ def test_a_rest_is_halved_from_where_its_runner_is() -> None:
     assert ranges.left(first) == 4 * K
 
 
+def test_each_takes_a_share_of_what_the_first_has_left_from_its_end() -> None:
+    ranges = table(200 * K)
+    first = ranges.join(0)
+    taken = [ranges.claim(who, 10 * K, None, 4) for who in range(7, 12)]
+    rests = [ranges.rest(at) for at in taken if at is not None]
+    assert [(end - start) // K for start, end in rests] == [50, 38, 28, 21, 16]
+    assert [start for start, _ in rests[:-1]] == [end for _, end in rests[1:]]
+    assert ranges.rest(first) == (0, 47 * K)
+
+
+def test_no_share_is_shorter_than_it_may_be() -> None:
+    ranges = table(40 * K)
+    ranges.join(0)
+    taken = ranges.claim(SECOND, 10 * K, None, 8)
+    assert taken is not None
+    assert ranges.rest(taken) == (30 * K, 40 * K)
+
+
+def test_what_is_not_worth_two_shares_is_halved_as_long_as_it_is_worth_a_request() -> None:
+    ranges = table(16 * K)
+    ranges.join(0)
+    taken = [ranges.claim(who, 10 * K, 3 * K, 8) for who in (7, 8, 9)]
+    rests = [ranges.rest(at) for at in taken if at is not None]
+    assert rests == [(8 * K, 12 * K), (4 * K, 8 * K), (12 * K, 16 * K)]
+    assert ranges.claim(10, 10 * K, 3 * K, 8) is None
+
+
+def test_the_first_goes_on_into_a_hole_that_its_request_reaches() -> None:
+    ranges = table(16 * K)
+    first, second = ranges.join(0), ranges.claim(SECOND, K)
+    third = ranges.claim(THIRD, K)
+    assert second is not None
+    assert third is not None
+    assert ranges.rest(third) == (4 * K, 8 * K)
+    ranges.give_up(second)
+    assert not ranges.grow(first)  # it is not at the hole
+    ranges.give_up(third)
+    run(ranges, first, 8 * K)
+    assert ranges.rest(first) == (8 * K, 8 * K)
+    assert ranges.grow(first)
+    assert ranges.rest(first) == (8 * K, 16 * K)
+    assert not ranges.grow(first)
+
+
+def test_a_helper_does_not_go_on_into_a_hole() -> None:
+    ranges = table(16 * K)
+    ranges.join(0)
+    second, third = ranges.claim(SECOND, K), ranges.claim(THIRD, K)
+    assert second is not None
+    assert third is not None
+    run(ranges, second, K)
+    ranges.give_up(second)
+    run(ranges, third, 4 * K)
+    assert not ranges.grow(third)
+
+
 @pytest.mark.parametrize(("least", "taken"), [(4 * K, True), (4 * K + 1, False)])
 def test_no_half_is_shorter_than_it_may_be(least: int, taken: bool) -> None:
     ranges = table(8 * K)
@@ -213,8 +269,8 @@ def test_union(ranges: list[Range], expected: list[Range]) -> None:
 class Simulation:
     """Lanes of one file; whatever is done to them, what is called done has been written."""
 
-    def __init__(self, total: int, least: int) -> None:
-        self.total, self.least = total, least
+    def __init__(self, total: int, *share: int) -> None:
+        self.total, self.share = total, share
         self.words = Words([0] * WORDS)
         self.ranges = RangeMap(self.words)
         self.written = bytearray(total)
@@ -227,7 +283,7 @@ class Simulation:
         if lane != FIRST:
             lane = self.next
             self.next += 1
-        if lane not in self.at and (at := self.ranges.claim(lane, self.least)) is not None:
+        if lane not in self.at and (at := self.ranges.claim(lane, *self.share)) is not None:
             self.at[lane] = at
 
     def write(self, lane: int, count: int) -> None:
@@ -236,7 +292,7 @@ class Simulation:
         count = min(count, self.ranges.left(at))
         self.written[start : start + count] = b"\1" * count
         self.ranges.wrote(at, start + count)
-        if not self.ranges.left(at):
+        if not self.ranges.left(at) and not self.ranges.grow(at):
             self.ranges.finish(at)
             del self.at[lane]
 
@@ -291,11 +347,11 @@ STEPS = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(STEPS)
+@given(STEPS, st.sampled_from([(K, K, 2), (2 * K, K, 2), (2 * K, K // 2, 8)]))
 def test_whatever_happens_what_is_done_is_written(
-    steps: list[tuple[str, int, int, int, str]],
+    steps: list[tuple[str, int, int, int, str]], share: tuple[int, ...]
 ) -> None:
-    run = Simulation(24 * K + 5, K)
+    run = Simulation(24 * K + 5, *share)
     for what, which, count, stores, how in steps:
         lanes = sorted(run.at)
         lane = lanes[which % len(lanes)] if lanes else None

@@ -11,7 +11,7 @@ import pytest
 from pdl.http_rules.ranges import Known, Validator, to_go_on
 from pdl.model import SafePath
 from pdl.scheduling.range_map import ALIGNED as K
-from pdl.scheduling.range_map import RangeMap
+from pdl.scheduling.range_map import RangeMap, Share
 from pdl.storage.board import find, take_over, tell
 from pdl.storage.helper_part import HelperPart, RangeEnded
 from pdl.storage.note import Note, read_note
@@ -60,7 +60,7 @@ def write(part: Part, count: int) -> None:
 
 def test_two_lanes_make_one_file(place: Path) -> None:
     first, second = begin(place), helper(place)
-    assert second.claim(K) == (8 * K, TOTAL)
+    assert second.claim(Share(K)) == (8 * K, TOTAL)
     write(first, first.left(TOTAL))
     assert first.split is not None
     assert first.split.settle()
@@ -77,7 +77,7 @@ def test_what_is_there_is_known_after_a_kill(
     place: Path, boot: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = begin(place, 2 * K), helper(place)
-    assert second.claim(K) == (9 * K, TOTAL)
+    assert second.claim(Share(K)) == (9 * K, TOTAL)
     write(second, K)
     if boot == "another":  # nothing has been brought to the disk
         monkeypatch.setattr("pdl.storage.note.boot_id", lambda: "another")
@@ -90,7 +90,7 @@ def test_what_is_there_is_known_after_a_kill(
     write(part, 7 * K)
     assert part.split is not None
     assert part.split.settle()
-    assert part.claim(TOTAL) == (10 * K, TOTAL)
+    assert part.claim(Share(TOTAL)) == (10 * K, TOTAL)
     write(part, 6 * K)
     part.finish(SafePath("file"), None, fsync=False)
     assert (place / "file").read_bytes() == WHOLE
@@ -103,7 +103,7 @@ def test_after_a_boot_only_what_was_flushed_counts(
     monkeypatch.setattr("pdl.storage.part.SYNC_EVERY", 3 * K)
     monkeypatch.setattr("pdl.storage.part.LOOK_EVERY", 1)
     first, second = begin(place), helper(place)
-    assert second.claim(K) == (8 * K, TOTAL)
+    assert second.claim(Share(K)) == (8 * K, TOTAL)
     write(second, 2 * K)
     write(first, K)
     first.note()
@@ -135,7 +135,7 @@ def test_a_part_of_old_says_so_before_anybody_begins(place: Path) -> None:
     assert part.go_on(known)
     part.share(TOTAL)
     second = helper(place)
-    assert second.claim(K) is not None
+    assert second.claim(Share(K)) is not None
     write(second, 1)
     assert Part(str(place), NAME).known() == Known(3 * K, STRONG, TOTAL)
 
@@ -151,7 +151,7 @@ def test_nothing_is_shared_where_two_versions_could_be_mixed(place: Path) -> Non
 
 def test_a_helper_writes_nothing_when_the_first_is_over(place: Path) -> None:
     first, second = begin(place), helper(place)
-    assert second.claim(K) is not None
+    assert second.claim(Share(K)) is not None
     first.leave(keep=True)
     assert second.recalled()
     with pytest.raises(RangeEnded):
@@ -163,7 +163,7 @@ def test_a_helper_writes_nothing_when_the_first_is_over(place: Path) -> None:
 def test_a_helper_writes_nothing_when_another_attempt_has_begun(place: Path) -> None:
     begin(place)
     second = helper(place)
-    assert second.claim(K) is not None
+    assert second.claim(Share(K)) is not None
     assert Part(str(place), NAME).known() is not None
     with pytest.raises(RangeEnded):
         write(second, 1)
@@ -172,8 +172,8 @@ def test_a_helper_writes_nothing_when_another_attempt_has_begun(place: Path) -> 
 def test_a_helper_writes_no_more_than_what_is_left_to_it(place: Path) -> None:
     begin(place)
     second, third = helper(place), helper(place, 8)
-    assert second.claim(K) == (8 * K, TOTAL)
-    assert third.claim(K) == (12 * K, TOTAL)
+    assert second.claim(Share(K)) == (8 * K, TOTAL)
+    assert third.claim(Share(K)) == (12 * K, TOTAL)
     with pytest.raises(RangeEnded):
         write(second, 5 * K)
     assert second.size == 12 * K
@@ -182,7 +182,7 @@ def test_a_helper_writes_no_more_than_what_is_left_to_it(place: Path) -> None:
 def test_splice_ends_with_the_range_too(place: Path) -> None:
     begin(place)
     second = helper(place)
-    assert second.claim(K) is not None
+    assert second.claim(Share(K)) is not None
     out, into = os.pipe()
     os.write(into, b"x" * 10)
     tell(str((place / ".pdl" / NAME).with_suffix(".ranges")), RangeMap.end, alone=True)
@@ -217,7 +217,7 @@ def test_the_ranges_of_another_query_come_along(place: Path) -> None:
 
 def test_what_is_cut_off_is_fetched_again_and_no_more(place: Path) -> None:
     first, second = begin(place, 4 * K), helper(place)
-    assert second.claim(K) is not None
+    assert second.claim(Share(K)) is not None
     write(second, 2 * K)
     second.close()
     first.cut(3 * K)
@@ -262,6 +262,23 @@ def test_a_note_of_impossible_ranges_is_none(place: Path, ranges: object) -> Non
     note["ranges"]["synced"] = ranges
     path.write_text(json.dumps(note))
     assert read_note(str(path)) is None
+
+
+def test_the_first_goes_on_where_helpers_left_nothing_in_whatever_order(place: Path) -> None:
+    """With the one request that it began with."""
+    first, second, third = begin(place), helper(place), helper(place, 8)
+    assert second.claim(Share(K, lanes=4)) == (12 * K, TOTAL)
+    assert third.claim(Share(K, lanes=4)) == (9 * K, 12 * K)
+    second.close()
+    third.close()
+    write(first, first.left(TOTAL))
+    assert first.size < TOTAL
+    assert not first.settle()
+    write(first, first.left(TOTAL))
+    assert first.settle()
+    assert first.split is not None
+    assert first.split.whole()
+    first.leave(keep=False)
 
 
 # --- lanes at other servers ---
