@@ -12,10 +12,11 @@ from pdl.model import HELPS, HELPS_ELSEWHERE, Fail, FailureKind, Item, SafePath,
 from pdl.pool import Answered, Live
 from pdl.run.helpers import Helpers
 from pdl.run.in_flight import InFlight
-from pdl.scheduling.governor import Governor, Limits
+from pdl.scheduling.governor import Governor
 from pdl.scheduling.job import Job, Plan
 from pdl.scheduling.origin import DOWN
 from pdl.scheduling.range_map import Share
+from pdl.scheduling.retry import Limits
 from pdl.scheduling.schedule import Schedule
 from pdl.scheduling.split import IDLE_SECONDS
 from pdl.settings import FileSettings
