@@ -14,6 +14,7 @@ from marks import slow
 from pdl.model import Fail, FailureKind
 from pdl.scheduling.governor import Governor
 from pdl.scheduling.job import Job
+from pdl.scheduling.origin import Origin
 from pdl.scheduling.retry import Limits
 from pdl.scheduling.schedule import Schedule
 from virtual_hosts import (
@@ -348,6 +349,32 @@ def test_a_name_is_to_blame_where_others_are_found_meanwhile() -> None:
     assert told.count("rest") <= 1  # until the next name is found
     assert told[-1] == "given-up"
     assert made.ends["n000"] < 10
+
+
+def test_new_connections_that_find_no_name_cost_nothing_while_others_are_open() -> None:
+    """Nor do they make the host rest: what needs no look-up goes on."""
+
+    class Open(Host):
+        def meet(self, now: float) -> Came:
+            if 2.0 <= now < 40.0 and self.dice.random() < 0.3:
+                return Came(0.01, FailureKind.DNS, again=True)
+            return Came(self.took())
+
+    made = run(Open(random.Random(1)), 4000, PATIENT._replace(retries=1))
+    assert ends(made) == {"success": 4000}
+    assert {each.what for each in made.governor.news} <= {"uncut"}
+    assert made.now < 4000 * 0.11 / 8 * 1.2
+
+
+@pytest.mark.parametrize(
+    ("host", "looked_up"),
+    [
+        *(("h", True), ("example.org:443", True), ("1.example.org:80", True), ("h1:80", True)),
+        *(("127.0.0.1:80", False), ("[::1]:80", False), ("[fe80::1%25lo]:80", False)),
+    ],
+)
+def test_what_has_to_be_looked_up(host: str, looked_up: bool) -> None:
+    assert Origin(host, 1).named() is looked_up
 
 
 def test_an_address_that_answers_is_no_name_that_was_found() -> None:
