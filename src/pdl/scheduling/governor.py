@@ -213,12 +213,23 @@ class Governor(Origins):
                 from pdl.scheduling.name_server import NameServer  # where they fail
 
                 self._names = NameServer(self.patience)
-            until = self._names.failed(job, now, chance, self._found_at)
+            names, before = self._names, (self._names.rest_end, self._names.several)
+            until = names.failed(job, now, chance, self._found_at)
+            if until is not None and (names.rest_end, names.several) != before:
+                self._hold(names, until)
         if until is None and origin.trouble.resting and not origin.proven:
             self._resting -= 1
             origin.trouble.resting = False
             self._limit(origin, origin.trouble)
         return until
+
+    def _hold(self, names: NameServer, until: float) -> None:
+        """One has found out that names cannot be looked up yet: the others need not."""
+        for each in self._origins.values():
+            if names.holds(each):
+                self.pause(each, until)
+        if names.several:
+            self._unnamed_until = until
 
     def _forgive(self, met: Judged, job: Job, fail: Fail, chance: float, now: float) -> Judged:
         """The origin's pressure: its files' retries are for something else."""

@@ -9,8 +9,9 @@ of them; what it sees is which names are found.
 - A name is found by an attempt that began after another name's look-up had failed: that other name
   is in trouble of its own.
 - Else the name servers are. Whoever cannot be looked up rests, all until the same moment, for a
-  time that doubles. That goes on for the patience of a host; for a name that is the only one, not
-  found in this run before, it is less, for there it is as likely the name.
+  time that doubles; so does whoever is new, once there are several. That goes on for the patience
+  of a host; for a name that is the only one, not found in this run before, it is less, for there
+  it is as likely the name.
 
 There is no clock and no I/O in here.
 """
@@ -36,15 +37,18 @@ class NameServer:
 
     Args:
         patience: seconds without a name that are borne.
+
+    Attributes:
+        rest_end: when names are looked up again.
+        several: more than one cannot be.
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._since = self._last = 0.0
         self._first = ""
-        self._held: dict[str, Origin] = {}
-        self._several = False
-        self._rest_end = NEVER
+        self.several = False
+        self.rest_end = NEVER
         self._wait = 0.0
 
     def failed(self, job: Job, now: float, chance: float, found_at: float) -> float | None:
@@ -64,29 +68,30 @@ class NameServer:
         if not self._first or found_at > self._since or now > self._last + FORGOTTEN:
             self._begin(origin.host, now)
         self._last = now
-        self._several = self._several or origin.host != self._first
+        self.several = self.several or origin.host != self._first
         sought = origin.trouble.sought
         if sought is None:
             sought = origin.trouble.sought = now
         known = origin.proven
-        patience = self._patience if known or self._several else min(self._patience, LONE_PATIENCE)
+        patience = self._patience if known or self.several else min(self._patience, LONE_PATIENCE)
         if now >= self._since + patience or not (known or NEVER < found_at <= sought):
             return None
-        self._held[origin.host] = origin
-        if job.launched >= self._rest_end:  # else it was under way when the rest began
-            self._rest_end = now + self._wait * (0.75 + chance / 2)
+        if job.launched >= self.rest_end:  # else it was under way when the rest began
+            self.rest_end = now + self._wait * (0.75 + chance / 2)
             self._wait = min(2 * self._wait, LONGEST_REST)
-            self._hold(min(self._rest_end, self._since + patience))
-        return max(now, min(self._rest_end, self._since + patience))
+        return max(now, min(self.rest_end, self._since + patience))
 
     def _begin(self, host: str, now: float) -> None:
         """This is the first that cannot be looked up."""
-        self._first, self._several = host, False
-        self._held.clear()
-        self._since, self._rest_end, self._wait = now, NEVER, FIRST_REST
+        self._first, self.several = host, False
+        self._since, self.rest_end, self._wait = now, NEVER, FIRST_REST
 
-    def _hold(self, until: float) -> None:
-        """One has found out that names cannot be looked up yet; the others need not."""
-        for origin in self._held.values():
-            if origin.trouble is not None and origin.trouble.resting:
-                origin.not_before = max(origin.not_before, until)
+    def holds(self, origin: Origin) -> bool:
+        """Whether an origin need not find out by itself that names cannot be looked up now.
+
+        One that is new waits with the others once it is clear that it is not just one name.
+        """
+        trouble = origin.trouble
+        if trouble is not None:
+            return trouble.resting and trouble.sought is not None
+        return self.several and not origin.proven and origin.named()

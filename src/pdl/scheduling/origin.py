@@ -94,7 +94,8 @@ class Origin:
     def named(self) -> bool:
         """Whether its name had to be looked up, unless a proxy did that."""
         name = self.host.rsplit(":", 1)[0]
-        return not (name.startswith("[") or name.rpartition(".")[2].isdigit())
+        address = name.startswith("[") or name.rpartition(".")[2].isdigit()
+        return not address and name != "localhost"
 
     def well(self) -> bool:
         """Whether nothing is held against it."""
@@ -258,6 +259,7 @@ class Origins:
         self._origins: dict[str, Origin] = {}
         self._others = Tally() if measure else None
         self._keep = ORIGINS_KEPT
+        self._unnamed_until = NEVER  # no new name is looked up before that
 
     def __len__(self) -> int:
         """How many origins are remembered."""
@@ -282,6 +284,8 @@ class Origins:
         found = Origin(host, self._first, known=self._known)
         if self._others is not None:
             found.tally = Tally()
+        if self._unnamed_until is not NEVER and found.named():
+            found.not_before = self._unnamed_until
         return found
 
     def _forget(self) -> None:
