@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Row = tuple[int, int, int | None]
     """A task under way: its id, bytes of its file so far, the size of that or None."""
 
-WATCH_SECONDS = 0.04
+WATCH_SECONDS = 0.03
 """For which a file is watched at the least."""
 BEFORE_SECONDS = 0.1
 """In which all has come that a file has when it is first seen: so it has, if it has just begun."""

@@ -132,7 +132,7 @@ def test_another_attempt_begins_anew_though_nobody_saw_the_last_one_end() -> Non
     stays = splits.begin(1)
     splits.ended(splits.begin(1), refused=True)
     assert splits.wants(3.0, [row], lambda _: 1) == []  # it is watched first
-    found = splits.wants(3.0 + WATCH_SECONDS, [row], lambda _: 1)
+    found = splits.wants(3.001 + WATCH_SECONDS, [row], lambda _: 1)
     assert found == [Want(1, 999 * MIB, 1, 2)]
     assert splits.bears_more(1, 0)
     assert splits.helpers(1) == [stays]
