@@ -29,7 +29,7 @@ from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.progress import Standing, Transfer, Waiting
 from pdl.run.download import download
-from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, STOPPING, TICK, Engine, Parts
+from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, SOON, STOPPING, TICK, Engine, Parts
 from pdl.run.in_flight import InFlight
 from pdl.run.outputs import Listener, Outputs
 from pdl.run.planner import Planner
@@ -670,6 +670,28 @@ def test_a_retry_that_is_due_while_every_lane_is_busy_does_not_spin(tmp_path: ob
     bench = Bench(tmp_path, ["http://a/1", "http://b/2"], Watching(script, lanes=1))
     bench.run()
     assert set(waits[:10]) == {TICK}
+
+
+def test_while_lanes_are_idle_what_has_just_begun_is_looked_at_soon(tmp_path: object) -> None:
+    """It may be a large file, with which they are to help."""
+    waits: list[float] = []
+    looks: list[int] = []
+
+    class Watching(ScriptedPool):
+        def wait(self, seconds: float, also: Sequence[int] = ()) -> None:  # noqa: ARG002
+            waits.append(seconds)
+            threading.Event().wait(SOON)
+            if len(waits) > 3:
+                bench.stop.by_signal(2)
+
+        def live(self) -> list[Live]:
+            looks.append(len(waits))
+            return super().live()
+
+    bench = Bench(tmp_path, urls(1), Watching(lambda *_: None, lanes=2))
+    bench.run()
+    assert set(waits[:4]) == {SOON}
+    assert {1, 2, 3} <= set(looks)
 
 
 def test_a_list_that_breaks_off_ends_there_and_what_came_before_counts(tmp_path: object) -> None:
