@@ -120,10 +120,9 @@ class Attempt:
     keep = False
     sound: int | None = None
     _asking: Asking | None = None
-    _conditional = False
+    _conditional = _whole_part = False
     _pin: Pin | None = None
     _status = 0
-    _whole_part = False
     _resumed_from = mixed_from = 0
     _remark = ""
 
