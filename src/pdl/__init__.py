@@ -19,7 +19,17 @@ from pdl._version import __version__
 TYPE_CHECKING = False  # typing takes longer to import than everything else here
 if TYPE_CHECKING:
     from pdl.errors import ListError, LockedError, MachineError, PdlError, UsageError
-    from pdl.model import Event, FailureKind, Item, Outcome, Result, Retrying, Summary
+    from pdl.model import (
+        AuthSettings,
+        Event,
+        FailureKind,
+        Item,
+        Outcome,
+        Result,
+        Retrying,
+        Summary,
+        User,
+    )
     from pdl.run.download import Report, download
     from pdl.settings import (
         CacheSettings,
@@ -36,6 +46,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AuthSettings",
     "CacheSettings",
     "Event",
     "FailureKind",
@@ -60,6 +71,7 @@ __all__ = [
     "StopSettings",
     "Summary",
     "UsageError",
+    "User",
     "__version__",
     "download",
 ]
@@ -67,7 +79,17 @@ __all__ = [
 _HOMES = {
     "pdl.run.download": ("Report", "download"),
     "pdl.errors": ("ListError", "LockedError", "MachineError", "PdlError", "UsageError"),
-    "pdl.model": ("Event", "FailureKind", "Item", "Outcome", "Result", "Retrying", "Summary"),
+    "pdl.model": (
+        "AuthSettings",
+        "Event",
+        "FailureKind",
+        "Item",
+        "Outcome",
+        "Result",
+        "Retrying",
+        "Summary",
+        "User",
+    ),
     "pdl.settings": (
         "CacheSettings",
         "FileSettings",

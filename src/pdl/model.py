@@ -68,6 +68,36 @@ Headers = tuple[tuple[str, str], ...]
 """Header fields, in order, name and value."""
 
 
+class User(NamedTuple):
+    """A user, for one receiver.
+
+    Attributes:
+        host: a host, or host and port; empty for the origin of the first line; that origin, as
+            ``https://example.org``, once it is known.
+        password: None if it is to be asked for.
+    """
+
+    host: str
+    name: str
+    password: str | None = None
+
+
+class AuthSettings(NamedTuple):
+    """Who the user is, and to whom; see `pdl.auth`.
+
+    Attributes:
+        users: with their passwords.
+        bearer: hosts, and variables of the environment that hold their tokens.
+        netrc: use the user's netrc file.
+        netrc_file: use this one.
+    """
+
+    users: tuple[User, ...] = ()
+    bearer: tuple[tuple[str, str], ...] = ()
+    netrc: bool = False
+    netrc_file: str | None = None
+
+
 class Pieces(NamedTuple):
     """Digests of a file's pieces, in order; the last piece may be shorter.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pdl._version import __version__
 from pdl.errors import UsageError
-from pdl.model import Headers
+from pdl.model import AuthSettings, Headers
 from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.urls import places_fault, proxy_fault, url_fault
@@ -31,9 +31,6 @@ AUTO, AUTO_FIRST, AUTO_MOST = "auto", 8, 256
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
 
-_WORD = HTTP_WORD.replace("*", "")
-_MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
-"""RFC 9110 section 12.5.1, without parameters."""
 _FIELD_NAME = lazy(HTTP_WORD)
 _NO_FIELD_VALUE = lazy(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
@@ -104,6 +101,7 @@ class HttpSettings(NamedTuple):
         pipe: a lane may have a pipe open, for `pdl.fetch.zero_copy`.
         retry_statuses: statuses after which the same request may succeed later: those of
             `RetrySettings`, where a run hands its settings to its workers.
+        credentials: a `pdl.auth.credentials.Credentials`, made of `AuthSettings` there, or None.
     """
 
     headers: Headers = ()
@@ -126,6 +124,7 @@ class HttpSettings(NamedTuple):
     hosts_kept: int = HOSTS_KEPT
     pipe: bool = True
     retry_statuses: frozenset[int] = RETRY_STATUSES
+    credentials: object | None = None
 
 
 class RetrySettings(NamedTuple):
@@ -302,6 +301,7 @@ class Settings(NamedTuple):
 
     input: InputSettings = InputSettings()
     http: HttpSettings = HttpSettings()
+    auth: AuthSettings = AuthSettings()
     retry: RetrySettings = RetrySettings()
     files: FileSettings = FileSettings()
     naming: NamingSettings = NamingSettings()
@@ -403,19 +403,9 @@ def _agent_fault(agent: str) -> str:
     return header_fault("User-Agent", agent)
 
 
-def _checksums_fault(places: tuple[str, ...]) -> str:
-    urls = (each for each in places if each[:8].lower().startswith(("http://", "https://")))
-    return next(filter(None, map(url_fault, urls)), "")
-
-
 def _proxy_fault(url: str) -> str:
     fault = proxy_fault(url) if url else ""
     return f"the URL {fault}" if fault else ""
-
-
-def _types_fault(types: tuple[str, ...]) -> str:
-    wrong = [each for each in types if not _MEDIA_RANGE.fullmatch(each)]
-    return f"{wrong[0]!r} is not a type such as application/zip or image/*" if wrong else ""
 
 
 def _statuses_fault(statuses: frozenset[int]) -> str:
@@ -466,7 +456,7 @@ def _seconds(*, zero: bool = False) -> "Callable[[float], str]":
 
 _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
-    "input.checksums": _checksums_fault,
+    "input.checksums": _elsewhere("pdl.text.rules.checksums_fault"),
     "http.headers": _headers_fault,
     "http.user_agent": _agent_fault,
     "http.proxy": _proxy_fault,
@@ -480,6 +470,9 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "http.resolve": places_fault,
     "http.min_speed": _at_least(0),
     "http.limit_rate": _elsewhere("pdl.text.timetable.rates_fault"),
+    "auth.users": _elsewhere("pdl.text.rules.users_fault"),
+    "auth.bearer": _elsewhere("pdl.text.rules.bearers_fault"),
+    "auth.netrc_file": _file_fault,
     "retry.retries": _at_least(0),
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),
@@ -490,7 +483,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "files.max_size": _at_least(0),
     "files.min_size": _at_least(0),
     "files.min_free": _at_least(0),
-    "files.expect_types": _types_fault,
+    "files.expect_types": _elsewhere("pdl.text.rules.types_fault"),
     "files.split": _at_least(1),
     "files.min_split": _at_least(1),
     "naming.on_collision": _one_of(OnCollision),

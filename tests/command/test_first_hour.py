@@ -100,7 +100,7 @@ def test_an_ftp_url_is_told_of_https(pdl_run: Runner) -> None:
         (("-P", "out", "l.txt"), "-P is -d DIR here"),
         (("-k", "l.txt"), "-k is --insecure here"),
         (("-x16", "l.txt"), "-x is --proxy URL here for curl's, --per-host N for aria2's"),
-        (("-u", "me:hunter2", "l.txt"), "-u is no option here: write https://USER:PASSWORD@"),
+        (("--http-user", "me", "l.txt"), "--http-user is -u HOST=USER:PASSWORD here, or --netrc"),
         (("-nc", "l.txt"), "pdl skips files that are there"),
     ],
 )

@@ -48,7 +48,7 @@ SETTABLE = [each for each in OPTIONS if each.expose_value and not each.is_eager]
 ELSEWHERE = {
     *("--quick", "--cases", "--rounds"),  # tests/benchmarks/run.py
     *("--parallel", "--remote-name-all", "--tries", "--lowest-speed-limit", "--retry"),  # of peers
-    *("--user", "--now", "--no-cache-dir"),  # systemctl, pip
+    *("--now", "--no-cache-dir"),  # systemctl, pip
     "--heads",  # tests/peers.py
 }
 """Options of other programs that the texts name."""
@@ -270,6 +270,7 @@ def test_every_command_can_be_given(
     given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "fields.txt").write_text("Accept: a/b")
     for option, name in itertools.pairwise(given):
         if option in {"--cacert", "--cert", "--key"}:
             Path(name).touch()  # these must be there

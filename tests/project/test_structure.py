@@ -161,6 +161,7 @@ ADDED = {
     "the spacing of attempts": 1,
     "what happens to hosts, told where anything does": 1,
     "a start that is as fast as before: digests of short texts, and the nouns' common base": 2,
+    "credentials: who is told, what is gathered, warnings, typed secrets; rules of few options": 5,
 }
 """Modules that a capability brought, since there were 113."""
 

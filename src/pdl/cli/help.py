@@ -39,7 +39,7 @@ _NAMES = (
     "is no option here: a file has the name of its URL; --name TEMPLATE or out=NAME in the list "
     "gives it another, -d DIR is the directory"
 )
-_LOGIN = "is no option here: write https://USER:PASSWORD@HOST/ in the list, or use -H"
+_LOGIN = "is -u HOST=USER:PASSWORD here, or --netrc"
 _RETRY = "is --retries N here"
 _LINKS = "is no option here: pdl follows no links; give it the list of files"
 _COOKIE = "is no option here: send it with -H 'Cookie: NAME=VALUE'"
@@ -57,7 +57,7 @@ OTHERS = {
     "-x": "is --proxy URL here for curl's, --per-host N for aria2's, --tree for wget's",
     "--max-connection-per-server": "is --per-host N here",
     "--force-directories": "is --tree here",
-    **dict.fromkeys(("-u", "--user", "--http-user", "--username"), _LOGIN),
+    **dict.fromkeys(("--http-user", "--username"), _LOGIN),
     **dict.fromkeys(("--password", "--http-password", "--http-passwd"), _LOGIN),
     **dict.fromkeys(("-L", "--location"), "is not needed: redirects are followed"),
     **dict.fromkeys(("-f", "--fail"), "is not needed: the page of an error is never kept"),

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from pdl.cli.option_types import Header, Number, PathName, Place, Row, Text
+from pdl.cli.option_types import (
+    Bearer,
+    Header,
+    Number,
+    PathName,
+    Place,
+    Row,
+    Text,
+    UserName,
+)
 
 FILE, NUMBER, STRING, TEXT = PathName(), Number(), click.STRING, Text()
 
@@ -12,7 +21,8 @@ HTTP = (
     Row(
         "-H --header HEADER",
         "http.headers",
-        "Send this 'Name: value' to listed origins alone. It does not go to where they redirect.",
+        "Send this 'Name: value' to listed origins alone. It does not go to where they redirect. "
+        "With @FILE, send the fields in a file, each on a line of its own.",
         Header(),
         multiple=True,
     ),
@@ -67,4 +77,25 @@ HTTP = (
         Place(),
         multiple=True,
     ),
+)
+
+CREDENTIALS = (
+    Row(
+        "-u --user USER",
+        "auth.users",
+        "Log in with [HOST=]USER[:PASSWORD]. Without HOST it is for the origin of the first line. "
+        "Without a password it is asked for.",
+        UserName(),
+        multiple=True,
+    ),
+    Row(
+        "--bearer HOST=ENVVAR",
+        "auth.bearer",
+        "Send HOST the token in this variable. It is one of the environment. "
+        "The token goes over https alone.",
+        Bearer(),
+        multiple=True,
+    ),
+    Row("--netrc", "auth.netrc", "Log in with the entries of $NETRC or ~/.netrc."),
+    Row("--netrc-file FILE", "auth.netrc_file", "Log in with the entries of this file.", FILE),
 )

@@ -188,6 +188,10 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     if settings.http.insecure:
         display.notice(_UNCHECKED)
     settings = _complete(settings, options)
+    if settings.auth.users:
+        from pdl.cli.secret_input import with_passwords
+
+        settings = with_passwords(settings)
     feed = open_sources(options.sources, STDIN, display.notice, settings=settings.input)
     reporters = _open_reports(options, display.notice)
     sinks = [reporter.sink for reporter in reporters]
@@ -320,6 +324,7 @@ def _read_files(settings: Settings, options: CommandOptions) -> dict[object, str
         "--cacert": (http.cacert,),
         "--cert": (http.cert,),
         "--key": (http.key,),
+        "--netrc-file": (settings.auth.netrc_file,),
     }
     found: dict[object, str] = {}
     for what, paths in read.items():

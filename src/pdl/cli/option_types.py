@@ -14,6 +14,7 @@ import click
 
 from pdl.cli.to_settings import AllowedFailures, fault_of
 from pdl.errors import UsageError
+from pdl.model import User
 from pdl.named_tuple import NamedTuple
 from pdl.settings import AUTO, Resolved, header_fault, word_fault
 
@@ -114,6 +115,8 @@ class SettingOption(click.Option):
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's
         """Called by click; the value, if it is a good one."""
         cast = super().type_cast_value(ctx, value)
+        if isinstance(self.row.kind, Header):
+            cast = spread(cast)
         if self.row.kind is not None and (fault := fault_of(self.row.target, cast)):
             raise click.BadParameter(fault, ctx, self)
         return cast
@@ -332,21 +335,67 @@ class Seconds(Kind):
 
 
 class Header(Kind):
-    """A header field, ``Name: value``; several in a variable are on lines of their own."""
+    """A header field, ``Name: value``, or ``@FILE``; in a variable each has a line of its own."""
 
     name = "header"
     envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:  # noqa: ANN401 - click's
+        """Called by click; of a file all its fields."""
+        if isinstance(value, tuple):
+            return value
+        if str(value).startswith("@"):
+            from pdl.cli.secret_input import header_fields  # where there is one
+
+            try:
+                return header_fields(os.fsdecode(value)[1:])
+            except ValueError as exc:
+                self.fail(str(exc), param, ctx)
+        name, colon, content = str(value).partition(":")
+        if not colon or header_fault(name.strip(), ""):
+            self.fail("a header has the form 'Name: value', or is @FILE", param, ctx)
+        if fault := header_fault(name.strip(), content.strip()):
+            self.fail(fault, param, ctx)
+        return name.strip(), content.strip()
+
+
+def spread(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Header fields in a row, those of files among them."""
+    files = [each if not each or isinstance(each[0], tuple) else (each,) for each in values]
+    return tuple(field for fields in files for field in fields)
+
+
+class Bearer(Kind):
+    """A host, and the variable with its token, ``HOST=ENVVAR``."""
+
+    name = "bearer"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:  # noqa: ANN401 - click's
         """Called by click."""
         if isinstance(value, tuple):
             return value
-        name, colon, content = str(value).partition(":")
-        if not colon or header_fault(name.strip(), ""):
-            self.fail("a header has the form 'Name: value'", param, ctx)
-        if fault := header_fault(name.strip(), content.strip()):
-            self.fail(fault, param, ctx)
-        return name.strip(), content.strip()
+        host, equals, variable = str(value).strip().partition("=")
+        if not equals:  # it may be a token
+            self.fail("it is written as HOST=ENVVAR, example.org=TOKEN_VARIABLE say", param, ctx)
+        return host, variable
+
+
+class UserName(Kind):
+    """A user, ``[HOST=]USER[:PASSWORD]``; several in a variable are on lines of their own."""
+
+    name = "user"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> User:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, User):
+            return value
+        text = str(value)
+        found = re.match(r"((?:\[[^]]*\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?)=", text)
+        name, colon, password = (text[found.end() :] if found else text).partition(":")
+        if not name:
+            self.fail("it is written as USER:PASSWORD or HOST=USER:PASSWORD", param, ctx)
+        return User(found[1] if found else "", name, password if colon else None)
 
 
 class Place(Kind):

@@ -12,7 +12,7 @@ from typing import get_args
 import click
 
 from pdl import settings
-from pdl.cli.http_options import HTTP
+from pdl.cli.http_options import CREDENTIALS, HTTP
 from pdl.cli.option_types import (
     Allowance,
     JobsNumber,
@@ -372,6 +372,7 @@ GROUPS = {
     "What counts as failure": WHAT_COUNTS_AS_FAILURE,
     "Integrity": INTEGRITY,
     "HTTP": HTTP,
+    "Credentials": CREDENTIALS,
     "Seeing": SEEING,
     "Running": RUNNING,
 }

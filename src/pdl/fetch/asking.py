@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from pdl.auth.credentials import request_fields
 from pdl.fetch.failures import AttemptFailed
 from pdl.http_rules import conditional
-from pdl.http_rules.redirects import BadRedirect, request_headers, target
+from pdl.http_rules.redirects import BadRedirect, target
 from pdl.model import FailureKind
 from pdl.naming.content_disposition import redirect_name, server_name
 from pdl.text.urls import InvalidUrl, parse
@@ -83,7 +84,7 @@ class Asking:
             known: the part whose rest is asked for, or None.
             version: that a 304 would do for, or None.
         """
-        fields = request_headers(self._http, self._listed, self.url, self._fields)
+        fields = request_fields(self._http, self._listed, self.url, self._fields)
         asked: Headers = ()
         if known is not None:
             rest = ("Range", known.field())

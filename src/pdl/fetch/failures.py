@@ -8,9 +8,9 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
+from pdl.auth.credentials import request_fields
 from pdl.http_rules.codings import coding_of
 from pdl.http_rules.dates import rate_reset, retry_after
-from pdl.http_rules.redirects import request_headers
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
 from pdl.named_tuple import NamedTuple
 from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
@@ -214,7 +214,7 @@ def _sent(http: HttpSettings, refused: Refused) -> Headers:
         listed, asked = parse(refused.task.url), parse(refused.asked)
     except InvalidUrl:
         return ()
-    fields = request_headers(http, listed, asked, refused.task.headers)
+    fields = request_fields(http, listed, asked, refused.task.headers)
     return tuple(each for each in fields if each[0].lower() not in _TELL_NOTHING)
 
 

@@ -106,6 +106,7 @@ class FastPath:
             "pipe",
             "retry_statuses",
             "limit_rate",  # see `allowance`
+            "credentials",  # they are in the request
         },
         FileSettings: {
             "directory",

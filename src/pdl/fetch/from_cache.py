@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pdl.auth.credentials import Credentials
 from pdl.fetch.commands import Offer
 from pdl.fetch.file_checks import LOOKED_AT, would_do
 from pdl.http_rules import conditional
@@ -236,7 +237,8 @@ def _listed(task: Task, http: HttpSettings) -> Url | None:
 def _has_own_fields(task: Task, listed: Url | None, http: HttpSettings) -> bool:
     """Whether the request says who the user is, or may: then its answer may be theirs alone."""
     userinfo = listed is not None and listed.userinfo
-    return bool(userinfo or task.headers or http.headers or http.cert)
+    known = isinstance(http.credentials, Credentials) and http.credentials.personal
+    return bool(userinfo or task.headers or http.headers or http.cert or known)
 
 
 def _words(value: str | None, end: str) -> set[str]:

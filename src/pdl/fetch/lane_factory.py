@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pdl.model import AuthSettings
 from pdl.pool.registry import engine_of
 from pdl.settings import LOOKUPS_MOST
 
@@ -35,6 +36,7 @@ class Fetching:
         from pdl.fetch.fast_path import FastPath
         from pdl.transport.http.keepalive import KeepaliveTransport
 
+        self.http = with_credentials(self.http)
         transport = KeepaliveTransport(self.http)
         lane = Fetcher(transport, self.http, self.files)
         lane.quick = FastPath(transport, self.http, self.files, lane.memory)
@@ -62,9 +64,19 @@ class CachedFetching:
         from pdl.fetch.from_cache import CacheLane
         from pdl.transport.http.keepalive import KeepaliveTransport
 
+        self.http = with_credentials(self.http)
         cache = CacheLane(self.http, self.files, self.cache)
         lane = Fetcher(KeepaliveTransport(self.http), self.http, self.files, cache)
         return _limited(lane, self.limit)
+
+
+def with_credentials(http: HttpSettings) -> HttpSettings:
+    """The settings as the lanes of a process share them: they all are the same user."""
+    if http.credentials is not None:
+        return http
+    from pdl.auth.credentials import Credentials
+
+    return http._replace(credentials=Credentials())
 
 
 def _limited(lane: Fetcher, limit: RateLimit | None) -> Lane:
@@ -81,8 +93,13 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
 
     Raises:
         MachineError: too few file handles are allowed, or there is no shared memory.
+        UsageError: the credentials cannot be had.
     """
     http = settings.http._replace(retry_statuses=settings.retry.statuses)
+    if settings.auth != AuthSettings():
+        from pdl.auth.gather import gather  # where there are any
+
+        http = http._replace(credentials=gather(settings.auth, warn))
     processes = settings.pool.split()[0]
     http = http._replace(lookups=max(1, LOOKUPS_MOST // processes))
     engine, limit = engine_of(settings.pool.engine), None

@@ -1,9 +1,9 @@
-"""Redirects, followed by hand: where they lead, and which fields may go along."""
+"""Redirects, followed by hand: where they lead; and what may stand in a field."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes, urljoin
+from urllib.parse import urljoin
 
 from pdl.settings import header_fault
 from pdl.text.masking import mask
@@ -11,8 +11,6 @@ from pdl.text.urls import InvalidUrl, Url, parse
 
 if TYPE_CHECKING:
     from pdl.model import Headers
-    from pdl.settings import HttpSettings
-    from pdl.text.urls import Url
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses that name another place for a GET (RFC 9110 section 15.4)."""
@@ -44,31 +42,6 @@ def target(current: Url, location: str | None, *, https_only: bool = False) -> U
     return url
 
 
-def request_headers(http: HttpSettings, listed: Url, current: Url, extra: Headers) -> Headers:
-    """What is sent to `current` when `listed` is what the list says.
-
-    Every field the user gave, and the URL's own user and password, go to the listed origin alone.
-    An origin is scheme, host and port (RFC 6454), so a downgrade to http is another one.
-
-    Args:
-        http: the run's settings; `headers` are the user's.
-        listed: where the user's fields belong.
-        current: where this request goes.
-        extra: the item's own fields.
-    """
-    fields = {
-        "user-agent": ("User-Agent", _sendable(http.user_agent)),
-        "accept": ("Accept", "*/*"),
-        "accept-encoding": ("Accept-Encoding", "identity"),
-    }
-    if current.origin == listed.origin:
-        if listed.userinfo:
-            fields["authorization"] = ("Authorization", _basic(listed.userinfo))
-        for name, value in (*http.headers, *extra):
-            fields[name.lower()] = (name, _sendable(value))
-    return tuple(fields.values())
-
-
 class BadField(ValueError):
     """A header field that cannot be sent; the message does not show its value."""
 
@@ -82,17 +55,3 @@ def check_fields(fields: Headers) -> None:
     for name, value in fields:
         if fault := header_fault(name, value):
             raise BadField(fault)
-
-
-def _sendable(value: str) -> str:
-    """The value as UTF-8, in the form in which the transports write it: a character an octet."""
-    return value if value.isascii() else value.encode("utf-8").decode("latin-1")
-
-
-def _basic(userinfo: str) -> str:
-    """The Authorization value for a URL's userinfo (RFC 7617)."""
-    from base64 import b64encode  # for this alone
-
-    user, _, password = userinfo.partition(":")
-    raw = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-    return f"Basic {b64encode(raw).decode('ascii')}"

@@ -74,6 +74,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
     build.check_settings(settings)
     settings = settings._replace(pool=build.fitted(settings.pool))
     warn = outputs.warn
+    if settings.auth.users or settings.http.headers:
+        settings = _bound(settings, feed, warn)
     sums = build.gather_checksums(settings, warn, download)
     with contextlib.ExitStack() as ending:
         lock = build.open_lock(settings, warn)
@@ -100,6 +102,18 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             outputs.finish(summary)
             report = Report(summary, (), engine.machine_error(), engine.list_error())
             return report if lock is None else _saved(lock, report, whole=whole)
+
+
+def _bound(settings: Settings, feed: Feed, warn: Callable[[str], None]) -> Settings:
+    """The settings, in which it is known whom credentials are for; what may surprise is told."""
+    from pdl.auth import origins  # where there are any
+
+    if origins.is_unbound(settings.auth):
+        settings = settings._replace(auth=origins.bound(settings.auth, feed.peek()))
+    watch = origins.watch_of(settings, warn)
+    if watch is not None:
+        feed.tell(watch)
+    return settings
 
 
 def _saved(lock: Lock, report: Report, *, whole: bool) -> Report:

@@ -109,6 +109,7 @@ def fetch(urls: Sequence[str], directory: str, settings: Settings, download: Dow
     ]
     own = Settings(
         http=settings.http,
+        auth=settings.auth,
         retry=settings.retry,
         files=FileSettings(max_time=settings.files.max_time, max_size=MAX_BYTES),
         pool=settings.pool,

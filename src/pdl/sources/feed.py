@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -78,6 +79,7 @@ class Feed:
         self._error: ListError | None = None
         self._counts: list[int | None] | None = None
         self._told: Callable[[Sequence[Entry]], None] | None = None
+        self._peeked: list[Entry] = []
 
     @classmethod
     def of(cls, items: Iterable[str | Item]) -> Feed:
@@ -100,7 +102,23 @@ class Feed:
     @property
     def exhausted(self) -> bool:
         """Whether every entry has been taken. May turn true only with a `take` that finds none."""
-        return self._source is None and not self._waiting and self._error is None
+        done = self._source is None and not self._waiting
+        return done and self._error is None and not self._peeked
+
+    def peek(self) -> list[Entry]:
+        """Wait for the first item; it, and what comes before it. All of it is still to be taken.
+
+        Raises:
+            ListError: as `take`.
+        """
+        while not self.exhausted and not any(isinstance(each, Item) for each in self._peeked):
+            before, self._peeked = self._peeked, []
+            entries = self.take(1)
+            self._peeked = before + entries
+            descriptor = self.fileno()
+            if not entries and descriptor is not None:
+                select.select([descriptor], [], [], self.due())
+        return list(self._peeked)
 
     def take(self, limit: int) -> list[Entry]:
         """The next entries, at most `limit`; fewer, or none, when there are no more for now.
@@ -108,7 +126,8 @@ class Feed:
         Raises:
             ListError: a list cannot be opened or read on. What came before it has been taken.
         """
-        taken: list[Entry] = []
+        taken = self._peeked[:limit]
+        self._peeked = self._peeked[limit:]
         if self._error is None:
             try:
                 self._fill(taken, limit)

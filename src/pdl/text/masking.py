@@ -64,6 +64,11 @@ def mask(text: str) -> str:
     return "".join(parts)
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a parameter or field of that name mostly holds a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def mask_urls(text: str) -> str:
     """Text of several lines for people, with the secrets in each URL that it mentions masked."""
     lines = (_URL.sub(lambda found: mask(found[0]), printable(line)) for line in text.split("\n"))

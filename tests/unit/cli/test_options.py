@@ -385,6 +385,7 @@ INNER = {
     "http.lookups": "a run shares what a machine may ask at once among its workers",
     "http.pipe": "the pool turns it off where file handles are few",
     "http.retry_statuses": "the run hands the statuses of the retries to its workers",
+    "http.credentials": "the run gathers them from `AuthSettings` for its workers",
     "files.reserved": "the run finds out which of its own files are in the directory",
     "naming.reserved": "the same",
     "command.sources": "the arguments that are no options",
@@ -402,13 +403,14 @@ VALUES = {
     "N|P%": "1%",
     "RATE": "7K",
     "N/UNIT": "7/s",
+    "HOST=ENVVAR": "h:80=HOME",
     "PLACE": "h:80:192.0.2.1,[2001:db8::1]",
 }
 
 
 def value_for(row: Row) -> str:
     """A good value that is not the default."""
-    if row.target in {"http.cacert", "http.cert", "http.key"}:
+    if row.target in {"http.cacert", "http.cert", "http.key", "auth.netrc_file"}:
         return __file__  # it is there, and can be read
     if row.choices:
         return next(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from pdl.auth.credentials import BEARER, Credentials, Named
 from pdl.fetch.blocking import Fetcher
 from pdl.fetch.fast_path import FastPath
 from pdl.fetch.from_cache import CacheLane
@@ -61,6 +62,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (HttpSettings, "hosts_kept"): (1,),
     (HttpSettings, "pipe"): (False,),
     (HttpSettings, "retry_statuses"): (frozenset({404}), frozenset()),
+    (HttpSettings, "credentials"): (Credentials({"127.0.0.1": [Named(None, "x", BEARER)]}),),
     (FileSettings, "directory"): ("elsewhere",),
     (FileSettings, "mtime"): (False,),
     (FileSettings, "fsync"): (True,),

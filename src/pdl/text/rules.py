@@ -1,0 +1,92 @@
+"""Rules for values of settings that few runs give: why one is no such value, or the empty text.
+
+`pdl.settings` asks here. None of the texts shows what may be secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pdl.named_tuple import NamedTuple
+from pdl.text.lazy_regex import HTTP_WORD, lazy
+from pdl.text.urls import InvalidUrl, has_scheme, parse, url_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_WORD = HTTP_WORD.replace("*", "")
+_MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
+"""RFC 9110 section 12.5.1, without parameters."""
+_VARIABLE = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
+_RECEIVER = lazy(r"(\[[^]]*\]|[^:\[\]/@\s]+)(?::([0-9]{1,5}))?")
+_CONTROL = lazy(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Receiver(NamedTuple):
+    """A host that credentials are for.
+
+    Attributes:
+        host: as `pdl.text.urls.Url.host` has it.
+        port: that they are for alone; None for any.
+    """
+
+    host: str
+    port: int | None = None
+
+
+def receiver_of(text: str) -> Receiver:
+    """The host, or the host and port, that a text names.
+
+    Raises:
+        InvalidUrl: it names none.
+    """
+    found = _RECEIVER.fullmatch(text)
+    if found is None:
+        raise InvalidUrl("is no host")
+    url = parse(f"https://{text}/")
+    return Receiver(url.host, url.port if found[2] else None)
+
+
+def _receiver_fault(text: str) -> str:
+    try:
+        receiver_of(text)
+    except InvalidUrl:
+        return f"{text!r} is no host such as example.org or example.org:8443"
+    return ""
+
+
+def bearers_fault(bearers: Iterable[tuple[str, str]]) -> str:
+    """Of hosts, and variables of the environment that hold their tokens."""
+    for host, variable in bearers:
+        if fault := _receiver_fault(host):
+            return fault
+        if not _VARIABLE.fullmatch(variable):
+            return f"for {host} a variable of the environment is to be named, not a token"
+    return ""
+
+
+def users_fault(users: Iterable[tuple[str, str, str | None]]) -> str:
+    """Of hosts, users and passwords."""
+    unbound = 0
+    for host, name, password in users:
+        if not host:
+            unbound += 1
+        elif not has_scheme(host) and (fault := _receiver_fault(host)):
+            return fault
+        if ":" in name:
+            return "the name of a user has a colon"
+        if _CONTROL.search(name + (password or "")):
+            return "a user or password has a control character"
+    return "two users have no host; write HOST=USER" if unbound > 1 else ""
+
+
+def types_fault(types: Iterable[str]) -> str:
+    """Of media types."""
+    wrong = [each for each in types if not _MEDIA_RANGE.fullmatch(each)]
+    return f"{wrong[0]!r} is not a type such as application/zip or image/*" if wrong else ""
+
+
+def checksums_fault(places: Iterable[str]) -> str:
+    """Of files and URLs."""
+    urls = (each for each in places if each[:8].lower().startswith(("http://", "https://")))
+    return next(filter(None, map(url_fault, urls)), "")
