@@ -90,12 +90,16 @@ class AuthSettings(NamedTuple):
         bearer: hosts, and variables of the environment that hold their tokens.
         netrc: use the user's netrc file.
         netrc_file: use this one.
+        cookies: take those that servers set, for the run.
+        cookies_file: others, to begin with, in Netscape's format.
     """
 
     users: tuple[User, ...] = ()
     bearer: tuple[tuple[str, str], ...] = ()
     netrc: bool = False
     netrc_file: str | None = None
+    cookies: bool = True
+    cookies_file: str | None = None
 
 
 class Pieces(NamedTuple):

@@ -473,6 +473,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "auth.users": _elsewhere("pdl.text.rules.users_fault"),
     "auth.bearer": _elsewhere("pdl.text.rules.bearers_fault"),
     "auth.netrc_file": _file_fault,
+    "auth.cookies_file": _file_fault,
     "retry.retries": _at_least(0),
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),

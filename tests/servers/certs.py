@@ -43,9 +43,9 @@ class Authority:
         """What a client is given as ``--cacert``."""
         self._ca.cert_pem.write_to_path(str(self.pem))
 
-    def good(self) -> ssl.SSLContext:
-        """A server's context that clients trusting `pem` accept."""
-        return self._serve(self._ca.issue_cert(*HOSTS))
+    def good(self, *names: str) -> ssl.SSLContext:
+        """A server's context that clients trusting `pem` accept, for these hosts and the usual."""
+        return self._serve(self._ca.issue_cert(*HOSTS, *names))
 
     def wrong_host(self) -> ssl.SSLContext:
         """One whose certificate is for another host."""

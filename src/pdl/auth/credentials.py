@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from pdl.http_rules.redirects import may_be_told
 from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pdl.auth.cookies import Cookie, CookieJar
+    from pdl.auth.logins import Login, Logins
     from pdl.model import Headers
     from pdl.settings import HttpSettings
     from pdl.text.urls import Url
 
-USER, BEARER, NETRC = "--user", "--bearer", "the netrc file"
+USER, BEARER, NETRC, COOKIES = "--user", "--bearer", "the netrc file", "cookies"
 """Where credentials are from, as people are told."""
 _LINE, _RUN, _URL = "the line's own fields", "--header", "the user in the URL"
+
+
+_MAKING = threading.Lock()
+"""Is held while a worker makes what its lanes share, each of which is a thread."""
 
 
 class Said(NamedTuple):
@@ -52,20 +60,42 @@ class Credentials:
         named: for each host what it may be sent, the first that its port allows.
         bound: for each origin, as `pdl.text.urls.Url.origin`, the Authorization that goes there
             alone, if it is listed.
+        cookies: each with its host, to begin with; None if there are to be none, ever.
+
+    Attributes:
+        watchers: called when the fields of requests may have changed.
     """
 
     def __init__(
         self,
         named: Mapping[str, Sequence[Named]] | None = None,
         bound: Mapping[tuple[str, str, int], str] | None = None,
+        cookies: Sequence[tuple[str, Cookie]] | None = (),
     ) -> None:
         self._named = dict(named or {})
         self._bound = dict(bound or {})
+        self._cookies = cookies
+        self._jar: CookieJar | None = None
+        self._logins: Logins | None = None
+        self.watchers: list[Callable[[], None]] = []
+        if cookies:
+            self._open_jar()
+
+    def __reduce__(self) -> tuple[type[Credentials], tuple[object, ...]]:
+        return Credentials, (self._named, self._bound, self._cookies)
+
+    def _open_jar(self) -> CookieJar:
+        from pdl.auth.cookies import CookieJar  # where there is a cookie
+
+        with _MAKING:
+            if self._jar is None:
+                self._jar = CookieJar(self._cookies or ())
+        return self._jar
 
     @property
     def personal(self) -> bool:
         """Whether answers may be for this user alone."""
-        return bool(self._named or self._bound)
+        return bool(self._named or self._bound or self._cookies)
 
     def said(self, listed: Url, current: Url) -> Iterator[Said]:
         """What is sent to `current` when `listed` is what the list says; the last counts."""
@@ -73,29 +103,50 @@ class Credentials:
             yield Said("Authorization", named.value, named.source)
         if self._bound and current.origin == listed.origin and listed.origin in self._bound:
             yield Said("Authorization", self._bound[listed.origin], USER)
+        if self._jar is not None and (value := self._jar.value(listed, current)):
+            yield Said("Cookie", value, COOKIES)
 
     def named(self, url: Url) -> Named | None:
         """What is for the URL's host."""
         found = self._named.get(url.host, ())
         return next((each for each in found if each.port in {None, url.port}), None)
 
+    # --- cookies ---
 
-def may_be_told(listed: Url, current: Url) -> bool:
-    """Whether nobody on the way hears what is said: it is TLS, or does not leave this machine.
+    def heard(self, listed: Url, url: Url, fields: str) -> None:
+        """Take the cookies that an answer sets; `fields` are its Set-Cookie, one a line."""
+        if self._cookies is not None and self._open_jar().take(listed, url, fields.split("\n")):
+            for each in self.watchers:
+                each()
 
-    What began with TLS stays with it.
-    """
-    if current.scheme == "https":
-        return True
-    return listed.scheme != "https" and is_loopback(current.host)
+    def changes(self, host: str) -> int:
+        """How often cookies of the host have changed."""
+        return 0 if self._jar is None else self._jar.changes(host)
 
+    def minds_path(self, host: str) -> bool:
+        """Whether requests to the host have other fields for other paths."""
+        return self._jar is not None and self._jar.minds_path(host)
 
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, whatever a name service says (RFC 6761 section 6.3)."""
-    if host == "localhost" or host.endswith(".localhost") or host == "::1":
-        return True
-    numbers = host.split(".")
-    return numbers[0] == "127" and len(numbers) == 4 and all(map(str.isdigit, numbers))  # noqa: PLR2004 - IPv4
+    def login(self, listed: Url, target: Url, before: int) -> Login | None:
+        """What a redirect to `target` may be: a way to a cookie. None if it is none.
+
+        Args:
+            listed: what was asked for.
+            target: where the redirect leads.
+            before: `changes` of the listed host when it was asked.
+        """
+        if self._cookies is None or listed.host == target.host:
+            return None
+        if not any(self.said(listed, target)):
+            return None  # who is unknown there cannot log in
+        from pdl.auth.logins import Login, Logins  # where somebody logs in
+
+        with _MAKING:
+            if self._logins is None:
+                self._logins = Logins()
+        if listed.origin in self._logins.others:
+            return None
+        return Login(self._logins, self._open_jar(), listed, before)
 
 
 def all_said(http: HttpSettings, listed: Url, current: Url, extra: Headers) -> list[Said]:

@@ -12,8 +12,10 @@ from pdl.text.rules import receiver_of
 from pdl.text.urls import InvalidUrl, has_scheme, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import http.cookiejar
+    from collections.abc import Callable, Iterable, Iterator
 
+    from pdl.auth.cookies import Cookie
     from pdl.model import AuthSettings, User
 
 NETRC_VARIABLE = "NETRC"
@@ -42,7 +44,49 @@ def gather(settings: AuthSettings, warn: Callable[[str], None]) -> Credentials:
     if path := netrc_path(settings):
         for host, login, password in netrc_entries(path, warn):
             _add(named, host, basic(login.encode(), password.encode()), NETRC)
-    return Credentials(named, bound)
+    return Credentials(named, bound, _cookies(settings))
+
+
+def _cookies(settings: AuthSettings) -> list[tuple[str, Cookie]] | None:
+    """Those to begin with; None if there are to be none, ever."""
+    path = settings.cookies_file
+    if not settings.cookies:
+        if path is not None:
+            raise UsageError("--cookies and --no-cookies contradict each other", "give one")
+        return None
+    if path is None:
+        return []
+    from pdl.auth.cookies import Cookie  # as below
+
+    shown, found = printable(path), []
+    for each in _read_cookies(path, shown):
+        host = each.domain.removeprefix(".").lower()
+        value, end = each.value or "", each.expires
+        if not (f"{each.name}{value}{each.path}".isprintable() and host and each.path):
+            raise UsageError(f"{shown}: a cookie of {printable(host)} cannot be sent")
+        until = float(end) if end else None
+        mine = Cookie(each.name, value, each.path, each.secure, until, each.domain_initial_dot)
+        found.append((host, mine))
+    return found
+
+
+def _read_cookies(path: str, shown: str) -> Iterable[http.cookiejar.Cookie]:
+    import warnings  # as below
+    from http.cookiejar import LoadError, MozillaCookieJar  # where there is a file
+
+    jar = MozillaCookieJar(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it does not expect it calls a bug of its own
+            jar.load(ignore_discard=True, ignore_expires=True)
+    except (LoadError, ValueError):
+        raise UsageError(
+            f"{shown} is no file of cookies in Netscape's format",
+            "it begins with the line '# Netscape HTTP Cookie File'",
+        ) from None
+    except OSError as exc:
+        raise UsageError(f"{shown} cannot be read: {exc.strerror or exc}") from None
+    return jar
 
 
 def _password(user: User) -> str:

@@ -42,7 +42,7 @@ _NAMES = (
 _LOGIN = "is -u HOST=USER:PASSWORD here, or --netrc"
 _RETRY = "is --retries N here"
 _LINKS = "is no option here: pdl follows no links; give it the list of files"
-_COOKIE = "is no option here: send it with -H 'Cookie: NAME=VALUE'"
+_COOKIE = "is --cookies FILE here; one alone can be sent with -H 'Cookie: NAME=VALUE'"
 _TRUST = "is --insecure here"
 _MANY = "is -j N here"
 _REFERER = "is -H 'Referer: URL' here, or referer=URL in the list"
@@ -65,7 +65,7 @@ OTHERS = {
     "--max-concurrent-downloads": _MANY,
     **dict.fromkeys(("-t", "--tries", "--max-tries", "--retry"), _RETRY),
     **dict.fromkeys(("-r", "--recursive", "-m", "--mirror", "--no-parent"), _LINKS),
-    **dict.fromkeys(("-b", "--cookie", "--cookies", "--load-cookies"), _COOKIE),
+    **dict.fromkeys(("-b", "--cookie", "--load-cookies"), _COOKIE),
     **dict.fromkeys(("-e", "--referer"), _REFERER),
     **dict.fromkeys(("-n", "--no-clobber", "--no-overwrites"), _THERE),
     "--allow-overwrite": "is --if-exists overwrite here",

@@ -98,4 +98,16 @@ CREDENTIALS = (
     ),
     Row("--netrc", "auth.netrc", "Log in with the entries of $NETRC or ~/.netrc."),
     Row("--netrc-file FILE", "auth.netrc_file", "Log in with the entries of this file.", FILE),
+    Row(
+        "--cookies FILE",
+        "auth.cookies_file",
+        "Send the cookies in this file, in Netscape's format.",
+        FILE,
+    ),
+    Row(
+        "--no-cookies",
+        "auth.cookies",
+        "Send no cookies. Those that servers set are sent back to them otherwise, in this run.",
+        sets=False,
+    ),
 )

@@ -325,6 +325,7 @@ def _read_files(settings: Settings, options: CommandOptions) -> dict[object, str
         "--cert": (http.cert,),
         "--key": (http.key,),
         "--netrc-file": (settings.auth.netrc_file,),
+        "--cookies": (settings.auth.cookies_file,),
     }
     found: dict[object, str] = {}
     for what, paths in read.items():

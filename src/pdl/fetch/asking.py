@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.auth.credentials import request_fields
+from pdl.auth.credentials import Credentials, request_fields
 from pdl.fetch.failures import AttemptFailed
 from pdl.http_rules import conditional
-from pdl.http_rules.redirects import BadRedirect, target
+from pdl.http_rules.dates import rate_reset
+from pdl.http_rules.redirects import STATUSES, BadRedirect, target
 from pdl.model import FailureKind
 from pdl.naming.content_disposition import redirect_name, server_name
 from pdl.text.urls import InvalidUrl, parse
@@ -16,6 +17,8 @@ from pdl.transport import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.auth.logins import Login
+    from pdl.fetch.commands import Head
     from pdl.http_rules.ranges import Known
     from pdl.model import Headers, Task, Version
     from pdl.naming.safe_name import SafeName
@@ -35,6 +38,7 @@ class Asking:
     Attributes:
         url: that is asked next, or was asked last.
         conditional: the last request may be answered with a 304.
+        login: the next request begins or goes on with one, which other lanes may be making.
 
     Raises:
         AttemptFailed: the task's URL is none.
@@ -48,7 +52,10 @@ class Asking:
         self._http = http
         self._fields = task.headers
         self._deadline = None if files.max_time is None else started + files.max_time
-        self._hops = 0
+        self._hops = self._before = 0
+        self._again = False
+        self._mine = http.credentials if isinstance(http.credentials, Credentials) else None
+        self.login: Login | None = None
         self.conditional = False
 
     def called(self, header: Callable[[str], str | None]) -> SafeName | None:
@@ -56,10 +63,31 @@ class Asking:
         name = server_name(header("content-disposition"))
         return name or redirect_name(self._listed, self.url)
 
-    def begin_again(self) -> None:
-        """Ask the listed URL next, as if none had been asked."""
+    def begin_again(self, *, logged_in: bool = False) -> None:
+        """Ask the listed URL next, as if none had been asked.
+
+        Args:
+            logged_in: another lane has brought a cookie; that is believed once.
+        """
         self.url = self._listed
         self._hops = 0
+        if logged_in:
+            self._again, self.login = True, None
+
+    def heard(self, head: Head) -> float | None:
+        """Take what an answer says of the requests to come.
+
+        Returns:
+            Seconds in which the server takes no more, or None.
+        """
+        mine, login = self._mine, self.login
+        if mine is not None and (cookies := head.header("set-cookie")):
+            mine.heard(self._listed, self.url, cookies)
+        back = self.url.origin == self._listed.origin or head.status not in STATUSES
+        if login is not None and back:
+            self.login = None
+            login.answered()
+        return rate_reset(head.header)
 
     def redirected(self, status: int, location: str | None) -> None:
         """Ask next where an answer leads to.
@@ -69,13 +97,15 @@ class Asking:
         """
         http = self._http
         try:
-            self.url = target(self.url, location, https_only=http.https_only)
+            here, self.url = self.url, target(self.url, location, https_only=http.https_only)
         except BadRedirect as exc:
             raise AttemptFailed(FailureKind.REDIRECT, str(exc), status=status) from exc
         self._hops += 1
         if self._hops > http.max_redirects:
             what = f"more than {http.max_redirects} redirects"
             raise AttemptFailed(FailureKind.REDIRECT, what, status=status)
+        if self._mine is not None and here.origin == self._listed.origin and not self._again:
+            self.login = self._mine.login(self._listed, self.url, self._before)
 
     def request(self, known: Known | None, version: Version | None) -> Request:
         """The next request.
@@ -84,6 +114,8 @@ class Asking:
             known: the part whose rest is asked for, or None.
             version: that a 304 would do for, or None.
         """
+        if self._mine is not None and self.url.host == self._listed.host:
+            self._before = self._mine.changes(self.url.host)
         fields = request_fields(self._http, self._listed, self.url, self._fields)
         asked: Headers = ()
         if known is not None:

@@ -50,7 +50,7 @@ from pdl.fetch.asking import Asking
 from pdl.fetch.commands import FIND_OUT, FROM_CACHE, Ask, Do, Place, Receive, Refuse, place_of
 from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules import conditional, ranges
-from pdl.http_rules.dates import http_seconds, rate_reset
+from pdl.http_rules.dates import http_seconds
 from pdl.http_rules.ranges import NOT_MODIFIED, OK, Step
 from pdl.http_rules.redirects import STATUSES
 from pdl.integrity.check import Mismatch, check_of, has_digest, wanted_size
@@ -168,7 +168,7 @@ class Attempt:
         self.known = known
         request = asking.request(known, self.version)
         self.asked, self._conditional = request.url, asking.conditional
-        return Ask(request, drain, drop)
+        return Ask(request, drain, drop, asking.login)
 
     def _ask_anew(self, *, drain: bool = False, drop: bool = False) -> Ask:
         """Ask for the whole file, without a condition: what was asked before led to nothing."""
@@ -191,7 +191,7 @@ class Attempt:
         """
         status, known, files, header = head.status, self.known, self._files, head.header
         if declares:
-            self.hold = rate_reset(header)
+            self.hold = self.asking().heard(head)
         if status != OK and not self._expects(status):
             return self._other(head)
         if self._conditional and (status == NOT_MODIFIED or self._is_there(head)):

@@ -41,6 +41,7 @@ from pdl.transport import TransportError
 from pdl.transport.min_speed import MinSpeed
 
 if TYPE_CHECKING:
+    from pdl.auth.logins import Login
     from pdl.fetch.commands import Command
     from pdl.fetch.fast_path import FastPath
     from pdl.fetch.from_cache import CacheLane
@@ -139,6 +140,8 @@ class Fetcher:
 class _Driver:
     """Makes one attempt."""
 
+    _login: Login | None = None
+
     def __init__(self, lane: Fetcher, task: Task, meter: Meter, started: float) -> None:
         self._lane = lane
         self._task = task
@@ -167,6 +170,8 @@ class _Driver:
                     command = attempt.error(exc, time.monotonic())
         finally:
             self._hang_up()
+            if self._login is not None:
+                self._login.leave()
         if isinstance(command, Fail):
             return self._leave(name_host(command, self._task))
         if self._remark and not command.message:
@@ -193,12 +198,19 @@ class _Driver:
         self._hang_up()
         if ask.drop:
             self._part.discard()
+        if ask.login is not None and self._waits(ask.login):
+            self._attempt.asking().begin_again(logged_in=True)
+            return self.find()
         attempt = self._attempt
         began = attempt.started if self._first else time.monotonic()
         self._first, attempt.first = False, None
         self._response = response = self._lane.transport.open(ask.request)
         attempt.first = time.monotonic() - began
         return attempt.head(response)
+
+    def _waits(self, login: Login) -> bool:
+        self._login = login
+        return login.wait(self._meter.stopped, self._lane.http.timeout)
 
     def _refuse(self, failure: AttemptFailed) -> Command:
         attempt, response = self._attempt, self._response

@@ -25,6 +25,7 @@ import time
 from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pdl.auth.credentials import Credentials
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Refuse
 from pdl.fetch.failures import AttemptFailed, Refused, StartAgain, explain
@@ -34,6 +35,7 @@ from pdl.integrity.declared_digests import NAMES
 from pdl.model import Answer, Fail, SafePath, Success, Task
 from pdl.settings import FileSettings, HttpSettings
 from pdl.storage.final_name import InTheWay, place
+from pdl.text.urls import parse
 from pdl.transport import TransportError
 from pdl.transport.http.head import framed, head_of, split, tail
 
@@ -164,7 +166,9 @@ class FastPath:
         self._files = files
         self._buffer = buffer
         self._view = memoryview(buffer)
-        self._tails: dict[str, str] = {}
+        self._forget()
+        if isinstance(http.credentials, Credentials):
+            http.credentials.watchers.append(self._forget)
         self._never = _declined(http) or _declined(files)
         self._attempt: Attempt | None = None
         self._meter: Meter
@@ -210,17 +214,25 @@ class FastPath:
         self._have = self._end = 0
         return kept.fileno()
 
+    def _forget(self) -> None:
+        """Another thread may be about to put into the old table what is no longer right."""
+        self._tails: dict[str, str] = {}
+
     def _tail(self, origin: str) -> str:
         """What an attempt sends to the origin after the target; empty if it would ask nothing."""
-        if len(self._tails) >= TAILS_KEPT:
-            self._tails.clear()
+        tails = self._tails
+        if len(tails) >= TAILS_KEPT:
+            tails.clear()
         task = Task(0, f"{origin}/", SafePath(""), "")
         try:
             ask = Attempt(self._http, self._files, task, 0.0).found(None)
         except AttemptFailed:
             return ""
         assert isinstance(ask, Ask)
-        self._tails[origin] = fields = tail(origin, ask.request.headers)
+        mine = self._http.credentials
+        if isinstance(mine, Credentials) and mine.minds_path(parse(task.url).host):
+            return ""
+        tails[origin] = fields = tail(origin, ask.request.headers)
         return fields
 
     def ready(self) -> Answer | Literal["more", "whole", "call"]:
@@ -345,7 +357,7 @@ def _declined(settings: HttpSettings | FileSettings) -> bool:
     return any(getattr(settings, name) != usual[name] for name in FastPath.DECLINES[type(settings)])
 
 
-_TELLING = NAMES | RATE_FIELDS
+_TELLING = NAMES | RATE_FIELDS | {"set-cookie"}
 """Fields that an attempt has to look at."""
 _NAMES = tuple(sorted(FastPath.DECLINES[Task]))
 _special = itemgetter(*map(Task._fields.index, _NAMES))

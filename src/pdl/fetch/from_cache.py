@@ -248,6 +248,7 @@ def _words(value: str | None, end: str) -> set[str]:
 def _varies(value: str | None) -> bool:
     """Whether an answer depends on what may be different in another run (RFC 9110 section 12.5.5).
 
-    Of the fields that are sent where there are none of the user's own, that is the User-Agent.
+    Of the fields that are sent where there are none of the user's own, these are the User-Agent
+    and cookies that servers have set.
     """
-    return not _words(value, ";").isdisjoint({"*", "user-agent"})
+    return not _words(value, ";").isdisjoint({"*", "user-agent", "cookie"})

@@ -1,4 +1,4 @@
-"""Redirects, followed by hand: where they lead; and what may stand in a field."""
+"""Redirects, followed by hand: where they lead, who may be told a secret there; and fields."""
 
 from __future__ import annotations
 
@@ -40,6 +40,24 @@ def target(current: Url, location: str | None, *, https_only: bool = False) -> U
     if https_only and url.scheme != "https":
         raise BadRedirect("a redirect to plain http, which --https-only refuses")
     return url
+
+
+def may_be_told(listed: Url, current: Url) -> bool:
+    """Whether nobody on the way hears what is said: it is TLS, or does not leave this machine.
+
+    What began with TLS stays with it.
+    """
+    if current.scheme == "https":
+        return True
+    return listed.scheme != "https" and is_loopback(current.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, whatever a name service says (RFC 6761 section 6.3)."""
+    if host == "localhost" or host.endswith(".localhost") or host == "::1":
+        return True
+    numbers = host.split(".")
+    return numbers[0] == "127" and len(numbers) == 4 and all(map(str.isdigit, numbers))  # noqa: PLR2004 - IPv4
 
 
 class BadField(ValueError):

@@ -13,9 +13,9 @@ from pdl.auth.credentials import (
     Credentials,
     Named,
     all_said,
-    is_loopback,
     request_fields,
 )
+from pdl.http_rules.redirects import is_loopback
 from pdl.settings import HttpSettings
 from pdl.text.urls import parse
 

@@ -53,6 +53,9 @@ SINGLETONS = frozenset(
 )
 """Fields that are no lists (RFC 9110 section 5.3): said twice alike, they are said once."""
 
+_BY_LINE = frozenset({"location", "set-cookie"})
+"""Fields whose values are joined by line feeds."""
+
 MAX_LENGTH = 2**63 - 1
 """Bytes a file can have on any system."""
 MAX_LENGTH_DIGITS = 19
@@ -206,8 +209,8 @@ def _joined(fields: list[tuple[str, str]]) -> dict[str, str]:
         before = values.get(name)
         if before is None or (before == value and name in SINGLETONS):
             values[name] = value
-        else:  # a URL may have a comma in it, but no line feed
-            values[name] = f"{before}\n{value}" if name == "location" else f"{before}, {value}"
+        else:  # a URL or a date may have a comma in it, but no line feed
+            values[name] = f"{before}\n{value}" if name in _BY_LINE else f"{before}, {value}"
     return values
 
 

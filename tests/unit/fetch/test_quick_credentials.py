@@ -1,0 +1,100 @@
+"""Small files stay on the fast path with credentials and cookies, and ask for the right ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdl.auth.credentials import BEARER, Credentials, Named
+from pdl.model import SafePath, Success, Task
+from pdl.pool.inline import InlineMeter
+from pdl.settings import FileSettings, HttpSettings
+from quicklane import WARM, QuickLane
+from servers.behaviours import Reply
+from servers.files import File
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from servers.misbehave import Server
+
+NAMED = Credentials({"127.0.0.1": [Named(None, "Bearer mine", BEARER)]})
+
+
+@pytest.fixture
+def directory(server: Server, tmp_path: Path) -> str:
+    (tmp_path / ".pdl").mkdir()
+    server.on(WARM, File(b"warm"))
+    return str(tmp_path)
+
+
+@pytest.fixture
+def lane(directory: str) -> Iterator[QuickLane]:
+    made = QuickLane(HttpSettings(timeout=20.0), FileSettings(directory=directory))
+    yield made
+    made.lane.close()
+
+
+def setting(cookie: str) -> Reply:
+    return Reply(200, (("Set-Cookie", cookie),), b"body")
+
+
+def get(lane: QuickLane, server: Server, path: str) -> str | None:
+    """Fetch a file; the Cookie field of the last request for it."""
+    task = Task(1, server.url(path), SafePath(f"{len(server.requests())}.bin"), "1.part")
+    answer = lane(task, InlineMeter())
+    assert isinstance(answer, Success), answer
+    return server.requests(path)[-1].header("Cookie")
+
+
+def test_named_credentials_are_sent_the_quick_way(server: Server, directory: str) -> None:
+    http = HttpSettings(timeout=20.0, credentials=NAMED)
+    lane = QuickLane(http, FileSettings(directory=directory))
+    for number in range(5):
+        server.on(f"/{number}.bin", File(b"body"))
+        get(lane, server, f"/{number}.bin")
+    lane.lane.close()
+    assert lane.ways == {"quick": 5}
+    assert {seen.header("Authorization") for seen in server.requests()} == {"Bearer mine"}
+    assert server.connections == 1
+
+
+def test_a_cookie_is_sent_from_the_next_file_on(server: Server, lane: QuickLane) -> None:
+    server.on("/a.bin", setting("a=1; Path=/"), setting("a=2; Path=/"), File(b"body"))
+    assert [get(lane, server, "/a.bin") for _ in range(4)] == [None, "a=1", "a=2", "a=2"]
+    assert lane.ways == {"quick": 4}
+    assert server.connections == 1
+
+
+def test_two_cookies_of_one_answer(server: Server, lane: QuickLane) -> None:
+    fields = (
+        ("Set-Cookie", "a=1; Path=/"),
+        ("Set-Cookie", "b=2; Expires=Sat, 01 Jan 2050 00:00:00 GMT; Path=/"),
+    )
+    server.on("/a.bin", Reply(200, fields, b"body"), File(b"body"))
+    assert [get(lane, server, "/a.bin") for _ in range(2)] == [None, "a=1; b=2"]
+
+
+def test_cookies_for_some_paths_go_to_these_alone(server: Server, lane: QuickLane) -> None:
+    server.on("/dir/a.bin", setting("a=1"), File(b"body"))
+    server.on("/b.bin", File(b"body"))
+    asked = [get(lane, server, path) for path in ("/dir/a.bin", "/b.bin", "/dir/a.bin")]
+    assert asked == [None, None, "a=1"]
+
+
+def test_lanes_share_their_cookies(server: Server, lane: QuickLane, directory: str) -> None:
+    other = QuickLane(lane.lane.http, FileSettings(directory=directory))
+    server.on("/a.bin", File(b"body"), setting("a=1; Path=/"), File(b"body"))
+    asked = [get(each, server, "/a.bin") for each in (lane, other, lane, other)]
+    other.lane.close()
+    assert asked == [None, None, "a=1", "a=1"]
+    assert lane.ways + other.ways == {"quick": 4}
+
+
+def test_a_cookie_that_comes_with_a_redirect(server: Server, lane: QuickLane) -> None:
+    away = Reply(302, (("Set-Cookie", "a=1; Path=/"), ("Location", "/a.bin")), b"")
+    server.on("/a.bin", away, File(b"body"))
+    assert [get(lane, server, "/a.bin") for _ in range(2)] == ["a=1", "a=1"]
+    assert len(server.requests("/a.bin")) == 3
