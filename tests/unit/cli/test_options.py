@@ -403,6 +403,7 @@ VALUES = {
     "N|P%": "1%",
     "RATE": "7K",
     "N/UNIT": "7/s",
+    "USER": "h=me:pass",
     "HOST=ENVVAR": "h:80=HOME",
     "PLACE": "h:80:192.0.2.1,[2001:db8::1]",
 }
@@ -410,8 +411,8 @@ VALUES = {
 
 def value_for(row: Row) -> str:
     """A good value that is not the default."""
-    if row.target in {"http.cacert", "http.cert", "http.key", "auth.netrc_file"}:
-        return __file__  # it is there, and can be read
+    if row.target in {"http.cacert", "http.cert", "http.key"} or row.target.startswith("auth."):
+        return VALUES.get(row.metavar, __file__)  # it is there, and can be read
     if row.choices:
         return next(
             word for word in row.choices if word not in {default_of(row.target), row.default}
