@@ -62,6 +62,8 @@ class Credentials:
             alone, if it is listed.
         cookies: each with its host, to begin with; None if there are to be none, ever.
 
+        netrc: the netrc file that was read, or empty.
+
     Attributes:
         watchers: called when the fields of requests may have changed.
     """
@@ -71,7 +73,9 @@ class Credentials:
         named: Mapping[str, Sequence[Named]] | None = None,
         bound: Mapping[tuple[str, str, int], str] | None = None,
         cookies: Sequence[tuple[str, Cookie]] | None = (),
+        netrc: str = "",
     ) -> None:
+        self.netrc = netrc
         self._named = dict(named or {})
         self._bound = dict(bound or {})
         self._cookies = cookies
@@ -82,7 +86,7 @@ class Credentials:
             self._open_jar()
 
     def __reduce__(self) -> tuple[type[Credentials], tuple[object, ...]]:
-        return Credentials, (self._named, self._bound, self._cookies)
+        return Credentials, (self._named, self._bound, self._cookies, self.netrc)
 
     def _open_jar(self) -> CookieJar:
         from pdl.auth.cookies import CookieJar  # where there is a cookie
@@ -96,6 +100,11 @@ class Credentials:
     def personal(self) -> bool:
         """Whether answers may be for this user alone."""
         return bool(self._named or self._bound or self._cookies)
+
+    @property
+    def has_own_cookies(self) -> bool:
+        """Whether the user has given some."""
+        return bool(self._cookies)
 
     def said(self, listed: Url, current: Url) -> Iterator[Said]:
         """What is sent to `current` when `listed` is what the list says; the last counts."""
@@ -199,3 +208,22 @@ def _basic_of_url(userinfo: str) -> str:
 def _sendable(value: str) -> str:
     """The value as UTF-8, in the form in which the transports write it: a character an octet."""
     return value if value.isascii() else value.encode("utf-8").decode("latin-1")
+
+
+def secrets_in(fields: Headers) -> set[str]:
+    """What must not be shown of the values of fields: they, their words, and what they encode."""
+    from base64 import b64decode  # where a server says anything
+
+    found = set()
+    for name, value in fields:
+        found |= {value, *value.split()}
+        if name.lower() == "cookie":
+            found |= {each.partition("=")[2].strip(' "') for each in value.split(";")}
+        scheme, _, encoded = value.partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                user, _, password = b64decode(encoded).decode("utf-8", "replace").partition(":")
+            except ValueError:
+                continue
+            found |= {f"{user}:{password}", password}
+    return found

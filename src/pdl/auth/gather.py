@@ -41,10 +41,11 @@ def gather(settings: AuthSettings, warn: Callable[[str], None]) -> Credentials:
             _add(named, user.host, value, USER)
     for host, variable in settings.bearer:
         _add(named, host, f"Bearer {_token(host, variable)}", BEARER)
-    if path := netrc_path(settings):
+    path = netrc_path(settings)
+    if path is not None:
         for host, login, password in netrc_entries(path, warn):
             _add(named, host, basic(login.encode(), password.encode()), NETRC)
-    return Credentials(named, bound, _cookies(settings))
+    return Credentials(named, bound, _cookies(settings), path or "")
 
 
 def _cookies(settings: AuthSettings) -> list[tuple[str, Cookie]] | None:

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from pdl.auth.credentials import request_fields
+from pdl.auth.credentials import request_fields, secrets_in
 from pdl.http_rules.codings import coding_of
 from pdl.http_rules.dates import rate_reset, retry_after
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
@@ -35,7 +35,7 @@ _OF_THE_USER = frozenset({401, 403, 407})
 """They say that a link has run out, or that something is to be sent with it: its file may be had
 with another link, and then goes on."""
 _CLIENT_ERROR = 400
-_UNAUTHORIZED = 401
+_OF_CREDENTIALS = frozenset({401, 403})
 _NOT_IMPLEMENTED = 501
 _SERVER_ERROR = 500
 _TOO_MANY = 429
@@ -48,10 +48,7 @@ WORDS_MOST = 200
 """Characters of them that are told."""
 _SECRET_LEAST = 4
 """Characters; what is shorter is no secret, and would be found everywhere."""
-_CREDENTIALS = {"authorization", "cookie"}
 _TELL_NOTHING = {"user-agent", "accept", "accept-encoding"}
-_NOT_SENT = "no credentials were sent; give them with --header or in the URL"
-_REFUSED = "the credentials that were sent are refused"
 _TEXT = lazy(r"^text/|[/+](json|xml|html)$|xhtml")
 _XML_MESSAGE = lazy(r"<message>([^<]+)</message>", re.IGNORECASE)
 _JSON_MESSAGE = lazy(r'"message"\s*:\s*("(?:[^"\\]|\\.)+")', re.IGNORECASE)
@@ -197,16 +194,21 @@ class Refused(NamedTuple):
 
 
 def explain(failure: AttemptFailed, http: HttpSettings, refused: Refused) -> None:
-    """Add the server's own words to a refusal, and to a 401 whether credentials were sent."""
+    """Add the server's own words to a refusal, and to a 401 or 403 what was sent and may help."""
     status = failure.status or 0
     if status < _CLIENT_ERROR:
         return
-    sent = _sent(http, refused) if refused.body or status == _UNAUTHORIZED else ()
     if refused.body and (words := _words(failure.message, refused)):
-        failure.message += f": {_masked(words, sent, refused)}"
-    if status == _UNAUTHORIZED:
-        known = any(name.lower() in _CREDENTIALS for name, _ in sent)
-        failure.message += f"; {_REFUSED if known else _NOT_SENT}"
+        failure.message += f": {_masked(words, http, refused)}"
+    if status in _OF_CREDENTIALS:
+        from pdl.auth.refusals import Asked  # where one is
+
+        try:
+            listed, asked = parse(refused.task.url), parse(refused.asked)
+        except InvalidUrl:
+            return
+        it = Asked(http, listed, asked, refused.task.headers)
+        failure.message += f"; {it.explained(status, refused.header('www-authenticate'))}"
 
 
 def _sent(http: HttpSettings, refused: Refused) -> Headers:
@@ -250,9 +252,9 @@ def _json_words(text: str) -> str:
     return ""
 
 
-def _masked(words: str, sent: Headers, refused: Refused) -> str:
+def _masked(words: str, http: HttpSettings, refused: Refused) -> str:
     """The words, cut, without secrets: those that any URL may have, and those that were sent."""
-    secrets = {part for _, value in sent for part in (value, *value.split())}
+    secrets = secrets_in(_sent(http, refused))
     for url in (refused.task.url, refused.asked):
         if mask(url) != url:
             secrets |= {unquote_plus(part) for part in _SEPARATORS.split(url)}
