@@ -115,6 +115,23 @@ def test_a_netrc_file_is_not_replaced_by_a_report(pdl_run: Runner, tmp_path: Pat
     assert "also --netrc-file" in run.err
 
 
+def test_a_look_at_files_asks_for_no_password(pdl_run: Runner, tmp_path: Path) -> None:
+    run = pdl_run("http://127.0.0.1:9/a", "-u", "me", "--check")
+    assert run.code == 1
+    assert "password" not in run.err
+
+
+@pytest.mark.parametrize("option", ["--netrc-file", "--cookies"])
+def test_a_file_of_credentials_is_not_replaced_by_a_download(
+    option: str, server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    text = "# Netscape HTTP Cookie File\n" if option == "--cookies" else "machine a login b\n"
+    (tmp_path / "mine").write_text(text)
+    (url,) = served(server, "mine")
+    assert pdl_run(url, option, "mine", "--if-exists", "overwrite").code == 0
+    assert (tmp_path / "mine").read_text() == text
+
+
 def test_header_fields_in_a_file(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     (url,) = served(server, "a.bin")
     (tmp_path / "f").write_text(f"# mine\nAuthorization: Bearer {SECRET}\n\nX-A:  b \n")

@@ -188,7 +188,7 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     if settings.http.insecure:
         display.notice(_UNCHECKED)
     settings = _complete(settings, options)
-    if settings.auth.users:
+    if settings.auth.users and not options.check:
         from pdl.cli.secret_input import with_passwords
 
         settings = with_passwords(settings)
@@ -226,7 +226,8 @@ def _open_reports(options: CommandOptions, warn: Callable[[str], None]) -> list[
 def _complete(settings: Settings, options: CommandOptions) -> Settings:
     """The settings with what the command knows: its own files, and a base where none matters."""
     made = [*options.reports, *filter(None, (options.failed, settings.lock.path))]
-    read = [*options.sources, *settings.input.checksums]
+    mine = filter(None, (settings.auth.netrc_file, settings.auth.cookies_file))
+    read = [*options.sources, *settings.input.checksums, *mine]
     own = own_paths([*made, *read], settings.files.directory)
     settings = settings._replace(naming=settings.naming._replace(reserved=own))
     return with_any_base(settings) if options.check else settings

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 _LATER = ("email.utils", "idna", "json", "sqlite3")
 """Modules that a run imports when it first needs them."""
-_LATER_INLINE = ("base64", "concurrent.futures", "ctypes", "pdl.transport.http.requests_")
+_LATER_INLINE = (
+    *("base64", "concurrent.futures", "ctypes", "netrc", "shlex"),
+    "pdl.transport.http.requests_",
+)
 """The same of what workers do; they mind that themselves."""
 _NOT_BEGUN = Summary(unread=True)
 
