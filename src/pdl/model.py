@@ -37,6 +37,7 @@ class FailureKind(str, enum.Enum):
     CONTENT = "content"
     NAME = "name"
     EXISTS = "exists"
+    HELPER = "helper"
     POLICY = "policy"
     DISK = "disk"
     WORKER_DIED = "worker-died"
@@ -92,6 +93,7 @@ class AuthSettings(NamedTuple):
         netrc_file: use this one.
         cookies: take those that servers set, for the run.
         cookies_file: others, to begin with, in Netscape's format.
+        helpers: hosts, or empty for all that are listed, and commands that give credentials.
     """
 
     users: tuple[User, ...] = ()
@@ -100,6 +102,7 @@ class AuthSettings(NamedTuple):
     netrc_file: str | None = None
     cookies: bool = True
     cookies_file: str | None = None
+    helpers: tuple[tuple[str, str], ...] = ()
 
 
 class Pieces(NamedTuple):

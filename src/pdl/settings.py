@@ -474,6 +474,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "auth.bearer": _elsewhere("pdl.text.rules.bearers_fault"),
     "auth.netrc_file": _file_fault,
     "auth.cookies_file": _file_fault,
+    "auth.helpers": _elsewhere("pdl.text.rules.helpers_fault"),
     "retry.retries": _at_least(0),
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),

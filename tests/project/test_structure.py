@@ -163,6 +163,7 @@ ADDED = {
     "a start that is as fast as before: digests of short texts, and the nouns' common base": 2,
     "credentials: who is told, what is gathered, warnings, typed secrets; rules of few options": 5,
     "cookies, logins that bring them; what helps where a server refuses, what it asks for": 4,
+    "programs that give credentials": 1,
 }
 """Modules that a capability brought, since there were 113."""
 

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pdl.auth.cookies import Cookie, CookieJar
+    from pdl.auth.helpers import Command, Helpers, HelperTurn
     from pdl.auth.logins import Login, Logins
     from pdl.model import Headers
     from pdl.settings import HttpSettings
     from pdl.text.urls import Url
 
 USER, BEARER, NETRC, COOKIES = "--user", "--bearer", "the netrc file", "cookies"
+HELPER = "--credential-helper"
 """Where credentials are from, as people are told."""
 _LINE, _RUN, _URL = "the line's own fields", "--header", "the user in the URL"
 
@@ -63,6 +65,7 @@ class Credentials:
         cookies: each with its host, to begin with; None if there are to be none, ever.
 
         netrc: the netrc file that was read, or empty.
+        helpers: programs that give more.
 
     Attributes:
         watchers: called when the fields of requests may have changed.
@@ -74,8 +77,15 @@ class Credentials:
         bound: Mapping[tuple[str, str, int], str] | None = None,
         cookies: Sequence[tuple[str, Cookie]] | None = (),
         netrc: str = "",
+        helpers: Sequence[Command] = (),
     ) -> None:
         self.netrc = netrc
+        self._commands = tuple(helpers)
+        self._helpers: Helpers | None = None
+        if helpers:
+            from pdl.auth.helpers import Helpers  # where there is one
+
+            self._helpers = Helpers(helpers, self._changed)
         self._named = dict(named or {})
         self._bound = dict(bound or {})
         self._cookies = cookies
@@ -86,7 +96,12 @@ class Credentials:
             self._open_jar()
 
     def __reduce__(self) -> tuple[type[Credentials], tuple[object, ...]]:
-        return Credentials, (self._named, self._bound, self._cookies, self.netrc)
+        given = (self._named, self._bound, self._cookies, self.netrc, self._commands)
+        return Credentials, given
+
+    def _changed(self) -> None:
+        for each in self.watchers:
+            each()
 
     def _open_jar(self) -> CookieJar:
         from pdl.auth.cookies import CookieJar  # where there is a cookie
@@ -99,7 +114,7 @@ class Credentials:
     @property
     def personal(self) -> bool:
         """Whether answers may be for this user alone."""
-        return bool(self._named or self._bound or self._cookies)
+        return bool(self._named or self._bound or self._cookies or self._commands)
 
     @property
     def has_own_cookies(self) -> bool:
@@ -108,6 +123,9 @@ class Credentials:
 
     def said(self, listed: Url, current: Url) -> Iterator[Said]:
         """What is sent to `current` when `listed` is what the list says; the last counts."""
+        if self._helpers is not None and self._helpers.words_for(listed, current):
+            for name, value in self._helpers.fields(current) or ():
+                yield Said(name, value, HELPER)
         if self._named and (named := self.named(current)) and may_be_told(listed, current):
             yield Said("Authorization", named.value, named.source)
         if self._bound and current.origin == listed.origin and listed.origin in self._bound:
@@ -120,13 +138,37 @@ class Credentials:
         found = self._named.get(url.host, ())
         return next((each for each in found if each.port in {None, url.port}), None)
 
+    # --- helpers ---
+
+    @property
+    def has_helpers(self) -> bool:
+        """Whether there is a helper."""
+        return self._helpers is not None
+
+    def turn(self, listed: Url, current: Url) -> HelperTurn | None:
+        """What a request has to wait for; None if all is known."""
+        if self._helpers is None:
+            return None
+        words = self._helpers.words_for(listed, current)
+        if words is None or self._helpers.fields(current) is not None:
+            return None
+        from pdl.auth.helpers import HelperTurn
+
+        return HelperTurn(self._helpers, words, current)
+
+    def refused(self, listed: Url, current: Url) -> bool:
+        """A server wants other credentials; whether a helper may have some."""
+        if self._helpers is None or self._helpers.words_for(listed, current) is None:
+            return False
+        self._helpers.refused(current, self._helpers.fields(current) or ())
+        return True
+
     # --- cookies ---
 
     def heard(self, listed: Url, url: Url, fields: str) -> None:
         """Take the cookies that an answer sets; `fields` are its Set-Cookie, one a line."""
         if self._cookies is not None and self._open_jar().take(listed, url, fields.split("\n")):
-            for each in self.watchers:
-                each()
+            self._changed()
 
     def changes(self, host: str) -> int:
         """How often cookies of the host have changed."""

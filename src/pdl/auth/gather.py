@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pdl.auth.cookies import Cookie
+    from pdl.auth.helpers import Command
     from pdl.model import AuthSettings, User
 
 NETRC_VARIABLE = "NETRC"
@@ -45,7 +46,20 @@ def gather(settings: AuthSettings, warn: Callable[[str], None]) -> Credentials:
     if path is not None:
         for host, login, password in netrc_entries(path, warn):
             _add(named, host, basic(login.encode(), password.encode()), NETRC)
-    return Credentials(named, bound, _cookies(settings), path or "")
+    return Credentials(named, bound, _cookies(settings), path or "", _helpers(settings))
+
+
+def _helpers(settings: AuthSettings) -> list[Command]:
+    if not settings.helpers:
+        return []
+    import shlex  # as below
+
+    from pdl.auth.helpers import Command  # where there is one
+
+    return [
+        Command(receiver_of(host) if host else None, tuple(shlex.split(command)))
+        for host, command in settings.helpers
+    ]
 
 
 def _cookies(settings: AuthSettings) -> list[tuple[str, Cookie]] | None:

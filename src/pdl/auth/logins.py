@@ -48,7 +48,12 @@ class Login:
         jar: of the worker.
         listed: which is asked for.
         before: `CookieJar.changes` of its host when it was asked.
+
+    Attributes:
+        once: that another lane has brought something is believed once in an attempt.
     """
+
+    once = True
 
     def __init__(self, logins: Logins, jar: CookieJar, listed: Url, before: int) -> None:
         self._logins = logins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,8 @@ def _wish(challenge: str) -> str:
 @lru_cache(maxsize=4)
 def netrc_hosts(path: str) -> frozenset[str]:
     """The hosts that a netrc file has entries for; none if it cannot be read."""
+    if not os.path.exists(path):
+        return frozenset()
     try:
         found = [host for host, _, _ in netrc_entries(path, lambda _: None)]
     except UsageError:

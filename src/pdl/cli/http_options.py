@@ -7,6 +7,7 @@ import click
 from pdl.cli.option_types import (
     Bearer,
     Header,
+    HelperCommand,
     Number,
     PathName,
     Place,
@@ -98,6 +99,14 @@ CREDENTIALS = (
     ),
     Row("--netrc", "auth.netrc", "Log in with the entries of $NETRC or ~/.netrc."),
     Row("--netrc-file FILE", "auth.netrc_file", "Log in with the entries of this file.", FILE),
+    Row(
+        "--credential-helper CMD",
+        "auth.helpers",
+        "Ask this command for header fields. CMD is [HOST=]CMD, and CMD get speaks the protocol "
+        "that Bazel has for credential helpers. Without HOST, it is asked for every listed origin.",
+        HelperCommand(),
+        multiple=True,
+    ),
     Row(
         "--cookies FILE",
         "auth.cookies_file",

@@ -365,6 +365,10 @@ def spread(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(field for fields in files for field in fields)
 
 
+_RECEIVER = r"((?:\[[^]]*\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?)="
+"""A host, or host and port, before what is for it."""
+
+
 class Bearer(Kind):
     """A host, and the variable with its token, ``HOST=ENVVAR``."""
 
@@ -380,6 +384,20 @@ class Bearer(Kind):
         return host, variable
 
 
+class HelperCommand(Kind):
+    """A command, for a host or all, ``[HOST=]CMD``; in a variable each has a line of its own."""
+
+    name = "helper"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:  # noqa: ANN401, ARG002 - click's
+        """Called by click."""
+        if isinstance(value, tuple):
+            return value
+        found = re.match(_RECEIVER, str(value))
+        return (found[1], str(value)[found.end() :]) if found else ("", str(value))
+
+
 class UserName(Kind):
     """A user, ``[HOST=]USER[:PASSWORD]``; several in a variable are on lines of their own."""
 
@@ -391,7 +409,7 @@ class UserName(Kind):
         if isinstance(value, User):
             return value
         text = str(value)
-        found = re.match(r"((?:\[[^]]*\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?)=", text)
+        found = re.match(_RECEIVER, text)
         name, colon, password = (text[found.end() :] if found else text).partition(":")
         if not name:
             self.fail("it is written as USER:PASSWORD or HOST=USER:PASSWORD", param, ctx)

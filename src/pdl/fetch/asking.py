@@ -17,6 +17,7 @@ from pdl.transport import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.auth.helpers import HelperTurn
     from pdl.auth.logins import Login
     from pdl.fetch.commands import Head
     from pdl.http_rules.ranges import Known
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pdl.naming.safe_name import SafeName
     from pdl.settings import FileSettings, HttpSettings
     from pdl.transport import Transport
+
+
+UNAUTHORIZED = 401
 
 
 class Asking:
@@ -53,9 +57,9 @@ class Asking:
         self._fields = task.headers
         self._deadline = None if files.max_time is None else started + files.max_time
         self._hops = self._before = 0
-        self._again = False
+        self._again = self._refused = False
         self._mine = http.credentials if isinstance(http.credentials, Credentials) else None
-        self.login: Login | None = None
+        self.login: Login | HelperTurn | None = None
         self.conditional = False
 
     def called(self, header: Callable[[str], str | None]) -> SafeName | None:
@@ -63,16 +67,25 @@ class Asking:
         name = server_name(header("content-disposition"))
         return name or redirect_name(self._listed, self.url)
 
-    def begin_again(self, *, logged_in: bool = False) -> None:
+    def begin_again(self, *, once: bool = False) -> None:
         """Ask the listed URL next, as if none had been asked.
 
         Args:
-            logged_in: another lane has brought a cookie; that is believed once.
+            once: another lane has brought a cookie; that is believed once.
         """
-        self.url = self._listed
+        self.url, self.login = self._listed, None
         self._hops = 0
-        if logged_in:
-            self._again, self.login = True, None
+        self._again = self._again or once
+
+    def refused(self, status: int | None) -> bool:
+        """Whether a helper may know better: then the listed URL is asked again, once."""
+        mine = self._mine
+        if status != UNAUTHORIZED or mine is None or self._refused:
+            return False
+        self._refused = mine.refused(self._listed, self.url)
+        if self._refused:
+            self.begin_again()
+        return self._refused
 
     def heard(self, head: Head) -> float | None:
         """Take what an answer says of the requests to come.
@@ -116,6 +129,8 @@ class Asking:
         """
         if self._mine is not None and self.url.host == self._listed.host:
             self._before = self._mine.changes(self.url.host)
+        if self._mine is not None and (turn := self._mine.turn(self._listed, self.url)):
+            self.login = turn
         fields = request_fields(self._http, self._listed, self.url, self._fields)
         asked: Headers = ()
         if known is not None:

@@ -15,7 +15,6 @@ from pdl.fetch.asking import KeptConnections
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
 from pdl.fetch.failures import (
-    WORDS_FROM,
     AttemptFailed,
     Refused,
     StartAgain,
@@ -25,7 +24,7 @@ from pdl.fetch.failures import (
     not_kept,
 )
 from pdl.fetch.file_checks import LOOKED_AT
-from pdl.fetch.receiving import keep_free, stream
+from pdl.fetch.receiving import drain, keep_free, stream
 from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
 from pdl.http_rules.ranges import obstacle
@@ -41,6 +40,7 @@ from pdl.transport import TransportError
 from pdl.transport.min_speed import MinSpeed
 
 if TYPE_CHECKING:
+    from pdl.auth.helpers import HelperTurn
     from pdl.auth.logins import Login
     from pdl.fetch.commands import Command
     from pdl.fetch.fast_path import FastPath
@@ -54,10 +54,6 @@ if TYPE_CHECKING:
 
 BUFFER = 512 * 1024
 """Bytes a lane reads at once; only the pages that were used take memory."""
-
-DRAIN_BYTES = 64 * 1024
-DRAIN_SECONDS = 1.0
-"""Bytes of a refused answer that are read, and seconds spent on it, to keep the connection."""
 
 _ERRORS = (AttemptFailed, StartAgain, Mismatch, TransportError, InTheWay, OSError)
 """What `Attempt.error` takes."""
@@ -140,7 +136,7 @@ class Fetcher:
 class _Driver:
     """Makes one attempt."""
 
-    _login: Login | None = None
+    _login: Login | HelperTurn | None = None
 
     def __init__(self, lane: Fetcher, task: Task, meter: Meter, started: float) -> None:
         self._lane = lane
@@ -199,7 +195,7 @@ class _Driver:
         if ask.drop:
             self._part.discard()
         if ask.login is not None and self._waits(ask.login):
-            self._attempt.asking().begin_again(logged_in=True)
+            self._attempt.asking().begin_again(once=ask.login.once)
             return self.find()
         attempt = self._attempt
         began = attempt.started if self._first else time.monotonic()
@@ -208,7 +204,9 @@ class _Driver:
         attempt.first = time.monotonic() - began
         return attempt.head(response)
 
-    def _waits(self, login: Login) -> bool:
+    def _waits(self, login: Login | HelperTurn) -> bool:
+        if self._login is not None and self._login is not login:
+            self._login.leave()
         self._login = login
         return login.wait(self._meter.stopped, self._lane.http.timeout)
 
@@ -217,6 +215,8 @@ class _Driver:
         assert response is not None
         self._response = None
         body = drain(response, self._lane.buffer, words=True)
+        if attempt.asking().refused(failure.status):
+            return self.find()
         refused = Refused(self._task, attempt.asked or "", response.header, body)
         explain(failure, self._lane.http, refused)
         return attempt.error(failure, time.monotonic())
@@ -429,30 +429,3 @@ _DOES = {
     Do.PROVE: _Driver.prove,
 }
 """How each is done."""
-
-
-def drain(response: Response, buffer: memoryview, *, words: bool = False) -> bytes:
-    """Read a short body to its end, drop a long one; the response is closed afterwards.
-
-    Args:
-        response: of which nothing is wanted but its words.
-        buffer: is overwritten.
-        words: read also a body of unknown length, as far as a short one goes.
-
-    Returns:
-        The first bytes of a short body, `WORDS_FROM` if it has so many.
-    """
-    begin = b""
-    try:
-        length = response.length
-        if length <= DRAIN_BYTES if length is not None else words:
-            response.hurry(DRAIN_SECONDS)
-            total = 0
-            while total <= DRAIN_BYTES and (count := response.readinto(buffer)):
-                total += count
-                begin += buffer[: min(count, WORDS_FROM - len(begin))]
-    except TransportError:
-        pass  # the connection is lost, and what was asked is answered
-    finally:
-        response.close()
-    return begin

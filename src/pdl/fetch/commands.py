@@ -11,6 +11,7 @@ from pdl.model import Fail, Pin, Success, Version
 from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
+    from pdl.auth.helpers import HelperTurn
     from pdl.auth.logins import Login
     from pdl.fetch.failures import AttemptFailed
     from pdl.storage.cache.store import CacheEntry
@@ -96,13 +97,13 @@ class Ask(NamedTuple):
     Attributes:
         drain: read what is left of the last answer before, if that is little.
         drop: the part does not lead to the file, and goes before.
-        login: wait for it before; if another lane has made it, the listed URL is asked again.
+        login: wait for it before; if it has brought anything, the listed URL is asked again.
     """
 
     request: Request
     drain: bool = False
     drop: bool = False
-    login: Login | None = None
+    login: Login | HelperTurn | None = None
 
 
 class Receive(NamedTuple):

@@ -200,7 +200,7 @@ def explain(failure: AttemptFailed, http: HttpSettings, refused: Refused) -> Non
         return
     if refused.body and (words := _words(failure.message, refused)):
         failure.message += f": {_masked(words, http, refused)}"
-    if status in _OF_CREDENTIALS:
+    if status in _OF_CREDENTIALS and failure.retry_after is None:  # else it is a limit
         from pdl.auth.refusals import Asked  # where one is
 
         try:

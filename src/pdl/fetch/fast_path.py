@@ -26,6 +26,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pdl.auth.credentials import Credentials
+from pdl.fetch.asking import UNAUTHORIZED
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Refuse
 from pdl.fetch.failures import AttemptFailed, Refused, StartAgain, explain
@@ -229,6 +230,8 @@ class FastPath:
         except AttemptFailed:
             return ""
         assert isinstance(ask, Ask)
+        if ask.login is not None:
+            return ""
         mine = self._http.credentials
         if isinstance(mine, Credentials) and mine.minds_path(parse(task.url).host):
             return ""
@@ -293,7 +296,7 @@ class FastPath:
             if self.allowance is not None:
                 self.allowance.used(len(data))
             return "whole"
-        if not isinstance(command, Refuse):
+        if not isinstance(command, Refuse) or self._may_be_wrong(command.failure.status):
             return "call"
         if self.allowance is not None:
             self.allowance.used(len(data))
@@ -303,6 +306,11 @@ class FastPath:
         answer = attempt.error(command.failure, time.monotonic())
         assert isinstance(answer, Fail)
         return answer
+
+    def _may_be_wrong(self, status: int | None) -> bool:
+        """Whether the lane is to ask for other credentials."""
+        mine = self._http.credentials
+        return status == UNAUTHORIZED and isinstance(mine, Credentials) and mine.has_helpers
 
     def finish(self) -> Success | None:
         """See `pdl.pool.QuickLane.finish`."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pdl.fetch.failures import WORDS_FROM
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.system.disk_space import check_kept_free
+from pdl.transport import TransportError
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -45,6 +47,11 @@ if TYPE_CHECKING:
         @property
         def mover(self) -> Mover:
             """Moves bytes that nobody has to look at."""
+
+
+DRAIN_BYTES = 64 * 1024
+DRAIN_SECONDS = 1.0
+"""Bytes of a refused answer that are read, and seconds spent on it, to keep the connection."""
 
 
 def keep_free(files: FileSettings, needed: int = 0) -> None:
@@ -121,3 +128,30 @@ def append(
         if beside is not None:
             beside.took(count)
     return count
+
+
+def drain(response: Response, buffer: memoryview, *, words: bool = False) -> bytes:
+    """Read a short body to its end, drop a long one; the response is closed afterwards.
+
+    Args:
+        response: of which nothing is wanted but its words.
+        buffer: is overwritten.
+        words: read also a body of unknown length, as far as a short one goes.
+
+    Returns:
+        The first bytes of a short body, `WORDS_FROM` if it has so many.
+    """
+    begin = b""
+    try:
+        length = response.length
+        if length <= DRAIN_BYTES if length is not None else words:
+            response.hurry(DRAIN_SECONDS)
+            total = 0
+            while total <= DRAIN_BYTES and (count := response.readinto(buffer)):
+                total += count
+                begin += buffer[: min(count, WORDS_FROM - len(begin))]
+    except TransportError:
+        pass  # the connection is lost, and what was asked is answered
+    finally:
+        response.close()
+    return begin

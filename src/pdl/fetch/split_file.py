@@ -189,6 +189,11 @@ class RangeFetch:
             if attempt.known is None:  # it is to be asked for the whole file, which is not wanted
                 raise StartAgain
             self._hang_up()
+            turn = command.login
+            if turn is not None and not turn.once and turn.wait(self._meter.stopped, 0.0):
+                attempt.asking().begin_again()
+                command = attempt.found(self._known)
+                continue
             self._response = self._lane.transport.open(command.request)
             command = attempt.head(self._response)
         if isinstance(command, Refuse):

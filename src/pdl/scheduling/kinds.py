@@ -135,6 +135,12 @@ KINDS = (
     ),
     Kind(FailureKind.NAME, Fault.RUN, "give the file another name with out= in the list"),
     Kind(FailureKind.EXISTS, Fault.MACHINE, "something is in the way of that name"),
+    Kind(
+        FailureKind.HELPER,
+        Fault.FILE,
+        "the program that is to give credentials did not",
+        lasting="both",
+    ),
     Kind(FailureKind.POLICY, Fault.FILE, "the options given forbid it"),
     Kind(FailureKind.DISK, Fault.MACHINE, "make room or give permission on this machine first"),
     Kind(

@@ -80,6 +80,22 @@ def users_fault(users: Iterable[tuple[str, str, str | None]]) -> str:
     return "two users have no host; write HOST=USER" if unbound > 1 else ""
 
 
+def helpers_fault(helpers: Iterable[tuple[str, str]]) -> str:
+    """Of hosts, or empty texts, and commands."""
+    import shlex  # where there is one
+
+    for host, command in helpers:
+        if host and (fault := _receiver_fault(host)):
+            return fault
+        try:
+            words = shlex.split(command)
+        except ValueError as exc:
+            return f"{command!r} is no command: {exc}".lower()
+        if not words:
+            return "the command is empty"
+    return ""
+
+
 def types_fault(types: Iterable[str]) -> str:
     """Of media types."""
     wrong = [each for each in types if not _MEDIA_RANGE.fullmatch(each)]
