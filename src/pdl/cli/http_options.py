@@ -100,17 +100,18 @@ CREDENTIALS = (
     Row("--netrc", "auth.netrc", "Log in with the entries of $NETRC or ~/.netrc."),
     Row("--netrc-file FILE", "auth.netrc_file", "Log in with the entries of this file.", FILE),
     Row(
-        "--credential-helper CMD",
+        "--credential-helper C",
         "auth.helpers",
-        "Ask this command for header fields. CMD is [HOST=]CMD, and CMD get speaks the protocol "
-        "that Bazel has for credential helpers. Without HOST, it is asked for every listed origin.",
+        "Ask this command for header fields. C is [HOST=]COMMAND, and COMMAND get speaks the "
+        "protocol that Bazel has for credential helpers. Without HOST, it is asked for every "
+        "listed origin.",
         HelperCommand(),
         multiple=True,
     ),
     Row(
         "--cookies FILE",
         "auth.cookies_file",
-        "Send the cookies in this file, in Netscape's format.",
+        "Send the cookies in this file. It is in Netscape's format.",
         FILE,
     ),
     Row(
