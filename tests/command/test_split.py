@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -115,6 +116,22 @@ def test_idle_lanes_help(
     assert (run.code, seen) == (0, 4), run.err
     assert right(tmp_path)
     assert json.loads((tmp_path / "r.jsonl").read_text())["bytes"] == len(BODY)
+
+
+def test_each_connection_has_what_a_credential_helper_says(
+    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
+) -> None:
+    (tmp_path / "helper.py").write_text('print(\'{"headers": {"Authorization": "mine"}}\')')
+    helper = f"'{sys.executable}' '{tmp_path / 'helper.py'}'"
+    drip = Dripping()
+    options = (*SPLIT, "--processes", "2", "--credential-helper", helper)
+    process = pdl_run.start(server.on("/big", drip), *options)
+    server.wait_for("/big", 4)
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert run.code == 0, run.err
+    assert right(tmp_path)
+    assert {seen.header("Authorization") for seen in server.requests("/big")} == {"mine"}
 
 
 @pytest.mark.parametrize(
