@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 USER, BEARER, NETRC, COOKIES = "--user", "--bearer", "the netrc file", "cookies"
 HELPER = "--credential-helper"
-"""Where credentials are from, as people are told."""
 _LINE, _RUN, _URL = "the line's own fields", "--header", "the user in the URL"
-
+"""Where credentials are from, as people are told."""
 
 _MAKING = threading.Lock()
 """Is held while a worker makes what its lanes share, each of which is a thread."""
@@ -63,7 +62,6 @@ class Credentials:
         bound: for each origin, as `pdl.text.urls.Url.origin`, the Authorization that goes there
             alone, if it is listed.
         cookies: each with its host, to begin with; None if there are to be none, ever.
-
         netrc: the netrc file that was read, or empty.
         helpers: programs that give more.
 
