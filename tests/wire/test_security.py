@@ -300,7 +300,7 @@ def test_https_only_asks_nothing_in_the_clear(
 def test_a_redirects_body_that_trickles_is_not_waited_for(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pdl.fetch.blocking.DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("pdl.fetch.receiving.DRAIN_SECONDS", 0.1)
     fields = (("Location", "/b.bin"), ("Content-Length", "1000"))
     server.on("/a.bin", Then(Raw(head(302, fields)), Raw(bytes(1000), rate=10)))
     server.on("/b.bin", File(BODY))

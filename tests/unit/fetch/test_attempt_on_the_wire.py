@@ -204,7 +204,7 @@ def test_a_refused_answer_that_stalls_is_left_soon(
     lane_of: LaneOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pdl.fetch.blocking.DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("pdl.fetch.receiving.DRAIN_SECONDS", 0.1)
     stall = Then(Raw(head(404, (("Content-Length", "100"),)) + b"abc"), Pause(LONG))
     url = server.on("/a.bin", stall)
     # the whole attempt has less time than --timeout: only the drain's own limit ends it before
@@ -244,7 +244,7 @@ def test_a_hurried_connection_is_patient_again(
     lane_of: LaneOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pdl.fetch.blocking.DRAIN_SECONDS", 0.3)
+    monkeypatch.setattr("pdl.fetch.receiving.DRAIN_SECONDS", 0.3)
     gone = Then(Raw(head(404, (("Content-Length", "3"),))), Pause(0.01), Raw(b"abc"))
     lane = warmed(lane_of(make), server, warm=True)
     assert attempt(lane, server.on("/gone.bin", gone)).word == "fail"
