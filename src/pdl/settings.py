@@ -81,8 +81,8 @@ class HttpSettings(NamedTuple):
         headers: sent with every request to a listed origin, never to another.
         user_agent: the User-Agent header's value.
         proxy: URL of a proxy for everything; None takes the environment's.
-        cacert: PEM file of trusted certificates; None takes REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE
-            of the environment, else certifi's.
+        cacert: PEM file of trusted certificates; None takes SSL_CERT_FILE and SSL_CERT_DIR of the
+            environment, else REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else the system's and certifi's.
         cert: PEM file of the client's certificate.
         key: PEM file of its key, where it is not in `cert`.
         insecure: accept any certificate.

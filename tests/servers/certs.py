@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import ipaddress
 import ssl
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 if TYPE_CHECKING:
     from pathlib import Path
 
+UTF8 = x509.name._ASN1Type.UTF8String
 HOSTS = ("127.0.0.1", "localhost")
 
 
@@ -42,6 +44,14 @@ class Authority:
         self.pem = directory / "authority.pem"
         """What a client is given as ``--cacert``."""
         self._ca.cert_pem.write_to_path(str(self.pem))
+
+    def hashed(self) -> Path:
+        """A directory that has the authority under the name by which OpenSSL looks for it."""
+        place = self._directory / "hashed"
+        place.mkdir(exist_ok=True)
+        subject = x509.load_pem_x509_certificate(self.pem.read_bytes()).subject
+        (place / f"{_hash_of(subject)}.0").write_bytes(self.pem.read_bytes())
+        return place
 
     def good(self, *names: str) -> ssl.SSLContext:
         """A server's context that clients trusting `pem` accept, for these hosts and the usual."""
@@ -85,6 +95,20 @@ class Authority:
         context = _context()
         leaf.configure_cert(context)
         return context
+
+
+def _hash_of(name: x509.Name) -> str:
+    """OpenSSL's X509_NAME_hash: of the words in lower case, as UTF-8, without the outer head."""
+    plain = x509.Name(
+        x509.RelativeDistinguishedName(
+            x509.NameAttribute(each.oid, " ".join(str(each.value).lower().split()), UTF8)
+            for each in part
+        )
+        for part in name.rdns
+    ).public_bytes()
+    long = plain[1] & 0x7F if plain[1] & 0x80 else 0
+    digest = hashlib.sha1(plain[2 + long :], usedforsecurity=False).digest()
+    return f"{int.from_bytes(digest[:4], 'little'):08x}"
 
 
 def _self_signed(directory: Path) -> PemFiles:

@@ -40,7 +40,8 @@ HTTP = (
         "http.cacert",
         "Trust the certificates in this PEM file.",
         FILE,
-        default="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else those of certifi",
+        default="SSL_CERT_FILE and SSL_CERT_DIR, else REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else "
+        "those of the system and of certifi",
     ),
     Row("--cert FILE", "http.cert", "Present the client certificate in this PEM file.", FILE),
     Row(

@@ -26,9 +26,6 @@ _UNREACHABLE = {
     errno.ENETDOWN,
 }
 
-_UNKNOWN = frozenset({18, 19, 20, 21})
-"""How OpenSSL numbers that nobody who is trusted has signed a certificate."""
-
 NO_DATA = "no data"
 """How the message of a timeout begins; how long it was is said where the setting is known."""
 _REFUSED = lazy(r": 4(?!08|29)[0-9]{2}\b")
@@ -87,13 +84,8 @@ def _tls(exc: BaseException) -> TransportError | None:
         return None
     if of_tls(exc, "SSLCertVerificationError"):
         reason = getattr(exc, "verify_message", "") or str(exc)
-        own = (
-            "; --cacert takes an authority of your own"
-            if getattr(exc, "verify_code", 0) in _UNKNOWN
-            else ""
-        )
         return TransportError(
-            FailureKind.TLS, f"the certificate is not accepted: {reason}{own}", transient=False
+            FailureKind.TLS, f"the certificate is not accepted: {reason}", transient=False
         )
     if of_tls(exc, "SSLEOFError") or of_tls(exc, "SSLZeroReturnError"):
         return TransportError(

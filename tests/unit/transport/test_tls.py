@@ -16,7 +16,7 @@ from pdl.model import FailureKind
 from pdl.settings import HttpSettings
 from pdl.transport import Request, TransportError
 from pdl.transport.http.keepalive import KeepaliveTransport
-from pdl.transport.http.tls import Trust, context, trust_of
+from pdl.transport.http.tls import Store, Trust, context, trust_of
 from servers.certs import Authority
 from servers.files import File
 from servers.misbehave import Server
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def trust_in(pem: Path) -> Trust:
-    return Trust(str(pem), None, None)
+    return Trust(Store((str(pem),), (), "--cacert"), None, None)
 
 
 def test_it_is_read_once_for_all_lanes(authority: Authority) -> None:
@@ -127,7 +127,7 @@ def test_what_cannot_be_used_is_told_by_its_path(
     encrypted_key(tmp_path)
     paths = [None if name is None else os.fspath(tmp_path / name) for name in (bundle, cert, key)]
     with pytest.raises(TransportError) as caught:
-        context(trust_of(*paths))
+        context(trust_of(HttpSettings(cacert=paths[0], cert=paths[1], key=paths[2])))
     assert caught.value.kind is FailureKind.TLS
     assert not caught.value.transient
     assert told.format(tmp_path) in caught.value.message

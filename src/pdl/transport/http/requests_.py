@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import math
-import os
 import ssl
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +17,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssltransport import SSLTransport
@@ -26,12 +25,11 @@ from urllib3.util.ssltransport import SSLTransport
 from pdl.model import FailureKind
 from pdl.transport import Request, Response, TransportError
 from pdl.transport.errors import translated
-from pdl.transport.http import proxies
+from pdl.transport.http import proxies, tls
 from pdl.transport.http.connection import Connection, unread
 from pdl.transport.http.dial import ANYWHERE, dial, reach_of
 from pdl.transport.http.head import Framing, Head, framing, split
 from pdl.transport.http.reader import Body, SocketReader, final_head
-from pdl.transport.http.tls import OTHER_NAME, Trust, context, names_of, trust_of
 from pdl.transport.min_speed import head_seconds
 
 if TYPE_CHECKING:
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
 
     from pdl.settings import HttpSettings
     from pdl.transport.http.connection import Home
+    from pdl.transport.http.tls import Trust
 
 
 class StrictResponse(http.client.HTTPResponse):
@@ -83,6 +82,7 @@ class StrictConnection:
     deadline: float | None = None
     head_seconds = math.inf
     reach = ANYWHERE
+    trust: Trust
     host: Any
     port: Any
     timeout: Any
@@ -127,14 +127,14 @@ class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[
             if self.proxy is None and (names := self._names_instead(exc)):
                 what = f"the certificate is for {names}, and not valid for {self.host!r}"
                 raise TransportError(FailureKind.TLS, what, transient=False) from exc
-            raise
+            raise tls.refusal(exc, self.trust) from exc
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
 
     def _names_instead(self, exc: ssl.SSLCertVerificationError) -> str:
-        if exc.verify_code not in OTHER_NAME or self.ssl_context is None:
+        if exc.verify_code not in tls.OTHER_NAME or self.ssl_context is None:
             return ""
-        return names_of(self.host, self.port, self.timeout, self.ssl_context, self.reach)
+        return tls.names_of(self.host, self.port, self.timeout, self.ssl_context, self.reach)
 
 
 class StrictPool:
@@ -143,12 +143,14 @@ class StrictPool:
     deadline: float | None = None
     head_seconds = math.inf
     reach = ANYWHERE
+    trust: Trust
 
     def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as urllib3
         conn = super()._get_conn(timeout)  # type: ignore[misc]
         conn.deadline = self.deadline
         conn.head_seconds = self.head_seconds
         conn.reach = self.reach
+        conn.trust = self.trust
         return conn
 
 
@@ -171,7 +173,8 @@ class StrictAdapter(HTTPAdapter):
     deadline: float | None = None
     head_seconds = math.inf
     reach = ANYWHERE
-    trust: Trust | None = None
+    trust: Trust
+    proxied_by_tls = False
     _pool: Any = None
     _made = 0
 
@@ -181,25 +184,26 @@ class StrictAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._classes
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests
-        """Called by requests."""
+        """Called by requests; a proxy's own certificate is verified like a server's."""
+        if self.proxied_by_tls:
+            kwargs["proxy_ssl_context"] = tls.context(tls.without_client(self.trust))
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = self._classes
         return manager
 
     def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests
         """Called by requests; the context replaces the files it would have read each time."""
-        host, tls = super().build_connection_pool_key_attributes(*args, **kwargs)
-        if self.trust is not None and host["scheme"] == "https":
-            tls = {"cert_reqs": tls["cert_reqs"], "ssl_context": context(self.trust)}
-        return host, tls
+        host, how = super().build_connection_pool_key_attributes(*args, **kwargs)
+        if host["scheme"] == "https":
+            trust = self.trust
+        elif self.proxied_by_tls:  # the connection is one to the proxy
+            trust = tls.without_client(self.trust)
+        else:
+            return host, how
+        return host, {"cert_reqs": how["cert_reqs"], "ssl_context": tls.context(trust)}
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401, ARG002 - as requests
-        """Called by requests to say which files to read.
-
-        It would trust any certificate of a proxy through which plain http is asked for.
-        """
-        if "ssl_context" not in conn.conn_kw:
-            super().cert_verify(conn, f"{conn.scheme}://", verify, cert)  # type: ignore[no-untyped-call]
+    def cert_verify(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as requests
+        """Called by requests to say which files to read: none, as contexts have it all."""
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests
         """Called by requests; remember the pool, to tell later whether it had to connect."""
@@ -207,6 +211,7 @@ class StrictAdapter(HTTPAdapter):
         self._pool.deadline = self.deadline
         self._pool.head_seconds = self.head_seconds
         self._pool.reach = self.reach
+        self._pool.trust = self.trust
         self._made = self._pool.num_connections
         return self._pool
 
@@ -307,16 +312,9 @@ class RequestsTransport:
         self._adapter.reach = reach_of(settings)
         self._adapter.head_seconds = head_seconds(settings.timeout, settings.min_speed)
         self._proxies: dict[str, dict[str, str]] = {}
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        self._verify: bool | str = settings.cacert or bundle or True
+        self._adapter.trust = tls.trust_of(settings)
         if settings.insecure:
-            self._verify = False
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self._cert = (
-            (settings.cert, settings.key) if settings.cert and settings.key else settings.cert
-        )
-        bundle = DEFAULT_CA_BUNDLE_PATH if self._verify is True else self._verify or None
-        self._trust = trust_of(bundle, settings.cert, settings.key)
 
     def open(self, request: Request, form: type[RequestsResponse] = RequestsResponse) -> Response:
         """See `pdl.transport.Transport.open`.
@@ -348,14 +346,13 @@ class RequestsTransport:
         if proxy is not None:
             proxy = proxies.usable(proxy, public_only=settings.public_only)
         self._adapter.deadline = request.deadline
-        self._adapter.trust = self._trust if proxy is None else None  # a proxy's TLS is requests'
+        self._adapter.proxied_by_tls = proxy is not None and proxy.startswith("https:")
         try:
             return self._adapter.send(
                 prepared,
                 stream=True,
                 timeout=(settings.connect_timeout, settings.timeout),
-                verify=self._verify,
-                cert=self._cert,
+                verify=not settings.insecure,
                 proxies={} if proxy is None else {"all": proxy},
             )
         except (
