@@ -58,6 +58,7 @@ def forget_surroundings() -> None:
     """Take from this process what steers pdl: tests of parts see what tests of the command see."""
     for name in [name for name in os.environ if steers_pdl(name) and name not in _FOR_TESTS]:
         del os.environ[name]
+    os.environ["XDG_CONFIG_HOME"] = os.devnull  # in which there is no file
 
 
 def base_environment(home: Path) -> dict[str, str]:

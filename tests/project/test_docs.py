@@ -286,7 +286,7 @@ def test_commands_are_found_in_every_kind_of_block() -> None:
     assert list(words_of_pdl("- run: pipx install ./tools/pdl")) == []
     languages = {block.language for block in blocks()}
     assert languages == {
-        *("", "console", "crontab", "dockerfile", "ini", "make", "python", "sh", "yaml")
+        *("", "console", "crontab", "dockerfile", "ini", "make", "python", "sh", "toml", "yaml")
     }
 
 

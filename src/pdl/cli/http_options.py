@@ -1,4 +1,4 @@
-"""The options of requests and connections; see `pdl.cli.options`, whose table they are part of."""
+"""A part of the table of `pdl.cli.options`: requests and connections, and the configuration."""
 
 from __future__ import annotations
 
@@ -120,5 +120,23 @@ CREDENTIALS = (
         "auth.cookies",
         "Send no cookies. Those that servers set are sent back to them otherwise, in this run.",
         sets=False,
+    ),
+)
+
+CONFIGURATION = (
+    Row(
+        "--config FILE",
+        "command.config",
+        "Take options from this file. It is TOML, and its keys are their long names.",
+        FILE,
+        default="config.toml in the user's configuration directory, if it is there",
+    ),
+    Row("--no-config", "command.no_config", "Read no configuration file."),
+    Row(
+        "--profile NAME",
+        "command.profile",
+        "Use this profile of the configuration, too. It is the table [profile.NAME] of the file, "
+        "and counts more than the top of the file.",
+        STRING,
     ),
 )

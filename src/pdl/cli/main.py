@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdl.cli.exit import complain, complain_text, exit_code
-from pdl.cli.option_types import (
-    PathName,
-    SettingOption,
+from pdl.cli.option_types import PathName, SettingOption, environment_hint
+from pdl.cli.options import ROWS
+from pdl.cli.to_settings import (
+    READER,
     agree_on_if_exists,
     agree_on_ip_version,
-    environment_hint,
+    config_of,
+    convert,
+    nearness,
+    usual_config,
 )
-from pdl.cli.options import ROWS
-from pdl.cli.to_settings import convert
 from pdl.errors import ExitCode, PdlError, UsageError
 from pdl.output.terminal import Out
 from pdl.text.lazy_regex import lazy
@@ -33,7 +35,7 @@ from pdl.text.urls import has_scheme
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
-    from pdl.cli.to_settings import CommandOptions
+    from pdl.cli.to_settings import CommandOptions, Config
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter
     from pdl.output.sinks import Sink
@@ -74,6 +76,7 @@ class DownloadCommand(click.Command):
         Raises:
             UsageError: another program has such an option, or `-` is missing.
         """
+        ctx.meta[READER] = _read_config
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as exc:
@@ -98,10 +101,18 @@ class DownloadCommand(click.Command):
         settings, options = read_values(ctx)
         if options.check and options.dry_run:
             raise UsageError("--check and --dry-run exclude each other: neither downloads")
+        if (config := config_of(ctx)) is not None:
+            options = options._replace(config=config.path)
         check_outputs(settings, options)
         raise SystemExit(
-            _dry_run(settings, options) if options.dry_run else _run(settings, options, ctx)
+            _dry_run(settings, options, ctx) if options.dry_run else _run(settings, options, ctx)
         )
+
+
+def _read_config(path: str, profile: str | None) -> Config:
+    from pdl.cli.config_file import read_config  # where there is one
+
+    return read_config(path, profile)
 
 
 def _explained(error: PdlError, ctx: click.Context) -> PdlError:
@@ -119,6 +130,8 @@ def read_values(ctx: click.Context) -> tuple[Settings, CommandOptions]:
     """
     values = {**ctx.params, "if_exists": agree_on_if_exists(ctx), "update": False}
     values |= agree_on_ip_version(ctx)
+    if nearness(ctx, "max_failures") > nearness(ctx, "fail_fast"):
+        values["fail_fast"] = False
     said: list[tuple[str, object]] = [
         (row.target, values[row.key])
         for row in ROWS
@@ -155,12 +168,20 @@ command = DownloadCommand(
 )
 
 
-def _dry_run(settings: Settings, options: CommandOptions) -> int:
+def _dry_run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int:
     from pdl.output.reports.registry import check_report
     from pdl.output.sinks import check_target
     from pdl.run.dry_run import print_plan
 
     _collect_again()
+    config = config_of(ctx)
+    if options.verbose:
+        none = f"no configuration file is read: {printable(usual_config())} is not there"
+        lines = ["--no-config: none is read"] if options.no_config else [none]
+        for line in lines if config is None else config.lines(ctx):
+            complain_text(line)
+    if config is not None and (warning := config.warning()):
+        complain_text(warning)
     for path in options.reports:
         check_report(path)
     if options.failed:
@@ -187,6 +208,8 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     _unwind_on_signals()
     if settings.http.insecure:
         display.notice(_UNCHECKED)
+    if (config := config_of(ctx)) is not None and (warning := config.warning()):
+        display.notice(warning)
     settings = _complete(settings, options)
     if settings.auth.users and not options.check:
         from pdl.cli.secret_input import with_passwords
@@ -327,6 +350,7 @@ def _read_files(settings: Settings, options: CommandOptions) -> dict[object, str
         "--key": (http.key,),
         "--netrc-file": (settings.auth.netrc_file,),
         "--cookies": (settings.auth.cookies_file,),
+        "the configuration": (options.config,),
     }
     found: dict[object, str] = {}
     for what, paths in read.items():

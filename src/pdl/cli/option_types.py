@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from pdl.cli.to_settings import AllowedFailures, fault_of
-from pdl.errors import UsageError
+from pdl.cli.to_settings import CHOOSING, AllowedFailures, config_of, fault_of, place_of
 from pdl.model import User
 from pdl.named_tuple import NamedTuple
 from pdl.settings import AUTO, Resolved, header_fault, word_fault
@@ -97,6 +97,8 @@ class SettingOption(click.Option):
             more["multiple"] = True
         elif row.metavar[0] == "[":  # it may be left out
             more |= {"is_flag": False, "flag_value": ""}
+        if row.key in CHOOSING:  # the others look there
+            more["is_eager"] = True
         super().__init__(
             [*row.opts, row.key],
             type=row.kind,
@@ -109,8 +111,17 @@ class SettingOption(click.Option):
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """Called by click; what is told of the option where its value is refused."""
         hint = super().get_error_hint(ctx)
-        said = ctx is not None and is_of_environment(ctx, self.row)
-        return f"{hint} (set by {self.row.variable} of the environment)" if said else hint
+        said = ctx is not None and place_of(ctx, self.row.key, self.row.variable)
+        return f"{hint} ({said})" if said else hint
+
+    def consume_value(self, ctx: click.Context, opts: Any) -> Any:  # noqa: ANN401 - click's
+        """Called by click; what nobody says here or in the environment, the file may say."""
+        value, source = super().consume_value(ctx, opts)
+        if source is ParameterSource.DEFAULT and not self.is_eager and not ctx.resilient_parsing:
+            config = config_of(ctx)
+            if config is not None and self.row.key in config.entries:
+                return config.entries[self.row.key].value, ParameterSource.DEFAULT_MAP
+        return value, source
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's
         """Called by click; the value, if it is a good one."""
@@ -126,13 +137,8 @@ _TELLING = 3
 """Characters of a value that is found in a message for a reason."""
 
 
-def is_of_environment(ctx: click.Context, row: Row) -> bool:
-    """Whether a variable of the environment sets the option."""
-    return ctx.get_parameter_source(row.key) is click.core.ParameterSource.ENVIRONMENT
-
-
 def environment_hint(ctx: click.Context, message: str, *, values: bool = True) -> str:
-    """Which variables of the environment set what a message speaks of; mostly empty.
+    """Which variables or what file set what a message speaks of; mostly empty.
 
     Args:
         ctx: of the command.
@@ -141,9 +147,9 @@ def environment_hint(ctx: click.Context, message: str, *, values: bool = True) -
     """
     rows = (each.row for each in ctx.command.params if isinstance(each, SettingOption))
     said = [
-        f"{row.opts[-1]} is set by {row.variable} of the environment"
+        f"{row.opts[-1]} is {place}"
         for row in rows
-        if is_of_environment(ctx, row)
+        if (place := place_of(ctx, row.key, row.variable))
         and _is_told(row, ctx.params.get(row.key) if values else (), message)
     ]
     return "; ".join(said)
@@ -160,7 +166,7 @@ def _answer(ctx: click.Context, option: click.Parameter, value: Any) -> None:  #
     """Called by click; answer, and end, where the option was given."""
     assert isinstance(option, SettingOption)
     source = ctx.get_parameter_source(option.row.key)
-    if source is not click.core.ParameterSource.COMMANDLINE or ctx.resilient_parsing:
+    if source is not ParameterSource.COMMANDLINE or ctx.resilient_parsing:
         return
     if option.answer is not None:
         option.answer(value)
@@ -170,39 +176,6 @@ def _answer(ctx: click.Context, option: click.Parameter, value: Any) -> None:  #
 def first_sentence(text: str) -> str:
     """The first of some sentences."""
     return text.partition(". ")[0].removesuffix(".") + "."
-
-
-def agree_on_if_exists(ctx: click.Context) -> str | None:
-    """What ``--if-exists`` and ``--update`` say together: the command line over a variable.
-
-    Raises:
-        UsageError: they contradict each other on the command line.
-    """
-    said: str | None = ctx.params["if_exists"]
-    if not ctx.params["update"] or said == "update":
-        return said
-    line = click.core.ParameterSource.COMMANDLINE
-    if ctx.get_parameter_source("if_exists") is not line:
-        return "update"
-    if ctx.get_parameter_source("update") is line:
-        raise UsageError(f"--update and --if-exists {said} contradict each other", "give one")
-    return said
-
-
-def agree_on_ip_version(ctx: click.Context) -> dict[str, bool]:
-    """What ``--ipv4`` and ``--ipv6`` say together: the command line over a variable.
-
-    Raises:
-        UsageError: they contradict each other.
-    """
-    keys = ("ipv4", "ipv6")
-    said = {key: bool(ctx.params[key]) for key in keys}
-    if all(said.values()):
-        line = click.core.ParameterSource.COMMANDLINE
-        said = {key: ctx.get_parameter_source(key) is line for key in keys}
-        if len(set(said.values())) == 1:
-            raise UsageError("--ipv4 and --ipv6 contradict each other", "give one")
-    return said
 
 
 class Word(Kind):
@@ -268,6 +241,7 @@ class Size(Kind):
     """Bytes, with a suffix K, M, G or T for powers of 1,024: ``10M``, ``1.5GiB``."""
 
     name = "size"
+    natives = (int, str)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's
         """Called by click."""
@@ -285,6 +259,7 @@ class Number(Kind):
     """A whole number."""
 
     name = "integer"
+    natives: tuple[type, ...] = (int,)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's
         """Called by click."""
@@ -298,6 +273,7 @@ class JobsNumber(Number):
     """A whole number, or ``auto``."""
 
     name = "integer|auto"
+    natives = (int, str)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ANN401 - click's
         """Called by click."""
@@ -325,6 +301,7 @@ class Seconds(Kind):
     """A time."""
 
     name = "seconds"
+    natives = (int, float)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ANN401 - click's
         """Called by click."""
@@ -436,6 +413,7 @@ class Statuses(Kind):
     """HTTP statuses, comma-separated."""
 
     name = "list"
+    natives = (int, str)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[int]:  # noqa: ANN401 - click's
         """Called by click."""
@@ -451,6 +429,7 @@ class Allowance(Kind):
     """A number of failures, or a share of all lines: ``5``, ``1%``."""
 
     name = "N|P%"
+    natives = (int, str)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> AllowedFailures:  # noqa: ANN401 - click's
         """Called by click."""

@@ -12,7 +12,7 @@ from typing import get_args
 import click
 
 from pdl import settings
-from pdl.cli.http_options import CREDENTIALS, HTTP
+from pdl.cli.http_options import CONFIGURATION, CREDENTIALS, HTTP
 from pdl.cli.option_types import (
     Allowance,
     JobsNumber,
@@ -374,6 +374,7 @@ GROUPS = {
     "HTTP": HTTP,
     "Credentials": CREDENTIALS,
     "Seeing": SEEING,
+    "Configuration": CONFIGURATION,
     "Running": RUNNING,
 }
 ROWS = tuple(row for rows in GROUPS.values() for row in rows)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from pdl import settings
+from pdl.errors import UsageError
 from pdl.named_tuple import NamedTuple
 from pdl.output.display.registry import CHOICES as DISPLAYS
 from pdl.settings import ProgressMode, Settings, output_fault, time_fault, word_fault
+from pdl.text.masking import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class AllowedFailures(NamedTuple):
@@ -45,6 +51,9 @@ class CommandOptions(NamedTuple):
         allow_failures: how many failures are none; None allows no failure.
         error_on_no_transfer: a run that fetched nothing has an exit code of its own.
         wait_lock: seconds to wait for another run in the same directory.
+        config: file that options are taken from; None, before it is looked for, is the usual one.
+        no_config: no file is read.
+        profile: the part of that file that is laid over its top, or None.
     """
 
     sources: tuple[str, ...] = ()
@@ -58,6 +67,141 @@ class CommandOptions(NamedTuple):
     allow_failures: AllowedFailures | None = None
     error_on_no_transfer: bool = False
     wait_lock: float = 0.0
+    config: str | None = None
+    no_config: bool = False
+    profile: str | None = None
+
+
+class Config:
+    """What a configuration file says; see `pdl.cli.config_file`.
+
+    Attributes:
+        path: of the file.
+        entries: what it says of options, by the key that click has for each.
+    """
+
+    path: str
+    entries: Mapping[str, Any]
+
+    def place(self, key: str) -> str:
+        """Where an option is said, for a message."""
+        raise NotImplementedError
+
+    def warning(self) -> str:
+        """What has to be said of the file; mostly empty."""
+        raise NotImplementedError
+
+    def lines(self, ctx: click.Context) -> Iterable[str]:
+        """What was read and from where, and what it is overruled by."""
+        raise NotImplementedError
+
+
+_CONFIG, READER = "configuration", "reader of it"
+CHOOSING = ("config", "no_config", "profile")
+"""Keys of the options that say what is read; no file can."""
+
+
+def usual_config() -> str:
+    """The file that is read where none is named; empty where there is no place for one.
+
+    It is never in the current directory, whatever the environment says.
+    """
+    for home in (click.get_app_dir("pdl"), os.path.expanduser("~/.config/pdl")):
+        if os.path.isabs(home):
+            return os.path.join(home, "config.toml")
+    return ""
+
+
+def config_of(ctx: click.Context) -> Config | None:
+    """What the configuration file says, read when it is first asked for; None if there is none.
+
+    Raises:
+        UsageError: it cannot be read, or says what no option can be.
+    """
+    if _CONFIG not in ctx.meta:
+        said = [ctx.params[key] if nearness(ctx, key) else None for key in CHOOSING]
+        path = config_path(*said)
+        ctx.meta[_CONFIG] = None if path is None else ctx.meta[READER](path, said[-1])
+    config: Config | None = ctx.meta[_CONFIG]
+    return config
+
+
+def config_path(given: str | None, off: bool | None, profile: str | None) -> str | None:
+    """The file that is to be read; None if there is none.
+
+    Raises:
+        UsageError: what is said of it cannot be.
+    """
+    if off and (given is not None or profile is not None):
+        what = "--config" if given is not None else "--profile"
+        raise UsageError(f"{what} and --no-config contradict each other", "give one")
+    path = given if given is not None else usual_config()
+    if off or (given is None and not os.path.isfile(path)):
+        if profile is not None:
+            raise UsageError(f"--profile needs a configuration, and there is no {printable(path)}")
+        return None
+    return path
+
+
+_NEAR = (ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT, ParameterSource.COMMANDLINE)
+
+
+def nearness(ctx: click.Context, key: str) -> int:
+    """How near to the command an option was said: what is nearer counts.
+
+    Returns:
+        3 on the command line, 2 in the environment, 1 in a file, 0 nowhere.
+    """
+    source = ctx.get_parameter_source(key)
+    return _NEAR.index(source) + 1 if source in _NEAR else 0
+
+
+def place_of(ctx: click.Context, key: str, variable: str) -> str:
+    """Where an option is set, unless that is on the command line or nowhere.
+
+    Args:
+        ctx: of the command.
+        key: what click calls the option.
+        variable: of the environment that may set it.
+    """
+    source = ctx.get_parameter_source(key)
+    if source is ParameterSource.ENVIRONMENT:
+        return f"set by {variable} of the environment"
+    config = ctx.meta.get(_CONFIG)
+    if source is ParameterSource.DEFAULT_MAP and config is not None:
+        return f"set in {config.place(key)}"
+    return ""
+
+
+def agree_on_if_exists(ctx: click.Context) -> str | None:
+    """What ``--if-exists`` and ``--update`` say together: what is said nearer.
+
+    Raises:
+        UsageError: they contradict each other on the command line or in the file.
+    """
+    said: str | None = ctx.params["if_exists"]
+    if not ctx.params["update"] or said == "update":
+        return said
+    one, other = nearness(ctx, "update"), nearness(ctx, "if_exists")
+    if one == other and one != _NEAR.index(ParameterSource.ENVIRONMENT) + 1:
+        raise UsageError(f"--update and --if-exists {said} contradict each other", "give one")
+    return said if other > one else "update"
+
+
+def agree_on_ip_version(ctx: click.Context) -> dict[str, bool]:
+    """What ``--ipv4`` and ``--ipv6`` say together: what is said nearer.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    keys = ("ipv4", "ipv6")
+    said = {key: bool(ctx.params[key]) for key in keys}
+    if all(said.values()):
+        near = {key: nearness(ctx, key) for key in keys}
+        if len(set(near.values())) == 1:
+            raise UsageError("--ipv4 and --ipv6 contradict each other", "give one")
+        said = {key: near[key] == max(near.values()) for key in keys}
+    return said
 
 
 COMMAND = "command"

@@ -174,7 +174,7 @@ def test_a_page_of_the_manual_is_printed(topic: str, pdl_run: Runner) -> None:
 def test_a_page_that_is_not_there_is_a_usage_error(pdl_run: Runner) -> None:
     run = pdl_run("--manual", "exits")
     assert run.code == 2
-    assert "'exits' is none of cache, credentials, environment, exit, " in run.err
+    assert "'exits' is none of cache, config, credentials, environment, exit, " in run.err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="makes a terminal with script")

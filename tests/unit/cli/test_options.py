@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -409,10 +411,21 @@ VALUES = {
 }
 
 
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A configuration that says nothing, with a profile, and another one."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "pdl").mkdir()
+    (tmp_path / "pdl" / "config.toml").write_text("[profile.other]")
+    (tmp_path / "other.toml").touch()
+
+
 def value_for(row: Row) -> str:
     """A good value that is not the default."""
     if row.target in {"http.cacert", "http.cert", "http.key"} or row.target.startswith("auth."):
         return VALUES.get(row.metavar, __file__)  # it is there, and can be read
+    if row.target == "command.config":
+        return str(Path(os.environ["XDG_CONFIG_HOME"]) / "other.toml")
     if row.choices:
         return next(
             word for word in row.choices if word not in {default_of(row.target), row.default}
@@ -429,6 +442,7 @@ def field(said: tuple[Settings, CommandOptions], target: str) -> Any:  # noqa: A
     return getattr(said[1] if part == COMMAND else getattr(said[0], part), name)
 
 
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("row", SETTABLE, ids=lambda row: row.names)
 def test_an_option_changes_the_field_of_its_row_and_no_other(row: Row) -> None:
     before, after = read(), read(*arguments_for(row))
@@ -438,6 +452,7 @@ def test_an_option_changes_the_field_of_its_row_and_no_other(row: Row) -> None:
     assert changed == [row.target]
 
 
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("row", SETTABLE, ids=lambda row: row.names)
 def test_a_variable_does_what_its_option_does(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     said = read(*arguments_for(row))
@@ -445,6 +460,7 @@ def test_a_variable_does_what_its_option_does(row: Row, monkeypatch: pytest.Monk
     assert read() == said
 
 
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("row", SETTABLE, ids=lambda row: row.names)
 def test_short_and_long_names_are_the_same(row: Row) -> None:
     rest = arguments_for(row)[1:]

@@ -1,0 +1,258 @@
+"""The configuration file: TOML, whose keys are the long names of options.
+
+The table of options says which keys there are and of which type each is. What a key says then goes
+the way of an option's value: the same types read it, the same rules hold, and so do the words of a
+refusal. This module is imported only where there is a file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, Any
+
+from click.core import ParameterSource
+
+from pdl.cli.option_types import Header, PathName, Statuses
+from pdl.cli.options import ROWS
+from pdl.cli.to_settings import CHOOSING, Config
+from pdl.errors import UsageError
+from pdl.named_tuple import NamedTuple
+from pdl.text.masking import mask, names_secret, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import click
+
+    from pdl.cli.option_types import Row
+
+MOST, MOST_OF_LINE = 2 * 1024 * 1024, 16 * 1024
+"""Bytes of a file, and of one of its lines: what has more was not written for pdl."""
+_SHOWN = 60
+"""Characters of a key that are shown."""
+_KEYS = {row.opts[-1][2:]: row for row in ROWS if row.target and row.key not in CHOOSING}
+_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (str, "text in quotes"),
+    (list, "a list"),
+    (dict, "a table"),
+)
+
+
+class Entry(NamedTuple):
+    """What the file says of one option.
+
+    Attributes:
+        row: of the option.
+        value: as its type reads it.
+        table: where it stands, as ``profile.night``; empty for the top of the file.
+    """
+
+    row: Row
+    value: Any
+    table: str
+
+    def shown(self) -> str:
+        """As it stands in the file, without what is secret."""
+        values = self.value if isinstance(self.value, list) else [self.value]
+        words = [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
+        return ", ".join(_masked(self.row, word) for word in words)
+
+    def is_secret(self) -> bool:
+        """Whether it has a password or the like."""
+        values = self.value if isinstance(self.value, list) else [self.value]
+        words = [each for each in values if isinstance(each, str)]
+        return any(_masked(self.row, word) != printable(word) for word in words)
+
+
+class FileConfig(Config):
+    """What is taken from a file.
+
+    Args:
+        path: of the file.
+        entries: by the key that click has for the option.
+        public: others can read the file.
+    """
+
+    def __init__(self, path: str, entries: Mapping[str, Entry], *, public: bool) -> None:
+        self.path = path
+        self.entries = entries
+        self.public = public
+
+    def place(self, key: str) -> str:
+        """See `Config.place`."""
+        table = self.entries[key].table
+        return printable(f"{self.path}, [{table}]" if table else self.path)
+
+    def warning(self) -> str:
+        """See `Config.warning`."""
+        secret = [entry.row.opts[-1][2:] for entry in self.entries.values() if entry.is_secret()]
+        if not self.public or not secret:
+            return ""
+        where = printable(self.path)
+        return f"others can read the secret ({secret[0]}) in {where}: chmod go-rwx {where}"
+
+    def lines(self, ctx: click.Context) -> Iterator[str]:
+        """See `Config.lines`."""
+        yield f"configuration: {printable(self.path)}"
+        for key, entry in self.entries.items():
+            row, source = entry.row, ctx.get_parameter_source(key)
+            said = f"  {row.opts[-1][2:]} = {entry.shown()}"
+            if entry.table:
+                said = f"{said} [{printable(entry.table)}]"
+            if source is ParameterSource.COMMANDLINE:
+                said = f"{said} (overruled by the command line)"
+            if source is ParameterSource.ENVIRONMENT:
+                said = f"{said} (overruled by {row.variable})"
+            yield said
+
+
+def read_config(path: str, profile: str | None) -> FileConfig:
+    """What the file says.
+
+    Args:
+        path: of the file.
+        profile: the table ``profile.NAME`` that is laid over the top of the file, or None.
+
+    Raises:
+        UsageError: it cannot be read, or says what no option can be.
+    """
+    file = _File(path)
+    tables = file.tables()
+    profiles = tables.pop("profile", {})
+    found = file.entries(tables, "")
+    named = {name: file.entries(table, f"profile.{name}") for name, table in file.named(profiles)}
+    if profile is not None:
+        if profile not in named:
+            what = f"{printable(path)} has no [profile.{printable(profile)}]"
+            there = ", ".join(printable(name) for name in named) or "none"
+            raise UsageError(what, _nearest(profile, list(named)) or f"it has {there}")
+        chosen = named[profile]
+        targets = {entry.row.target for entry in chosen.values()}
+        found = {key: each for key, each in found.items() if each.row.target not in targets}
+        found |= chosen
+    return FileConfig(path, found, public=file.public)
+
+
+class _File:
+    """One file, and how what is wrong with it is told.
+
+    Args:
+        path: of it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.public = False
+
+    def _wrong(self, where: str, what: str, hint: str = "") -> UsageError:
+        shown = printable(where if len(where) <= _SHOWN else f"{where[:_SHOWN]}...")
+        return UsageError(f"{printable(self._path)}: {shown}{': ' if shown else ''}{what}", hint)
+
+    def tables(self) -> dict[str, Any]:
+        """The whole of it."""
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+        data = self._read()
+        long = next((each for each in data.split(b"\n") if len(each) > MOST_OF_LINE), b"")
+        if long:
+            what = f"the line is longer than {MOST_OF_LINE} bytes"
+            key = long[:MOST_OF_LINE].partition(b"=")[0]  # what follows may be secret
+            raise self._wrong(key.decode(errors="replace"), what)
+        try:
+            found: dict[str, Any] = tomllib.loads(data.decode())
+        except UnicodeDecodeError as exc:
+            line = data.count(b"\n", 0, exc.start) + 1
+            raise self._wrong(f"line {line}", "it is not UTF-8, as TOML has to be") from None
+        except ValueError as exc:  # what tomllib says has the line
+            what = f"it is not TOML: {printable(str(exc))}"
+            raise self._wrong("", what, "a line is as: jobs = 16; text has quotes") from None
+        except RecursionError:
+            raise self._wrong("", "its tables or lists are nested too deeply") from None
+        return found
+
+    def _read(self) -> bytes:
+        try:
+            with open(self._path, "rb") as file:
+                status = os.fstat(file.fileno())
+                self.public = bool(status.st_mode & (stat.S_IRGRP | stat.S_IROTH))
+                data = file.read(MOST + 1)
+        except (OSError, ValueError) as exc:
+            reason = getattr(exc, "strerror", None) or str(exc)
+            hint = "--no-config reads none"
+            raise self._wrong("", f"the configuration cannot be read: {reason}", hint) from None
+        if len(data) > MOST:
+            raise self._wrong("", f"it is larger than {MOST} bytes: this is no configuration")
+        return data
+
+    def named(self, tables: object, what: str = "profile") -> Iterator[tuple[str, dict[str, Any]]]:
+        """The tables of a kind, each with its name."""
+        if not isinstance(tables, dict):
+            raise self._wrong(what, f"a table is wanted, as [{what}.NAME]")
+        for name, table in tables.items():
+            if not isinstance(table, dict):
+                raise self._wrong(f"{what}.{name}", f"a table is wanted, as [{what}.NAME]")
+            yield name, table
+
+    def entries(self, table: Mapping[str, Any], name: str) -> dict[str, Entry]:
+        """What one table says of options."""
+        found = {}
+        for key, value in table.items():
+            where = f"{name}.{key}" if name else key
+            row = _KEYS.get(key)
+            if row is None:
+                raise self._wrong(where, "there is no such option", _nearest(key, list(_KEYS)))
+            found[row.key] = Entry(row, self._value(where, row, value), name)
+        return found
+
+    def _value(self, where: str, row: Row, value: Any) -> Any:  # noqa: ANN401 - of any option
+        natives = _natives(row)
+        several = row.kind is not None and (row.multiple or isinstance(row.kind, Statuses))
+        values = value if several and isinstance(value, list) else [value]
+        for each in values:
+            if type(each) not in natives:
+                wanted = " or ".join(word for kind, word in _TYPES if kind in natives)
+                wanted += ", or a list of such" if several else ""
+                is_ = next((word for kind, word in _TYPES if isinstance(each, kind)), "a time")
+                raise self._wrong(where, f"{wanted} is wanted, and this is {is_}")
+            if isinstance(each, str) and "\0" in each:
+                raise self._wrong(where, "there is a NUL in it")
+        if isinstance(row.kind, PathName):
+            values = [_home(each) for each in values]
+        if isinstance(row.kind, Statuses):
+            return ",".join(map(str, values))
+        return values if row.kind is not None and row.multiple else values[0]
+
+
+def _natives(row: Row) -> tuple[type, ...]:
+    """The types of TOML that its value may have."""
+    if row.kind is None:
+        return (bool, int) if row.multiple else (bool,)
+    natives: tuple[type, ...] = getattr(row.kind, "natives", (str,))
+    return natives
+
+
+def _home(path: str) -> str:
+    """The shell does so for what stands on the command line."""
+    return os.path.expanduser(path) if path.startswith("~/") else path
+
+
+def _masked(row: Row, word: str) -> str:
+    if isinstance(row.kind, Header):
+        name = word.partition(":")[0].strip()
+        return f"{printable(name)}: ***" if names_secret(name) else printable(word)
+    return mask(word)
+
+
+def _nearest(word: str, names: list[str]) -> str:
+    """The name that may be meant; empty if there is none."""
+    import difflib
+
+    near = difflib.get_close_matches(word.replace("_", "-"), names, 1) if len(word) < _SHOWN else []
+    return f"is {near[0]} meant?" if near else ""
