@@ -14,6 +14,8 @@ from pdl.text.urls import places_fault, proxy_fault, url_fault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.text.host_tables import HostTable
+
 _LASTING = frozenset({501, 505, 506, 508, 510, 511})
 RETRY_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - _LASTING
 """Statuses worth another try (RFC 6585, RFC 8470). A 5xx that is not known is as 500 (RFC 9110
@@ -95,13 +97,12 @@ class HttpSettings(NamedTuple):
         resolve: where hosts are; of several for one host and port the last counts.
         lookups: names that a process looks up at once.
         min_speed: bytes per second below which an attempt is given up, or None.
-        limit_rate: bytes per second of all downloads together, as ``2M``, or a timetable of such
-            rates, see `pdl.text.timetable`; None is no limit.
+        limit_rate: bytes per second of all downloads, as ``2M`` or a `pdl.text.timetable`, or None.
         hosts_kept: connections that a lane has at most, the one in use included.
         pipe: a lane may have a pipe open, for `pdl.fetch.zero_copy`.
-        retry_statuses: statuses after which the same request may succeed later: those of
-            `RetrySettings`, where a run hands its settings to its workers.
+        retry_statuses: after which the same request may succeed later, as in `RetrySettings`.
         credentials: a `pdl.auth.credentials.Credentials`, made of `AuthSettings` there, or None.
+        hosts: what differs for some hosts; of these tables the first that says it counts.
     """
 
     headers: Headers = ()
@@ -125,6 +126,7 @@ class HttpSettings(NamedTuple):
     pipe: bool = True
     retry_statuses: frozenset[int] = RETRY_STATUSES
     credentials: object | None = None
+    hosts: "tuple[HostTable, ...]" = ()
 
 
 class RetrySettings(NamedTuple):

@@ -12,19 +12,20 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 from click.core import ParameterSource
 
-from pdl.cli.option_types import Header, PathName, Statuses
+from pdl.cli.option_types import Header, PathName, Statuses, spread
 from pdl.cli.options import ROWS
-from pdl.cli.to_settings import CHOOSING, Config
+from pdl.cli.to_settings import CHOOSING, Config, fault_of, nearness
 from pdl.errors import UsageError
 from pdl.named_tuple import NamedTuple
-from pdl.text.masking import mask, names_secret, printable
+from pdl.text.host_tables import HostTable, nearest_first, pattern_of
+from pdl.text.masking import is_secret_name, mask, printable
+from pdl.text.urls import InvalidUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    import click
 
     from pdl.cli.option_types import Row
 
@@ -43,6 +44,13 @@ _TYPES: tuple[tuple[type, str], ...] = (
 )
 
 
+OF_HOSTS = (
+    *("header", "user-agent", "per-host", "rate", "retries", "timeout", "connect-timeout"),
+    *("max-redirects", "proxy", "cacert", "cert", "key"),
+)
+"""Options that can differ by host."""
+
+
 class Entry(NamedTuple):
     """What the file says of one option.
 
@@ -58,15 +66,20 @@ class Entry(NamedTuple):
 
     def shown(self) -> str:
         """As it stands in the file, without what is secret."""
-        values = self.value if isinstance(self.value, list) else [self.value]
-        words = [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
+        words = [each.lower() if each in {"True", "False"} else each for each in self._words()]
         return ", ".join(_masked(self.row, word) for word in words)
 
     def is_secret(self) -> bool:
         """Whether it has a password or the like."""
-        values = self.value if isinstance(self.value, list) else [self.value]
-        words = [each for each in values if isinstance(each, str)]
-        return any(_masked(self.row, word) != printable(word) for word in words)
+        return any(_masked(self.row, word) != printable(word) for word in self._words())
+
+    def _words(self) -> list[str]:
+        values = self.value if isinstance(self.value, (list, tuple)) else [self.value]
+        return [": ".join(each) if isinstance(each, tuple) else str(each) for each in values]
+
+
+_Hosts = dict[str, dict[str, Entry]]
+"""For each pattern of hosts, what is said, by the key that click has for the option."""
 
 
 class FileConfig(Config):
@@ -75,13 +88,49 @@ class FileConfig(Config):
     Args:
         path: of the file.
         entries: by the key that click has for the option.
+        hosts: the same for each pattern of hosts; first those of the profile, then the others.
         public: others can read the file.
     """
 
-    def __init__(self, path: str, entries: Mapping[str, Entry], *, public: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        entries: Mapping[str, Entry],
+        hosts: tuple[_Hosts, _Hosts],
+        *,
+        public: bool,
+    ) -> None:
         self.path = path
         self.entries = entries
+        self.hosts = hosts
         self.public = public
+
+    def tables(self, ctx: click.Context) -> tuple[HostTable, ...]:
+        """See `Config.tables`: those of the profile, of which its top counts more than others."""
+        said = {row.target for row in _KEYS.values() if nearness(ctx, row.key) > 1}
+        found: list[HostTable] = []
+        for hosts in self.hosts:
+            tables = [
+                HostTable(
+                    pattern,
+                    tuple(
+                        (each.row.target, each.value)
+                        for each in entries.values()
+                        if each.row.target not in said
+                    ),
+                )
+                for pattern, entries in hosts.items()
+            ]
+            found += nearest_first(each for each in tables if each.said)
+            said |= {each.row.target for each in self.entries.values() if each.table}
+        return tuple(found)
+
+    def _all(self) -> Iterator[tuple[str, Entry]]:
+        """What is said at the top, of the profile, and of hosts."""
+        yield from self.entries.items()
+        for hosts in self.hosts:
+            for entries in hosts.values():
+                yield from entries.items()
 
     def place(self, key: str) -> str:
         """See `Config.place`."""
@@ -90,7 +139,7 @@ class FileConfig(Config):
 
     def warning(self) -> str:
         """See `Config.warning`."""
-        secret = [entry.row.opts[-1][2:] for entry in self.entries.values() if entry.is_secret()]
+        secret = [entry.row.opts[-1][2:] for _, entry in self._all() if entry.is_secret()]
         if not self.public or not secret:
             return ""
         where = printable(self.path)
@@ -99,7 +148,7 @@ class FileConfig(Config):
     def lines(self, ctx: click.Context) -> Iterator[str]:
         """See `Config.lines`."""
         yield f"configuration: {printable(self.path)}"
-        for key, entry in self.entries.items():
+        for key, entry in self._all():
             row, source = entry.row, ctx.get_parameter_source(key)
             said = f"  {row.opts[-1][2:]} = {entry.shown()}"
             if entry.table:
@@ -124,8 +173,12 @@ def read_config(path: str, profile: str | None) -> FileConfig:
     file = _File(path)
     tables = file.tables()
     profiles = tables.pop("profile", {})
+    hosts = file.hosts(tables.pop("host", {}), "host")
     found = file.entries(tables, "")
-    named = {name: file.entries(table, f"profile.{name}") for name, table in file.named(profiles)}
+    named, of_profile = {}, {}
+    for name, table in file.named(profiles, "profile"):
+        of_profile[name] = file.hosts(table.pop("host", {}), f"profile.{name}.host")
+        named[name] = file.entries(table, f"profile.{name}")
     if profile is not None:
         if profile not in named:
             what = f"{printable(path)} has no [profile.{printable(profile)}]"
@@ -135,7 +188,8 @@ def read_config(path: str, profile: str | None) -> FileConfig:
         targets = {entry.row.target for entry in chosen.values()}
         found = {key: each for key, each in found.items() if each.row.target not in targets}
         found |= chosen
-    return FileConfig(path, found, public=file.public)
+    chosen_hosts = {} if profile is None else of_profile[profile]
+    return FileConfig(path, found, (chosen_hosts, hosts), public=file.public)
 
 
 class _File:
@@ -191,7 +245,39 @@ class _File:
             raise self._wrong("", f"it is larger than {MOST} bytes: this is no configuration")
         return data
 
-    def named(self, tables: object, what: str = "profile") -> Iterator[tuple[str, dict[str, Any]]]:
+    def hosts(self, tables: object, what: str) -> _Hosts:
+        """What is said of some hosts, by the pattern of each."""
+        found: _Hosts = {}
+        for name, table in self.named(tables, what):
+            where = f'{what}."{name}"'
+            try:
+                pattern = pattern_of(name)
+            except InvalidUrl as exc:
+                raise self._wrong(where, str(exc)) from None
+            entries = self.entries(table, where, of_host=True)
+            read = {
+                key: each._replace(value=self._read_value(each)) for key, each in entries.items()
+            }
+            found.setdefault(pattern, {}).update(read)
+        return found
+
+    def _read_value(self, entry: Entry) -> Any:  # noqa: ANN401 - of any option
+        """The value of an entry as its field has it."""
+        row, kind = entry.row, entry.row.kind
+        assert kind is not None
+        try:
+            if row.multiple:
+                read = [kind.convert(each, None, None) for each in entry.value]
+                value = spread(tuple(read))  # it is the one of header fields
+            else:
+                value = kind.convert(entry.value, None, None)
+        except click.BadParameter as exc:
+            raise self._wrong(f"{entry.table}.{row.opts[-1][2:]}", exc.message) from None
+        if fault := fault_of(row.target, value):
+            raise self._wrong(f"{entry.table}.{row.opts[-1][2:]}", fault)
+        return value
+
+    def named(self, tables: object, what: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The tables of a kind, each with its name."""
         if not isinstance(tables, dict):
             raise self._wrong(what, f"a table is wanted, as [{what}.NAME]")
@@ -200,14 +286,20 @@ class _File:
                 raise self._wrong(f"{what}.{name}", f"a table is wanted, as [{what}.NAME]")
             yield name, table
 
-    def entries(self, table: Mapping[str, Any], name: str) -> dict[str, Entry]:
+    def entries(
+        self, table: Mapping[str, Any], name: str, *, of_host: bool = False
+    ) -> dict[str, Entry]:
         """What one table says of options."""
+        keys = OF_HOSTS if of_host else list(_KEYS)
         found = {}
         for key, value in table.items():
             where = f"{name}.{key}" if name else key
             row = _KEYS.get(key)
             if row is None:
-                raise self._wrong(where, "there is no such option", _nearest(key, list(_KEYS)))
+                raise self._wrong(where, "there is no such option", _nearest(key, list(keys)))
+            if of_host and key not in keys:
+                hint = f"these can: {', '.join(keys)}"
+                raise self._wrong(where, "it cannot differ by host", hint)
             found[row.key] = Entry(row, self._value(where, row, value), name)
         return found
 
@@ -246,7 +338,8 @@ def _home(path: str) -> str:
 def _masked(row: Row, word: str) -> str:
     if isinstance(row.kind, Header):
         name = word.partition(":")[0].strip()
-        return f"{printable(name)}: ***" if names_secret(name) else printable(word)
+        secret = is_secret_name(name) or "cookie" in name.lower()
+        return f"{printable(name)}: ***" if secret else printable(word)
     return mask(word)
 
 

@@ -139,6 +139,8 @@ def read_values(ctx: click.Context) -> tuple[Settings, CommandOptions]:
     ]
     # a flag wins: --fail-fast over --max-failures
     said += [(row.target, row.sets) for row in ROWS if row.kind is None and values.get(row.key)]
+    if (config := config_of(ctx)) is not None and (tables := config.tables(ctx)):
+        said.append(("http.hosts", tables))
     return convert(said, tuple(map(_with_scheme, values["sources"])))
 
 

@@ -19,6 +19,8 @@ from pdl.text.masking import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pdl.text.host_tables import HostTable
+
 
 class AllowedFailures(NamedTuple):
     """How many lines may fail before the command does.
@@ -82,6 +84,10 @@ class Config:
 
     path: str
     entries: Mapping[str, Any]
+
+    def tables(self, ctx: click.Context) -> tuple[HostTable, ...]:
+        """What it says of some hosts alone, but for what is said nearer of all."""
+        raise NotImplementedError
 
     def place(self, key: str) -> str:
         """Where an option is said, for a message."""

@@ -142,6 +142,15 @@ class Asking:
         return Request(self.url.request_url, fields + asked, self._deadline)
 
 
+def http_for(http: HttpSettings, task: Task) -> HttpSettings:
+    """The settings of a run as they are for the host of a task's URL."""
+    if not http.hosts:
+        return http
+    from pdl.text.host_tables import applied  # where hosts differ
+
+    return applied(http, http.hosts, "http", task.url)
+
+
 class Rests(Protocol):
     """A fast path, which has a connection at hand."""
 

@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pdl.fetch.asking import KeptConnections
+from pdl.fetch.asking import KeptConnections, http_for
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Receive, Refuse
 from pdl.fetch.failures import (
@@ -142,10 +142,11 @@ class _Driver:
         self._lane = lane
         self._task = task
         self._meter = meter
-        self._attempt = attempt = Attempt(lane.http, lane.files, task, started)
+        self._http = http = http_for(lane.http, task)
+        self._attempt = attempt = Attempt(http, lane.files, task, started)
         self._part = part = Part(lane.files.directory, task.part)
         self._naming = UniqueName(lane.files, task, task.served, part) if task.served else None
-        self._cache = lane.cache.beside(attempt, task, part, meter) if lane.cache else None
+        self._cache = lane.cache.beside(attempt, task, part, meter, http) if lane.cache else None
         self._response: Response | None = None
         self._first = True
         self._shares = lane.files.split > 1
@@ -218,7 +219,7 @@ class _Driver:
         if attempt.asking().refused(failure.status):
             return self.find()
         refused = Refused(self._task, attempt.asked or "", response.header, body)
-        explain(failure, self._lane.http, refused)
+        explain(failure, self._http, refused)
         return attempt.error(failure, time.monotonic())
 
     def _drain(self) -> None:

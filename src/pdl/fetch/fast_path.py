@@ -110,6 +110,7 @@ class FastPath:
             "retry_statuses",
             "limit_rate",  # see `allowance`
             "credentials",  # they are in the request
+            "hosts",  # one that has something of its own is handed over
         },
         FileSettings: {
             "directory",
@@ -224,6 +225,11 @@ class FastPath:
         tails = self._tails
         if len(tails) >= TAILS_KEPT:
             tails.clear()
+        if self._http.hosts:
+            from pdl.text.host_tables import said_in  # where hosts differ
+
+            if said_in(self._http.hosts, "http", origin):
+                return ""
         task = Task(0, f"{origin}/", SafePath(""), "")
         try:
             ask = Attempt(self._http, self._files, task, 0.0).found(None)

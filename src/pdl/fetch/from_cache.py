@@ -59,9 +59,11 @@ class CacheLane:
         self.cache = Cache(cache)
         self.writes = True
 
-    def beside(self, attempt: Attempt, task: Task, part: Part, meter: Meter) -> CacheSide:
-        """What one attempt has of it."""
-        return CacheSide(self, attempt, task, part, meter)
+    def beside(
+        self, attempt: Attempt, task: Task, part: Part, meter: Meter, http: HttpSettings
+    ) -> CacheSide:
+        """What one attempt, which has these settings, has of it."""
+        return CacheSide(self, attempt, task, part, meter, http=http)
 
 
 class CacheSide:
@@ -72,7 +74,14 @@ class CacheSide:
     """
 
     def __init__(
-        self, lane: CacheLane, attempt: Attempt, task: Task, part: Part, meter: Meter
+        self,
+        lane: CacheLane,
+        attempt: Attempt,
+        task: Task,
+        part: Part,
+        meter: Meter,
+        *,
+        http: HttpSettings,
     ) -> None:
         self._lane = lane
         self._attempt = attempt
@@ -80,7 +89,7 @@ class CacheSide:
         self._part = part
         self._meter = meter
         self._listed = _listed(task, lane.http)
-        self._own = _has_own_fields(task, self._listed, lane.http)
+        self._own = _has_own_fields(task, self._listed, http)
         self.trouble = ""
 
     # --- out of it ---

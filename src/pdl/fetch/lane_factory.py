@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pdl.pool import Lane, LaneFactory
     from pdl.pool.rate_limit import RateLimit
     from pdl.settings import CacheSettings, FileSettings, HttpSettings, Settings
+    from pdl.transport.http.keepalive import KeepaliveTransport
 
 
 class Fetching:
@@ -34,10 +35,9 @@ class Fetching:
         """Build a lane."""
         from pdl.fetch.blocking import Fetcher
         from pdl.fetch.fast_path import FastPath
-        from pdl.transport.http.keepalive import KeepaliveTransport
 
         self.http = with_credentials(self.http)
-        transport = KeepaliveTransport(self.http)
+        transport = _transport(self.http)
         lane = Fetcher(transport, self.http, self.files)
         lane.quick = FastPath(transport, self.http, self.files, lane.memory)
         return _limited(lane, self.limit)
@@ -62,11 +62,10 @@ class CachedFetching:
         """Build a lane."""
         from pdl.fetch.blocking import Fetcher
         from pdl.fetch.from_cache import CacheLane
-        from pdl.transport.http.keepalive import KeepaliveTransport
 
         self.http = with_credentials(self.http)
         cache = CacheLane(self.http, self.files, self.cache)
-        lane = Fetcher(KeepaliveTransport(self.http), self.http, self.files, cache)
+        lane = Fetcher(_transport(self.http), self.http, self.files, cache)
         return _limited(lane, self.limit)
 
 
@@ -77,6 +76,16 @@ def with_credentials(http: HttpSettings) -> HttpSettings:
     from pdl.auth.credentials import Credentials
 
     return http._replace(credentials=Credentials())
+
+
+def _transport(http: HttpSettings) -> KeepaliveTransport:
+    if http.hosts:
+        from pdl.transport.http.by_host import HostTransports  # where hosts differ
+
+        return HostTransports(http)
+    from pdl.transport.http.keepalive import KeepaliveTransport
+
+    return KeepaliveTransport(http)
 
 
 def _limited(lane: Fetcher, limit: RateLimit | None) -> Lane:

@@ -38,6 +38,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pdl.fetch.asking import http_for
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Refuse
 from pdl.fetch.failures import AttemptFailed, StartAgain, failure_of
@@ -154,7 +155,7 @@ class RangeFetch:
         self._part = part
         self._known = known
         bare = task._replace(version=None, served=None, remember=False)
-        self._attempt = Attempt(lane.http, lane.files, bare, started)
+        self._attempt = Attempt(http_for(lane.http, bare), lane.files, bare, started)
         self._response: Response | None = None
         self.next = share_of(lane.files)
 
@@ -444,7 +445,7 @@ class _Helper:
             part.leave_range()
 
     def failed(self, exc: Exception) -> Fail:
-        http, files = self._lane.http, self._lane.files
+        http, files = http_for(self._lane.http, self._task), self._lane.files
         fail = failure_of(exc, self._task, files.directory, http.timeout)
         seconds = time.monotonic() - self._started
         return fail._replace(received=self.received, seconds=seconds)

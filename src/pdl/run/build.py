@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pdl.run.planner import Pins
     from pdl.run.stop import Stop
     from pdl.scheduling.auto_jobs import AutoJobs
+    from pdl.scheduling.by_host import ByHost
+    from pdl.scheduling.schedule import Pace
     from pdl.settings import PoolSettings, Settings
     from pdl.sources.checksum_files import Download
     from pdl.sources.feed import Feed
@@ -203,17 +205,18 @@ def make_engine(
     Raises:
         MachineError: the pool's processes cannot be started.
     """
-    pace = None
-    if settings.pace != PaceSettings():
-        from pdl.scheduling.rate import spacing_of  # where it is asked for
+    by_host, policy = None, RetryPolicy(settings.retry)
+    if settings.http.hosts:
+        from pdl.scheduling.by_host import ByHost  # where hosts differ
 
-        pace = spacing_of(settings.pace)
-    schedule = Schedule(Governor(limits_of(settings, measure=outputs.hosts)), pace)
+        by_host = ByHost(settings)
+        policy = policy._replace(by_host=by_host.policy)
+    governor = governor_of(settings, by_host, measure=outputs.hosts)
+    schedule = Schedule(governor, _pace(settings, by_host))
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
     splitting = settings.files if min(settings.files.split, settings.pool.most_jobs()) > 1 else None
     first, steering = settings.pool.first_jobs(), _steering(settings.pool)
     jobs = InFlight(first, pool, schedule, steering, outputs.resized)
-    policy = RetryPolicy(settings.retry)
     parts = Parts(feed, planner, schedule, policy, pool, outputs, jobs, splitting=splitting)
     if settings.http.limit_rate is not None:
         from pdl.text.timetable import rate_at, timetable_of  # where there is a limit
@@ -221,6 +224,27 @@ def make_engine(
         table = timetable_of(settings.http.limit_rate)
         parts = parts._replace(limit=lambda: rate_at(table, time.localtime()))
     return Engine(parts, settings.stop, stop)
+
+
+def governor_of(settings: Settings, by_host: ByHost | None, *, measure: bool = False) -> Governor:
+    """The governor; where the number at once differs by host, each origin has its own bound."""
+    limits = limits_of(settings, measure=measure)
+    if by_host is None or not by_host.says("stop"):
+        return Governor(limits)
+    governor = Governor(limits._replace(per_host=None))
+    governor.make = by_host.origin
+    return governor
+
+
+def _pace(settings: Settings, by_host: ByHost | None) -> Pace | None:
+    """What spaces attempts at an origin; None if nothing does."""
+    if by_host is not None and by_host.says("pace"):
+        return by_host
+    if settings.pace == PaceSettings():
+        return None
+    from pdl.scheduling.rate import spacing_of  # where it is asked for
+
+    return spacing_of(settings.pace)
 
 
 def _steering(settings: PoolSettings) -> AutoJobs | None:

@@ -175,7 +175,7 @@ class Selector:
         if judged.free:
             alone = Decision(judged.delay)
         else:
-            alone = self._policy.decide(fail, mirrors.rounds, chance)
+            alone = self._policy.at(current.host).decide(fail, mirrors.rounds, chance)
         mirrors.pending.remove(current)
         mirrors.fails[current.place] = fail
         mirrors.words[current.place] = _words(fail, alone.reason)
@@ -201,7 +201,7 @@ class Selector:
             origin.count_lost()
             return Decision(None, reason=_lost_words(origin))
         met = job.lone + max(0, job.contended - FORGIVEN) + (0 if origin.proven else job.early)
-        decision = self._policy.decide(fail, max(1, job.progress.stuck + met), chance)
+        decision = self._policy.at(job.host).decide(fail, max(1, job.progress.stuck + met), chance)
         if decision.delay is None or not judged.delay:
             return decision
         return decision._replace(delay=max(decision.delay, judged.delay))

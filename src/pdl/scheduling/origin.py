@@ -16,7 +16,7 @@ from pdl.scheduling.retry import FIRST_PROBE, NEVER
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pdl.scheduling.trouble import Trouble
 
@@ -251,7 +251,12 @@ class Origins:
         first: jobs that may be in flight to one that has never answered.
         known: none has to answer before more may be.
         measure: numbers of each are wanted.
+
+    Attributes:
+        make: makes one.
     """
+
+    make: Callable[..., Origin] = Origin
 
     def __init__(self, first: int, *, known: bool, measure: bool) -> None:
         self._first = first
@@ -281,7 +286,7 @@ class Origins:
             self._forget()
         if not host:  # no server is asked
             return Origin(host, NO_LIMIT, known=True)
-        found = Origin(host, self._first, known=self._known)
+        found = self.make(host, self._first, known=self._known)
         if self._others is not None:
             found.tally = Tally()
         if self._unnamed_until is not NEVER and found.named():

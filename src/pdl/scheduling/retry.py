@@ -9,6 +9,8 @@ from pdl.named_tuple import NamedTuple
 from pdl.settings import RetrySettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdl.model import Fail
 
 MAX_DEATHS = 3
@@ -90,9 +92,15 @@ class RetryPolicy(NamedTuple):
 
     Attributes:
         settings: see `RetrySettings`.
+        by_host: gives the policy of a host, where they differ.
     """
 
     settings: RetrySettings = RetrySettings()
+    by_host: Callable[[str], RetryPolicy] | None = None
+
+    def at(self, host: str) -> RetryPolicy:
+        """The policy for a host."""
+        return self if self.by_host is None else self.by_host(host)
 
     def decide(self, fail: Fail, attempts: int, chance: float) -> Decision:
         """Decide after a failed attempt.

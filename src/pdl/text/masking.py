@@ -75,11 +75,6 @@ def mask_urls(text: str) -> str:
     return "\n".join(lines)
 
 
-def names_secret(name: str) -> bool:
-    """Whether a header field of this name carries a password or the like."""
-    return bool(_SECRET_NAME.search(name)) or "cookie" in name.lower()
-
-
 def _mask_userinfo(text: str) -> str:
     if found := _USERINFO.match(text):
         user, colon, _ = found[2].partition(":")

@@ -385,6 +385,7 @@ INNER = {
     "pool.auto_most": "the run makes it smaller where file handles are few",
     "http.hosts_kept": "the pool makes it smaller where file handles are few",
     "http.lookups": "a run shares what a machine may ask at once among its workers",
+    "http.hosts": "the host tables of a configuration file",
     "http.pipe": "the pool turns it off where file handles are few",
     "http.retry_statuses": "the run hands the statuses of the retries to its workers",
     "http.credentials": "the run gathers them from `AuthSettings` for its workers",

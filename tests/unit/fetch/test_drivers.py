@@ -16,6 +16,7 @@ from pdl.model import Answer, Pieces, Pin, SafePath, Served, Task, Version
 from pdl.pool.inline import InlineMeter
 from pdl.settings import CacheSettings, FileSettings, HttpSettings, Resolved
 from pdl.storage.cache.store import prepare
+from pdl.text.host_tables import HostTable
 from pdl.transport.http.head import message
 from pdl.transport.http.keepalive import KeepaliveTransport
 from quicklane import WARM, QuickLane
@@ -63,6 +64,10 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (HttpSettings, "pipe"): (False,),
     (HttpSettings, "retry_statuses"): (frozenset({404}), frozenset()),
     (HttpSettings, "credentials"): (Credentials({"127.0.0.1": [Named(None, "x", BEARER)]}),),
+    (HttpSettings, "hosts"): (
+        (HostTable("127.0.0.1", (("http.user_agent", "other/2"),)),),
+        (HostTable("*.else.where", (("http.user_agent", "other/2"),)),),
+    ),
     (FileSettings, "directory"): ("elsewhere",),
     (FileSettings, "mtime"): (False,),
     (FileSettings, "fsync"): (True,),

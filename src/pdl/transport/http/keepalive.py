@@ -38,13 +38,14 @@ class KeepaliveTransport:
 
     Args:
         settings: of HTTP.
+        kept: where connections are kept, by origin, if that is shared with another.
     """
 
-    def __init__(self, settings: HttpSettings) -> None:
+    def __init__(self, settings: HttpSettings, kept: dict[str, Connection] | None = None) -> None:
         self._settings = settings
         self._direct = Direct(settings)
         self._requests: RequestsTransport | None = None
-        self._kept: dict[str, Connection] = {}
+        self._kept = {} if kept is None else kept
         self._asked: tuple[Connection, bytes] | None = None
         self._never = overrides_ours(settings.headers)
 
