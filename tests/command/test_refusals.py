@@ -66,11 +66,11 @@ REFUSED = [
     slow(Refused(("--checksums", "missing"), "--checksums missing: No such file")),
     slow(Refused(("--name", "{x}"), "name template: unknown field {x}")),
     slow(Refused(("--name", "{host}", "--tree"), "exclude each other")),
-    Refused(("--proxy", "socks5://h:1"), "the URL names a SOCKS proxy"),
-    Refused((), "l.txt:1: no way to http://127.0.0.1:9/a: the proxy's URL, of ALL_PROXY, names a "
-            "SOCKS proxy", env=(("ALL_PROXY", "socks5h://me:secret@h:1"),)),
+    Refused(("--proxy", "socks4://h:1"), "the URL is none of http, https, socks5, socks5h, "),
+    Refused((), "l.txt:1: no way to http://127.0.0.1:9/a: the proxy's URL, of ALL_PROXY, is none "
+            "of http, https, socks5", env=(("ALL_PROXY", "socks4://me:secret@h:1"),)),
     Refused((), "l.txt:2: no way to https://127.0.0.1:9/b: the proxy's URL, of https_proxy, is "
-            "neither http nor https", env=(("https_proxy", "ftp://h"),)),
+            "none of http, https", env=(("https_proxy", "ftp://h"),)),
     slow(Refused(("--lock", "comments"), "comments was not written by --lock, which would")),
     Refused(("--lock", "of-fields"), "would replace it: it has the field header"),
     slow(Refused((), "of http_proxy, has a bad port", env=(("http_proxy", "h:99999"),))),
@@ -104,9 +104,9 @@ def test_a_dry_run_knows_the_names_of_the_runs_own_files(pdl_run: Runner) -> Non
 @pytest.mark.parametrize(
     ("proxies", "code"),
     [
-        ({"ALL_PROXY": "socks5://h", "no_proxy": "127.0.0.1"}, 0),
-        ({"https_proxy": "socks5://h"}, 0),
-        ({"ALL_PROXY": "socks5://h"}, 2),
+        ({"ALL_PROXY": "socks4://h", "no_proxy": "127.0.0.1"}, 0),
+        ({"https_proxy": "socks4://h"}, 0),
+        ({"ALL_PROXY": "socks4://h"}, 2),
     ],
 )
 def test_a_proxy_that_no_line_needs_ends_no_run(
@@ -119,14 +119,14 @@ def test_a_proxy_that_no_line_needs_ends_no_run(
 def test_a_file_that_is_there_needs_no_proxy(server: Server, pdl_run: Runner) -> None:
     url = server.on("/a.bin", File(b"bytes"))
     assert pdl_run(url).code == 0
-    assert pdl_run(url, env={"ALL_PROXY": "socks5://h"}).code == 0
-    assert pdl_run(url, "-N", env={"ALL_PROXY": "socks5://h"}).code == 2
+    assert pdl_run(url, env={"ALL_PROXY": "socks4://h"}).code == 0
+    assert pdl_run(url, "-N", env={"ALL_PROXY": "socks4://h"}).code == 2
 
 
 def test_lines_before_the_one_without_a_way_are_not_lost(server: Server, pdl_run: Runner) -> None:
     url = server.on("/a.bin", File(b"bytes"))
     listed = f"{url}\n" + "https://127.0.0.1:9/b\n" * 200
-    run = pdl_run("-", "--report", "r.jsonl", stdin=listed, env={"https_proxy": "socks5://h"})
+    run = pdl_run("-", "--report", "r.jsonl", stdin=listed, env={"https_proxy": "socks4://h"})
     assert run.code == 2
     rows = (pdl_run.directory / "r.jsonl").read_text().splitlines()
     assert len(rows) == 201  # each line has its one outcome

@@ -160,6 +160,7 @@ ADDED = {
     "what the machine says of proxies, asked before the workers are started": 1,
     "the spacing of attempts": 1,
     "what happens to hosts, told where anything does": 1,
+    "proxies of SOCKS": 1,
     "the configuration file, read only where there is one": 1,
     "what differs by host: the tables, the transports, and what hosts bear": 3,
     "a start that is as fast as before: digests of short texts, and the nouns' common base": 2,

@@ -31,7 +31,8 @@ HTTP = (
     Row(
         "--proxy URL",
         "http.proxy",
-        "Send all requests through this proxy.",
+        "Send all requests through this proxy. It is one of http, https, socks5, socks5h or "
+        "socks4a.",
         STRING,
         default="from the environment",
     ),

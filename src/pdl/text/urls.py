@@ -385,13 +385,22 @@ def url_fault(url: str) -> str:
 
 def proxy_fault(url: str) -> str:
     """Why this can be no proxy, empty if it can; shows no part of it that may be secret."""
-    scheme, found, _ = url.partition("://")
-    if found and scheme.lower().startswith("socks"):
-        return "names a SOCKS proxy, which pdl cannot use; it takes http and https ones"
-    if found and scheme.lower() not in {"http", "https"}:
-        return "is neither http nor https"
+    scheme, found, rest = url.partition("://")
+    scheme = scheme.lower() if found else "http"  # host:port alone
+    if scheme not in {"http", "https", *SOCKS}:
+        return f"is none of http, https, {', '.join(SOCKS)}"
     try:
-        parse(url if found else f"http://{url}")  # host:port alone is http
+        parse(f"http://{rest if found else url}")
     except InvalidUrl as error:
         return str(error)
+    if scheme in SOCKS:
+        from importlib.util import find_spec  # where one is named
+
+        if find_spec("python_socks") is None:
+            return f"names a SOCKS proxy, which needs python-socks: pip install '{_WITH_SOCKS}'"
     return ""
+
+
+_WITH_SOCKS = "pdl-downloader[socks]"
+SOCKS = ("socks5", "socks5h", "socks4a")
+"""Proxies that connect to anything; that are asked by name, but for the first."""

@@ -229,7 +229,7 @@ def test_what_is_written_has_a_name(option: str, value: str, fault: str) -> None
 
 @pytest.mark.parametrize(
     "url",
-    ["http://", "http://u:hunter2@h:99999", "http://u:hunter2@", "u:hunter2@h:x", "socks5://h:1"],
+    ["http://", "http://u:hunter2@h:99999", "http://u:hunter2@", "u:hunter2@h:x", "socks4://h:1"],
 )
 def test_what_is_no_proxy(url: str) -> None:
     said = refusal("--proxy", url)

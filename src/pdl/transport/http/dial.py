@@ -104,19 +104,35 @@ def dial(
         OSError: the name has none, or none took the connection; the first one's reason.
     """
     end = time.monotonic() + seconds
-    wanted = Wanted(host.strip("[]"), port, reach.family)
-    resolver = process_resolver(reach.lookups)
-    addresses = _given(wanted, dict(reach.resolve)) if reach.resolve else None
-    if addresses is None:
-        addresses = _look_up(resolver, wanted, seconds)
-    race = _Race(_allowed(addresses, reach), options)
+    race = _Race(addresses_of(host, port, seconds, reach), options)
     try:
         return race.run(end)
     except (OSError, TransportError):
-        resolver.forget(wanted)  # they may be out of date
+        wanted = Wanted(host.strip("[]"), port, reach.family)
+        process_resolver(reach.lookups).forget(wanted)  # they may be out of date
         raise
     finally:
         race.end()
+
+
+def addresses_of(host: str, port: int, seconds: float, reach: Reach) -> list[Address]:
+    """The addresses of a name that may be connected to.
+
+    Args:
+        host: a name, or an address with or without brackets.
+        port: of TCP.
+        seconds: for the look-up.
+        reach: which addresses may be connected to.
+
+    Raises:
+        TransportError: none may be connected to, or nobody answered in time.
+        OSError: the name has none.
+    """
+    wanted = Wanted(host.strip("[]"), port, reach.family)
+    addresses = _given(wanted, dict(reach.resolve)) if reach.resolve else None
+    if addresses is None:
+        addresses = _look_up(process_resolver(reach.lookups), wanted, seconds)
+    return _allowed(addresses, reach)
 
 
 def _given(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pdl.model import FailureKind
 from pdl.system.proxy_variables import named
-from pdl.text.urls import Url, parse, proxy_fault
+from pdl.text.lazy_regex import lazy
+from pdl.text.urls import SOCKS, Url, parse, proxy_fault
 from pdl.transport import TransportError
 
 
@@ -27,23 +28,39 @@ def usable(given: str, *, public_only: bool) -> str:
     if fault := proxy_fault(given.strip()):
         message = f"the proxy's URL, of --proxy or the environment, {fault}"
         raise TransportError(FailureKind.CONNECT, message, transient=False)
-    url = _parsed(given)
+    url = parsed(given)
     who = f"{url.userinfo}@" if url.userinfo else ""
-    return f"{url.scheme}://{who}{url.netloc}"
+    return f"{scheme_of(given)}://{who}{url.netloc}"
 
 
 def blamed(proxy: str, error: TransportError) -> TransportError:
     """The same failure as the proxy's, where no way to a host was found: it was to find the way."""
     if error.kind not in {FailureKind.DNS, FailureKind.CONNECT}:
         return error
-    url = _parsed(proxy)
-    message = f"the proxy {url.scheme}://{url.netloc}: {error.message}"
+    url = parsed(proxy)
+    message = f"the proxy {scheme_of(proxy)}://{url.netloc}: {error.message}"
     return TransportError(FailureKind.CONNECT, message, transient=error.transient)
 
 
-def _parsed(proxy: str) -> Url:
-    text = proxy.strip()
-    return parse(text if "://" in text else f"http://{text}")
+def scheme_of(proxy: str) -> str:
+    """The scheme of a proxy's URL; host and port alone are http."""
+    scheme, found, _ = proxy.strip().partition("://")
+    return scheme.lower() if found else "http"
+
+
+def parsed(proxy: str) -> Url:
+    """A proxy's URL; that of SOCKS as if it were http."""
+    _, found, rest = proxy.strip().partition("://")
+    place, scheme = rest if found else proxy.strip(), scheme_of(proxy)
+    if scheme not in SOCKS:
+        return parse(f"{scheme}://{place}")
+    url = parse(f"http://{place}")
+    return url if _PORT.search(place) else url._replace(port=SOCKS_PORT)
+
+
+SOCKS_PORT = 1080
+"""Of a proxy of SOCKS whose URL has none."""
+_PORT = lazy(r"\A[^/?#]*:[0-9]+(?:[/?#]|\Z)")
 
 
 def way_fault(url: str) -> str:

@@ -83,6 +83,7 @@ class StrictConnection:
     head_seconds = math.inf
     reach = ANYWHERE
     trust: Trust
+    socks: str | None = None
     host: Any
     port: Any
     timeout: Any
@@ -90,7 +91,13 @@ class StrictConnection:
 
     def _new_conn(self) -> socket.socket:
         """Called by urllib3 to connect."""
-        sock = dial(self.host, self.port, self.timeout, self.socket_options, self.reach)
+        if self.socks is None:
+            sock = dial(self.host, self.port, self.timeout, self.socket_options, self.reach)
+        else:
+            from pdl.transport.http.socks import dial_through, socks_proxy  # where there is one
+
+            proxy, to = socks_proxy(self.socks), (self.host, self.port)
+            sock = dial_through(proxy, to, self.timeout, self.socket_options, self.reach)
         sock.settimeout(self.timeout)
         return sock
 
@@ -132,7 +139,7 @@ class StrictHTTPSConnection(StrictConnection, HTTPSConnection):  # type: ignore[
             self.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
 
     def _names_instead(self, exc: ssl.SSLCertVerificationError) -> str:
-        if exc.verify_code not in tls.OTHER_NAME or self.ssl_context is None:
+        if exc.verify_code not in tls.OTHER_NAME or self.socks or self.ssl_context is None:
             return ""
         return tls.names_of(self.host, self.port, self.timeout, self.ssl_context, self.reach)
 
@@ -144,6 +151,7 @@ class StrictPool:
     head_seconds = math.inf
     reach = ANYWHERE
     trust: Trust
+    socks: str | None = None
 
     def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - as urllib3
         conn = super()._get_conn(timeout)  # type: ignore[misc]
@@ -151,6 +159,7 @@ class StrictPool:
         conn.head_seconds = self.head_seconds
         conn.reach = self.reach
         conn.trust = self.trust
+        conn.socks = self.socks
         return conn
 
 
@@ -174,6 +183,7 @@ class StrictAdapter(HTTPAdapter):
     head_seconds = math.inf
     reach = ANYWHERE
     trust: Trust
+    socks: str | None = None
     proxied_by_tls = False
     _pool: Any = None
     _made = 0
@@ -212,6 +222,7 @@ class StrictAdapter(HTTPAdapter):
         self._pool.head_seconds = self.head_seconds
         self._pool.reach = self.reach
         self._pool.trust = self.trust
+        self._pool.socks = self.socks
         self._made = self._pool.num_connections
         return self._pool
 
@@ -347,13 +358,14 @@ class RequestsTransport:
             proxy = proxies.usable(proxy, public_only=settings.public_only)
         self._adapter.deadline = request.deadline
         self._adapter.proxied_by_tls = proxy is not None and proxy.startswith("https:")
+        self._adapter.socks = proxy if proxy is not None and proxy.startswith("socks") else None
         try:
             return self._adapter.send(
                 prepared,
                 stream=True,
                 timeout=(settings.connect_timeout, settings.timeout),
                 verify=not settings.insecure,
-                proxies={} if proxy is None else {"all": proxy},
+                proxies={} if proxy is None or self._adapter.socks else {"all": proxy},
             )
         except (
             TransportError,
@@ -370,8 +382,9 @@ class RequestsTransport:
             raise error from exc
 
     def proxied(self, url: str) -> bool:
-        """Whether requests to the URL go through a proxy."""
-        return self._proxy_of(url) is not None
+        """Whether requests to the URL are made to a proxy. One of SOCKS only connects."""
+        proxy = self._proxy_of(url)
+        return proxy is not None and not proxy.strip().lower().startswith("socks")
 
     def _proxy_of(self, url: str) -> str | None:
         return select_proxy(url, self._proxies_for(url))
