@@ -336,6 +336,8 @@ def _home(path: str) -> str:
 
 
 def _masked(row: Row, word: str) -> str:
+    if row.key == "user":  # where the password begins is not for here to know
+        return "***" if ":" in word else printable(word)
     if isinstance(row.kind, Header):
         name = word.partition(":")[0].strip()
         secret = is_secret_name(name) or "cookie" in name.lower()

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from pdl.cli.config_file import Entry
 from pdl.cli.main import command, read_values
+from pdl.cli.option_types import Row
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import AllowedFailures, usual_config
 from pdl.errors import PdlError
@@ -383,6 +385,13 @@ def test_a_dry_run_shows_what_was_read(home: Path, pdl_run: Runner, tmp_path: Pa
         "pdl:   retries = 1 [profile.p]",
     ]
     assert "hunter2" not in ended.out + ended.err
+
+
+def test_a_user_is_not_shown_with_a_password() -> None:
+    row = Row("-u --user USER", "auth.users", "Log in.", click.STRING, multiple=True)
+    entry = Entry(row, ["h:8443=me:hunter2", "me"], "")
+    assert entry.shown() == "***, me"
+    assert entry.is_secret()
 
 
 def test_a_dry_run_says_that_none_was_read(pdl_run: Runner) -> None:
