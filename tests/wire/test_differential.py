@@ -7,6 +7,7 @@ a range.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,7 +78,7 @@ def came(answer: Answer, directory: Path) -> Came:
         pause,
         answer.size if isinstance(answer, Success) else None,
         answer.checksum if isinstance(answer, Success) else None,
-        answer.message.partition(": b")[0],  # bytes are shown as far as they had come
+        re.split(": ['\"]", answer.message)[0],  # bytes are shown as far as they had come
         answer.resumed_from,
         files,
     )
