@@ -66,8 +66,9 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.02
 """Between two looks of the first lane at what it waits for."""
-STUCK_SECONDS = 5.0
-"""Without a byte of any helper, after which the first lane fetches what they are at."""
+STUCK_SECONDS, STUCK_MOST = 5.0, 12
+"""Seconds that the first lane waits for helpers. If what is left would take so many times as long,
+it fetches what they are at."""
 TAIL_SECONDS = 0.1
 """That a range is to take at the least, when those who have done theirs share what is left."""
 TAIL_WAITS = 4
@@ -343,10 +344,10 @@ class Gathering:
             finally:
                 attempt.received += fetch.received
             share = fetch.next
-            self._since = time.monotonic()
+            self._since = 0.0
 
     def _stuck(self, split: Split) -> bool:
-        """Whether no helper has got any further for a while; none ends the attempt."""
+        """Whether helpers have got hardly any further for a while; none ends the attempt."""
         if not split.running() and not split.whole():
             self._lonely += 1
             if self._lonely > 1:  # nobody is at it, and there is nothing to take: no sound map
@@ -354,9 +355,11 @@ class Gathering:
             return False
         self._lonely = 0
         now, count = time.monotonic(), split.count()
-        if count != self._count:
-            self._since, self._count = now, count
-        return now - self._since > STUCK_SECONDS
+        if now - self._since <= STUCK_SECONDS:
+            return False
+        left, came, waits = (self._attempt.announced or 0) - count, count - self._count, self._since
+        self._since, self._count = now, count
+        return waits > 0 and came * STUCK_MOST < left
 
     def _free_the_buffer(self) -> None:
         if self._beside is None:
