@@ -65,6 +65,8 @@ SLOW_SECONDS = 0.003
 """What a turn of the quick way may take on average: lanes wait for each other there, so where a
 file system takes its time, threads are better."""
 SLOW_WEIGHT = 0.1
+SLOW_MOST = 3 * SLOW_SECONDS
+"""What one turn counts at the most: it takes four in a row."""
 SLOW_REST = 1.0
 """Seconds for which everything is called once the turns were slow."""
 
@@ -334,7 +336,8 @@ class Loop:
 
     def _mind_turns(self, count: int) -> None:
         """Note how long the turns since `_now` took; call for a while if that is long."""
-        seconds = (time.monotonic() - self._now) / count
+        # one turn in which the system ran somebody else says nothing of a file system
+        seconds = min((time.monotonic() - self._now) / count, SLOW_MOST)
         self._turn_seconds += SLOW_WEIGHT * (seconds - self._turn_seconds)
         if self._turn_seconds > SLOW_SECONDS:
             self._turn_seconds = 0.0
