@@ -201,7 +201,8 @@ def test_what_a_server_says_of_its_next_window_is_waited_for(pdl_run: Runner, re
         scene = Scene(pdl_run, server.urls(12), "-q", "-j", "3")
     assert scene.run.code == 0, scene.run.err
     assert scene.files() == 12
-    assert len(server.refused) <= 3
+    # those under way, and one more of each lane that was begun before the run heard of it
+    assert len(server.refused) <= 6
 
 
 @pytest.mark.parametrize(

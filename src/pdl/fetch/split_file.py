@@ -28,9 +28,7 @@ version, and goes on so until nothing is left that is worth a request.
   again, once and alone. If the first lane finds a wrong piece earlier, and not at the file's very
   beginning, it goes on, and the whole is digested at the end, when that has been mended.
 - If the first lane fails, the map is over: the helpers write nothing more, and what is there stands
-  in the note for the next attempt. If a helper is killed, the main process gives its range back.
-
-Not here: where idle lanes come from.
+  in the note for the next attempt. Of a killed helper the main process gives the range back.
 """
 
 from __future__ import annotations

@@ -92,8 +92,11 @@ _MISREAD_ALONE = (
     ),
 )
 """The same where no relative URL can be meant."""
-_USUAL = re.compile(r"https?://[A-Za-z0-9._~:/?@!$&'()*+,;=%-]*[A-Za-z0-9._~:/?@!$&'()*+=%-]")
-"""A line that has nothing but a URL, whether or not that can be one; it tells in one go."""
+_USUAL = re.compile(
+    r"https?://[a-z0-9_-]{1,62}(?:\.[a-z0-9_-]{1,62}){0,3}(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?"
+    r"/(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]*[A-Za-z0-9._~:/?@!$&'()*+=-])?"
+)
+"""A line that has nothing but a URL which is sure to be one, as most have; told in one go."""
 _SEPARATORS = {",": "comma, which is %2C in a URL", ";": "semicolon, which is %3B in a URL"}
 _ENDS_A_ROW = lazy(r"[^?#]*[,;]\Z")
 _NO_REFERENCE = lazy(

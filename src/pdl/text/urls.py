@@ -179,7 +179,7 @@ def _parse_any(text: str) -> Url:
     scheme = _scheme(scheme)
     userinfo, _, host_port = (authority or "").rpartition("@")
     host, port = _host_and_port(host_port)
-    return Url(
+    url = Url(
         scheme,
         host,
         DEFAULT_PORTS[scheme] if port is None else port,
@@ -188,6 +188,9 @@ def _parse_any(text: str) -> Url:
         _encode(userinfo).replace("@", "%40"),
         _encode(fragment or "", "/?"),
     )
+    if len(url.request_url) > MAX_LENGTH:
+        raise InvalidUrl(f"longer than {MAX_LENGTH} characters, when it is encoded")
+    return url
 
 
 NO_SCHEME = f"has no scheme: it must begin with {BEGINNINGS}"

@@ -15,8 +15,9 @@ from pdl.output.reports.failure_list import entry_text
 from pdl.sources import Entry, Line, Pause
 from pdl.sources.item_options import MAX_SHOWN
 from pdl.sources.streams import MAX_LINE, split_lines
-from pdl.sources.text import TextFormat
+from pdl.sources.text import _SEPARATORS, _USUAL, TextFormat
 from pdl.text.masking import printable
+from pdl.text.urls import is_plain, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -377,3 +378,10 @@ def test_long_lines(length: int, size: int) -> None:
 
 def test_a_pause_leaves_the_line_together() -> None:
     assert list(split_lines([b"a", Pause.FLUSH, b"b\nc"])) == [Pause.FLUSH, b"ab", b"c"]
+
+
+@given(st.from_regex(_USUAL, fullmatch=True))
+def test_what_is_taken_in_one_go_is_a_url(text: str) -> None:
+    assert is_plain(text)
+    assert text[-1] not in _SEPARATORS
+    assert parse(text)

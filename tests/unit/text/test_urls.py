@@ -252,3 +252,9 @@ def test_printable(text: str) -> None:
 
 def test_printable_forms() -> None:
     assert printable("a\x1b\u202e\U000e0001\udc80ä") == r"a\x1b\u202e\U000e0001\udc80ä"
+
+
+def test_a_url_that_is_too_long_when_it_is_encoded_is_refused() -> None:
+    assert len(parse(f"http://h/{'é' * 1331}").request_url) <= MAX_LENGTH
+    with pytest.raises(InvalidUrl, match="longer than 8000 characters, when it is encoded"):
+        parse(f"http://h/{'é' * 1332}")
