@@ -208,10 +208,7 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     )
     _collect_again()
     _unwind_on_signals()
-    if settings.http.insecure:
-        display.notice(_UNCHECKED)
-    if (config := config_of(ctx)) is not None and (warning := config.warning()):
-        display.notice(warning)
+    _warn_of_what_is_set(settings, ctx, display)
     settings = _complete(settings, options)
     if settings.auth.users and not options.check:
         from pdl.cli.secret_input import with_passwords
@@ -237,6 +234,13 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
         _explained(error, ctx)
     lost = display.lost or any(sink.lost for sink in sinks)
     return exit_code(report, options, machine=lost or disk.failed)
+
+
+def _warn_of_what_is_set(settings: Settings, ctx: click.Context, display: Display) -> None:
+    if settings.http.insecure:
+        display.notice(_UNCHECKED)
+    if (config := config_of(ctx)) is not None and (warning := config.warning()):
+        display.notice(warning)
 
 
 def _open_reports(options: CommandOptions, warn: Callable[[str], None]) -> list[Any]:

@@ -130,8 +130,8 @@ def test_schemes_and_realms(challenge: str, names: list[str], where: str) -> Non
 
 def test_a_challenge_is_read_in_linear_time() -> None:
     for text in ('"' * 60_000, "a=" * 60_000, "a b" * 60_000, "realm" * 60_000, "\\" * 60_000):
-        schemes(text)
-        realm(text)
+        assert len(schemes(text)) <= 1
+        assert realm(text) == ""
 
 
 def test_what_is_asked_for_is_told() -> None:
