@@ -127,7 +127,8 @@ class Limits:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self.lock:
             self._open.add(sock)
-            taken = self.welcome(sock)
+            # one that was taken just before all were ended is ended here
+            taken = not self.away() and self.welcome(sock)
         try:
             if taken:
                 self._serve(sock)
@@ -162,8 +163,8 @@ class Limits:
                 with self.lock:
                     self.under_way -= 1
                     self.good.append(time.monotonic())
-                    answer = self.good_answer(path)
-                sock.sendall(answer)
+                    # with the lock, for what counts as answered is to arrive: see `hang_up`
+                    sock.sendall(self.good_answer(path))
             elif refusal:
                 sock.sendall(refusal)
             else:
