@@ -186,16 +186,14 @@ class Attempt:
 
         Args:
             head: of the answer.
-            body: all of it, if that has come already; `see` and `took` are not told then.
+            body: all of it, if that has come already; `took` and `complete` are not told then.
             declares: False if no field of it declares a digest, or how many requests are left.
         """
         status, known, files, header = head.status, self.known, self._files, head.header
         if declares:
             self.hold = self.asking().heard(head)
-        if status != OK and not self._expects(status):
-            return self._other(head)
-        if self._conditional and (status == NOT_MODIFIED or self._is_there(head)):
-            return self._unchanged(head)
+        if (status != OK or self._conditional) and (command := self._without_file(head)):
+            return command
         if status != OK or known is not None or header("content-range") is not None:
             known = self.known = self._fitting(known, head)
         self.offer = None  # it is another version
@@ -218,31 +216,34 @@ class Attempt:
         if known is not None or length is None:
             length = ranges.total_of(known, length, header)
         self.announced = length
-        return self._open() if task.served is None else Do.LOOK
+        return self._open(body) if task.served is None else Do.LOOK
 
-    def _open(self) -> Do:
-        """All but the size is known to be right: receive the file, or its rest."""
+    def _open(self, body: memoryview | None = None) -> Do | Place:
+        """All but the size is known to be right: receive the file, or its rest; or all is here."""
         file_checks.check_announced(self._files, self.task, self.announced)
+        if self.known is None and body is not None:
+            return self.complete(len(body))
         return Do.START if self.known is None else Do.GO_ON
+
+    def _without_file(self, head: Head) -> Command | None:
+        """What comes of an answer that brings no file; None if it does bring one."""
+        status, updates = head.status, self.task.remember or self.version is not None
+        mine = ranges.expected(ranged=self.known is not None, updates=updates)
+        if status != OK and status not in mine:
+            return self._other(head)
+        if self._conditional and (status == NOT_MODIFIED or self._is_there(head)):
+            return self._unchanged(head)
+        return None
 
     def _fitting(self, known: Known | None, head: Head) -> Known | None:
         """The part that an answer goes on with; None if it brings the file from the start."""
         answer = ranges.answered(head.status, head.length, head.header)
         what = ranges.step(known, answer)
-        if what is Step.AGAIN:
-            raise StartAgain
-        if what is Step.REFUSE:
-            message = ranges.unasked(answer)
-            raise AttemptFailed(FailureKind.PROTOCOL, message, status=head.status)
+        failures.check_step(what, answer)
         if what is Step.WRITE or known is None:
             return None
         self._whole_part, self._resumed_from = what is Step.DONE, known.offset
         return known
-
-    def _expects(self, status: int) -> bool:
-        """Whether `pdl.http_rules.ranges.step` decides about the status."""
-        updates = self.task.remember or self.version is not None
-        return status in ranges.expected(ranged=self.known is not None, updates=updates)
 
     def _other(self, head: Head) -> Command:
         """A status that brings no file: a redirect, or the body is none of ours."""
@@ -403,10 +404,9 @@ class Attempt:
             name: the last component of its path, where servers give names; else None.
             stamp: of the file where the task is to be remembered, if it is still there.
         """
-        version = None
+        version, task = None, self.task
         if stamp is not None:
-            url, task = self.asking().url, self.task
-            version = versions.placed(stamp, task, url, self.header, self.proven)
+            version = versions.placed(stamp, task, self.asking().url, self.header, self.proven)
         if self.offer is not None:
             version = self.offer.named(version)
         return self._success(size, now, version, name)

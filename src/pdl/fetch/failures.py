@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 from pdl.auth.credentials import request_fields, secrets_in
 from pdl.http_rules.codings import coding_of
 from pdl.http_rules.dates import rate_reset, retry_after
+from pdl.http_rules.ranges import Answered, Step, unasked
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
 from pdl.named_tuple import NamedTuple
 from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
@@ -149,6 +150,19 @@ class AttemptFailed(Exception):
             retry_after=self.retry_after,
             hold=self.hold,
         )
+
+
+def check_step(step: Step, answer: Answered) -> None:
+    """See whether an attempt can do anything with this range, or with none.
+
+    Raises:
+        StartAgain: not with this one.
+        AttemptFailed: nobody has asked for it.
+    """
+    if step is Step.AGAIN:
+        raise StartAgain
+    if step is Step.REFUSE:
+        raise AttemptFailed(FailureKind.PROTOCOL, unasked(answer), status=answer.status)
 
 
 def refusal(

@@ -69,6 +69,21 @@ class _Head:
     header: Callable[[str], str | None]
 
 
+class _Known:
+    """What requests look like.
+
+    Attributes:
+        tails: what follows the target, for each origin that was asked.
+        start, cut, fields: how URLs of the origin that was asked last begin, where their target
+            does, and what follows it.
+    """
+
+    start, cut, fields = "\n", 0, ""  # no URL begins so
+
+    def __init__(self) -> None:
+        self.tails: dict[str, str] = {}
+
+
 class FastPath:
     """A lane's fast path.
 
@@ -191,20 +206,16 @@ class FastPath:
             return None
         if self.allowance is not None and not self.allowance.at_once():
             return None
-        url = task.url
-        origin, target = split(url)
-        fields = self._tails.get(origin) or self._tail(origin)
-        if not fields:
+        url, known = task.url, self._known
+        if not url.startswith(known.start) and not self._turn_to(url, known):
             return None
-        data = f"GET {target}{fields}".encode("latin-1")
+        data = f"GET {url[known.cut :]}{known.fields}".encode("latin-1")
         started = time.monotonic()
         kept = self._kept
-        if kept is None or origin != self._origin:
-            self.rest()
-            self._kept = kept = self._transport.ask(origin, data)
+        if kept is None:
+            self._kept = kept = self._transport.ask(self._origin, data)
             if kept is None:
                 return None
-            self._origin = origin
         elif not kept.start(data):
             self._kept = None
             kept.close()
@@ -217,14 +228,26 @@ class FastPath:
         return kept.fileno()
 
     def _forget(self) -> None:
-        """Another thread may be about to put into the old table what is no longer right."""
-        self._tails: dict[str, str] = {}
+        """Another thread may be about to put into the old one what is no longer right."""
+        self._known = _Known()
+
+    def _turn_to(self, url: str, known: _Known) -> bool:
+        """Let `known` be about that URL's origin; False if that is not to be asked here."""
+        origin, _ = split(url)
+        fields = known.tails.get(origin) or self._tail(origin)
+        if not fields:
+            return False
+        if len(known.tails) >= TAILS_KEPT:
+            known.tails.clear()
+        known.tails[origin] = known.fields = fields
+        known.start, known.cut = f"{origin}/", len(origin)
+        if origin != self._origin:
+            self.rest()
+            self._origin = origin
+        return True
 
     def _tail(self, origin: str) -> str:
         """What an attempt sends to the origin after the target; empty if it would ask nothing."""
-        tails = self._tails
-        if len(tails) >= TAILS_KEPT:
-            tails.clear()
         if self._http.hosts:
             from pdl.text.host_tables import said_in  # where hosts differ
 
@@ -241,8 +264,7 @@ class FastPath:
         mine = self._http.credentials
         if isinstance(mine, Credentials) and mine.minds_path(parse(task.url).host):
             return ""
-        tails[origin] = fields = tail(origin, ask.request.headers)
-        return fields
+        return tail(origin, ask.request.headers)
 
     def ready(self) -> Answer | Literal["more", "whole", "call"]:
         """See `pdl.pool.QuickLane.ready`."""
@@ -291,10 +313,8 @@ class FastPath:
         data = self._view[self._body : self._end]
         try:
             command: Command = attempt.head(self._head, data, declares=self._declares)
-            if command is Do.START:
-                command = attempt.complete(len(data))
-                if command is Do.PROVE and len(data) <= DIGEST_MOST:
-                    command = _prove(attempt, data)
+            if command is Do.PROVE and len(data) <= DIGEST_MOST:
+                command = _prove(attempt, data)
         except (AttemptFailed, StartAgain, Mismatch):
             return "call"
         if isinstance(command, Place):

@@ -145,11 +145,11 @@ def unlike(
         begin: the body, at least `LOOKED_AT` bytes or all of it; None if only the head is here.
     """
     said = header("content-type")
-    what = _instead(path, said, begin) if files.content_check else None
-    page_wanted = files.expect_types and _matches(files.expect_types, "text/html")
-    if what and not (what == PAGE_REMARK and page_wanted):
-        said = f"got {what} instead of a .{_extension(path)} (--no-content-check takes it)"
-        return f"{said}{_LOGIN}" if what == PAGE_REMARK else said
+    if files.content_check and (what := _instead(path, said, begin)):
+        page_wanted = files.expect_types and _matches(files.expect_types, "text/html")
+        if not (what == PAGE_REMARK and page_wanted):
+            said = f"got {what} instead of a .{_extension(path)} (--no-content-check takes it)"
+            return f"{said}{_LOGIN}" if what == PAGE_REMARK else said
     return _unexpected(files.expect_types, said, begin) if files.expect_types else None
 
 
@@ -182,9 +182,9 @@ def _instead(path: str, said: str | None, begin: bytes | memoryview | None) -> s
     page = said is not None and "html" in said.lower() and _media(said) == "text/html"
     if page and _NO_PAGE.search(path) and not _PACKED_PAGE.search(path):
         return PAGE_REMARK
-    if not begin or begin[0] not in TELLING:
+    if not begin or (first := begin[0]) not in TELLING:
         return None
-    if begin[0] in _SUSPECT and (page or _OWN_START.search(path)):
+    if first in _SUSPECT and (page or _OWN_START.search(path)):
         start = bytes(begin[:LOOKED_AT])
         ending = _extension(path)
         if page and ending and not _PAGES.match(ending) and _WHOLE_PAGE.match(start):
@@ -192,7 +192,7 @@ def _instead(path: str, said: str | None, begin: bytes | memoryview | None) -> s
         if _OWN_START.search(path) and (what := _document(start, said)):
             return what
     if (
-        begin[0] == _POINTER[0]
+        first == _POINTER[0]
         and _is_pointer(begin)
         and _extension(path).lower() not in {"", *_POINTERS}
     ):

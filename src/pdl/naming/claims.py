@@ -12,6 +12,7 @@ import itertools
 import mmap
 import re
 import unicodedata
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import unquote
 
@@ -72,6 +73,10 @@ class Claim(NamedTuple):
     rival: Pairing | None = None
 
 
+_claim_of = partial(tuple.__new__, Claim)
+"""A claim of all its fields; calling the class takes three times as long."""
+
+
 class NameClaims:
     """The names taken in a run.
 
@@ -101,7 +106,7 @@ class NameClaims:
         """
         plain = "/" not in path and not self._recalls
         if plain and self._taken.setdefault(_hash(path), key) == FREE:
-            return Claim(path, "new")
+            return _claim_of((path, "new", None))
         home, rival = self._home(path)
         wanted = f"{home}/{path.rpartition('/')[2]}" if home else path
         for candidate in self._candidates(wanted, key):

@@ -63,7 +63,7 @@ class Meter(Protocol):
         """
 
     def whole(self, size: int) -> None:
-        """Set both for a task that was not told of yet: all of its file came at once."""
+        """Count a task's bytes that was not told of yet: its file came at once, and is done."""
 
     def looked(self, count: int, size: int) -> None:
         """Set both for a file that is there and is read: no bytes that were received."""

@@ -98,6 +98,7 @@ class Planner:
         self._naming = naming
         self._pins, self._sums, self._servers = known.pins, known.sums, known.servers
         self._versions, self._found, self._tell = known.versions, known.found, known.on_pairing
+        self._empty = known.found.empty
         self._way_fault = known.way_fault
         self._helped = self._sums is not None or self._servers is not None
         self._namer = Namer(naming)
@@ -161,30 +162,31 @@ class Planner:
         key = asked.key
         given = None if self._servers is None else self._given(self._servers, item, key, wanted)
         claim = self._names.claim(wanted, key) if given is None else self._names.take(given, key)
-        known, new = given is not None, claim.how != "same"
-        path = claim.path if new and self._found.empty else self._on_disk(claim.path, key)
+        named, how, rival = claim
+        known, new = given is not None, how != "same"
+        path = named if new and self._empty else self._on_disk(named, key)
         if not new:
             pending = self._pending.get((key, path))
             if pending is not None:
                 return Share(pending, item)
             fetched = self._fetched.get(_number_of(key, path))
             if fetched and self._proven(item, key, path):
-                how = Outcome.SUCCESS if fetched == _MARKS[Outcome.SUCCESS] else Outcome.UNCHANGED
-                return Skip(path, how)
+                mark = _MARKS[Outcome.SUCCESS]
+                return Skip(path, Outcome.SUCCESS if fetched == mark else Outcome.UNCHANGED)
             if fetched and self._pins is None:
                 # its bytes have not been held against what this line says of them
                 return self._plan(item, asked, path)
-        if claim.how == "renamed" and (self._servers is None or item.out):
+        if how == "renamed" and (self._servers is None or item.out):
             if self._naming.on_collision == "fail":
                 message = f"another URL of this list has the name {wanted}"
                 return Refusal(FailureKind.EXISTS, message)
             self._tell(Pairing(path, key))
-            if claim.rival is not None:
-                self._tell(claim.rival)
+            if rival is not None:
+                self._tell(rival)
         if self._pins is not None:
             return self._pinned(self._pins, item, asked, path, known=known)
         # where nothing was, only this run makes files: not even a look is needed
-        there = None if new and self._found.empty else self._there(path, known=known)
+        there = None if new and self._empty else self._there(path, known=known)
         settled = self._compared(there, item, asked) if isinstance(there, Skip) else there
         return settled or self._plan(item, asked, path, new=new)
 

@@ -247,12 +247,31 @@ class Job:
             others = tuple(each.part for each in mirrors.usable if each is not mirror)
             if mirror.place:  # another server's file: nothing of the item's URL is shown to it
                 others, kin = (*others, *kin), _NONE
-        begun = begun or self.attempts > 0 or died
-        doubted = self.refusals >= DOUBT
-        scarce = "" if origin is None or origin.calm else origin.few()
-        file = (number, url, self.path, part, headers, checksum, size, died, pieces, pin, local)
-        found = (begun, as_listed, remember, version, others, served, kin)
-        return task_of((*file, *found, doubted, scarce, False))
+        return task_of(
+            (
+                number,
+                url,
+                self.path,
+                part,
+                headers,
+                checksum,
+                size,
+                died,
+                pieces,
+                pin,
+                local,
+                begun or self.attempts > 0 or died,
+                as_listed,
+                remember,
+                version,
+                others,
+                served,
+                kin,
+                self.refusals >= DOUBT,
+                "" if origin is None or origin.calm else origin.few(),
+                0,
+            )
+        )
 
 
 class Mirror(NamedTuple):

@@ -94,8 +94,7 @@ def test_a_file_from_its_start() -> None:
 def test_all_at_once_is_the_same() -> None:
     attempt = attempt_at()
     attempt.asked = URL
-    assert attempt.head(with_fields(last_modified=DATE), memoryview(ZIP)) is Do.START
-    assert attempt.complete(100) == Place(SECONDS)
+    assert attempt.head(with_fields(last_modified=DATE), memoryview(ZIP)) == Place(SECONDS)
     assert attempt.placed(100, 12.0) == Success("success", 1, 200, URL, 100, 100, 0, 2.0)
 
 

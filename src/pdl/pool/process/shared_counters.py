@@ -40,15 +40,22 @@ class CellMeter:
         self._stop = shared.stop
         self._base = cell * CELL_WORDS
         self._last: int | None = None
+        self._said = False
 
     def begin(self, task_id: int) -> None:
         """That task is under way."""
+        if self._said:
+            self._forget()
+        self._cells[self._base] = task_id + 1
+
+    def _forget(self) -> None:
+        """Take away what was said of the last task: no reader may pair the new one with it."""
         cells, base = self._cells, self._base
-        cells[base] = 0  # no reader may pair the new task with the old numbers
+        cells[base] = 0
         cells[base + 1] = 0
         cells[base + 2] = 0
-        cells[base] = task_id + 1
         self._last = None
+        self._said = False
 
     def update(self, received: int, size: int | None) -> None:
         """See `pdl.pool.Meter`. The first call of a task says where it starts."""
@@ -56,19 +63,18 @@ class CellMeter:
         if self._last is not None and received > self._last:
             cells[base + 3] += received - self._last
         self._last = received
+        self._said = True
         cells[base + 1] = received
         cells[base + 2] = 0 if size is None else size + 1
 
     def whole(self, size: int) -> None:
         """See `pdl.pool.Meter`."""
-        cells, base = self._cells, self._base
-        cells[base + 1] = size
-        cells[base + 2] = size + 1
-        cells[base + 3] += size
+        self._cells[self._base + 3] += size
 
     def looked(self, count: int, size: int) -> None:
         """See `pdl.pool.Meter`."""
         cells, base = self._cells, self._base
+        self._said = True
         cells[base + 1] = count
         cells[base + 2] = size + 1
 

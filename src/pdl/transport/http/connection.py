@@ -65,7 +65,7 @@ class Connection:
         """Whether nothing has come that nobody asked for, the end of the connection included."""
         if self.reader.pending() or self._poll.poll(0):
             return False
-        return self._kernel_timeout or not unread(self._sock)
+        return self._kernel_timeout or not self._sock.pending()  # type: ignore[attr-defined]
 
     def send(self, data: bytes, deadline: float | None) -> None:
         """Write a request.

@@ -56,6 +56,9 @@ SINGLETONS = frozenset(
 _BY_LINE = frozenset({"location", "set-cookie"})
 """Fields whose values are joined by line feeds."""
 
+_BODILESS = frozenset({204, 304})
+"""Statuses of answers without a body, whatever their fields say."""
+
 MAX_LENGTH = 2**63 - 1
 """Bytes a file can have on any system."""
 MAX_LENGTH_DIGITS = 19
@@ -300,7 +303,7 @@ def framed(minor: int, status: int, values: dict[str, str]) -> tuple[bool, int |
     if options is not None:
         keep = len(options) <= MAX_CACHED and _keeps(minor, options)
     coding = values.get("transfer-encoding")
-    if status in {204, 304}:
+    if status in _BODILESS:
         # some send the chunks that they announce; those would be taken for the next answer
         return False, 0, keep and coding is None
     if coding is not None and _is_chunked(coding):
