@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -77,9 +78,16 @@ def imports(name: str, path: Path) -> list[Import]:
 
 
 MODULES = modules()
-ALL = [each for name, path in MODULES.items() for each in imports(name, path)]
-IMPORTS = [each for each in ALL if not each.typed]
-"""What is imported when pdl runs."""
+
+
+@functools.cache  # and not when the file is imported, which each worker of the tests does
+def all_imports() -> list[Import]:
+    return [each for name, path in MODULES.items() for each in imports(name, path)]
+
+
+def imported_at_run() -> list[Import]:
+    """What is imported when pdl runs."""
+    return [each for each in all_imports() if not each.typed]
 
 
 def inside(imported: str) -> str | None:
@@ -100,8 +108,10 @@ def layer(module: str) -> int:
     return len(LAYERS) if not top else -1
 
 
-INNER = sorted({(each.by, of) for each in ALL if (of := inside(each.of)) not in {None, each.by}})
-"""Which module knows which, if only by a type. The package itself names what is public."""
+def inner() -> list[tuple[str, str]]:
+    """Which module knows which, if only by a type. The package itself names what is public."""
+    pairs = ((each.by, inside(each.of)) for each in all_imports())
+    return sorted({(by, of) for by, of in pairs if of is not None and of != by})
 
 
 def test_every_module_has_a_layer() -> None:
@@ -112,12 +122,12 @@ def test_every_module_has_a_layer() -> None:
 
 def test_imports_point_down_only() -> None:
     # what is in one layer may import what stands beside it; that this has no circle is held below
-    assert [f"{by} imports {of}" for by, of in INNER if by and layer(of) > layer(by)] == []
+    assert [f"{by} imports {of}" for by, of in inner() if by and layer(of) > layer(by)] == []
 
 
 def test_integrity_stands_below_what_uses_it() -> None:
     beside = {"pool", "sources", "storage"}
-    used = {of.partition(".")[0] for by, of in INNER if by.startswith("integrity")}
+    used = {of.partition(".")[0] for by, of in inner() if by.startswith("integrity")}
     assert used & beside == set()
 
 
@@ -133,11 +143,11 @@ def circle(pairs: list[tuple[str, str]]) -> list[str]:
 
 
 def test_no_module_leads_back_to_itself() -> None:
-    assert circle(INNER) == []
+    assert circle(inner()) == []
 
 
 def test_no_package_leads_back_to_itself() -> None:
-    packages = {(by.partition(".")[0], of.partition(".")[0]) for by, of in INNER if by}
+    packages = {(by.partition(".")[0], of.partition(".")[0]) for by, of in inner() if by}
     assert circle(sorted(pair for pair in packages if pair[0] != pair[1])) == []
 
 
@@ -190,7 +200,9 @@ def test_modules_are_few_and_short() -> None:
     ],
 )
 def test_libraries_stay_where_they_belong(library: str, allowed: set[str]) -> None:
-    users = {each.by.partition(".")[0] for each in IMPORTS if each.of.split(".")[0] == library}
+    users = {
+        each.by.partition(".")[0] for each in imported_at_run() if each.of.split(".")[0] == library
+    }
     assert users
     assert users <= allowed
 
@@ -200,7 +212,7 @@ def test_heavy_libraries_are_imported_late(library: str) -> None:
     """By the main process never at the top of a module, so that nobody waits for them."""
     early = [
         each.by
-        for each in IMPORTS
+        for each in imported_at_run()
         if each.of.split(".")[0] == library
         and not each.lazy
         and not each.by.startswith("transport")
@@ -298,10 +310,15 @@ def named_in_strings() -> list[tuple[str, str]]:
     return sorted(found)
 
 
-@pytest.mark.parametrize(("module", "name"), named_in_strings())
-def test_a_name_in_a_string_is_one_that_is_there(module: str, name: str) -> None:
+def is_there(name: str) -> bool:
     home = inside(name)
     assert home is not None
     found = importlib.import_module(f"pdl.{home}" if home else "pdl")
     rest = name.removeprefix("pdl").removeprefix(f".{home}" if home else "").split(".")[1:2]
-    assert all(hasattr(found, each) for each in rest), f"{module} speaks of {name}"
+    return all(hasattr(found, each) for each in rest)
+
+
+def test_a_name_in_a_string_is_one_that_is_there() -> None:
+    named = named_in_strings()
+    assert named
+    assert [f"{module} speaks of {name}" for module, name in named if not is_there(name)] == []
