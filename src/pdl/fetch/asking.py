@@ -17,8 +17,8 @@ from pdl.transport import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdl.auth.helpers import HelperTurn
     from pdl.auth.logins import Login
+    from pdl.auth.programs import Turn
     from pdl.fetch.commands import Head
     from pdl.http_rules.ranges import Known
     from pdl.model import Headers, Task, Version
@@ -59,7 +59,7 @@ class Asking:
         self._hops = self._before = 0
         self._again = self._refused = False
         self._mine = http.credentials if isinstance(http.credentials, Credentials) else None
-        self.login: Login | HelperTurn | None = None
+        self.login: Login | Turn | None = None
         self.conditional = False
 
     def called(self, header: Callable[[str], str | None]) -> SafeName | None:

@@ -40,8 +40,8 @@ from pdl.transport import TransportError
 from pdl.transport.min_speed import MinSpeed
 
 if TYPE_CHECKING:
-    from pdl.auth.helpers import HelperTurn
     from pdl.auth.logins import Login
+    from pdl.auth.programs import Turn
     from pdl.fetch.commands import Command
     from pdl.fetch.fast_path import FastPath
     from pdl.fetch.from_cache import CacheLane
@@ -136,7 +136,7 @@ class Fetcher:
 class _Driver:
     """Makes one attempt."""
 
-    _login: Login | HelperTurn | None = None
+    _login: Login | Turn | None = None
 
     def __init__(self, lane: Fetcher, task: Task, meter: Meter, started: float) -> None:
         self._lane = lane
@@ -205,7 +205,7 @@ class _Driver:
         attempt.first = time.monotonic() - began
         return attempt.head(response)
 
-    def _waits(self, login: Login | HelperTurn) -> bool:
+    def _waits(self, login: Login | Turn) -> bool:
         if self._login is not None and self._login is not login:
             self._login.leave()
         self._login = login

@@ -11,8 +11,8 @@ from pdl.model import Fail, Pin, Success, Version
 from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from pdl.auth.helpers import HelperTurn
     from pdl.auth.logins import Login
+    from pdl.auth.programs import Turn
     from pdl.fetch.failures import AttemptFailed
     from pdl.storage.cache.store import CacheEntry
     from pdl.transport import Request
@@ -103,7 +103,7 @@ class Ask(NamedTuple):
     request: Request
     drain: bool = False
     drop: bool = False
-    login: Login | HelperTurn | None = None
+    login: Login | Turn | None = None
 
 
 class Receive(NamedTuple):

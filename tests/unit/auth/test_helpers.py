@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.auth import helpers
+from pdl.auth import programs
 from pdl.auth.credentials import NETRC, Credentials, Named
 from pdl.auth.gather import gather
-from pdl.auth.helpers import Command, HelperFailed, Helpers, HelperTurn
+from pdl.auth.helpers import Command, Helpers, HelperTurn
+from pdl.auth.programs import HelperFailed
 from pdl.errors import UsageError
 from pdl.model import AuthSettings
 from pdl.settings import Settings, check
@@ -83,14 +84,14 @@ HANG = "import time; time.sleep(60)"
 
 @pytest.mark.parametrize("code", [HANG, f"import os; os.close(1); os.close(2); {HANG}"])
 def test_one_that_hangs_is_ended(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helpers, "SECONDS", 0.5)
+    monkeypatch.setattr(programs, "SECONDS", 0.5)
     turn = HelperTurn(Helpers((ANY,), lambda: None), program(code), HERE)
     with pytest.raises(HelperFailed, match=r"took more than 0\.5 s"):
         turn.wait(going_on, 0.0)
 
 
 def test_one_whose_children_hold_its_output_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helpers, "SECONDS", 0.5)
+    monkeypatch.setattr(programs, "SECONDS", 0.5)
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {HANG!r}])"
     with pytest.raises(HelperFailed, match="took more than"):
         Helpers((ANY,), lambda: None).ask(program(code), HERE, going_on)
