@@ -55,11 +55,13 @@ class InputSettings(NamedTuple):
         format: of every list; ``auto`` goes by its name, then by how it begins.
         base_url: what relative URLs in lists are resolved against (RFC 3986 section 5.2), or None.
         checksums: files and http(s) URLs that hold digests of what the lists name.
+        url_command: gives the URL to ask, where that is not the listed one; see `pdl.auth`.
     """
 
     format: ListFormat = "auto"
     base_url: str | None = None
     checksums: tuple[str, ...] = ()
+    url_command: str | None = None
 
 
 class Resolved(NamedTuple):
@@ -458,6 +460,7 @@ def _seconds(*, zero: bool = False) -> "Callable[[float], str]":
 
 _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
+    "input.url_command": _elsewhere("pdl.text.rules.command_fault"),
     "input.checksums": _elsewhere("pdl.text.rules.checksums_fault"),
     "http.headers": _headers_fault,
     "http.user_agent": _agent_fault,

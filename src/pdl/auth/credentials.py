@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from pdl.auth.cookies import Cookie, CookieJar
     from pdl.auth.helpers import Command, Helpers, HelperTurn
     from pdl.auth.logins import Login, Logins
+    from pdl.auth.url_command import Printed, UrlCommand
     from pdl.model import Headers
     from pdl.settings import HttpSettings
     from pdl.text.urls import Url
 
 USER, BEARER, NETRC, COOKIES = "--user", "--bearer", "the netrc file", "cookies"
-HELPER = "--credential-helper"
+HELPER, URL_COMMAND = "--credential-helper", "--url-command"
+UNAUTHORIZED = 401
 _LINE, _RUN, _URL = "the line's own fields", "--header", "the user in the URL"
 """Where credentials are from, as people are told."""
 
@@ -64,8 +66,10 @@ class Credentials:
         cookies: each with its host, to begin with; None if there are to be none, ever.
         netrc: the netrc file that was read, or empty.
         helpers: programs that give more.
+        url_command: the program that gives the URL to ask, see `pdl.auth.url_command`.
 
     Attributes:
+        url_command: in this worker; None if there is none.
         watchers: called when the fields of requests may have changed.
     """
 
@@ -76,6 +80,7 @@ class Credentials:
         cookies: Sequence[tuple[str, Cookie]] | None = (),
         netrc: str = "",
         helpers: Sequence[Command] = (),
+        url_command: str | None = None,
     ) -> None:
         self.netrc = netrc
         self._commands = tuple(helpers)
@@ -84,6 +89,14 @@ class Credentials:
             from pdl.auth.helpers import Helpers  # where there is one
 
             self._helpers = Helpers(helpers, self._changed)
+        self.url_command: UrlCommand | None = None
+        self._url_words = url_command
+        if url_command is not None:
+            import shlex  # as above
+
+            from pdl.auth.url_command import UrlCommand
+
+            self.url_command = UrlCommand(tuple(shlex.split(url_command)))
         self._named = dict(named or {})
         self._bound = dict(bound or {})
         self._cookies = cookies
@@ -95,7 +108,7 @@ class Credentials:
 
     def __reduce__(self) -> tuple[type[Credentials], tuple[object, ...]]:
         given = (self._named, self._bound, self._cookies, self.netrc, self._commands)
-        return Credentials, given
+        return Credentials, (*given, self._url_words)
 
     def _changed(self) -> None:
         for each in self.watchers:
@@ -138,10 +151,15 @@ class Credentials:
 
     # --- helpers ---
 
-    @property
-    def has_helpers(self) -> bool:
-        """Whether there is a helper."""
-        return self._helpers is not None
+    def may_know(self, status: int | None) -> bool:
+        """Whether a request that was refused so may be made in another way."""
+        if status == UNAUTHORIZED and self._helpers is not None:
+            return True
+        if self.url_command is None:
+            return False
+        from pdl.auth.url_command import STATUSES  # as above
+
+        return status in STATUSES
 
     def turn(self, listed: Url, current: Url) -> HelperTurn | None:
         """What a request has to wait for; None if all is known."""
@@ -198,7 +216,13 @@ class Credentials:
         return Login(self._logins, self._open_jar(), listed, before)
 
 
-def all_said(http: HttpSettings, listed: Url, current: Url, extra: Headers) -> list[Said]:
+def all_said(
+    http: HttpSettings,
+    listed: Url,
+    current: Url,
+    extra: Headers,
+    printed: Printed | None = None,
+) -> list[Said]:
     """Every field of a request, as `request_fields`, with where it is from."""
     said = {
         "user-agent": Said("User-Agent", _sendable(http.user_agent)),
@@ -214,10 +238,22 @@ def all_said(http: HttpSettings, listed: Url, current: Url, extra: Headers) -> l
         for fields, source in ((http.headers, _RUN), (extra, _LINE)):
             for name, value in fields:
                 said[name.lower()] = Said(name, _sendable(value), source)
+    if printed is not None and current.origin == printed.url.origin:
+        if printed.url.userinfo:
+            value = _basic_of_url(printed.url.userinfo)
+            said["authorization"] = Said("Authorization", value, URL_COMMAND)
+        for name, value in printed.fields:
+            said[name.lower()] = Said(name, _sendable(value), URL_COMMAND)
     return list(said.values())
 
 
-def request_fields(http: HttpSettings, listed: Url, current: Url, extra: Headers) -> Headers:
+def request_fields(
+    http: HttpSettings,
+    listed: Url,
+    current: Url,
+    extra: Headers,
+    printed: Printed | None = None,
+) -> Headers:
     """What is sent to `current` when `listed` is what the list says.
 
     Every field the user gave, and the URL's own user and password, go to the listed origin alone.
@@ -229,8 +265,10 @@ def request_fields(http: HttpSettings, listed: Url, current: Url, extra: Headers
         listed: where the user's fields belong.
         current: where this request goes.
         extra: the item's own fields.
+        printed: what ``--url-command`` has printed; its fields go to its own origin alone.
     """
-    return tuple((each.name, each.value) for each in all_said(http, listed, current, extra))
+    said = all_said(http, listed, current, extra, printed)
+    return tuple((each.name, each.value) for each in said)
 
 
 def basic(user: bytes, password: bytes) -> str:

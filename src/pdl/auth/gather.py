@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 NETRC_VARIABLE = "NETRC"
 
 
-def gather(settings: AuthSettings, warn: Callable[[str], None]) -> Credentials:
+def gather(
+    settings: AuthSettings, warn: Callable[[str], None], url_command: str | None = None
+) -> Credentials:
     """What the settings say, with what is in the files and variables that they name.
 
     Args:
         settings: checked.
         warn: told of what is ignored.
+        url_command: see `pdl.settings.InputSettings`.
 
     Raises:
         UsageError: a file cannot be read, or a password is missing.
@@ -46,7 +49,8 @@ def gather(settings: AuthSettings, warn: Callable[[str], None]) -> Credentials:
     if path is not None:
         for host, login, password in netrc_entries(path, warn):
             _add(named, host, basic(login.encode(), password.encode()), NETRC)
-    return Credentials(named, bound, _cookies(settings), path or "", _helpers(settings))
+    cookies, helpers = _cookies(settings), _helpers(settings)
+    return Credentials(named, bound, cookies, path or "", helpers, url_command)
 
 
 def _helpers(settings: AuthSettings) -> list[Command]:

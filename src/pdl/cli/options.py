@@ -50,6 +50,13 @@ INPUT = (
         "well. The URL of a directory ends with /.",
         STRING,
     ),
+    Row(
+        "--url-command CMD",
+        "input.url_command",
+        "Ask this command for the URL of a line whose scheme pdl does not know, or that a server "
+        "answers with 401, 403 or 410. CMD LISTED-URL prints the URL, and header fields below it.",
+        STRING,
+    ),
 )
 WHERE_TO = (
     Row(

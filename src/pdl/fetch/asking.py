@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.auth.credentials import Credentials, request_fields
+from pdl.auth.credentials import UNAUTHORIZED, Credentials, request_fields
 from pdl.fetch.failures import AttemptFailed
 from pdl.http_rules import conditional
 from pdl.http_rules.dates import rate_reset
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 
     from pdl.auth.logins import Login
     from pdl.auth.programs import Turn
+    from pdl.auth.url_command import Printed, UrlCommand
     from pdl.fetch.commands import Head
     from pdl.http_rules.ranges import Known
     from pdl.model import Headers, Task, Version
     from pdl.naming.safe_name import SafeName
     from pdl.settings import FileSettings, HttpSettings
+    from pdl.text.urls import Url
     from pdl.transport import Transport
-
-
-UNAUTHORIZED = 401
 
 
 class Asking:
@@ -41,6 +40,7 @@ class Asking:
 
     Attributes:
         url: that is asked next, or was asked last.
+        printed: what ``--url-command`` has printed for the task's URL, if that is asked for.
         conditional: the last request may be answered with a 304.
         login: the next request begins or goes on with one, which other lanes may be making.
 
@@ -48,24 +48,33 @@ class Asking:
         AttemptFailed: the task's URL is none.
     """
 
+    printed: Printed | None = None
+    _to_print = _printing = False
+
     def __init__(self, http: HttpSettings, files: FileSettings, task: Task, started: float) -> None:
+        self._mine = http.credentials if isinstance(http.credentials, Credentials) else None
+        self._command = None if self._mine is None else self._mine.url_command
         try:
-            self._listed = self.url = parse(task.url)
+            self._listed = parse(task.url) if self._command is None else any_scheme(task.url)
         except InvalidUrl as exc:
             raise AttemptFailed(FailureKind.INVALID_URL, str(exc)) from exc
+        self.url = self._listed
+        if self._command is not None:
+            self._take_printed(self._command)
         self._http = http
         self._fields = task.headers
         self._deadline = None if files.max_time is None else started + files.max_time
         self._hops = self._before = 0
         self._again = self._refused = False
-        self._mine = http.credentials if isinstance(http.credentials, Credentials) else None
         self.login: Login | Turn | None = None
         self.conditional = False
 
     def called(self, header: Callable[[str], str | None]) -> SafeName | None:
         """What the answer calls the file, or else the URL that a redirect has led to."""
         name = server_name(header("content-disposition"))
-        return name or redirect_name(self._listed, self.url)
+        if name is not None or self.printed is not None:
+            return name
+        return redirect_name(self._listed, self.url)
 
     def begin_again(self, *, once: bool = False) -> None:
         """Ask the listed URL next, as if none had been asked.
@@ -74,18 +83,46 @@ class Asking:
             once: another lane has brought a cookie; that is believed once.
         """
         self.url, self.login = self._listed, None
+        if self._command is not None:
+            self._take_printed(self._command)
         self._hops = 0
         self._again = self._again or once
 
     def refused(self, status: int | None) -> bool:
-        """Whether a helper may know better: then the listed URL is asked again, once."""
+        """Whether a program may know better: then the listed URL is asked again, once for each."""
         mine = self._mine
-        if status != UNAUTHORIZED or mine is None or self._refused:
+        if mine is None or not mine.may_know(status):
             return False
-        self._refused = mine.refused(self._listed, self.url)
-        if self._refused:
+        if not self._refused and status == UNAUTHORIZED and mine.refused(self._listed, self.url):
+            self._refused = True
             self.begin_again()
-        return self._refused
+            return True
+        return self._command is not None and self._refused_url(self._command)
+
+    # --- the URL command ---
+
+    def _take_printed(self, command: UrlCommand) -> None:
+        self.printed = command.kept(self._listed)
+        if self.printed is not None:
+            self.url, self._to_print = self.printed.url, False
+
+    def _refused_url(self, command: UrlCommand) -> bool:
+        """Whether the command is to be asked: for the listed URL, or for one it gave before."""
+        command.refused(self._listed, self.printed)
+        if self._printing:
+            return False
+        self._to_print = True
+        self.begin_again()
+        return True
+
+    @property
+    def sent(self) -> str:
+        """The URL that was asked last, for people; of one that has been printed without a query."""
+        url = self.url.request_url
+        if self.printed is None:
+            return url
+        begin, mark, _ = url.partition("?")
+        return f"{begin}?***" if mark else url
 
     def heard(self, head: Head) -> float | None:
         """Take what an answer says of the requests to come.
@@ -127,11 +164,20 @@ class Asking:
             known: the part whose rest is asked for, or None.
             version: that a 304 would do for, or None.
         """
+        if (
+            self._command is not None
+            and self.url is self._listed
+            and (self._to_print or not self.url.port)
+        ):
+            from pdl.auth.url_command import UrlTurn  # where there is one
+
+            self._printing, self.login = True, UrlTurn(self._command, self._listed)
+            return Request(self.url.request_url, (), self._deadline)
         if self._mine is not None and self.url.host == self._listed.host:
             self._before = self._mine.changes(self.url.host)
         if self._mine is not None and (turn := self._mine.turn(self._listed, self.url)):
             self.login = turn
-        fields = request_fields(self._http, self._listed, self.url, self._fields)
+        fields = request_fields(self._http, self._listed, self.url, self._fields, self.printed)
         asked: Headers = ()
         if known is not None:
             rest = ("Range", known.field())
@@ -140,6 +186,13 @@ class Asking:
             asked = conditional.condition(version, self.url, fields)
         self.conditional = bool(asked)
         return Request(self.url.request_url, fields + asked, self._deadline)
+
+
+def any_scheme(text: str) -> Url:
+    """As `pdl.text.urls.parse`, where there is a command that knows other schemes."""
+    from pdl.text.foreign import parse_listed  # where there may be one
+
+    return parse_listed(text)
 
 
 def http_for(http: HttpSettings, task: Task) -> HttpSettings:

@@ -152,7 +152,7 @@ class Attempt:
     def found(self, known: Known | None) -> Command:
         """There is a part that can be gone on with, or none."""
         asking = self.asking()
-        if self._http.https_only and asking.url.scheme != "https":
+        if self._http.https_only and asking.url.scheme == "http":
             raise AttemptFailed(FailureKind.POLICY, "plain http, which --https-only refuses")
         return self._ask(asking, known and ranges.to_go_on(known, proven=has_digest(self.task)))
 
@@ -419,7 +419,7 @@ class Attempt:
                 "success",
                 self.task.id,
                 self._status,
-                self.asked or "",
+                self._asking.sent if self._asking else self.asked or "",
                 self.received,
                 size,
                 self._resumed_from,
@@ -451,7 +451,7 @@ class Attempt:
             exc = AttemptFailed(FailureKind.CHECKSUM, exc.message, transient=exc.transient)
         fail = failures.failure_of(exc, self.task, self._files.directory, self._http.timeout)
         self.keep = bool(self.sound) or not failures.is_useless(fail)
-        sent = self._asking.url.request_url if self._asking else self.asked
+        sent = self._asking.sent if self._asking else self.asked
         took = now - self.started
         hold, rest = self.hold if fail.hold is None else fail.hold, self._resumed_from
         fail = fail._replace(final_url=sent, first=self.first, hold=hold, seconds=took)

@@ -149,6 +149,7 @@ class _Driver:
         self._cache = lane.cache.beside(attempt, task, part, meter, http) if lane.cache else None
         self._response: Response | None = None
         self._first = True
+        self._printed = False
         self._shares = lane.files.split > 1
         self._unused = 0, ""
         self._remark = ""
@@ -170,7 +171,7 @@ class _Driver:
             if self._login is not None:
                 self._login.leave()
         if isinstance(command, Fail):
-            return self._leave(name_host(command, self._task))
+            return self._leave(name_host(command, self._task, printed=self._printed))
         if self._remark and not command.message:
             command = command._replace(message=self._remark)
         return command._replace(trouble=cache.trouble) if cache else command
@@ -201,6 +202,7 @@ class _Driver:
         attempt = self._attempt
         began = attempt.started if self._first else time.monotonic()
         self._first, attempt.first = False, None
+        self._printed = attempt.asking().printed is not None
         self._response = response = self._lane.transport.open(ask.request)
         attempt.first = time.monotonic() - began
         return attempt.head(response)
@@ -218,7 +220,8 @@ class _Driver:
         body = drain(response, self._lane.buffer, words=True)
         if attempt.asking().refused(failure.status):
             return self.find()
-        refused = Refused(self._task, attempt.asked or "", response.header, body)
+        printed = attempt.asking().printed
+        refused = Refused(self._task, attempt.asked or "", response.header, body, printed)
         explain(failure, self._http, refused)
         return attempt.error(failure, time.monotonic())
 

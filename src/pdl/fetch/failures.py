@@ -26,8 +26,10 @@ from pdl.transport.errors import NO_DATA
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
+    from pdl.auth.url_command import Printed
     from pdl.model import Headers
     from pdl.settings import HttpSettings
+    from pdl.text.urls import Url
 
 
 _OF_THE_FILE = frozenset({401, 402, 403, 404, 407, 408, 410, 423, 425, 429, 451})
@@ -199,12 +201,26 @@ class Refused(NamedTuple):
         asked: the URL that answered.
         header: gives a field of the answer, or None.
         body: its first bytes, `WORDS_FROM` at least if it has so many; empty if it is long.
+        printed: what ``--url-command`` has printed for it, or None.
     """
 
     task: Task
     asked: str
     header: Callable[[str], str | None]
     body: bytes | memoryview
+    printed: Printed | None = None
+
+    def urls(self) -> tuple[Url, Url]:
+        """What is listed, and what answered.
+
+        Raises:
+            InvalidUrl: the list's URL is none.
+        """
+        if self.printed is None:
+            return parse(self.task.url), parse(self.asked)
+        from pdl.text.foreign import parse_listed  # where there may be one
+
+        return parse_listed(self.task.url), parse(self.asked)
 
 
 def explain(failure: AttemptFailed, http: HttpSettings, refused: Refused) -> None:
@@ -214,11 +230,13 @@ def explain(failure: AttemptFailed, http: HttpSettings, refused: Refused) -> Non
         return
     if refused.body and (words := _words(failure.message, refused)):
         failure.message += f": {_masked(words, http, refused)}"
-    if status in _OF_CREDENTIALS and failure.retry_after is None:  # else it is a limit
+    if refused.printed is not None:
+        failure.message += "; --url-command gave the URL"
+    elif status in _OF_CREDENTIALS and failure.retry_after is None:  # else it is a limit
         from pdl.auth.refusals import Asked  # where one is
 
         try:
-            listed, asked = parse(refused.task.url), parse(refused.asked)
+            listed, asked = refused.urls()
         except InvalidUrl:
             return
         it = Asked(http, listed, asked, refused.task.headers)
@@ -227,10 +245,10 @@ def explain(failure: AttemptFailed, http: HttpSettings, refused: Refused) -> Non
 
 def _sent(http: HttpSettings, refused: Refused) -> Headers:
     try:
-        listed, asked = parse(refused.task.url), parse(refused.asked)
+        listed, asked = refused.urls()
     except InvalidUrl:
         return ()
-    fields = request_fields(http, listed, asked, refused.task.headers)
+    fields = request_fields(http, listed, asked, refused.task.headers, refused.printed)
     return tuple(each for each in fields if each[0].lower() not in _TELL_NOTHING)
 
 
@@ -269,6 +287,8 @@ def _json_words(text: str) -> str:
 def _masked(words: str, http: HttpSettings, refused: Refused) -> str:
     """The words, cut, without secrets: those that any URL may have, and those that were sent."""
     secrets = secrets_in(_sent(http, refused))
+    if refused.printed is not None:
+        secrets |= refused.printed.secrets()
     for url in (refused.task.url, refused.asked):
         if mask(url) != url:
             secrets |= {unquote_plus(part) for part in _SEPARATORS.split(url)}
@@ -297,10 +317,18 @@ _ASKED = HOST_FAULTS | {
 """Kinds that are of whoever was asked."""
 
 
-def name_host(fail: Fail, task: Task) -> Fail:
-    """The failure, told with the host that was asked, if that is another than the task names."""
+def name_host(fail: Fail, task: Task, *, printed: bool = False) -> Fail:
+    """The failure, told with the host that was asked, if that is another than the task names.
+
+    Args:
+        fail: of an attempt.
+        task: that was attempted.
+        printed: ``--url-command`` has named the host.
+    """
     if fail.kind not in _ASKED or not fail.final_url or fail.final_url == task.url:
         return fail
+    if printed:
+        return fail._replace(message=f"at {parse(fail.final_url).netloc}: {fail.message}")
     try:
         listed, asked = parse(task.url).netloc, parse(fail.final_url).netloc
     except InvalidUrl:

@@ -26,7 +26,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pdl.auth.credentials import Credentials
-from pdl.fetch.asking import UNAUTHORIZED
 from pdl.fetch.attempt import Attempt
 from pdl.fetch.commands import Ask, Do, Place, Refuse
 from pdl.fetch.failures import AttemptFailed, Refused, StartAgain, explain
@@ -334,9 +333,9 @@ class FastPath:
         return answer
 
     def _may_be_wrong(self, status: int | None) -> bool:
-        """Whether the lane is to ask for other credentials."""
+        """Whether the lane may ask in another way."""
         mine = self._http.credentials
-        return status == UNAUTHORIZED and isinstance(mine, Credentials) and mine.has_helpers
+        return isinstance(mine, Credentials) and mine.may_know(status)
 
     def finish(self) -> Success | None:
         """See `pdl.pool.QuickLane.finish`."""

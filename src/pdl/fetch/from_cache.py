@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pdl.auth.credentials import Credentials
+from pdl.fetch.asking import any_scheme
 from pdl.fetch.commands import Offer
 from pdl.fetch.file_checks import LOOKED_AT, would_do
 from pdl.http_rules import conditional
@@ -215,7 +216,7 @@ class CacheSide:
     def _entry_of(self, sha256: str) -> CacheEntry | None:
         """What is kept of the URL; None where the answer was for this user or this moment alone."""
         attempt, header = self._attempt, self._attempt.header
-        if self._own or not attempt.framed:
+        if self._own or not attempt.framed or attempt.asking().printed is not None:
             return None
         if _NOT_KEPT & _words(header("cache-control"), "=") or _varies(header("vary")):
             return None
@@ -236,16 +237,18 @@ class CacheSide:
 
 def _listed(task: Task, http: HttpSettings) -> Url | None:
     """The task's URL, if it is one that may be asked at all."""
+    mine = http.credentials
+    foreign = isinstance(mine, Credentials) and mine.url_command is not None
     try:
-        url = parse(task.url)
+        url = any_scheme(task.url) if foreign else parse(task.url)
     except InvalidUrl:
         return None
-    return None if http.https_only and url.scheme != "https" else url
+    return None if http.https_only and url.scheme == "http" else url
 
 
 def _has_own_fields(task: Task, listed: Url | None, http: HttpSettings) -> bool:
     """Whether the request says who the user is, or may: then its answer may be theirs alone."""
-    userinfo = listed is not None and listed.userinfo
+    userinfo = listed is not None and (listed.userinfo or not listed.port)
     known = isinstance(http.credentials, Credentials) and http.credentials.personal
     return bool(userinfo or task.headers or http.headers or http.cert or known)
 

@@ -105,10 +105,11 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
         UsageError: the credentials cannot be had.
     """
     http = settings.http._replace(retry_statuses=settings.retry.statuses)
-    if settings.auth != AuthSettings():
+    command = settings.input.url_command
+    if settings.auth != AuthSettings() or command is not None:
         from pdl.auth.gather import gather  # where there are any
 
-        http = http._replace(credentials=gather(settings.auth, warn))
+        http = http._replace(credentials=gather(settings.auth, warn, command))
     processes = settings.pool.split()[0]
     http = http._replace(lookups=max(1, LOOKUPS_MOST // processes))
     engine, limit = engine_of(settings.pool.engine), None

@@ -111,7 +111,7 @@ def _hint() -> str:
 
 
 def _host(url: Url) -> SafeName:
-    default = url.port == DEFAULT_PORTS[url.scheme]
+    default = url.port == DEFAULT_PORTS.get(url.scheme, 0)
     return SafeName.component(url.host if default else f"{url.host}_{url.port}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pdl.errors import UsageError
 from pdl.naming.safe_name import STATE_DIRECTORY
@@ -124,7 +124,8 @@ def run_planner(
         alone = settings.naming.on_collision == "fail"
         servers = ServerNaming(memory, settings.files.directory, found.since_ns, alone=alone)
     known = Known(
-        *(pins, sums, servers, memory, found, memory.pairings(), memory.keep, _way_fault(settings))
+        *(pins, sums, servers, memory, found, memory.pairings(), memory.keep),
+        **_ways(settings),
     )
     return Planner(settings.files, settings.naming, known)
 
@@ -155,9 +156,7 @@ def look_planner(
         from pdl.run.server_names import RememberedNames, ServerNaming
 
         servers = ServerNaming(RememberedNames(given_of(state, warn)), directory)
-    known = Known(
-        *(pins, sums, servers, versions), pairings=pairings, way_fault=_way_fault(settings)
-    )
+    known = Known(*(pins, sums, servers, versions), pairings=pairings, **_ways(settings))
     return Planner(settings.files, settings.naming, known)
 
 
@@ -178,6 +177,15 @@ def limits_of(settings: Settings, *, measure: bool = False) -> Limits:
         heed=retry.statuses == RETRY_STATUSES,
         measure=measure,
     )
+
+
+def _ways(settings: Settings) -> dict[str, Any]:
+    """`Known.parse` and `Known.way_fault`."""
+    if settings.input.url_command is None:
+        return {"way_fault": _way_fault(settings)}
+    from pdl.text.foreign import parse_listed  # where there may be one
+
+    return {"way_fault": _way_fault(settings), "parse": parse_listed}
 
 
 def _way_fault(settings: Settings) -> Callable[[str], str] | None:

@@ -173,7 +173,8 @@ def download(
     _import_early(inline=registry.engine_of(wanted.pool.engine).here)
     failures = FailureListener()
     told = [] if on_event is None else [CallbackListener(on_event)]
-    with contextlib.closing(Feed.of(items)) as feed:
+    foreign = wanted.input.url_command is not None
+    with contextlib.closing(Feed.of(items, foreign=foreign)) as feed:
         try:
             report = run(wanted, feed, Outputs([failures, *told]))
         except (MachineError, LockedError, ListError) as exc:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pdl.scheduling.job import Planned
     from pdl.settings import FileSettings, NamingSettings
     from pdl.storage.versions import Versions
+    from pdl.text.urls import Url
 
 _MARKS = {Outcome.SUCCESS: 1, Outcome.UNCHANGED: 2}
 """How a URL of an earlier line ended, where its file is what the server has."""
@@ -68,6 +69,7 @@ class Known(NamedTuple):
         found: what is in the output directory.
         pairings: names that earlier runs gave.
         on_pairing: told of every name that was not the plain one, and of its rival.
+        parse: takes the listed URL apart, as `pdl.text.urls.parse`.
         way_fault: says why a URL cannot be asked at all, whatever its server; None where each can.
     """
 
@@ -79,6 +81,7 @@ class Known(NamedTuple):
     pairings: Iterable[Pairing] = ()
     on_pairing: Callable[[Pairing], None] = lambda _: None
     way_fault: Callable[[str], str] | None = None
+    parse: Callable[[str], Url] = parse
 
 
 NOTHING = Known()
@@ -100,6 +103,7 @@ class Planner:
         self._versions, self._found, self._tell = known.versions, known.found, known.on_pairing
         self._empty = known.found.empty
         self._way_fault = known.way_fault
+        self._parse = known.parse
         self._helped = self._sums is not None or self._servers is not None
         self._namer = Namer(naming)
         self._names = NameClaims()
@@ -123,7 +127,7 @@ class Planner:
         if isinstance(entry, BadLine):
             return Refusal(FailureKind.INVALID_URL, entry.message)
         try:
-            url = parse(entry.url)
+            url = self._parse(entry.url)
             if entry.headers:
                 check_fields(entry.headers)
             wanted = self._namer.path_for(entry, url, self._count)
@@ -362,6 +366,8 @@ class Planner:
 
 def _check_way(plan: Plan, fault_of: Callable[[str], str]) -> None:
     item = plan.item
+    if not plan.url.port:  # whom a program will name is not known
+        return
     faults = [fault_of(url) for url in (plan.url.request_url, *item.mirrors)]
     if all(faults):
         place = place_text(item.source, item.line)

@@ -39,6 +39,7 @@ class CsvFormat:
 
     by_line: ClassVar[bool] = True
     separators: ClassVar[str] = ",;"
+    foreign = False
 
     def __init__(self, warn: Callable[[str], None], base: str | None) -> None:
         self._unknown = Unknown(warn)
@@ -47,6 +48,7 @@ class CsvFormat:
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """See `pdl.sources.Format.read`."""
         reader = _Reader(source, self._base, self._unknown, self.separators)
+        reader.foreign = self.foreign
         for line in lines:
             if isinstance(line, Pause):
                 yield line
@@ -63,6 +65,8 @@ class TsvFormat(CsvFormat):
 
 class _Reader:
     """One list under way: its header, and the lines of a record that is not complete."""
+
+    foreign = False
 
     def __init__(self, source: str, base: str | None, unknown: Unknown, separators: str) -> None:
         self._source = source
@@ -136,7 +140,8 @@ class _Reader:
             message = f"has {len(cells)} fields, the header has {len(self._header)}"
             yield bad_bytes(raw, self._source, number, message)
         elif any(map(str.strip, cells)):
-            yield item_of(self._row(cells), self._source, number, self._base)
+            row = self._row(cells)
+            yield item_of(row, self._source, number, self._base, foreign=self.foreign)
 
     def _row(self, cells: list[str]) -> Row:
         named = zip(self._header, map(str.strip, cells), strict=False)

@@ -82,18 +82,19 @@ class Feed:
         self._peeked: list[Entry] = []
 
     @classmethod
-    def of(cls, items: Iterable[str | Item]) -> Feed:
+    def of(cls, items: Iterable[str | Item], *, foreign: bool = False) -> Feed:
         """A feed of Python values; it waits for `items` as long as that takes for each.
 
         A string is a URL, its source ``items`` and its line the index from 1; so has an `Item`
-        that names no source. What has no good URL becomes a `BadLine`.
+        that names no source. What has no good URL becomes a `BadLine`; with `foreign`, that may be
+        of any scheme.
 
         Raises:
             TypeError: `items` is a single string; from `take`, when one is neither.
         """
         if isinstance(items, (str, bytes)):
             raise TypeError("items is one string; give a list of URLs")
-        return cls([_Items(items, "items", 1)])
+        return cls([_Items(items, "items", 1, foreign=foreign)])
 
     def tell(self, told: Callable[[Sequence[Entry]], None]) -> None:
         """Have somebody told of all that is taken from now on."""
@@ -216,9 +217,9 @@ def open_sources(
     formats = Formats(settings or InputSettings(), warn)
     sources: list[Source] = []
     for arg in args:
-        if has_scheme(arg):
+        if has_scheme(arg) or _is_foreign(arg, settings):
             _check_argument(arg)
-            sources.append(_Items([arg], "argument", 0))
+            sources.append(_Items([arg], "argument", 0, foreign=not has_scheme(arg)))
         elif arg == "-":
             if args.count(arg) > 1:
                 raise ListError("standard input can be read only once", "give - one time")
@@ -229,6 +230,14 @@ def open_sources(
             check_path(arg)
             sources.append(_List(arg, None, formats, clock))
     return Feed(sources)
+
+
+def _is_foreign(arg: str, settings: InputSettings | None) -> bool:
+    if settings is None or settings.url_command is None or os.path.lexists(arg):
+        return False
+    from pdl.text.foreign import is_foreign  # where there may be one
+
+    return is_foreign(arg)
 
 
 def _check_argument(arg: str) -> None:
@@ -285,17 +294,21 @@ class _List:
 class _Items:
     """URLs and items that are there as Python values."""
 
-    def __init__(self, items: Iterable[str | Item], name: str, first: int) -> None:
+    def __init__(
+        self, items: Iterable[str | Item], name: str, first: int, *, foreign: bool = False
+    ) -> None:
         self._items = items
+        self._foreign = foreign
         self._name = name
         self._first = first
 
     def entries(self) -> Iterator[Entry | Pause]:
         for line, item in enumerate(self._items, self._first):
             if isinstance(item, str):
-                yield _entry(item, self._name, line)
+                yield _entry(item, self._name, line, foreign=self._foreign)
             elif isinstance(item, Item):
-                yield _checked(item if item.source else item._replace(source=self._name, line=line))
+                known = item if item.source else item._replace(source=self._name, line=line)
+                yield _checked(known, foreign=self._foreign)
             else:
                 raise TypeError(f"item {line} is neither a string nor an Item: {item!r:.80}")
 
@@ -312,15 +325,15 @@ class _Items:
         pass
 
 
-def _entry(text: str, name: str, line: int) -> Entry:
+def _entry(text: str, name: str, line: int, *, foreign: bool) -> Entry:
     if _SECOND_URL.search(text):
         return bad_line(text, name, line, "has two URLs; give each as an item of its own")
-    return entry_of(text, name, line)
+    return entry_of(text, name, line, foreign=foreign)
 
 
-def _checked(item: Item) -> Entry:
+def _checked(item: Item, *, foreign: bool) -> Entry:
     try:
-        check_urls((item.url, *item.mirrors))
+        check_urls((item.url, *item.mirrors), foreign=foreign)
     except ValueError as error:
         return bad_line(item.url, item.source, item.line, str(error))
     return item

@@ -108,11 +108,15 @@ def parse_header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def check_urls(urls: tuple[str, ...]) -> str | None:
+def check_urls(urls: tuple[str, ...], *, foreign: bool = False) -> str | None:
     """Check an item's URL and its mirrors, and find the digest that one has as its fragment.
 
     A mirror that is plainly meant for another program (ftp, rsync) is none that pdl asks, and does
     no harm; text that is no URL at all is a list misunderstood.
+
+    Args:
+        urls: the item's own, then its mirrors.
+        foreign: its own may be of any scheme.
 
     Returns:
         The first ``#sha256=HEX`` as ``sha256:hex``, or None.
@@ -127,12 +131,21 @@ def check_urls(urls: tuple[str, ...]) -> str | None:
         if place and not has_scheme(text) and _ELSEWHERE.match(text):
             continue
         try:
-            fragment = parse(text).fragment
+            fragment = _fragment(text, foreign=foreign and not place)
             if digest := _DIGEST.search(fragment):
                 found = found or parse_checksum(digest[0])
         except InvalidUrl as error:
             raise InvalidUrl(f"mirror {place}: {error}" if place else str(error)) from None
     return found
+
+
+def _fragment(text: str, *, foreign: bool) -> str:
+    if foreign:
+        from pdl.text.foreign import parse_foreign  # where there may be one
+
+        if parse_foreign(text) is not None:
+            return text.partition("#")[2]
+    return parse(text).fragment
 
 
 _MAX_WARNINGS = 20
@@ -183,14 +196,14 @@ def is_field(name: str) -> bool:
     return name in OPTIONS or name in {"url", "mirrors"} or strength(name) > 0
 
 
-def item_of(row: Row, source: str, line: int, base: str | None) -> Entry:
+def item_of(row: Row, source: str, line: int, base: str | None, *, foreign: bool = False) -> Entry:
     """The entry that a row is; a `BadLine` where a field of it cannot be used."""
     listed = row.fields.get("url", "")
     try:
         if not listed:
             raise ValueError("has no url")  # noqa: TRY301 - a bad line as for any other reason
         urls = resolve((listed, *row.mirrors), base)
-        fragment = check_urls(urls)
+        fragment = check_urls(urls, foreign=foreign)
         item = Item(
             urls[0], urls[1:], checksum=_digest(row.fields) or fragment, source=source, line=line
         )

@@ -35,6 +35,7 @@ class JsonlFormat:
     """
 
     by_line: ClassVar[bool] = True
+    foreign = False
 
     def __init__(self, warn: Callable[[str], None], base: str | None) -> None:
         self._unknown = Unknown(warn)
@@ -67,7 +68,7 @@ class JsonlFormat:
             return bad_line(text, source, number, str(error))
         if unknown := [name for name in found if not _is_known(name)]:
             self._unknown.tell(unknown, source, number)
-        return item_of(row, source, number, self._base)
+        return item_of(row, source, number, self._base, foreign=self.foreign)
 
 
 def _object(text: str) -> dict[str, Any]:

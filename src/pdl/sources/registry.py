@@ -192,7 +192,8 @@ class Formats:
     """Reads lists in whatever format they have.
 
     Args:
-        settings: the format, if it is to be one, and the base of relative URLs.
+        settings: the format, if it is to be one, the base of relative URLs, and whether there may
+            be URLs of any scheme.
         warn: told of what in a list is ignored.
 
     Raises:
@@ -253,7 +254,9 @@ class Formats:
             base = self._settings.base_url
             if base == NO_BASE and name != "checksums":
                 base = None
-            self._made[name] = factory(self._warn, base)
+            self._made[name] = made = factory(self._warn, base)
+            if self._settings.url_command is not None and hasattr(made, "foreign"):
+                made.foreign = True
         return self._made[name]
 
 

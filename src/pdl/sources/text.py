@@ -119,6 +119,7 @@ class TextFormat:
     """
 
     by_line: ClassVar[bool] = True
+    foreign = False
 
     def __init__(self, warn: Callable[[str], None], base: str | None = None) -> None:
         self._warn = warn
@@ -128,6 +129,7 @@ class TextFormat:
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """See `pdl.sources.Format.read`."""
         reader = _Reader(source, self._unknown, self._base)
+        reader.foreign = self.foreign
         for line in lines:
             if isinstance(line, Pause):
                 if line is Pause.FLUSH and (entry := reader.flush()):
@@ -146,6 +148,8 @@ class TextFormat:
 
 class _Reader:
     """One list under way: where it is, and the entry that the next line may still change."""
+
+    foreign = False
 
     def __init__(self, source: str, unknown: Callable[[str, str], None], base: str | None) -> None:
         self._source = source
@@ -187,9 +191,10 @@ class _Reader:
             return self._option(option, raw)
         if " #" in stripped or "\t#" in stripped:
             stripped = _COMMENT.sub("", stripped).rstrip(_BLANKS)
-        if fault := misread(stripped, self._base):
+        foreign = self.foreign and _is_foreign(stripped)
+        if not foreign and (fault := misread(stripped, self._base)):
             return bad_line(stripped, self._source, self._number, fault)
-        return entry_of(stripped, self._source, self._number, self._base)
+        return entry_of(stripped, self._source, self._number, self._base, foreign=foreign)
 
     def _option(self, option: re.Match[str], raw: bytes) -> Entry | None:
         held = self._held
@@ -213,6 +218,12 @@ class _Reader:
         return bad_bytes(raw, self._source, self._number, message)
 
 
+def _is_foreign(text: str) -> bool:
+    from pdl.text.foreign import is_foreign  # where there may be one
+
+    return is_foreign(text.partition("\t")[0])
+
+
 def misread(text: str, base: str | None) -> str:
     """Why a line is no URL that can be meant as it stands; empty if it can.
 
@@ -232,14 +243,16 @@ def misread(text: str, base: str | None) -> str:
     return ""
 
 
-def entry_of(text: str, source: str, line: int, base: str | None = None) -> Entry:
+def entry_of(
+    text: str, source: str, line: int, base: str | None = None, *, foreign: bool = False
+) -> Entry:
     """The entry for a URL, or for several separated by TABs; never raises."""
     urls = tuple(filter(None, (url.strip(_BLANKS) for url in text.split("\t"))))
     try:
         if "[" in text and (found := _RANGE.search(text)):
             raise ValueError(_range_fault(found[0]))  # noqa: TRY301 - a bad line as for any reason
         urls = resolve(urls, base)
-        checksum = check_urls(urls or ("",))
+        checksum = check_urls(urls or ("",), foreign=foreign)
     except ValueError as error:
         return bad_line(text, source, line, str(error))
     return Item(urls[0], urls[1:], checksum=checksum, source=source, line=line)

@@ -82,18 +82,23 @@ def users_fault(users: Iterable[tuple[str, str, str | None]]) -> str:
 
 def helpers_fault(helpers: Iterable[tuple[str, str]]) -> str:
     """Of hosts, or empty texts, and commands."""
-    import shlex  # where there is one
-
     for host, command in helpers:
         if host and (fault := _receiver_fault(host)):
             return fault
-        try:
-            words = shlex.split(command)
-        except ValueError as exc:
-            return f"{command!r} is no command: {exc}".lower()
-        if not words:
-            return "the command is empty"
+        if fault := command_fault(command):
+            return fault
     return ""
+
+
+def command_fault(command: str) -> str:
+    """Of a command with its arguments, as a shell splits them."""
+    import shlex  # where there is one
+
+    try:
+        words = shlex.split(command)
+    except ValueError as exc:
+        return f"{command!r} is no command: {exc}".lower()
+    return "" if words and words[0] else "the command is empty"
 
 
 def types_fault(types: Iterable[str]) -> str:
