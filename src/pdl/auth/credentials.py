@@ -10,9 +10,10 @@ from pdl.http_rules.redirects import may_be_told
 from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pdl.auth.cookies import Cookie, CookieJar
+    from pdl.auth.digest import Digests
     from pdl.auth.helpers import Command, Helpers, HelperTurn
     from pdl.auth.logins import Login, Logins
     from pdl.auth.url_command import Printed, UrlCommand
@@ -102,6 +103,7 @@ class Credentials:
         self._cookies = cookies
         self._jar: CookieJar | None = None
         self._logins: Logins | None = None
+        self._digests: Digests | None = None
         self.watchers: list[Callable[[], None]] = []
         if cookies:
             self._open_jar()
@@ -153,13 +155,9 @@ class Credentials:
 
     def may_know(self, status: int | None) -> bool:
         """Whether a request that was refused so may be made in another way."""
-        if status == UNAUTHORIZED and self._helpers is not None:
+        if status == UNAUTHORIZED and (self._helpers is not None or self._named or self._bound):
             return True
-        if self.url_command is None:
-            return False
-        from pdl.auth.url_command import STATUSES  # as above
-
-        return status in STATUSES
+        return self.url_command is not None and self.url_command.may_know(status)
 
     def turn(self, listed: Url, current: Url) -> HelperTurn | None:
         """What a request has to wait for; None if all is known."""
@@ -179,6 +177,35 @@ class Credentials:
         self._helpers.refused(current, self._helpers.fields(current) or ())
         return True
 
+    # --- Digest ---
+
+    def challenged(self, url: Url, basic: str, challenge: str) -> bool:
+        """Whether a server asks that user for Digest, and can be answered from now on."""
+        from pdl.auth.digest import Digests  # where a server has refused Basic
+
+        with _MAKING:
+            digests = self._digests or Digests()
+            if not digests.learn(url, basic, challenge):
+                return False
+            self._digests = digests
+        self._changed()
+        return True
+
+    def forget_challenge(self, url: Url, basic: str) -> None:
+        """The user is refused there, whatever was sent."""
+        if self._digests is not None:
+            self._digests.forget(url, basic)
+
+    def answered(self, url: Url, fields: Headers) -> Headers:
+        """The fields of a GET, with the answer to what its server has asked for."""
+        digests = self._digests
+        if digests is None:
+            return fields
+        return tuple(
+            (name, digests.field(url, value) if name == "Authorization" else value)
+            for name, value in fields
+        )
+
     # --- cookies ---
 
     def heard(self, listed: Url, url: Url, fields: str) -> None:
@@ -192,6 +219,8 @@ class Credentials:
 
     def minds_path(self, host: str) -> bool:
         """Whether requests to the host have other fields for other paths."""
+        if self._digests is not None and self._digests.know(host):
+            return True
         return self._jar is not None and self._jar.minds_path(host)
 
     def login(self, listed: Url, target: Url, before: int) -> Login | None:
@@ -245,6 +274,14 @@ def all_said(
         for name, value in printed.fields:
             said[name.lower()] = Said(name, _sendable(value), URL_COMMAND)
     return list(said.values())
+
+
+def basic_said(said: Iterable[Said]) -> str | None:
+    """The Authorization value of a user and password, if that is what is said."""
+    found = next((each for each in said if each.name.lower() == "authorization"), None)
+    if found is None or found.source in {"", _RUN, _LINE, HELPER, BEARER}:
+        return None
+    return found.value if found.value.startswith("Basic ") else None
 
 
 def request_fields(

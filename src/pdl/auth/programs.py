@@ -138,8 +138,10 @@ class _Talk:
         self.complaint = b""
 
     def begin(self, told: bytes | None) -> None:
-        tell = [] if told is None else [partial(self._tell, told)]
-        for work in (*tell, self._hear, self._hear_complaint):
+        works: list[Callable[[], None]] = [self._hear, self._hear_complaint]
+        if told is not None:
+            works.append(partial(self._tell, told))
+        for work in works:
             thread = threading.Thread(target=work, daemon=True)
             thread.start()
             self._threads.append(thread)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pdl.text.urls import Url
 
 _UNAUTHORIZED = 401
-_SPOKEN = {"basic", "bearer"}
+_SPOKEN = {"basic", "bearer", "digest"}
 _MOST = 3
 """Schemes that are told."""
 

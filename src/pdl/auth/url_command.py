@@ -62,6 +62,10 @@ class UrlCommand:
         """What it has printed for the URL, and nobody has refused."""
         return self._kept.get(listed.request_url)
 
+    def may_know(self, status: int | None) -> bool:
+        """Whether it may know another URL where a server answers so."""
+        return status in STATUSES
+
     def refused(self, listed: Url, printed: Printed | None) -> None:
         """That is no longer the URL to ask; another lane may have got another by now."""
         key = listed.request_url
@@ -92,14 +96,28 @@ class UrlCommand:
 
 
 class UrlTurn(Turn):
-    """A request that has to wait for the command."""
+    """A request that has to wait for the command.
 
-    def __init__(self, command: UrlCommand, listed: Url) -> None:
-        self._command, self._listed = command, listed
+    Args:
+        command: of the worker.
+        listed: URL.
+        status: with which it was refused; 0 if nobody was asked.
+    """
+
+    def __init__(self, command: UrlCommand, listed: Url, status: int = 0) -> None:
+        self._command, self._listed, self._status = command, listed, status
 
     def wait(self, stopped: Callable[[], bool], _seconds: float) -> bool:
-        """Run it; then the request is to be made anew."""
-        self._command.ask(self._listed, stopped)
+        """Run it; then the request is to be made anew.
+
+        Raises:
+            HelperFailed: as `UrlCommand.ask`.
+        """
+        try:
+            self._command.ask(self._listed, stopped)
+        except HelperFailed as exc:
+            before = f"the server answered {self._status}, and " if self._status else ""
+            raise HelperFailed(f"{before}{exc.message}", transient=exc.transient) from None
         return True
 
 

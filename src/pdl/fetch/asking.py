@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.auth.credentials import UNAUTHORIZED, Credentials, request_fields
+from pdl.auth.credentials import UNAUTHORIZED, Credentials, all_said, basic_said, request_fields
 from pdl.fetch.failures import AttemptFailed
 from pdl.http_rules import conditional
 from pdl.http_rules.dates import rate_reset
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pdl.transport import Transport
 
 
+_ANSWERS_MOST = 3
+"""To servers that ask for Digest, in an attempt: other lanes may have used up a nonce meanwhile."""
+
+
 class Asking:
     """The requests of one attempt, one after the other; no I/O.
 
@@ -49,7 +53,9 @@ class Asking:
     """
 
     printed: Printed | None = None
-    _to_print = _printing = False
+    _printing = False
+    _to_print = 0
+    _answered = 0
 
     def __init__(self, http: HttpSettings, files: FileSettings, task: Task, started: float) -> None:
         self._mine = http.credentials if isinstance(http.credentials, Credentials) else None
@@ -88,30 +94,63 @@ class Asking:
         self._hops = 0
         self._again = self._again or once
 
-    def refused(self, status: int | None) -> bool:
-        """Whether a program may know better: then the listed URL is asked again, once for each."""
+    def refused(self, status: int | None, header: Callable[[str], str | None]) -> bool:
+        """Whether there is another way to ask: then the listed URL is asked again.
+
+        A server is answered that asks for Digest, once, and again if that came too late. Each
+        program that may know better is asked once.
+
+        Args:
+            status: of the answer.
+            header: gives a field of it, or None.
+        """
         mine = self._mine
-        if mine is None or not mine.may_know(status):
+        if mine is None:
             return False
+        if status == UNAUTHORIZED and self._answers(mine, header("www-authenticate") or ""):
+            self.begin_again()
+            return True
         if not self._refused and status == UNAUTHORIZED and mine.refused(self._listed, self.url):
             self._refused = True
             self.begin_again()
             return True
-        return self._command is not None and self._refused_url(self._command)
+        return self._command is not None and self._refused_url(self._command, status)
+
+    def _answers(self, mine: Credentials, challenge: str) -> bool:
+        if "digest" not in challenge.lower():
+            return False
+        said = all_said(self._http, self._listed, self.url, self._fields, self.printed)
+        basic = basic_said(said)
+        if basic is None:
+            return False
+        if self._answered and (self._answered >= _ANSWERS_MOST or not _is_stale(challenge)):
+            mine.forget_challenge(self.url, basic)
+            return False
+        self._answered += 1
+        return mine.challenged(self.url, basic, challenge)
+
+    def waits(self, turn: Login | Turn | None, stopped: Callable[[], bool]) -> bool:
+        """Let a program have its turn; then the listed URL is asked again."""
+        if turn is None or turn.once or not turn.wait(stopped, 0.0):
+            return False
+        self.begin_again()
+        return True
 
     # --- the URL command ---
 
     def _take_printed(self, command: UrlCommand) -> None:
         self.printed = command.kept(self._listed)
         if self.printed is not None:
-            self.url, self._to_print = self.printed.url, False
+            self.url, self._to_print = self.printed.url, 0
 
-    def _refused_url(self, command: UrlCommand) -> bool:
+    def _refused_url(self, command: UrlCommand, status: int | None) -> bool:
         """Whether the command is to be asked: for the listed URL, or for one it gave before."""
+        if not command.may_know(status):
+            return False
         command.refused(self._listed, self.printed)
         if self._printing:
             return False
-        self._to_print = True
+        self._to_print = status or 0
         self.begin_again()
         return True
 
@@ -171,13 +210,15 @@ class Asking:
         ):
             from pdl.auth.url_command import UrlTurn  # where there is one
 
-            self._printing, self.login = True, UrlTurn(self._command, self._listed)
+            self._printing, self.login = True, UrlTurn(self._command, self._listed, self._to_print)
             return Request(self.url.request_url, (), self._deadline)
         if self._mine is not None and self.url.host == self._listed.host:
             self._before = self._mine.changes(self.url.host)
         if self._mine is not None and (turn := self._mine.turn(self._listed, self.url)):
             self.login = turn
         fields = request_fields(self._http, self._listed, self.url, self._fields, self.printed)
+        if self._mine is not None:
+            fields = self._mine.answered(self.url, fields)
         asked: Headers = ()
         if known is not None:
             rest = ("Range", known.field())
@@ -186,6 +227,12 @@ class Asking:
             asked = conditional.condition(version, self.url, fields)
         self.conditional = bool(asked)
         return Request(self.url.request_url, fields + asked, self._deadline)
+
+
+def _is_stale(challenge: str) -> bool:
+    from pdl.auth.digest import is_stale  # where one has been answered
+
+    return is_stale(challenge)
 
 
 def any_scheme(text: str) -> Url:

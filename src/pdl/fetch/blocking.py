@@ -218,7 +218,7 @@ class _Driver:
         assert response is not None
         self._response = None
         body = drain(response, self._lane.buffer, words=True)
-        if attempt.asking().refused(failure.status):
+        if attempt.asking().refused(failure.status, response.header):
             return self.find()
         printed = attempt.asking().printed
         refused = Refused(self._task, attempt.asked or "", response.header, body, printed)

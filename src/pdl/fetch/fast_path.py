@@ -35,7 +35,7 @@ from pdl.integrity.declared_digests import NAMES
 from pdl.model import Answer, Fail, SafePath, Success, Task
 from pdl.settings import FileSettings, HttpSettings
 from pdl.storage.final_name import InTheWay, place
-from pdl.text.urls import parse
+from pdl.text.urls import InvalidUrl, parse
 from pdl.transport import TransportError
 from pdl.transport.http.head import framed, head_of, split, tail
 
@@ -252,16 +252,15 @@ class FastPath:
 
             if said_in(self._http.hosts, "http", origin):
                 return ""
-        task = Task(0, f"{origin}/", SafePath(""), "")
+        task, mine = Task(0, f"{origin}/", SafePath(""), ""), self._http.credentials
         try:
+            if isinstance(mine, Credentials) and mine.minds_path(parse(task.url).host):
+                return ""
             ask = Attempt(self._http, self._files, task, 0.0).found(None)
-        except AttemptFailed:
+        except (AttemptFailed, InvalidUrl):
             return ""
         assert isinstance(ask, Ask)
         if ask.login is not None:
-            return ""
-        mine = self._http.credentials
-        if isinstance(mine, Credentials) and mine.minds_path(parse(task.url).host):
             return ""
         return tail(origin, ask.request.headers)
 

@@ -185,19 +185,19 @@ class RangeFetch:
         attempt = self._attempt
         attempt.begin()
         command = attempt.found(self._known)
-        while isinstance(command, Ask):
+        while isinstance(command, (Ask, Refuse)):
             if attempt.known is None:  # it is to be asked for the whole file, which is not wanted
                 raise StartAgain
+            asking, response = attempt.asking(), self._response
             self._hang_up()
-            turn = command.login
-            if turn is not None and not turn.once and turn.wait(self._meter.stopped, 0.0):
-                attempt.asking().begin_again()
-                command = attempt.found(self._known)
+            if isinstance(command, Refuse):
+                if response is None or not asking.refused(command.failure.status, response.header):
+                    raise command.failure
+            elif not asking.waits(command.login, self._meter.stopped):
+                self._response = self._lane.transport.open(command.request)
+                command = attempt.head(self._response)
                 continue
-            self._response = self._lane.transport.open(command.request)
-            command = attempt.head(self._response)
-        if isinstance(command, Refuse):
-            raise command.failure
+            command = attempt.found(self._known)
         if command is not Do.GO_ON or self._response is None:
             raise StartAgain
         attempt.check = attempt.opening = None  # the first lane's matters

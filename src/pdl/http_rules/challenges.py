@@ -13,19 +13,28 @@ _REALM_MOST = 60
 
 
 def schemes(challenge: str) -> list[str]:
-    """The schemes that a WWW-Authenticate field names, in order.
+    """The schemes that a WWW-Authenticate field names, in order."""
+    return [scheme for scheme, _ in challenges(challenge)]
 
-    A word is one where it begins an element of the list and has no ``=`` behind it.
+
+def challenges(field: str) -> list[tuple[str, str]]:
+    """The schemes that a WWW-Authenticate field names, in order, each with its parameters as sent.
+
+    A word is a scheme where it begins an element of the list and has no ``=`` behind it.
     """
-    found: list[str] = []
+    found: list[tuple[str, int, int]] = []
     begins, end = True, 0
-    for match in _PIECE.finditer(challenge):
-        begins = begins or "," in challenge[end : match.start()]
+    for match in _PIECE.finditer(field):
+        begins = begins or "," in field[end : match.start()]
         end = match.end()
         if match[1] and not match[2] and begins:
-            found.append(match[1])
+            found.append((match[1], match.start(), end))
         begins = False
-    return found
+    ends = [start for _, start, _ in found[1:]] + [len(field)]
+    return [
+        (scheme, field[begin:end].strip(" \t,"))
+        for (scheme, _, begin), end in zip(found, ends, strict=True)
+    ]
 
 
 def realm(challenge: str) -> str:
