@@ -11,9 +11,6 @@ from base64 import b64decode
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from requests.auth import HTTPDigestAuth
-from requests.utils import parse_dict_header
-
 from pdl.http_rules.challenges import challenges
 from pdl.settings import header_fault
 
@@ -73,27 +70,31 @@ class Digests:
         return any(origin[1] == host for origin, _ in tuple(self._kept))
 
 
-class _Answers(HTTPDigestAuth):
-    """Those to one challenge; requests would keep one for each thread."""
+class _Answers:
+    """Those to one challenge; requests by itself would count for each thread."""
 
     def __init__(self, user: str, password: str, asked: dict[str, Any]) -> None:
-        super().__init__(user, password)
+        from requests.auth import HTTPDigestAuth  # as heavy as it is, few servers ask for it
+
+        self._auth: Any = HTTPDigestAuth(user, password)
         self._user = user
+        self._realm = asked["realm"]
         self.nonce = asked["nonce"]
         self._lock = threading.Lock()
-        self._thread_local: Any = SimpleNamespace()
-        self.init_per_thread_state()
-        self._thread_local.chal = asked
+        vars(self._auth)["_thread_local"] = SimpleNamespace()  # one state for all lanes
+        self._auth.init_per_thread_state()
+        vars(self._auth)["_thread_local"].chal = asked
 
     def field(self, url: Url) -> str | None:
         """The Authorization value for a GET; None if the challenge cannot be answered."""
         with self._lock:
             # of a scheme that urlparse knows it would cut the parameters of the last segment
-            build: Callable[[str, str], str | None] = self.build_digest_header
-            value = build("GET", f"x://{url.netloc}{url.target}")
+            value: str | None = self._auth.build_digest_header(
+                "GET", f"x://{url.netloc}{url.target}"
+            )
         if value is None:
             return None
-        for name in (self._user, self._thread_local.chal["realm"]):
+        for name in (self._user, self._realm):
             escaped = name.replace("\\", "\\\\").replace('"', '\\"')
             value = value.replace(f'"{name}"', f'"{escaped}"', 1)
         return None if header_fault("Authorization", value) else _sendable(value)
@@ -101,6 +102,8 @@ class _Answers(HTTPDigestAuth):
 
 def _asked(challenge: str) -> list[dict[str, Any]]:
     """The parameters of each challenge for Digest."""
+    from requests.utils import parse_dict_header  # as above
+
     found = []
     for scheme, text in challenges(challenge):
         parse: Callable[[str], dict[str, Any]] = parse_dict_header

@@ -30,10 +30,10 @@ def challenges(field: str) -> list[tuple[str, str]]:
         if match[1] and not match[2] and begins:
             found.append((match[1], match.start(), end))
         begins = False
-    ends = [start for _, start, _ in found[1:]] + [len(field)]
+    ends = [*(start for _, start, _ in found), len(field)][1:]
     return [
         (scheme, field[begin:end].strip(" \t,"))
-        for (scheme, _, begin), end in zip(found, ends, strict=True)
+        for (scheme, _, begin), end in zip(found, ends, strict=False)
     ]
 
 
