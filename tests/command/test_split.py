@@ -134,6 +134,23 @@ def test_each_connection_has_what_a_credential_helper_says(
     assert {seen.header("Authorization") for seen in server.requests("/big")} == {"mine"}
 
 
+@pytest.mark.parametrize("listed", ["drive:big", "http"])
+def test_each_connection_asks_for_what_the_url_command_prints(
+    listed: str, server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
+) -> None:
+    drip = Dripping()
+    there = server.on("/there", drip)
+    listed = server.on("/big", Reply(403)) if listed == "http" else listed
+    (tmp_path / "program.py").write_text(f"import os; print({there!r} + '?n=' + str(os.getpid()))")
+    command = f"'{sys.executable}' '{tmp_path / 'program.py'}'"
+    process = pdl_run.start(listed, *SPLIT, "--processes", "2", "--url-command", command)
+    server.wait_for("/there", 4)
+    drip.go.set()
+    run = pdl_run.finish(process)
+    assert run.code == 0, run.err
+    assert right(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("options", "most"),
     [

@@ -12,6 +12,8 @@ from runner import until
 from servers.behaviours import Reply
 from servers.files import File
 from servers.misbehave import Server
+from servers.row import BODY as LARGE
+from servers.row import ETAG, HALF, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 BODY = b"some bytes"
 SECRET = "c4n4ry-5ecret"
+TAG = (("ETag", ETAG),)
 PROGRAM = """\
 import os, sys, time
 url = sys.argv[-1]
@@ -201,3 +204,67 @@ def test_one_that_hangs_ends_with_the_run(
     assert run.code == 143
     assert pdl_run.leftovers() == []
     assert server.requests() == []
+
+
+SIGNED = f"print(base + '/a.bin?sig={SECRET}-' + str(count))"
+
+
+def test_a_part_goes_on_with_another_signed_url(
+    server: Server,
+    pdl_run: Runner,
+    program: Callable[[str], tuple[str, str]],
+    tmp_path: Path,
+) -> None:
+    server.on("/a.bin", cut(TAG), File(LARGE, etag=ETAG))
+    command = program(SIGNED)[1]
+    first = pdl_run("drive:a.bin", "--url-command", command, *ONE_WORKER)
+    assert (first.code, "truncated" in first.err) == (1, True), first.err
+    assert "at 127.0.0.1" in first.err
+    again = pdl_run("drive:a.bin", *ONE_WORKER, env={"PDL_URL_COMMAND": command})
+    assert again.code == 0, again.err
+    assert (tmp_path / "a.bin").read_bytes() == LARGE
+    one, two = server.requests("/a.bin")
+    assert one.target != two.target
+    assert (two.header("Range"), two.header("If-Range")) == (f"bytes={HALF}-", ETAG)
+    assert not (tmp_path / ".pdl").exists()
+
+
+def test_what_is_kept_is_asked_for_again_when_it_is_refused(
+    server: Server,
+    pdl_run: Runner,
+    program: Callable[[str], tuple[str, str]],
+    tmp_path: Path,
+) -> None:
+    server.on("/a.bin", cut(TAG), Reply(403), File(LARGE, etag=ETAG))
+    options = ("--processes", "1", "--retries", "1", "--retry-wait", "0")
+    run = pdl_run("drive:a.bin", *program(SIGNED), *options)
+    assert run.code == 0, run.err
+    assert (tmp_path / "a.bin").read_bytes() == LARGE
+    signs = [seen.target[-1] for seen in server.requests("/a.bin")]
+    assert signs == ["1", "1", "2"]
+
+
+def test_what_may_go_well_later_is_tried_again(
+    server: Server, pdl_run: Runner, program: Callable[[str], tuple[str, str]]
+) -> None:
+    server.on("/a.bin", File(BODY))
+    code = f"count == 1 and sys.exit(75)\n{SIGNED}"
+    run = pdl_run("drive:a.bin", *program(code), "--retries", "1", "--retry-wait", "0")
+    assert run.code == 0, run.err
+
+
+def test_update_asks_by_the_listed_url(
+    server: Server,
+    pdl_run: Runner,
+    program: Callable[[str], tuple[str, str]],
+    tmp_path: Path,
+) -> None:
+    server.on("/a.bin", File(BODY, etag=ETAG))
+    command = program(SIGNED)[1]
+    (tmp_path / "c.toml").write_text(f'url-command = """{command}"""\n')
+    (tmp_path / "l.jsonl").write_text('{"url": "drive:x/a.bin"}\n')
+    for outcome in ("success", "unchanged"):
+        run = pdl_run("l.jsonl", "--config", "c.toml", "-N", *ONE_WORKER, "--report", "r.jsonl")
+        assert run.code == 0, run.err
+        assert rows(tmp_path)[0]["outcome"] == outcome
+    assert server.requests()[1].header("If-None-Match") == ETAG

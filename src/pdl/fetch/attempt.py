@@ -419,7 +419,7 @@ class Attempt:
                 "success",
                 self.task.id,
                 self._status,
-                self._asking.sent if self._asking else self.asked or "",
+                self._asking.sent if self._asking and self._asking.printed else self.asked or "",
                 self.received,
                 size,
                 self._resumed_from,
