@@ -138,7 +138,7 @@ KINDS = (
     Kind(
         FailureKind.HELPER,
         Fault.FILE,
-        "the program that is to give credentials did not",
+        "the program that is to give credentials or the URL did not",
         lasting="both",
     ),
     Kind(FailureKind.POLICY, Fault.FILE, "the options given forbid it"),

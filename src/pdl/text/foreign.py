@@ -56,7 +56,8 @@ def parse_foreign(text: str) -> ForeignUrl | None:
         raise InvalidUrl("has a password, which would stand in the arguments of --url-command")
     path = rest.partition("?")[0].removeprefix(f"//{authority}" if match[3] is not None else "")
     path = path if path.strip("/") else host
-    return ForeignUrl(scheme, host, 0, f"/{path.removeprefix('/')}", None, userinfo, rest)
+    named = host.replace(":", "_") or scheme
+    return ForeignUrl(scheme, named, 0, f"/{path.removeprefix('/')}", None, userinfo, rest)
 
 
 def is_foreign(text: str) -> bool:

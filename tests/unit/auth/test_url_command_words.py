@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from pdl.auth.programs import HelperFailed
 from pdl.auth.url_command import KEPT, UrlCommand, printed_in
 from pdl.errors import UsageError
-from pdl.settings import InputSettings, Settings, check
+from pdl.model import Item
+from pdl.naming.namer import Namer
+from pdl.settings import InputSettings, NamingSettings, Settings, check
 from pdl.text.foreign import ForeignUrl, is_foreign, parse_foreign, parse_listed
 from pdl.text.urls import Asked, InvalidUrl, parse
 
@@ -98,9 +100,10 @@ def test_nothing_is_run_once_the_run_is_to_stop() -> None:
         ("DRIVE:abc", "drive:", "abc"),
         ("drive://abc", "drive://abc", "abc"),
         ("drive://abc/", "drive://abc", "abc"),
-        ("drive://Host/a/b.zip?x=y#z", "drive://Host", "b.zip"),
+        ("drive://Host:9/a/b.zip?x=y#z", "drive://Host_9", "b.zip"),
+        ("drive:///a/b.zip", "drive://drive", "b.zip"),
         ("doi:10.1000/182", "doi:", "182"),
-        ("s3://me@bucket/key%20a", "s3://bucket", "key%20a"),
+        ("s3://me@bucket/key%20a", "s3://bucket", "key a"),
         ("pmid:12345", "pmid:", "12345"),
         ("ftp://h/a", "ftp://h", "a"),
     ],
@@ -109,7 +112,8 @@ def test_urls_of_other_schemes(text: str, netloc: str, name: str) -> None:
     url = parse_foreign(text)
     assert url is not None
     assert url.netloc == netloc
-    assert url.path.rpartition("/")[2] == name
+    assert Namer(NamingSettings(tree=True)).path_for(Item(text), url, 1).endswith(f"/{name}")
+    assert Namer(NamingSettings()).path_for(Item(text), url, 1) == name
     assert url.request_url[len(url.scheme) :] == text.partition("#")[0][len(url.scheme) :]
     assert isinstance(parse_listed(text), ForeignUrl)
 
