@@ -10,17 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdl.auth.credentials import basic, request_fields
 from pdl.auth.programs import HelperFailed
 from pdl.auth.url_command import KEPT, UrlCommand, printed_in
 from pdl.errors import UsageError
 from pdl.model import Item
 from pdl.naming.namer import Namer
-from pdl.settings import InputSettings, NamingSettings, Settings, check
+from pdl.settings import HttpSettings, InputSettings, NamingSettings, Settings, check
 from pdl.text.foreign import ForeignUrl, is_foreign, parse_foreign, parse_listed
 from pdl.text.urls import Asked, InvalidUrl, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pdl.text.urls import Url
 
 LISTED = parse("https://h.example/a?b=c#d")
 
@@ -91,6 +94,28 @@ def test_only_so_much_is_kept() -> None:
 def test_nothing_is_run_once_the_run_is_to_stop() -> None:
     with pytest.raises(HelperFailed, match="the run was stopped"):
         UrlCommand(("/nowhere",)).ask(LISTED, lambda: True)
+
+
+def test_who_is_sent_what_is_printed() -> None:
+    http = HttpSettings(headers=(("X-Run", "run"), ("A", "run")))
+    printed = printed_in(b"https://me:pw@new.example/a?sig=x\nA: printed\nCookie: c")
+    there, elsewhere = parse("https://new.example/b"), parse("https://new.example:8443/a")
+
+    def sent(listed: Url, current: Url) -> dict[str, str]:
+        fields = request_fields(http, listed, current, (("X-Line", "line"),), printed)
+        return {name: value for name, value in fields if name[0] in "AXC" and name[1:2] != "c"}
+
+    for listed in (LISTED, parse_listed("drive:abc")):
+        assert sent(listed, elsewhere) == {}
+        assert sent(listed, there) == {
+            "A": "printed",
+            "Authorization": basic(b"me", b"pw"),
+            "Cookie": "c",
+        }
+    assert sent(LISTED, LISTED) == {"X-Run": "run", "A": "run", "X-Line": "line"}
+    # the command may sign for the very host of the line, which then gets both
+    assert sent(there, there)["A"] == "printed"
+    assert sent(there, there)["X-Line"] == "line"
 
 
 @pytest.mark.parametrize(
