@@ -100,6 +100,14 @@ def test_who_gave_no_user_is_not_asked_again(
     assert (run.code, digest.seen) == (1, [None])
 
 
+def test_a_file_behind_others_that_need_no_user(server: Server, pdl_run: Runner) -> None:
+    digest = Digest(File(BODY))
+    urls = [server.on(f"/{number}.bin", File(BODY)) for number in range(3)]
+    run = pdl_run(*urls, server.on("/a.bin", digest), "-u", f"127.0.0.1=me:{SECRET}", *ONE_WORKER)
+    assert run.code == 0, run.err
+    assert digest.seen == [None, 1]
+
+
 @pytest.mark.real
 def test_the_server_of_these_tests_is_right_by_curl(server: Server) -> None:
     curl = which("curl")
