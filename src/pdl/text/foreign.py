@@ -16,7 +16,7 @@ class ForeignUrl(Url):
     """A URL that can only be told to a program.
 
     Its scheme is none of `pdl.text.urls.DEFAULT_PORTS`; `host` and `path` serve for names, and
-    `fragment` is all that stands behind the scheme, as listed.
+    `fragment` is all that stands behind the scheme, as listed. `port` is 0.
     """
 
     __slots__ = ()
@@ -57,7 +57,7 @@ def parse_foreign(text: str) -> ForeignUrl | None:
     path = rest.partition("?")[0].removeprefix(f"//{authority}" if match[3] is not None else "")
     path = path if path.strip("/") else host
     named = host.replace(":", "_") or scheme
-    return ForeignUrl(scheme, named, 0, f"/{path.removeprefix('/')}", None, userinfo, rest)
+    return ForeignUrl(scheme, named, 0, f"/{path.removeprefix('/')}", "", userinfo, rest)
 
 
 def is_foreign(text: str) -> bool:

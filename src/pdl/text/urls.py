@@ -319,7 +319,7 @@ class Asked:
     def __init__(self, url: Url) -> None:
         self.url = url
         scheme, host, port, path, query, user, _ = url
-        self.netloc = netloc = _netloc(scheme, host, port)
+        self.netloc = netloc = _netloc(scheme, host, port) if port else url.netloc
         text = f"{scheme}://{netloc}{path}" if query is None else f"{scheme}://{netloc}{url.target}"
         user = user and user.partition(":")[0]
         self.text = f"{user}@{text}" if user else text
