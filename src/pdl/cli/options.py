@@ -53,8 +53,9 @@ INPUT = (
     Row(
         "--url-command CMD",
         "input.url_command",
-        "Ask this command for the URL of a line whose scheme pdl does not know, or that a server "
-        "answers with 401, 403 or 410. CMD LISTED-URL prints the URL, and header fields below it.",
+        "Ask this command for the URL of some lines. They have a scheme that pdl does not know, or "
+        "a server answers them with 401, 403 or 410. CMD LISTED-URL prints the URL, and header "
+        "fields below it.",
         STRING,
     ),
 )
