@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
 
 from pdl.auth.programs import HelperFailed, Turn, run
 from pdl.named_tuple import NamedTuple
@@ -40,9 +41,9 @@ class Printed(NamedTuple):
 
     def secrets(self) -> set[str]:
         """What must not be shown of it."""
-        query = self.url.query or ""
-        values = {each.partition("=")[2] for each in query.split("&")}
-        return {query, *values, *self.url.userinfo.split(":")} - {""}
+        query, userinfo = self.url.query or "", self.url.userinfo.split(":")
+        found = {query, *userinfo, *(each.partition("=")[2] for each in query.split("&"))}
+        return {form for each in found if each for form in (each, unquote_plus(each))}
 
 
 class UrlCommand:
