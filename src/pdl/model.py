@@ -370,6 +370,9 @@ class Fail(NamedTuple):
     hold: float | None = None
 
 
+NOT_MODIFIED = 304
+"""Status of a `Success` whose file is left as it is."""
+
 success_of = partial(tuple.__new__, Success)
 fail_of = partial(tuple.__new__, Fail)
 """These, and `task_of`, of all their fields; calling the class takes four times as long."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from servers.certs import Authority
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["127.0.0.1", "[127.0.0.1]", "127.0.0.2,127.0.0.1"])
 def test_a_given_address_is_asked_for_the_name(
     address: str, server: Server, pdl_run: Runner, tmp_path: Path
@@ -72,6 +73,7 @@ def test_a_given_address_has_to_be_public_where_all_have(server: Server, pdl_run
     assert server.connections == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "code"), [("-4", 0), ("-6", 1), ("--ipv4", 0), ("--ipv6", 1)])
 def test_an_address_of_another_version_is_not_connected_to(
     option: str, code: int, server: Server, pdl_run: Runner
@@ -82,6 +84,7 @@ def test_an_address_of_another_version_is_not_connected_to(
     assert server.connections == (code == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

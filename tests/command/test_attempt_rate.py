@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GAP = 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [("--rate", "10/s"), ("--wait", "0.1"), ("--rate", "2/0.2s")])
 def test_attempts_at_one_origin_are_spread(
     option: tuple[str, str], server: Server, pdl_run: Runner, tmp_path: Path

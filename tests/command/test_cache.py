@@ -571,6 +571,7 @@ def test_a_cache_that_cannot_be_used_is_one_warning(
     assert (tmp_path / "x.bin").read_bytes() == BODY
 
 
+@pytest.mark.slow
 def test_a_cache_that_breaks_is_one_warning_and_no_failure(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -613,6 +614,7 @@ def test_a_run_tells_of_trouble_once() -> None:
 # --- many runs, short runs, small caches ---
 
 
+@pytest.mark.slow
 def test_runs_at_once_share_one_cache(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     bodies = {f"{n}.bin": BODY[n : n + 3000] for n in range(40)}
     urls = [server.on(f"/{name}", File(body, etag=ETAG)) for name, body in bodies.items()]

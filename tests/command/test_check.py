@@ -49,6 +49,7 @@ def out(tmp_path: Path) -> Path:
     return where
 
 
+@pytest.mark.slow
 def test_all_is_well(pdl_run: Runner, out: Path) -> None:
     listed(
         pdl_run,

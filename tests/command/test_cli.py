@@ -75,6 +75,7 @@ def test_every_file_arrives_byte_for_byte(
     assert run.out == ""
 
 
+@pytest.mark.slow
 @engines
 def test_failures_are_explained_listed_and_tried_alone(
     server: Server, pdl_run: Runner, tmp_path: Path, engine: str
@@ -100,6 +101,7 @@ def test_failures_are_explained_listed_and_tried_alone(
     assert sorted(seen.path for seen in server.requests()[before:]) == ["/missing0", "/missing1"]
 
 
+@pytest.mark.slow
 @engines
 def test_the_same_command_again_fetches_nothing(
     server: Server, pdl_run: Runner, engine: str
@@ -130,6 +132,7 @@ def test_a_slow_answer_holds_nobody_up(server: Server, pdl_run: Runner, tmp_path
     assert (tmp_path / "out/slow").read_bytes() == b"late"
 
 
+@pytest.mark.slow
 @engines
 def test_downloading_begins_while_the_list_is_still_being_written(
     server: Server, pdl_run: Runner, tmp_path: Path, engine: str
@@ -145,6 +148,7 @@ def test_downloading_begins_while_the_list_is_still_being_written(
     assert there(tmp_path / "out") == bodies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "code"), [(b"", 0), (b"\n# nothing\n", 0), (b"\x00\x01\xff\xfe\x80" * 50, 1)]
 )
@@ -171,6 +175,7 @@ def test_a_bad_line_is_that_lines_failure(server: Server, pdl_run: Runner, tmp_p
 # --- exit codes ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -208,6 +213,7 @@ def test_a_directory_that_cannot_be_made_exits_3(
     assert "Traceback" not in run.err
 
 
+@pytest.mark.slow
 def test_nothing_transferred_exits_9_if_asked_to(server: Server, pdl_run: Runner) -> None:
     url = server.on("/a", Reply(200, (), b"a"))
     assert pdl_run(url, "--error-on-no-transfer").code == 0
@@ -341,6 +347,7 @@ def test_a_killed_fork_server_is_started_anew(server: Server, pdl_run: Runner) -
     assert pdl_run.leftovers() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn", None])
 def test_a_second_signal_ends_it_now(server: Server, pdl_run: Runner, method: str | None) -> None:
     server.on("/held", Pause(BOUND))
@@ -357,6 +364,7 @@ def test_a_second_signal_ends_it_now(server: Server, pdl_run: Runner, method: st
 # --- the lock ---
 
 
+@pytest.mark.slow
 def test_one_run_holds_a_directory(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     released = threading.Event()
     server.on("/held", Then(Pause(BOUND, released), Reply(200, (), b"held")))
@@ -552,6 +560,7 @@ def test_an_option_comes_from_the_environment(server: Server, pdl_run: Runner) -
     assert pdl_run(urls[0], env={"PDL_JOBS": "none"}).code == 2
 
 
+@pytest.mark.slow
 @engines
 def test_a_truncated_answer_is_tried_again_from_where_it_stopped(
     server: Server, pdl_run: Runner, tmp_path: Path, engine: str

@@ -57,6 +57,7 @@ def http_of(tmp_path: Path, text: str, *args: str) -> HttpSettings:
 # --- each option ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_fields_go_to_their_host_alone(
     engine: str, two: tuple[Server, Server], pdl_run: Runner, tmp_path: Path
@@ -84,6 +85,7 @@ def test_fields_do_not_follow_a_redirect(
     assert sent(other, "x-team") == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_each_host_has_its_own_authority(
     engine: str, pdl_run: Runner, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
@@ -105,6 +107,7 @@ def test_each_host_has_its_own_authority(
         assert "6 failed" in wrong.err
 
 
+@pytest.mark.slow
 def test_a_client_certificate_is_shown_to_its_host_alone(
     authority: Authority, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -119,6 +122,7 @@ def test_a_client_certificate_is_shown_to_its_host_alone(
         assert pdl_run(url, *here, *args).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_proxy_is_asked_for_its_host_alone(
     engine: str, two: tuple[Server, Server], pdl_run: Runner, tmp_path: Path
@@ -144,6 +148,7 @@ def test_a_proxy_is_asked_where_a_redirect_leads_to_its_host(
     assert (tmp_path / "b.bin").read_bytes() == b"through the proxy"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_retries_are_those_of_the_host(
     engine: str, two: tuple[Server, Server], pdl_run: Runner, tmp_path: Path
@@ -155,6 +160,7 @@ def test_retries_are_those_of_the_host(
     assert (len(one.requests()), len(other.requests())) == (4, 2)
 
 
+@pytest.mark.slow
 def test_attempts_at_one_host_are_spaced(
     two: tuple[Server, Server], pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -224,6 +230,7 @@ def test_the_order_of_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert hosts() == [("a.org", {"http.timeout": 2.0}), ("*.org", {"http.timeout": 3.0})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -267,6 +274,7 @@ def test_a_dry_run_shows_the_tables_without_their_secrets(pdl_run: Runner, tmp_p
 # --- a cache ---
 
 
+@pytest.mark.slow
 def test_what_is_for_one_user_alone_is_not_given_to_others_by_the_cache(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_what_a_helper_says_is_sent_and_it_is_asked_once_a_worker(
     assert SECRET not in run.err
 
 
+@pytest.mark.slow
 def test_a_token_that_is_refused_is_asked_for_again_once(
     server: Server, pdl_run: Runner, helper: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_token_that_is_refused_is_asked_for_again_once(
     assert SECRET not in run.err
 
 
+@pytest.mark.slow
 def test_a_token_that_ends_is_asked_for_again(
     server: Server, pdl_run: Runner, helper: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_token_that_ends_is_asked_for_again(
     assert "what the helper said has ended already" in run.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -168,6 +171,7 @@ def test_a_helper_that_hangs_ends_with_the_run(
     assert server.requests() == []
 
 
+@pytest.mark.slow
 def test_a_helper_for_a_host_is_for_it_alone(
     server: Server, pdl_run: Runner, helper: Callable[[str], str], tmp_path: Path
 ) -> None:

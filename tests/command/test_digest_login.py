@@ -23,6 +23,7 @@ SECRET = "c4n4ry-5ecret"
 ONE_WORKER = ("--processes", "1", "--retries", "0", "-j", "1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "said",
     [
@@ -46,6 +47,7 @@ def test_a_user_is_let_in_and_each_request_has_its_own_count(
     assert SECRET not in run.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["url", "netrc", "first line", "file"])
 def test_every_way_to_give_a_user(
     way: str, server: Server, pdl_run: Runner, tmp_path: Path

@@ -81,6 +81,7 @@ def test_what_the_list_knows_is_compared_and_what_is_wrong_is_fetched(
     assert "not checked" not in run.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("checksum", "size"), [(RIGHT, ""), ("", len(BODY)), (RIGHT, len(BODY))])
 def test_a_half_file_that_is_new_to_the_lock_is_fetched(
     server: Server, pdl_run: Runner, file: Path, checksum: str, size: int | str
@@ -160,6 +161,7 @@ def test_what_nothing_is_known_of_is_told_as_a_number(
     assert server.requests() == []
 
 
+@pytest.mark.slow
 def test_a_lock_says_how_many_files_it_pins_unasked(
     server: Server, pdl_run: Runner, file: Path
 ) -> None:

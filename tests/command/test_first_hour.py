@@ -36,6 +36,7 @@ def test_what_is_no_list_is_one_line_and_makes_nothing(pdl_run: Runner) -> None:
         assert [path.name for path in pdl_run.directory.iterdir()] == ["l.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -59,6 +60,7 @@ def test_a_text_that_is_no_list_is_told_once(pdl_run: Runner) -> None:
     assert (run.code, run.err.count("is no list of URLs: none of its first 20 lines")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_one_name_among_urls_is_that_lines_failure(server: Server, pdl_run: Runner) -> None:
     url = server.on("/a", File(b"a"))
     for text in ("f1.bin\nf2.bin\n" + url, url + "\nf1.bin\nf2.bin\n", "f1.bin\n"):
@@ -68,6 +70,7 @@ def test_one_name_among_urls_is_that_lines_failure(server: Server, pdl_run: Runn
         assert "has no scheme" in run.err
 
 
+@pytest.mark.slow
 def test_an_argument_without_a_scheme_is_https_unless_it_is_a_file(pdl_run: Runner) -> None:
     run = pdl_run("example.org/f.iso", "--dry-run")
     assert (run.code, run.out) == (0, "get\thttps://example.org/f.iso\tf.iso\n")
@@ -87,6 +90,7 @@ def test_an_ftp_url_is_told_of_https(pdl_run: Runner) -> None:
     assert "hunter2" not in run.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -127,6 +131,7 @@ def test_a_list_on_standard_input_is_told_of_its_source(pdl_run: Runner) -> None
     assert "Missing argument" in pdl_run().err
 
 
+@pytest.mark.slow
 def test_a_checksum_file_is_checked_without_a_base(pdl_run: Runner) -> None:
     digest = hashlib.sha256(b"a").hexdigest()
     (pdl_run.directory / "SHA256SUMS").write_text(f"{digest}  a b\n{digest}  d/b\n{digest}  c\n")
@@ -145,6 +150,7 @@ def test_a_checksum_file_is_checked_without_a_base(pdl_run: Runner) -> None:
     assert pdl_run("SHA256SUMS", "--check", "-q") == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_list_from_a_pipe_that_is_none_is_one_line(pdl_run: Runner) -> None:
     run = pdl_run("-", "-d", "out", stdin="<!doctype html><html><body>x</body></html>\n")
     assert (run.code, run.err.count("\n")) == (2, 1)
@@ -152,6 +158,7 @@ def test_a_list_from_a_pipe_that_is_none_is_one_line(pdl_run: Runner) -> None:
     assert run == (0, "", "pdl: standard input is empty: it names nothing to download\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("between", [" ", "\n", "  '"])
 def test_two_urls_in_one_argument_are_refused(pdl_run: Runner, between: str) -> None:
     run = pdl_run(f"http://h/a?token=secret{between}http://h/b", "--dry-run")
@@ -160,6 +167,7 @@ def test_two_urls_in_one_argument_are_refused(pdl_run: Runner, between: str) -> 
     assert "secret" not in run.err
 
 
+@pytest.mark.slow
 def test_a_url_within_a_url_is_one(pdl_run: Runner) -> None:
     for url in ("http://h/a?to=http://x/b", "http://h/web/http://x/b", "http://h/b?c=1,http://x/b"):
         assert pdl_run(url, "--dry-run").code == 0
@@ -174,6 +182,7 @@ def test_a_base_that_is_missing_is_one_message(pdl_run: Runner) -> None:
     assert run.err.count("\n") <= 3
 
 
+@pytest.mark.slow
 def test_a_base_without_a_slash_that_gives_only_404s_is_told(
     server: Server, pdl_run: Runner
 ) -> None:

@@ -96,6 +96,7 @@ def shown(text: str) -> bool:
 # --- lists and URLs ---
 
 
+@pytest.mark.slow
 @given(BYTES)
 @settings(max_examples=400)
 def test_any_bytes_are_a_list(data: bytes) -> None:
@@ -119,6 +120,7 @@ def check_names(item: Item, url: Url) -> None:
             assert re.fullmatch(r"[0-9a-f]+\.part", part_name(url, path))
 
 
+@pytest.mark.slow
 @given(TEXT | ANY)
 @settings(max_examples=400)
 def test_any_text_is_a_url_or_refused(text: str) -> None:
@@ -138,6 +140,7 @@ def test_a_nasty_url_is_refused_or_stays_inside(url: str) -> None:
         check_names(Item(url, source="list", line=1), parse(url))
 
 
+@pytest.mark.slow
 @given(ANY, ANY)
 @settings(max_examples=300)
 def test_a_list_chooses_no_path_outside(out: str, directory: str) -> None:
@@ -188,6 +191,7 @@ def test_no_header_forges_another(text: str) -> None:
         assert not re.search(r"[\r\n\0]", name + value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "sound"),
     [
@@ -350,6 +354,7 @@ def test_every_nasty_name_becomes_a_file_inside(
         assert path.read_bytes() == b"body"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value", ["X\r\nY: 1", "no colon", ": empty", "X: \x1b[2J", "X: \u20ac", "A" * 70_000 + ": 1"]
 )

@@ -82,6 +82,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["inline", "fork", "forkserver", "spawn"])
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_mistake_of_pdl_shows_its_traceback_where_that_is_asked_for(

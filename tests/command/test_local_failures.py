@@ -217,6 +217,7 @@ def test_a_directory_that_may_not_be_written(
     check_it_says_once(run, 3, "Permission denied", "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handles", [16, 24, 28, 40])
 def test_too_few_file_handles(
     server: Server, pdl_run: Runner, tmp_path: Path, handles: int
@@ -241,6 +242,7 @@ def test_file_handles_are_taken_as_far_as_the_system_allows(
     assert runner.leftovers() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
 def test_hosts_take_no_more_file_handles_than_there_are(
     pdl_run: Runner, tmp_path: Path, hard: bool
@@ -376,6 +378,7 @@ def test_the_directory_is_removed_under_way(
 # --- the lock ---
 
 
+@pytest.mark.slow
 def test_the_second_run_names_the_first_and_a_killed_one_holds_nothing(
     server: Server, pdl_run: Runner
 ) -> None:
@@ -392,6 +395,7 @@ def test_the_second_run_names_the_first_and_a_killed_one_holds_nothing(
     gate.set()
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_the_lock_as_long_as_it_is_told(server: Server, pdl_run: Runner) -> None:
     gate = threading.Event()
     answer = head(200, (("Content-Length", str(len(SMALL))),))

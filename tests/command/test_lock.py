@@ -85,6 +85,7 @@ def test_a_run_writes_its_lock_and_the_lock_downloads_the_same(
     assert {row["checksum"] for row in rows} == {digest(b"a"), digest(b"bb"), digest(b"ccc")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "there"), [("process", "overwritten"), ("process", "removed"), ("inline", "removed")]
 )
@@ -108,6 +109,7 @@ def test_one_byte_changed_on_the_server_is_named_and_the_old_file_kept(
     assert (tmp_path / "urls.lock").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_file_of_another_size_is_refused_before_its_bytes_come(
     server: Server, pdl_run: Runner
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_file_of_another_size_is_refused_before_its_bytes_come(
     assert f"10 B, expected 5 B (urls.lock:1, {digest(b'first')})" in run.err
 
 
+@pytest.mark.slow
 def test_spellings_of_one_url_have_one_entry(server: Server, pdl_run: Runner) -> None:
     serve(server, a=b"a")
     plain = server.url("/a")
@@ -134,6 +137,7 @@ def test_spellings_of_one_url_have_one_entry(server: Server, pdl_run: Runner) ->
         assert locked(pdl_run, "--locked").code == 0
 
 
+@pytest.mark.slow
 def test_new_lines_are_added_and_old_entries_stay(server: Server, pdl_run: Runner) -> None:
     serve(server, a=b"a", b=b"b", c=b"c")
     listed(pdl_run, server.url("/b"))
@@ -143,6 +147,7 @@ def test_new_lines_are_added_and_old_entries_stay(server: Server, pdl_run: Runne
     assert [entry["out"] for entry in entries(pdl_run)] == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_locked_asks_nothing_for_a_new_line(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -161,6 +166,7 @@ def test_locked_asks_nothing_for_a_new_line(
     assert not (tmp_path / "out/b").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_there_must_be_the_locked_one(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -179,6 +185,7 @@ def test_a_file_that_is_there_must_be_the_locked_one(
     assert (tmp_path / "out/a").read_bytes() == b"fIrst"
 
 
+@pytest.mark.slow
 def test_files_that_were_there_before_the_lock_get_into_it(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -194,6 +201,7 @@ def test_files_that_were_there_before_the_lock_get_into_it(
     assert locked(pdl_run, "--locked").code == 0
 
 
+@pytest.mark.slow
 def test_a_digest_of_another_kind_in_the_list_is_checked_too(
     server: Server, pdl_run: Runner
 ) -> None:
@@ -209,6 +217,7 @@ def test_a_digest_of_another_kind_in_the_list_is_checked_too(
         assert f"expected {md5(b'b').hexdigest()}" in run.err
 
 
+@pytest.mark.slow
 def test_no_secret_gets_into_the_lock_and_its_lines_still_match(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -224,6 +233,7 @@ def test_no_secret_gets_into_the_lock_and_its_lines_still_match(
     assert locked(pdl_run, "--locked", "--if-exists", "overwrite").code == 0
 
 
+@pytest.mark.slow
 def test_the_lock_is_no_file_that_a_download_may_have(server: Server, pdl_run: Runner) -> None:
     serve(server, **{"urls.lock": b"from the server"})
     listed(pdl_run, server.url("/urls.lock"))
@@ -243,6 +253,7 @@ def test_a_dry_run_knows_the_lock_and_writes_none(server: Server, pdl_run: Runne
     assert "policy" in run.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed_too", [False, True])
 def test_the_lock_rules_over_what_the_server_declares(
     server: Server, pdl_run: Runner, tmp_path: Path, *, listed_too: bool
@@ -265,6 +276,7 @@ def test_the_lock_rules_over_what_the_server_declares(
     assert (tmp_path / "out/a").read_bytes() == b"first"
 
 
+@pytest.mark.slow
 def test_a_part_that_goes_on_is_held_against_the_lock_whole(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -284,6 +296,7 @@ def test_a_part_that_goes_on_is_held_against_the_lock_whole(
 # --- what can be no lock ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -93,6 +93,7 @@ def test_users_by_host_in_the_environment(server: Server, pdl_run: Runner) -> No
     assert "header" not in run.err
 
 
+@pytest.mark.slow
 def test_entries_of_netrc_files(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     url, other = served(server, "a.bin", "b.bin")
     path = tmp_path / "entries"
@@ -121,6 +122,7 @@ def test_a_look_at_files_asks_for_no_password(pdl_run: Runner, tmp_path: Path) -
     assert "password" not in run.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--netrc-file", "--cookies"])
 def test_a_file_of_credentials_is_not_replaced_by_a_download(
     option: str, server: Server, pdl_run: Runner, tmp_path: Path

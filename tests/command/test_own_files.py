@@ -76,6 +76,7 @@ def test_standard_input_may_be_that_file_too(pdl_run: Runner, lists: Path) -> No
     assert (lists / "l.txt").read_text() == LIST
 
 
+@pytest.mark.slow
 def test_a_failure_list_that_is_the_only_source_replaces_itself(
     server: Server, pdl_run: Runner
 ) -> None:

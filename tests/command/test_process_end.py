@@ -41,6 +41,7 @@ def scripted(pdl_run: Runner, tmp_path: Path) -> Iterator[Scripted]:
         each.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 @pytest.mark.parametrize("args", [("-d", "out"), ("--version",), ("-h",)])
 def test_closed_streams_are_no_traceback(
@@ -64,6 +65,7 @@ def test_a_program_that_calls_main_goes_on_and_ends_as_it_likes(scripted: Script
     assert (run.code, run.out) == (7, "code 2\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [0, 1, 2])
 def test_what_others_do_at_exit_is_done(server: Server, scripted: Scripted, code: int) -> None:
     runner = scripted(f"import atexit\natexit.register(print, 'theirs')\n{AS_A_MODULE}")
@@ -94,6 +96,7 @@ def interrupted_at(scripted: Scripted, tmp_path: Path, number: int, hook: str, u
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("module", MODULES)
 def test_a_signal_during_the_imports_leaves_nothing(

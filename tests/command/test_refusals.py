@@ -78,6 +78,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refused", REFUSED)
 def test_what_a_run_refuses_a_dry_run_refuses(
     pdl_run: Runner, home: Path, refused: Refused
@@ -101,6 +102,7 @@ def test_a_dry_run_knows_the_names_of_the_runs_own_files(pdl_run: Runner) -> Non
     assert run.out.split("\t")[2].startswith("r-")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("proxies", "code"),
     [
@@ -116,6 +118,7 @@ def test_a_proxy_that_no_line_needs_ends_no_run(
     assert pdl_run(url, env=proxies).code == code
 
 
+@pytest.mark.slow
 def test_a_file_that_is_there_needs_no_proxy(server: Server, pdl_run: Runner) -> None:
     url = server.on("/a.bin", File(b"bytes"))
     assert pdl_run(url).code == 0

@@ -75,6 +75,7 @@ def test_a_disk_that_fills_up_meanwhile_ends_the_run_and_parts_stay(
     assert 0 < answer.kept < len(body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["process", "inline"])
 def test_after_its_quota_a_run_starts_nothing_new(
     engine: str, server: Server, pdl_run: Runner, tmp_path: Path

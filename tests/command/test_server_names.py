@@ -148,6 +148,7 @@ def test_the_list_and_the_directory_rule(server: Server, copy: Copy) -> None:
     assert copy.run(first) == [("success", f"{host}/1/a.bin")]
 
 
+@pytest.mark.slow
 def test_lines_with_the_same_url_share_the_file(server: Server, copy: Copy) -> None:
     url = server.on("/get", called("a.bin"))
     rows = copy.run(url, url, *[server.on(f"/{n}", File(b"x")) for n in range(1100)], url)
@@ -404,6 +405,7 @@ def server_urls(server: Server) -> list[str]:
     return [server.on(p, called(f"{n // 10}.bin", b"%d" % n)) for n, p in enumerate(paths)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["workers", "main"])
 def test_what_is_killed_neither_loses_nor_doubles_a_file(
     pdl_run: Runner, server: Server, tmp_path: Path, victim: str
@@ -567,6 +569,7 @@ def test_what_was_placed_from_the_cache_before_a_kill_is_found_again(
     assert copy.files() == {"a.bin": BODY}
 
 
+@pytest.mark.slow
 def test_the_command_knows_where_a_file_is(pdl_run: Runner, server: Server, tmp_path: Path) -> None:
     url = server.on("/get", called("a.bin"))
     assert "get\t" in pdl_run("-J", url, "--dry-run").out

@@ -42,6 +42,7 @@ def test_files_come_through_it(
     assert {seen.path for seen in server.requests()} == {f"/{n}.bin" for n in range(6)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["socks5h", "socks4a"])
 def test_the_proxy_looks_names_up(scheme: str, server: Server, pdl_run: Runner) -> None:
     server.on("/a.bin", File(BODY))
@@ -51,6 +52,7 @@ def test_the_proxy_looks_names_up(scheme: str, server: Server, pdl_run: Runner) 
     assert [asked.host for asked in socks.asked] == ["only.there.invalid"]
 
 
+@pytest.mark.slow
 def test_names_are_looked_up_here_with_plain_socks5(server: Server, pdl_run: Runner) -> None:
     server.on("/a.bin", File(BODY))
     url = f"http://localhost:{server.port}/a.bin"
@@ -73,6 +75,7 @@ def test_a_place_that_is_given_is_what_the_proxy_is_asked_for(
     assert [asked.host for asked in socks.asked] == ["127.0.0.1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_tls_is_that_of_the_host(scheme: str, authority: Authority, pdl_run: Runner) -> None:
     with Server(tls=authority.good()) as safe, SocksServer() as socks:
@@ -93,6 +96,7 @@ def test_whose_a_certificate_is_is_not_asked_past_the_proxy(
     assert len(socks.asked) == 1
 
 
+@pytest.mark.slow
 def test_it_is_logged_in_to(server: Server, pdl_run: Runner) -> None:
     url = server.on("/a.bin", File(BODY))
     with SocksServer(login=("me", "p:ss/w@rd")) as socks:
@@ -107,6 +111,7 @@ def test_it_is_logged_in_to(server: Server, pdl_run: Runner) -> None:
     assert "hunter2" not in wrong.err + wrong.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "said", "lasting"),
     [(2, "not allowed", True), (4, "unreachable", False), (5, "refused", False)],

@@ -134,6 +134,7 @@ def test_each_connection_has_what_a_credential_helper_says(
     assert {seen.header("Authorization") for seen in server.requests("/big")} == {"mine"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", ["drive:big", "http"])
 def test_each_connection_asks_for_what_the_url_command_prints(
     listed: str, server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None

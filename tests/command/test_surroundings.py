@@ -75,6 +75,7 @@ gc.disable, gc.freeze, os._exit = disabled, frozen, left
 """
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize("how", [[], ["--start-method", "fork"], ["--start-method", "spawn"]])
 def test_garbage_is_looked_for_once_the_start_is_over(
@@ -213,6 +214,7 @@ if "--multiprocessing-fork" in sys.orig_argv:
 """Each waits for a lock, which the test gives back, or its end."""
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_interpreter_of_a_worker_starts_is_no_traceback(
     server: Server, pdl_run: Runner, place: Path
 ) -> None:
@@ -265,6 +267,7 @@ def test_a_main_process_that_is_killed_leaves_no_directory_behind(
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True])
 def test_a_long_tmpdir_is_no_hindrance(
     server: Server, pdl_run: Runner, tmp_path: Path, *, late: bool
@@ -288,6 +291,7 @@ def gone(tmp_path: Path) -> Path:
     return directory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [("--quiet",), ("--check",), ("-d", "/tmp")])
 def test_a_current_directory_that_is_gone_is_told(
     server: Server, tmp_path: Path, gone: Path, args: tuple[str, ...]
@@ -300,6 +304,7 @@ def test_a_current_directory_that_is_gone_is_told(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [("--engine", "inline"), ("--start-method", "fork")])
 def test_a_current_directory_that_nobody_needs_may_be_gone(
     server: Server, tmp_path: Path, gone: Path, args: tuple[str, ...]
@@ -361,6 +366,7 @@ def waiting(pipe: int) -> int:
     return found[0]
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize("args", [("--progress", "json"), ("--report", "-")])
 def test_a_reader_that_takes_its_time_gets_every_row(
@@ -387,6 +393,7 @@ def test_a_reader_that_takes_its_time_gets_every_row(
 NO_SQLITE = "import sys; sys.modules['_sqlite3'] = None"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True])
 def test_without_sqlite_nothing_is_remembered_and_that_is_told(
     server: Server, pdl_run: Runner, place: Path, tmp_path: Path, there: bool
@@ -405,6 +412,7 @@ def redirected(where: str, tmp_path: Path) -> Runner:
     return Runner(tmp_path, tmp_path, ("sh", "-c", f'exec "$@" {where}', "sh", *PDL))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [">&-", pytest.param(">/dev/full", marks=full)])
 @pytest.mark.parametrize("args", [("--progress", "json"), ("--report", "-")])
 def test_machine_output_that_is_lost_is_told_and_no_success(
@@ -417,6 +425,7 @@ def test_machine_output_that_is_lost_is_told_and_no_success(
     assert there(tmp_path / "out") == {"a": b"a"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("report", ["-", "rows.jsonl"])
 def test_a_reader_that_has_gone_away_is_no_failure(
     server: Server, tmp_path: Path, report: str
@@ -462,6 +471,7 @@ def test_no_failures_are_said_to_stand_in_a_list_that_was_not_written(
 # --- names ---
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize(
     "args", [(), ("--engine", "inline"), ("--update",), ("-J",), ("--tree",), ("--dry-run",)]

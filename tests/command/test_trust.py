@@ -66,6 +66,7 @@ def test_each_alone_is_enough(
     assert (tmp_path / "a.bin").read_bytes() == BODY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_a_bundle_may_be_a_directory(
     name: str, safe: Server, authority: Authority, pdl_run: Runner
@@ -81,6 +82,7 @@ def test_of_several_directories_those_count_that_are_there(
     assert pdl_run(safe.url("/a.bin"), "--engine", "inline", env=env).code == 0
 
 
+@pytest.mark.slow
 def test_a_file_and_a_directory_of_openssl_are_both_trusted(
     safe: Server, authority: Authority, other: Authority, pdl_run: Runner
 ) -> None:
@@ -91,6 +93,7 @@ def test_a_file_and_a_directory_of_openssl_are_both_trusted(
         assert run.code == 0, run.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -133,6 +136,7 @@ def test_an_old_certificate_is_no_matter_of_trust(authority: Authority, pdl_run:
     assert "its owner has to renew it, or the clock here is wrong" in refused.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIABLES)
 def test_a_place_that_is_not_there_is_told_with_the_variable(
     name: str, safe: Server, pdl_run: Runner, tmp_path: Path

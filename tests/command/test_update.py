@@ -298,6 +298,7 @@ def test_a_digest_that_is_new_in_the_list_is_fetched_and_checked(
     assert conditions(server)[-3:] == [(ETAG, None), NOTHING, NOTHING]
 
 
+@pytest.mark.slow
 def test_a_lock_and_a_copy_agree(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     url = server.on("/x.bin", File(BODY, etag=ETAG))
     command = (url, "-N", "--lock", "lock.jsonl", "--engine", "inline", "--error-on-no-transfer")
@@ -316,6 +317,7 @@ def test_a_lock_and_a_copy_agree(server: Server, pdl_run: Runner, tmp_path: Path
     assert [etag for etag, _ in conditions(server)] == [None, None, ETAG, ETAG]
 
 
+@pytest.mark.slow
 def test_a_line_that_follows_has_the_same_outcome(server: Server, copy: Copy) -> None:
     url = server.on("/x.bin", File(BODY, etag=ETAG))
     others = [server.on(f"/{n}", File(b"x", etag=ETAG)) for n in range(2000)]
@@ -504,6 +506,7 @@ def _state(copy: Path) -> int:
         return int(count)
 
 
+@pytest.mark.slow
 def test_each_unchanged_file_costs_one_request_and_nothing_else(server: Server, copy: Copy) -> None:
     urls = _serve(server, 1500)
     assert copy.update(*urls) == {"success": 1500}
@@ -522,6 +525,7 @@ def test_each_unchanged_file_costs_one_request_and_nothing_else(server: Server, 
     assert [path.name for path in state.parent.iterdir()] == ["state.sqlite"]
 
 
+@pytest.mark.slow
 def test_it_writes_while_it_goes_on(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     """Killed while it waits for its last file, it knows the thousands before."""
     urls = [*_serve(server, 2500), server.on("/last", File(b"x", etag=ETAG, delay=60.0))]
@@ -543,6 +547,7 @@ def test_it_writes_while_it_goes_on(server: Server, pdl_run: Runner, tmp_path: P
     assert _state(tmp_path / "out") == 2501
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_is_never_confused(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -562,6 +567,7 @@ def test_killed_again_and_again_it_is_never_confused(
     assert _state(tmp_path / "out") == 1500
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_one_warning_and_a_new_one(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:
@@ -628,6 +634,7 @@ def test_a_copy_of_what_nginx_serves(
 # --- the options ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "env", "meant"),
     [
@@ -659,6 +666,7 @@ def test_two_options_that_contradict_each_other(server: Server, pdl_run: Runner)
     assert not server.requests()
 
 
+@pytest.mark.slow
 def test_a_check_asks_no_server(server: Server, pdl_run: Runner) -> None:
     url = server.on("/x.bin", File(BODY, etag=ETAG))
     assert pdl_run(url, "-N", "--engine", "inline").code == 0
@@ -673,6 +681,7 @@ def test_a_dry_run_says_what_would_be_asked_about(server: Server, pdl_run: Runne
     assert [line.split("\t")[0] for line in run.out.splitlines()] == ["check", "get"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_knows_what_was_found_of_the_files(
     server: Server, pdl_run: Runner, tmp_path: Path
 ) -> None:

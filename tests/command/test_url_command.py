@@ -60,6 +60,7 @@ def rows(tmp_path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_lines_of_other_schemes_are_fetched_by_what_it_prints(
     server: Server, pdl_run: Runner, program: Callable[[str], tuple[str, str]], tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_lines_of_other_schemes_are_fetched_by_what_it_prints(
     assert (again.code, len(asked(tmp_path))) == (0, count), again.err
 
 
+@pytest.mark.slow
 def test_what_runs_nothing_does_not_run_it(
     server: Server, pdl_run: Runner, program: Callable[[str], tuple[str, str]], tmp_path: Path
 ) -> None:
@@ -104,6 +106,7 @@ def test_what_runs_nothing_does_not_run_it(
     assert server.requests() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403, 410])
 def test_it_is_asked_once_more_where_a_server_refuses(
     status: int,
@@ -134,6 +137,7 @@ def test_it_is_asked_once_more_where_a_server_refuses(
     assert len(server.requests("/no")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -158,6 +162,7 @@ def test_what_it_fails_with_is_the_lines_and_nobody_is_asked(
     assert server.requests() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--public-only", "--https-only"])
 def test_what_it_prints_is_held_to_the_runs_policy(
     option: str,
@@ -209,6 +214,7 @@ def test_one_that_hangs_ends_with_the_run(
 SIGNED = f"print(base + '/a.bin?sig={SECRET}-' + str(count))"
 
 
+@pytest.mark.slow
 def test_a_part_goes_on_with_another_signed_url(
     server: Server,
     pdl_run: Runner,
@@ -253,6 +259,7 @@ def test_what_may_go_well_later_is_tried_again(
     assert run.code == 0, run.err
 
 
+@pytest.mark.slow
 def test_update_asks_by_the_listed_url(
     server: Server,
     pdl_run: Runner,

@@ -25,6 +25,7 @@ def test_plain(): ...
 TOLD = "left out: 1 slow tests (pytest -m slow), 1 that need other programs (pytest -m real)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_what_is_left_out_is_told(workers: str, tmp_path: Path) -> None:
     (tmp_path / "test_three.py").write_text(THREE)

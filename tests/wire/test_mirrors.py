@@ -272,6 +272,7 @@ def test_mirrors_that_drop_after_new_bytes_use_up_no_round(
     assert len(one.requests()) == len(drops)
 
 
+@pytest.mark.slow
 def test_the_failure_list_tries_all_of_them_again(
     make_server: Callable[..., Server], pdl_run: Runner
 ) -> None:
@@ -285,6 +286,7 @@ def test_the_failure_list_tries_all_of_them_again(
     assert (pdl_run.directory / "f").read_bytes() == BODY
 
 
+@pytest.mark.slow
 def test_an_update_shows_each_mirror_only_what_it_said_itself(
     make_server: Callable[..., Server], pdl_run: Runner
 ) -> None:
@@ -302,6 +304,7 @@ def test_an_update_shows_each_mirror_only_what_it_said_itself(
     assert len(two.requests()) == 2
 
 
+@pytest.mark.slow
 def test_a_locked_file_may_come_from_any_mirror_and_is_then_asked_of_none(
     make_server: Callable[..., Server], pdl_run: Runner
 ) -> None:
@@ -328,6 +331,7 @@ ITEMS = 1000
 JOBS = 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dead",
     [slow(Pause(300.0)), Reply(500), Reply(503, (("Retry-After", "100"),)), Close()],

@@ -51,11 +51,11 @@ from pdl.fetch.commands import FIND_OUT, FROM_CACHE, Ask, Do, Place, Receive, Re
 from pdl.fetch.failures import AttemptFailed, StartAgain
 from pdl.http_rules import conditional, ranges
 from pdl.http_rules.dates import http_seconds
-from pdl.http_rules.ranges import NOT_MODIFIED, OK, Step
+from pdl.http_rules.ranges import OK, Step
 from pdl.http_rules.redirects import STATUSES
 from pdl.integrity.check import Mismatch, check_of, has_digest, wanted_size
 from pdl.integrity.declared_digests import declared
-from pdl.model import FailureKind, Pin, Success, success_of
+from pdl.model import NOT_MODIFIED, FailureKind, Pin, Success, success_of
 from pdl.naming.content_disposition import safe_name
 from pdl.naming.safe_name import renamed
 from pdl.storage import versions

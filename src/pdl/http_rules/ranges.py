@@ -21,6 +21,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from pdl.http_rules.dates import http_seconds
+from pdl.model import NOT_MODIFIED
 from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from pdl.model import Headers
 
 PARTIAL_CONTENT = 206
-NOT_MODIFIED = 304
 RANGE_NOT_SATISFIABLE = 416
 OK = 200
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from pdl.settings import header_fault
 from pdl.text.masking import mask
 from pdl.text.urls import InvalidUrl, Url, parse
-
-if TYPE_CHECKING:
-    from pdl.model import Headers
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses that name another place for a GET (RFC 9110 section 15.4)."""
@@ -58,18 +53,3 @@ def is_loopback(host: str) -> bool:
         return True
     numbers = host.split(".")
     return numbers[0] == "127" and len(numbers) == 4 and all(map(str.isdigit, numbers))  # noqa: PLR2004 - IPv4
-
-
-class BadField(ValueError):
-    """A header field that cannot be sent; the message does not show its value."""
-
-
-def check_fields(fields: Headers) -> None:
-    """See that no field can break out of its line (RFC 9110 section 5.5).
-
-    Raises:
-        BadField: one can.
-    """
-    for name, value in fields:
-        if fault := header_fault(name, value):
-            raise BadField(fault)

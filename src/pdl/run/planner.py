@@ -11,7 +11,6 @@ import stat
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.errors import ListError
-from pdl.http_rules.redirects import BadField, check_fields
 from pdl.integrity.digests import BadChecksum, Contradiction, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath
 from pdl.named_tuple import NamedTuple
@@ -19,7 +18,7 @@ from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, P
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip, plan_of
-from pdl.storage.versions import standing
+from pdl.settings import header_fault
 from pdl.text.masking import mask
 from pdl.text.units import place_text
 from pdl.text.urls import KIN_DIGITS, RUNS_OWN, Asked, InvalidUrl, parse, part_name
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pdl.integrity.checksum_index import ChecksumIndex
-    from pdl.model import Pin, Success
+    from pdl.model import Headers, Pin, Success
     from pdl.run.server_names import ServerNaming
     from pdl.scheduling.job import Planned
     from pdl.settings import FileSettings, NamingSettings
@@ -128,14 +127,14 @@ class Planner:
             return Refusal(FailureKind.INVALID_URL, entry.message)
         try:
             url = self._parse(entry.url)
-            if entry.headers:
-                check_fields(entry.headers)
+            if fault := entry.headers and _fault_in(entry.headers):
+                return Refusal(FailureKind.INVALID_URL, fault)
             wanted = self._namer.path_for(entry, url, self._count)
             if self._sums is not None:
                 entry = self._sums.applied(entry, url, wanted)
             if entry.checksum:
                 entry = entry._replace(checksum=parse_checksum(entry.checksum))
-        except (InvalidUrl, BadChecksum, BadField) as exc:
+        except (InvalidUrl, BadChecksum) as exc:
             return Refusal(FailureKind.INVALID_URL, str(exc))
         except Contradiction as exc:
             return Refusal(FailureKind.CHECKSUM, str(exc), wanted)
@@ -237,6 +236,8 @@ class Planner:
         known = (number, item, url, key, host, path, path, part, pin, local, begun, as_listed)
         plan = plan_of((*known, False, None, None, kin, False))
         if self._files.if_exists == "update":
+            from pdl.storage.versions import standing  # where files are kept current
+
             version = standing(self._files.directory, Job(plan).task(), key, self._versions)
             plan = plan._replace(remember=True, version=version)
         self._pending[key, path] = plan.id
@@ -376,6 +377,11 @@ def _check_way(plan: Plan, fault_of: Callable[[str], str]) -> None:
             "name another proxy there, or the host in no_proxy; "
             "the same command then goes on from here",
         )
+
+
+def _fault_in(fields: Headers) -> str:
+    """Why a header field cannot be sent, empty if each can."""
+    return next((fault for name, value in fields if (fault := header_fault(name, value))), "")
 
 
 def _number_of(key: int, path: str, checksum: str | None = None) -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pdl.http_rules.ranges import NOT_MODIFIED
 from pdl.model import (
+    NOT_MODIFIED,
     BadLine,
     Fail,
     FailureKind,

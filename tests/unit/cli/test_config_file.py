@@ -119,6 +119,7 @@ MATRIX = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", MATRIX)
 @pytest.mark.parametrize("given", list(itertools.product([False, True], repeat=4))[1:])
 def test_what_is_nearer_counts(
@@ -249,6 +250,7 @@ def test_without_a_file_nothing_is_imported_for_it() -> None:
 # --- what is refused ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -400,6 +402,7 @@ def test_a_dry_run_says_that_none_was_read(pdl_run: Runner) -> None:
     assert pdl_run("http://h/a", "--dry-run").err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "mode", "warned"),
     [

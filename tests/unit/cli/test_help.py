@@ -163,6 +163,7 @@ def test_the_manual_lists_its_pages(pdl_run: Runner) -> None:
         assert re.search(rf"^  {topic} +\S", run.out, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", topics())
 def test_a_page_of_the_manual_is_printed(topic: str, pdl_run: Runner) -> None:
     run = pdl_run("--manual", topic)
@@ -237,6 +238,7 @@ def test_the_completion_is_a_script_of_the_shell(shell: str, pdl_run: Runner) ->
         subprocess.run([interpreter, "-n"], input=run.out, text=True, check=True, timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("bash"), reason="asks bash")
 @pytest.mark.parametrize(
     ("words", "offered"),

@@ -453,6 +453,7 @@ def test_an_option_changes_the_field_of_its_row_and_no_other(row: Row) -> None:
     assert changed == [row.target]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("row", SETTABLE, ids=lambda row: row.names)
 def test_a_variable_does_what_its_option_does(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:

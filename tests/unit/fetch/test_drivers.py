@@ -288,6 +288,7 @@ def test_what_is_honoured_gives_the_same_outcome(
         assert one == other, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name", "value"), [*said(decided=True), *said(decided=False)])
 def test_a_cache_that_has_nothing_changes_nothing(
     kind: Kind, name: str, value: object, server: Server, tmp_path: Path

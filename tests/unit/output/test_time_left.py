@@ -111,6 +111,7 @@ SCENES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_the_time_left_is_near_the_truth_in_the_second_half(name: str) -> None:
     looks = SCENES[name].watch(Tally())

@@ -84,6 +84,7 @@ def process_pool(request: pytest.FixtureRequest) -> Iterator[ProcessPool]:
 # --- every pool ---
 
 
+@pytest.mark.slow
 def test_each_task_ends_in_exactly_one_event(pool: Pool) -> None:
     answers = drive(pool, [task(number, "ok") for number in range(300)])
     assert {number: len(got) for number, got in answers.items()} == dict.fromkeys(range(300), 1)
@@ -91,6 +92,7 @@ def test_each_task_ends_in_exactly_one_event(pool: Pool) -> None:
         pool.get_nowait()
 
 
+@pytest.mark.slow
 def test_answers_are_plain_tuples_that_begin_with_their_word(pool: Pool) -> None:
     answers = drive(pool, [task(0, "ok"), task(1, "raise")])
     assert answers[0] == [success(0)]
@@ -100,6 +102,7 @@ def test_answers_are_plain_tuples_that_begin_with_their_word(pool: Pool) -> None
     assert answers[1][0][0] == "fail"
 
 
+@pytest.mark.slow
 def test_what_a_lane_raises_is_an_internal_failure(pool: Pool) -> None:
     [fail] = drive(pool, [task(7, "raise")])[7]
     assert isinstance(fail, Fail)
@@ -109,6 +112,7 @@ def test_what_a_lane_raises_is_an_internal_failure(pool: Pool) -> None:
     assert well[0] == "success"
 
 
+@pytest.mark.slow
 def test_huge_texts_do_not_stop_a_message(pool: Pool) -> None:
     [answer] = drive(pool, [task(0, "huge")])[0]
     assert (answer[0], answer.id) == ("success", 0)
@@ -116,6 +120,7 @@ def test_huge_texts_do_not_stop_a_message(pool: Pool) -> None:
     assert answer.final_url.startswith("uuuu")
 
 
+@pytest.mark.slow
 def test_room_is_what_may_be_submitted_and_shrinks_by_it(pool: Pool, tmp_path: Path) -> None:
     await_room(pool)
     room = pool.room()
@@ -126,6 +131,7 @@ def test_room_is_what_may_be_submitted_and_shrinks_by_it(pool: Pool, tmp_path: P
     assert ids_of(next_event(pool)) == [0]
 
 
+@pytest.mark.slow
 def test_received_counts_what_lanes_report_and_never_goes_back(pool: Pool) -> None:
     drive(pool, [task(0, "count"), task(1, "count")])
     assert pool.received() == 600  # from the first update on: 100 were there before
@@ -133,6 +139,7 @@ def test_received_counts_what_lanes_report_and_never_goes_back(pool: Pool) -> No
     assert pool.received() == 900
 
 
+@pytest.mark.slow
 def test_stop_reaches_the_lanes(pool: Pool, tmp_path: Path) -> None:
     if isinstance(pool, ProcessPool):
         submit(pool, task(0, f"hold {tmp_path / 'go'}"))
@@ -146,6 +153,7 @@ def test_stop_reaches_the_lanes(pool: Pool, tmp_path: Path) -> None:
     assert answer.kind is FailureKind.CANCELLED
 
 
+@pytest.mark.slow
 def test_wait_returns_when_a_descriptor_is_readable(pool: Pool) -> None:
     reader, writer = os.pipe()
     os.write(writer, b".")
@@ -160,6 +168,7 @@ def test_wait_returns_when_a_descriptor_is_readable(pool: Pool) -> None:
 # --- processes: counters, slow lanes ---
 
 
+@pytest.mark.slow
 def test_live_tells_what_is_under_way(process_pool: ProcessPool, tmp_path: Path) -> None:
     released = tmp_path / "go"
     submit(process_pool, task(5, f"hold {released}"))
@@ -171,6 +180,7 @@ def test_live_tells_what_is_under_way(process_pool: ProcessPool, tmp_path: Path)
     assert process_pool.live() == []
 
 
+@pytest.mark.slow
 def test_a_file_that_is_read_moves_and_is_not_received(
     process_pool: ProcessPool, tmp_path: Path
 ) -> None:
@@ -522,6 +532,7 @@ def test_the_next_task_is_begun_before_the_last_is_finished() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", ["none", "raise"])
 def test_what_cannot_be_finished_is_left_to_the_lane(fails: str) -> None:
     assert stories(fails, 1) == {0: ["begin 0", "finish 0", "call 0"]}
@@ -641,6 +652,7 @@ def test_messages_are_read_many_at_a_time_wherever_a_read_ends() -> None:
     outcomes.close()
 
 
+@pytest.mark.slow
 def test_an_answer_that_cannot_cross_is_an_internal_failure(process_pool: ProcessPool) -> None:
     [fail] = drive(process_pool, [task(0, "unpicklable")])[0]
     assert isinstance(fail, Fail)
@@ -651,6 +663,7 @@ def test_an_answer_that_cannot_cross_is_an_internal_failure(process_pool: Proces
 # --- death ---
 
 
+@pytest.mark.slow
 def test_a_worker_killed_at_work_is_reported_once(
     process_pool: ProcessPool, tmp_path: Path
 ) -> None:
@@ -678,12 +691,14 @@ def test_a_death_tells_the_waiting_from_the_current(tmp_path: Path) -> None:
         assert (event.current, event.waiting) == ((0,), (1, 2))
 
 
+@pytest.mark.slow
 def test_a_lane_that_exits_is_a_death_and_no_hang(process_pool: ProcessPool) -> None:
     submit(process_pool, task(0, "exit"))
     assert next_event(process_pool) == Died((0,), (), "exited with code 1", (0,))
     assert drive(process_pool, [task(1, "ok")])[1] == [success(1)]
 
 
+@pytest.mark.slow
 def test_idle_workers_may_be_killed_again_and_again(process_pool: ProcessPool) -> None:
     for _ in range(8):  # more than may die at their start
         drive(process_pool, [task(0, "ok"), task(1, "ok")])
@@ -699,6 +714,7 @@ def test_idle_workers_may_be_killed_again_and_again(process_pool: ProcessPool) -
     assert drive(process_pool, [task(1, "ok")])[1] == [success(1)]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_at_its_start_costs_nothing(process_pool: ProcessPool) -> None:
     process_pool.wait(0.0)
     for pid in worker_pids(process_pool):
@@ -707,6 +723,7 @@ def test_a_worker_killed_at_its_start_costs_nothing(process_pool: ProcessPool) -
     assert all(len(got) == 1 for got in answers.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factory", [Stillborn(), Unbuildable()])
 @pytest.mark.parametrize("method", METHODS)
 def test_workers_that_always_die_at_their_start_end_the_run(
@@ -720,6 +737,7 @@ def test_workers_that_always_die_at_their_start_end_the_run(
         assert time.monotonic() - begun < BOUND
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_worker_costs_the_others_nothing(process_pool: ProcessPool) -> None:
     tasks = [task(number, "ok") for number in range(50)]
     tasks[10:10] = [task(1000, "crash")]
@@ -750,6 +768,7 @@ def test_a_task_that_kills_its_worker_costs_the_others_nothing(process_pool: Pro
 # --- the end ---
 
 
+@pytest.mark.slow
 def test_a_closed_pool_leaves_no_descriptor_open() -> None:
     def run_one() -> None:
         made = ProcessPool(Obedient(), 2, 1, "fork")
@@ -766,6 +785,7 @@ def test_a_closed_pool_leaves_no_descriptor_open() -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
 
 
+@pytest.mark.slow
 def test_close_leaves_no_process(process_pool: ProcessPool, tmp_path: Path) -> None:
     submit(process_pool, task(0, f"hold {tmp_path / 'go'}"), task(1, f"hold {tmp_path / 'go'}"))
     pids = {held_pid(tmp_path / "go", 0), held_pid(tmp_path / "go", 1)}
@@ -775,6 +795,7 @@ def test_close_leaves_no_process(process_pool: ProcessPool, tmp_path: Path) -> N
     process_pool.close()
 
 
+@pytest.mark.slow
 def test_close_ends_a_stopped_worker(process_pool: ProcessPool) -> None:
     drive(process_pool, [task(0, "ok")])
     pids = worker_pids(process_pool)
@@ -794,6 +815,7 @@ def test_close_ends_though_the_fork_server_is_stopped() -> None:
         assert all(map(dead, pids))
 
 
+@pytest.mark.slow
 def test_workers_are_born_though_the_fork_server_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -871,6 +893,7 @@ print(fork_helpers.start([]))
     assert run.stdout == f"{not threads}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [EOFError, ConnectionRefusedError, ConnectionResetError])
 @pytest.mark.parametrize("times", [1, 6])
 def test_a_fork_server_that_is_lost_is_asked_again(
@@ -947,6 +970,7 @@ def test_nothing_is_lost_or_doubled_in_a_storm_of_kills(method: StartMethod) -> 
     assert rounds >= 1
 
 
+@pytest.mark.slow
 def test_what_a_stopped_worker_holds_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -109,6 +109,7 @@ def test_nothing_is_kept_for_a_reader_that_is_gone() -> None:
 # --- the pool ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_worker_that_goes_on_gets_every_task_whole(method: StartMethod) -> None:
     with processes(method, workers=1) as pool:
@@ -131,6 +132,7 @@ def test_a_worker_that_goes_on_gets_every_task_whole(method: StartMethod) -> Non
         assert answers == {each.id: [success(each.id, message=digest_of(each))] for each in back}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_worker_that_does_not_go_on_is_found_silent(
     method: StartMethod, monkeypatch: pytest.MonkeyPatch
@@ -169,6 +171,7 @@ def test_waiting_for_other_descriptors_goes_on_sending() -> None:
     os.close(writer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_nobody_waits_without_a_limit_for_a_worker_that_does_not_go_on(method: StartMethod) -> None:
     with processes(method, workers=1) as pool:

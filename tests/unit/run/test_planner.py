@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.fetch.fast_path import FastPath
-from pdl.model import BadLine, Item, Outcome, Pieces, Refusal, SafePath, Success, Task
+from pdl.model import BadLine, FailureKind, Item, Outcome, Pieces, Refusal, SafePath, Success, Task
 from pdl.naming.claims import FoundFiles
 from pdl.run.planner import Known, Planner
 from pdl.run.rows import settled
@@ -387,3 +387,21 @@ def test_where_nothing_was_nothing_is_looked_for(tmp_path: Path) -> None:
     assert isinstance(job, Plan)
     empty.ended(job, Outcome.SUCCESS)
     assert isinstance(empty.plan(item._replace(line=2, size=5)), Skip)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X A", "b"), ("", "b"), ("X:", "b"), ("X\n", "b"), ("\u00e9", "b"), ("X", "hunter2\r\nY: z")]
+    + [("X", f"hunter2{control}") for control in "\0\n\r\x1b\x7f"],
+)
+def test_fields_that_break_out_of_their_line(tmp_path: Path, name: str, value: str) -> None:
+    fields = (("X-Good", "yes"), (name, value))
+    planned = Bench(tmp_path).planner.plan(Item("http://h/x", headers=fields))
+    assert isinstance(planned, Refusal)
+    assert planned.kind is FailureKind.INVALID_URL
+    assert "hunter2" not in planned.message
+
+
+def test_fields_that_do_not(tmp_path: Path) -> None:
+    fields = (("X-Good", "yes; no\tand \u00e9 \u4e2d"), ("X-Empty", ""))
+    assert isinstance(Bench(tmp_path).planner.plan(Item("http://h/x", headers=fields)), Plan)

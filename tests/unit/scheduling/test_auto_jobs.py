@@ -57,6 +57,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_about_as_fast_as_the_best_number(name: str) -> None:
     case = CASES[name]
@@ -143,6 +144,7 @@ def test_it_falls_back_where_less_is_as_fast() -> None:
     assert run.jobs <= 64, run.levels
 
 
+@pytest.mark.slow
 def test_it_finds_what_has_become_more() -> None:
     """A link that was narrow becomes wide."""
 

@@ -189,6 +189,7 @@ def test_the_estimate_is_right(form: str, tmp_path: Path) -> None:
     assert feed.estimate() == len(FILES)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_leftovers")
 def test_every_form_downloads_the_same(server: Server, pdl_run: Runner, tmp_path: Path) -> None:
     bodies = {file.name: file.body for file in FILES}
@@ -299,6 +300,7 @@ GOOD: dict[ListFormat, tuple[str, str, str, str]] = {  # start, an item, a bad o
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_error_deep_in_a_list_is_that_lines(form: ListFormat, tmp_path: Path) -> None:
     start, good, bad, end = GOOD[form]
@@ -340,6 +342,7 @@ def test_members_one_after_the_other_are_one_list(packed: str) -> None:
     assert [item.url for item in plain(parse("text", data))] == ["http://h/a", "http://h/b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", PACKERS)
 def test_a_bomb_gives_control_back_and_is_one_bad_line(packed: str) -> None:
     data = PACKERS[packed](b"http://h/a\n" + b"x" * (16 << 20) + b"\nhttp://h/b\n")
@@ -455,6 +458,7 @@ ANYTHING = (
 ) | st.binary(max_size=200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["auto", *FORMATS])
 @pytest.mark.parametrize("start", ["", "prefixed"])
 @given(data=ANYTHING)
@@ -477,6 +481,7 @@ def test_no_bytes_raise_anything_but_a_list_error(
             assert len(entry.text) <= 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", PACKERS)
 @given(st.data())
 def test_no_broken_packing_raises_anything_else(packed: str, data: st.DataObject) -> None:
