@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
@@ -156,12 +157,15 @@ def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Au
 
 
 def test_entries_are_for_their_host_alone(netrc: Callable[[str], AuthSettings]) -> None:
+    more = "password z" if sys.version_info < (3, 11) else ""  # which wants one in each entry
     found = gather(
-        netrc(f"machine H.example login me password {SECRET}\nmachine b login x account y\n"),
+        netrc(
+            f"machine H.example login me password {SECRET}\nmachine b login x account y {more}\n"
+        ),
         fail_on,
     )
     assert sent(found, "https://h.example/") == basic(f"me:{SECRET}")
-    assert sent(found, "https://b/") == basic("x:")
+    assert sent(found, "https://b/") == basic("x:z" if more else "x:")
     assert sent(found, "https://c.h.example/") is None
 
 
