@@ -108,12 +108,20 @@ def drive(pool: Pool, tasks: Sequence[Task], again: bool = True) -> dict[int, li
 
 @contextmanager
 def processes(
-    method: StartMethod, workers: int = 2, lanes: int = 1, factory: LaneFactory | None = None
+    method: StartMethod,
+    workers: int = 2,
+    lanes: int = 1,
+    factory: LaneFactory | None = None,
+    *,
+    eager: bool = True,
 ) -> Iterator[ProcessPool]:
+    """A pool of processes; `eager` if all of them are to be there before there is work."""
     # multiprocessing's pools are circles; what earlier ones left is to go here, and not while the
     # resource tracker is written to, which minds that in Python 3.12 and 3.13
     gc.collect()
     pool = ProcessPool(factory or Obedient(), workers, lanes, method)
+    if eager:
+        pool._begin(workers)
     try:
         yield pool
     finally:

@@ -221,7 +221,8 @@ def test_ctrl_c_while_the_interpreter_of_a_worker_starts_is_no_traceback(
     env = with_site(place, WAITS_AT_ITS_START)
     with (place / "go").open("w") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
-        process = pdl_run.start(server.url("/a"), "--start-method", "spawn", env=env)
+        urls = server.url("/a"), server.url("/b")
+        process = pdl_run.start(*urls, "--start-method", "spawn", env=env)
         until(lambda: len(list(place.glob("[0-9]*"))) >= 2, "two workers")
         for worker in place.glob("[0-9]*"):
             os.kill(int(worker.name), signal.SIGINT)

@@ -178,6 +178,7 @@ ADDED = {
     "cookies, logins that bring them; what helps where a server refuses, what it asks for": 4,
     "programs that give credentials or URLs, and URLs that only they know": 4,
     "the answers to a server that asks for Digest": 1,
+    "workers that are started when there is work, apart from what each has been given": 1,
 }
 """Modules that a capability brought, since there were 113."""
 

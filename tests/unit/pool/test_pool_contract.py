@@ -27,12 +27,13 @@ from pdl.errors import MachineError
 from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
-from pdl.pool.process import link
+from pdl.pool.process import link, spawner
 from pdl.pool.process import link as link_module
 from pdl.pool.process import pool as process_module
-from pdl.pool.process.link import ForkWorker, Link, Spawner
+from pdl.pool.process.link import Link
 from pdl.pool.process.pipes import MESSAGE_LIMIT, OutcomeQueue, TaskSender, message_of, unsendable
 from pdl.pool.process.pool import START_DEATHS, ProcessPool, _shares
+from pdl.pool.process.spawner import ForkWorker, Spawner
 from places import TESTS
 from pools import (
     BOUND,
@@ -227,7 +228,6 @@ def test_no_more_tasks_are_under_way_than_there_are_jobs(
     lanes = -(-jobs // workers)
     pool = ProcessPool(Obedient(), workers, lanes, "fork", jobs)
     try:
-        await_room(pool, jobs)
         assert pool.room() == jobs
         go = tmp_path / "go"
         pool.submit([task(n, f"hold {go}") for n in range(jobs)])
@@ -765,6 +765,81 @@ def test_a_task_that_kills_its_worker_costs_the_others_nothing(process_pool: Pro
         process_pool.get_nowait()
 
 
+# --- workers that are started when there is work ---
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_task_has_one_worker_and_two_have_two(method: StartMethod, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with processes(method, workers=3, lanes=2, eager=False) as pool:
+        assert (worker_pids(pool), pool.room()) == ([], 6)
+        pool.submit([task(0, f"hold {go}")])
+        first = held_pid(go, 0)
+        assert (worker_pids(pool), pool.room()) == ([first], 5)
+        pool.submit([task(1, f"hold {go}")])
+        assert returned(pool) == [1]  # its worker is not there yet
+        until(lambda: pool.room() == 5 and len(worker_pids(pool)) == 2, "its worker")
+        pool.submit([task(1, f"hold {go}")])
+        assert held_pid(go, 1) != first
+        go.touch()
+        assert ends(pool, 2) == [0, 1]
+
+
+def returned(pool: Pool) -> list[int]:
+    """What came back at once."""
+    with suppress(queue.Empty):
+        event = pool.get_nowait()
+        assert isinstance(event, Returned)
+        return [*event.ids]
+    return []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_task_ends_once_though_its_worker_is_yet_to_be_started(method: StartMethod) -> None:
+    with processes(method, workers=3, lanes=1, eager=False) as pool:
+        answers = drive(pool, [task(number, "ok") for number in range(60)])
+        assert {number: len(got) for number, got in answers.items()} == dict.fromkeys(range(60), 1)
+        assert len(worker_pids(pool)) == 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_that_is_killed_is_replaced_while_others_sleep(
+    method: StartMethod, tmp_path: Path
+) -> None:
+    with processes(method, workers=3, lanes=1, eager=False) as pool:
+        pool.submit([task(0, f"hold {tmp_path / 'go'}")])
+        os.kill(held_pid(tmp_path / "go", 0), signal.SIGKILL)
+        died = next_event(pool)
+        assert isinstance(died, Died)
+        assert died.current == (0,)
+        assert drive(pool, [task(1, "ok")])[1] == [success(1)]
+
+
+def test_a_pool_without_a_task_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with processes("fork", eager=False) as pool:
+        with pytest.raises(queue.Empty):
+            pool.get_nowait()
+        pool.stop()
+
+
+def test_what_cannot_be_started_gives_its_tasks_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with processes("fork", eager=False) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            pool.submit([task(0, "ok"), task(1, "ok")])
+        assert returned(pool) == [0, 1]
+        assert pool.room() == 0
+        with pytest.raises(MachineError, match="cannot start worker processes"):
+            pool.get_nowait()
+
+
 # --- the end ---
 
 
@@ -819,7 +894,7 @@ def test_close_ends_though_the_fork_server_is_stopped() -> None:
 def test_workers_are_born_though_the_fork_server_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_module, "START_SECONDS", 0.5)
+    monkeypatch.setattr(spawner, "START_SECONDS", 0.5)
     forkserver.ensure_running()
     server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     os.kill(server, signal.SIGSTOP)
@@ -918,7 +993,7 @@ def test_a_fork_server_that_is_lost_for_good_is_told(monkeypatch: pytest.MonkeyP
         raise EOFError
 
     monkeypatch.setattr(forkserver, "connect_to_new_process", lose)
-    monkeypatch.setattr(link, "SERVERS_LOST", 2)
+    monkeypatch.setattr(spawner, "SERVERS_LOST", 2)
     with (
         processes("forkserver", workers=1) as pool,
         pytest.raises(MachineError, match="the fork server dies again and again"),

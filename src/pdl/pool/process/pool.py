@@ -18,6 +18,8 @@ through them. Instead:
   for messages. What waits behind something slow is called back and goes to another worker.
 * The main process alone holds the other end of the task pipe. When it dies, in whatever way, the
   pipe ends and the worker exits.
+* Workers are started when there are tasks for them. One task needs one, and a run that finds all
+  of its files there needs none; see `Spawner`.
 * A task pipe that is full is no reason to wait: an `TaskSender` keeps what it does not take.
 * Nothing here waits without a limit, on anything.
 
@@ -33,19 +35,19 @@ import queue
 import signal
 import time
 from collections import deque
-from multiprocessing.pool import Pool
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
 from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
-from pdl.pool.process.link import AHEAD_MOST, EXIT_GRACE, WORKERS, Link, LinkingContext, Spawner
+from pdl.pool.process.link import AHEAD_MOST, Link
 from pdl.pool.process.pipes import HELLO, Poller
 from pdl.pool.process.shared_counters import CELL_WORDS, SharedCounters
+from pdl.pool.process.spawner import EXIT_GRACE, WORKERS, LinkingContext, Spawner, WholePool
 from pdl.pool.process.worker import RECALL, serve
 from pdl.pool.startup.start_limits import cannot_start, starting
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     from pdl.model import Answer, Task
@@ -62,55 +64,18 @@ START_DEATHS = 6
 """Workers in a row, for each process of the pool, that may die before one says it is there."""
 
 
-class WholePool(Pool):
-    """A Pool that leaves no process and no thread behind if it cannot be made.
-
-    Args:
-        processes: how many.
-        initializer: as a Pool's.
-        given: to the initializer.
-        ctx: makes them.
-    """
-
-    def __init__(
-        self,
-        processes: int,
-        initializer: Callable[..., object],
-        given: tuple[object, ...],
-        ctx: LinkingContext,
-    ) -> None:
-        started = False
-        try:
-            super().__init__(processes, initializer, given, context=ctx)
-            started = True
-        finally:
-            if not started:
-                self._abandon(ctx)
-
-    def _abandon(self, ctx: LinkingContext) -> None:
-        """End the workers and threads of a start that failed half way."""
-        ctx.spawner.abandon()
-        handler: threading.Thread | None = getattr(self, "_worker_handler", None)
-        if handler is not None and handler.is_alive():
-            handler.join(EXIT_GRACE)
-        tasks: queue.SimpleQueue[None] | None = getattr(self, "_taskqueue", None)
-        if tasks is not None:
-            tasks.put(None)  # ends the thread that waits for them
-        ctx.spawner.forget()
-
-
 class ProcessPool:
     """`pdl.pool.Pool` on worker processes; see the module's theory of operation.
 
     Args:
         factory: builds a lane, in the worker.
-        processes: worker processes.
+        processes: worker processes, at the most.
         lanes: threads in each, at the most.
         start_method: of multiprocessing.
         jobs: threads in all of them together; None is `lanes` in each.
 
     Raises:
-        MachineError: the system would not start the processes.
+        MachineError: the system has no room for what they share.
     """
 
     def __init__(
@@ -126,11 +91,12 @@ class ProcessPool:
         self._lanes = lanes
         self._processes = processes
         self._jobs: int | None = None
+        self._most = jobs or processes * lanes
         with starting():
             self._cells = base.Array("Q", slots * lanes * CELL_WORDS, lock=False)
             self._beats = base.Array("Q", slots, lock=False)
             self._stop = base.Value("b", 0, lock=False)
-            self._spawner = Spawner(base, slots, _shares(jobs or processes * lanes, processes))
+            self._spawner = Spawner(base, slots, _shares(self._most, processes))
             self._watch = Poller(many=False)
         self._start_deaths_left = self._start_deaths = START_DEATHS * processes
         self._looked = time.monotonic()
@@ -141,13 +107,23 @@ class ProcessPool:
         self._closed = False
         shared = SharedCounters(self._cells, self._beats, self._stop)
         ctx = LinkingContext(base, WORKERS[start_method], self._spawner)
-        with starting():
-            self._pool = WholePool(processes, serve, (factory, lanes, shared), ctx)
+        self._make = partial(WholePool, processes, serve, (factory, lanes, shared), ctx)
+        self._pool: WholePool | None = None
+        self._refused: tuple[int, ...] = ()
+        self._not_made: MachineError | None = None
 
     def room(self) -> int:
         """See `pdl.pool.Pool.room`."""
+        if self._pool is None:
+            return 0 if self._not_made else self._jobs or self._most
         self._admit()
-        return sum(max(0, link.window() - len(link.held)) for link in self._spawner.links)
+        free = sum(max(0, link.window() - len(link.held)) for link in self._spawner.links)
+        return free + self._asleep() if self._spawner.sleeping else free
+
+    def _asleep(self) -> int:
+        """Lanes of the workers that sleep."""
+        shares = _shares(self._jobs or self._most, self._processes)
+        return sum(shares[self._processes - len(self._spawner.sleeping) :])
 
     def resize(self, jobs: int) -> None:
         """See `pdl.pool.Pool.resize`."""
@@ -169,7 +145,11 @@ class ProcessPool:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """See `pdl.pool.Pool.submit`. Lanes are filled evenly before anything waits."""
+        if self._pool is None:
+            self._begin(len(tasks))
         links = self._spawner.links
+        if self._spawner.sleeping or not links:
+            tasks = self._rouse_for(tasks)
         lanes = [link.lanes for link in links]
         given: list[list[Task]] = [[] for _ in links]
         held = [len(link.held) for link in links]
@@ -189,6 +169,45 @@ class ProcessPool:
                 link.given(its)
                 self._send(link, its)
 
+    def _begin(self, tasks: int) -> None:
+        """Make the Pool, with a worker for each of so many tasks, as far as it may have them."""
+        self._spawner.begin_with(min(tasks, self._processes))
+        try:
+            with starting():
+                self._pool = self._make()
+        except MachineError as exc:
+            self._not_made = exc
+            self._spawner.links.clear()
+        else:
+            self._admit()
+
+    def _rouse_for(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """Have a worker started for each of the tasks; what is left for them now.
+
+        The others come back, to be given when their workers are there.
+        """
+        links, asleep = self._spawner.links, len(self._spawner.sleeping)
+        held = sum(len(link.held) for link in links)
+        awake = self._processes - asleep
+        needed = max(0, min(asleep, held + len(tasks) - awake))
+        self._spawner.rouse(needed)
+        share = -(-(held + len(tasks)) // (awake + needed))
+        now = max(0, share * len(links) - held) if needed else len(tasks)
+        now = now if links else 0
+        self._refused += tuple(task.id for task in tasks[now:])
+        return tasks[:now]
+
+    def _give_back(self) -> Returned:
+        """What came back of the tasks that were submitted.
+
+        Raises:
+            MachineError: all of it has; there are no workers.
+        """
+        if not self._refused and self._not_made is not None:
+            raise self._not_made
+        refused, self._refused = self._refused, ()
+        return Returned(refused)
+
     def go_easy(self, host: str) -> None:
         """See `pdl.pool.Pool.go_easy`. One worker goes on asking it, where that has the lanes."""
         links = self._spawner.links
@@ -206,6 +225,8 @@ class ProcessPool:
 
     def get_nowait(self) -> PoolEvent:
         """See `pdl.pool.Pool.get_nowait`."""
+        if self._refused or self._not_made is not None:
+            return self._give_back()
         if not self._ready:
             self._look(0.0, ())
         while self._ready:
@@ -230,7 +251,7 @@ class ProcessPool:
         """See `pdl.pool.Pool.wait`."""
         self._recall()
         self._end_silent()
-        if not self._ready:
+        if not self._ready and self._not_made is None and not self._refused:
             self._look(seconds, also)
 
     def _recall(self) -> None:
@@ -318,6 +339,11 @@ class ProcessPool:
         if self._closed:
             return
         self._closed = True
+        if self._not_made is not None:  # it has left nothing
+            return
+        if self._pool is None:
+            self._spawner.forget()
+            return
         self._pool.close()
         self._spawner.close()
         self._spawner.see_off()
