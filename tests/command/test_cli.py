@@ -437,7 +437,8 @@ def test_progress_json_is_one_object_a_line_on_standard_output(
     events = [json.loads(line) for line in run.out.splitlines()]
     assert len(events) >= 4
     assert all(isinstance(event, dict) for event in events)
-    assert (events[-1]["event"], events[-1]["requests"]) == ("host-row", 4)
+    assert (events[-2]["event"], events[-2]["requests"]) == ("host-row", 4)
+    assert (events[-1]["event"], events[-1]["failed"]) == ("summary", 1)
 
 
 @engines

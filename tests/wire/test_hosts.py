@@ -162,8 +162,8 @@ def test_a_program_that_reads_along_hears_of_hosts(pdl_run: Runner) -> None:
     assert rest["message"].startswith(f"{server.host} rests for ")
     assert (rest["jobs"], rest["why"] in {"connect", "reset"}) == (1, True)
     assert 0 < rest["seconds"] < 1
-    assert [each["event"] for each in events].index("host-row") == len(events) - 1
-    assert events[-1] == {"schema": 1, "event": "host-row", **scene.host(server)}
+    assert [each["event"] for each in events].index("host-row") == len(events) - 2
+    assert events[-2] == {"schema": 1, "event": "host-row", **scene.host(server)}
 
 
 # --- servers that count ---

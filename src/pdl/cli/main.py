@@ -218,7 +218,9 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     reporters = _open_reports(options, display.notice)
     sinks = [reporter.sink for reporter in reporters]
     disk = to.DiskListener()
-    shown, *told = to.listeners_of([*reporters, console(sinks, feed)], display)
+    lists = [reporter.sink for reporter in reporters if reporter.lists]
+    reporters = [*reporters, *_annotations(), console(lists, feed)]
+    shown, *told = to.listeners_of(reporters, display)
     remarks = [to.RemarkListener(display.notice), to.BaseListener(display.notice, settings.input)]
     outputs = (to.NamesOnly if options.check else to.Outputs)([shown, *remarks, *told, disk])
     try:
@@ -250,6 +252,15 @@ def _open_reports(options: CommandOptions, warn: Callable[[str], None]) -> list[
 
     failed = [FailedList(options.failed, warn, options.sources)] if options.failed else []
     return [*failed, *(open_report(path, warn) for path in options.reports)]
+
+
+def _annotations() -> list[Reporter]:
+    """What GitHub is told of failures, where it runs this."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    from pdl.output.reports.annotations import Annotations  # there alone
+
+    return [Annotations(sys.stderr)]
 
 
 def _complete(settings: Settings, options: CommandOptions) -> Settings:

@@ -51,6 +51,9 @@ class Sink(Protocol):
     def write(self, text: str) -> None:
         """Append `text`, in UTF-8."""
 
+    def amend(self, place: int, text: str) -> None:
+        """Write over what stands from this byte on, as long as it was; a stream stays as it is."""
+
     def commit(self) -> None:
         """The report is whole."""
 
@@ -83,6 +86,9 @@ class StreamSink:
             self._warn(
                 f"cannot write standard output: {_reason(self._out.error)}; the rest is lost"
             )
+
+    def amend(self, place: int, text: str) -> None:
+        """What is written is written."""
 
     def commit(self) -> None:
         """Nothing is left to do."""
@@ -124,8 +130,19 @@ class FileSink:
         if self._file.closed:
             return
         try:
-            self._file.write(text.encode("utf-8", "backslashreplace"))
+            self._file.write(_encoded(text))
             self._file.flush()
+        except OSError as error:
+            self._fail(error)
+
+    def amend(self, place: int, text: str) -> None:
+        """Write over what stands from this byte on; what is no regular file stays as it is."""
+        if self._file.closed or self._debris.partial is None:
+            return
+        try:
+            self._file.seek(place)
+            self._file.write(_encoded(text))
+            self._file.seek(0, os.SEEK_END)
         except OSError as error:
             self._fail(error)
 
@@ -168,6 +185,49 @@ class FileSink:
         self.lost = True
         what = "the rest is lost" if self._debris.partial is None else "it was not updated"
         self._warn(f"cannot write {self._path}: {_reason(error)}; {what}")
+
+
+class AppendSink:
+    """Adds to the end of a file that others write, too: all at once, when the report is whole.
+
+    Args:
+        path: of the file; it is made if it is not there.
+        warn: takes the one warning.
+
+    Raises:
+        MachineError, UsageError: as `FileSink` has it.
+    """
+
+    def __init__(self, path: str, warn: Warn) -> None:
+        self.name = path
+        self.placed = self.lost = False
+        self._warn = warn
+        self._texts: list[str] = []
+        with _refusing(path):
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - until it is whole
+
+    def write(self, text: str) -> None:
+        """Append `text`, later."""
+        self._texts.append(text)
+
+    def amend(self, place: int, text: str) -> None:
+        """It is the file of others."""
+
+    def commit(self) -> None:
+        """Append it."""
+        left = memoryview(_encoded("".join(self._texts)))
+        try:
+            with self._file:
+                while left:
+                    left = left[self._file.write(left) :]
+            self.placed = True
+        except OSError as error:
+            self.lost = True
+            self._warn(f"cannot write {self.name}: {_reason(error)}; the rest is lost")
+
+    def discard(self) -> None:
+        """Nothing has been written."""
+        self._file.close()
 
 
 class _Debris:
@@ -244,6 +304,10 @@ def _status_of(path: Path) -> os.stat_result | None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(0, "it is a directory")
     return found
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _reason(error: OSError | ValueError) -> str:

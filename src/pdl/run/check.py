@@ -153,6 +153,8 @@ class CheckReport:
     """
 
     hosts = False
+    facts = False
+    lists = False
     every = True
     sink = None
 

@@ -37,10 +37,11 @@ def printable(text: str) -> str:
     r"""The text for a terminal: controls, bidi overrides and lone surrogates as ``\x1b``."""
     if text.isprintable():  # which refuses more than is refused here
         return text
-    return _UNPRINTABLE.sub(lambda m: _escape(ord(m[0])), text)
+    return _UNPRINTABLE.sub(lambda m: escape_code(ord(m[0])), text)
 
 
-def _escape(code: int) -> str:
+def escape_code(code: int) -> str:
+    r"""What stands for a character that is not to be shown, as ``\x1b``."""
     if code <= 0xFF:  # noqa: PLR2004 - as many hexadecimal digits as it takes
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004

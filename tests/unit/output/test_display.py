@@ -249,7 +249,7 @@ def test_json_writes_one_object_a_line_on_standard_output(
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == [
         "progress", "progress", "done", "done", "retry", "progress",
-        "host", "jobs", "progress", "host-row",
+        "host", "jobs", "progress", "host-row", "summary",
     ]  # fmt: skip
     assert {event["schema"] for event in events} == {1}
     assert events[3].items() >= {**BAD._asdict(), "outcome": "fail"}.items()
@@ -273,6 +273,9 @@ def test_json_writes_one_object_a_line_on_standard_output(
         "given_up_at": "1970-01-01T00:00:00Z",
         "reason": "x",
     }
+    numbers = Summary()._asdict()
+    del numbers["hosts"]
+    assert events[10] == {"schema": 1, "event": "summary", **numbers}
     assert stream.getvalue() == "pdl: something is odd\n"
 
 

@@ -263,7 +263,7 @@ def test_standard_output_takes_json_lines(path: str, capsys: pytest.CaptureFixtu
 # --- what cannot be written ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["r", "r.xml", "r.json.gz", ".json"])
+@pytest.mark.parametrize("name", ["r", "r.yaml", "r.json.gz", ".json"])
 def test_an_unknown_suffix_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_report(name)

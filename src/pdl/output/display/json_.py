@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pdl.output.display.base import SilentDisplay
 from pdl.output.display.tally import Tally
-from pdl.output.reports.json_ import host_fields, json_line
+from pdl.output.reports.json_ import host_fields, json_line, summary_fields
 from pdl.output.sinks import StreamSink
 
 if TYPE_CHECKING:
@@ -58,9 +58,10 @@ class JsonDisplay(SilentDisplay):
         self._emit("jobs", jobs=jobs)
 
     def finish(self, summary: Summary) -> None:
-        """``"event": "host-row"`` for each host, with the fields that it has in a report."""
+        """``"event": "host-row"`` for each host, and ``"event": "summary"``, as in a report."""
         for host in summary.hosts:
             self._emit("host-row", **host_fields(host))
+        self._emit("summary", **summary_fields(summary))
 
     def tick(self, standing: Standing) -> None:
         """``"event": "progress"`` once a second; `speed` in bytes per second."""

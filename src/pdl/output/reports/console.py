@@ -70,6 +70,8 @@ class ConsoleReport:
 
     every = False
     hosts = False
+    facts = False
+    lists = False
     sink = None
 
     def __init__(

@@ -41,6 +41,8 @@ class FailedList:
 
     every = True
     hosts = False
+    facts = False
+    lists = True
 
     def __init__(self, path: str, warn: Warn = warn_on_stderr, sources: Iterable[str] = ()) -> None:
         self._path = path

@@ -36,6 +36,8 @@ class JsonReport:
 
     every = True
     hosts = True
+    facts = True
+    lists = True
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
@@ -50,9 +52,8 @@ class JsonReport:
     def finish(self, summary: Summary) -> None:
         """Write the summary and let the file have its name."""
         hosts = ",\n".join(json_text(host_fields(each)) for each in summary.hosts)
-        fields = summary._asdict()
-        del fields["hosts"]
-        self.sink.write(f'\n],"hosts":[\n{hosts}\n],"summary":{json_text(fields)}}}\n')
+        numbers = json_text(summary_fields(summary))
+        self.sink.write(f'\n],"hosts":[\n{hosts}\n],"summary":{numbers}}}\n')
         self.sink.commit()
 
 
@@ -65,6 +66,13 @@ def host_fields(host: HostRow) -> dict[str, object]:
     return {**fields, "bytes_per_second": round(host.bytes_per_second), "given_up_at": since}
 
 
+def summary_fields(summary: Summary) -> dict[str, object]:
+    """The fields of the run but for its hosts."""
+    fields = summary._asdict()
+    del fields["hosts"]
+    return fields
+
+
 class JsonLinesReport:
     """Writes ``{"schema":1, ...}`` with the fields of `pdl.model.Result`, a line each.
 
@@ -73,6 +81,8 @@ class JsonLinesReport:
 
     every = True
     hosts = False
+    facts = True
+    lists = True
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.errors import UsageError
 from pdl.named_tuple import NamedTuple
-from pdl.output.sinks import FileSink, StreamSink, Warn, check_target, warn_on_stderr
+from pdl.output.sinks import (
+    AppendSink,
+    FileSink,
+    StreamSink,
+    Warn,
+    check_target,
+    warn_on_stderr,
+)
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
@@ -32,6 +40,8 @@ class ReportFormat(NamedTuple):
             system may give no file handles any more.
         factory: of the module; makes a `Reporter` of the `Sink` that it writes to.
         keep: what a run that was killed has written can be read.
+        appended: variable of the environment that may name a file. A report with that name has
+            this format, and is added to the file's end; empty if there is none.
     """
 
     suffix: str
@@ -39,6 +49,7 @@ class ReportFormat(NamedTuple):
     module: str
     factory: str
     keep: bool = False
+    appended: str = ""
 
 
 FORMATS = (
@@ -54,6 +65,33 @@ FORMATS = (
         "One JSON object with the items and the summary.",
         "pdl.output.reports.json_",
         "JsonReport",
+    ),
+    ReportFormat(
+        ".csv",
+        "A table with a row for each line of the list.",
+        "pdl.output.reports.csv_",
+        "CsvReport",
+        keep=True,
+    ),
+    ReportFormat(
+        ".xml",
+        "JUnit's XML: each line of the list is a test.",
+        "pdl.output.reports.junit",
+        "JUnitReport",
+    ),
+    ReportFormat(
+        ".md",
+        "Markdown: the numbers, and the first hundred failures. It is appended if FILE is what "
+        "`$GITHUB_STEP_SUMMARY` names.",
+        "pdl.output.reports.markdown",
+        "MarkdownReport",
+        appended="GITHUB_STEP_SUMMARY",
+    ),
+    ReportFormat(
+        ".prom",
+        "Numbers for the textfile collector of Prometheus' node_exporter.",
+        "pdl.output.reports.prometheus",
+        "PrometheusReport",
     ),
 )
 """The first is that of standard output."""
@@ -74,8 +112,12 @@ def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
         MachineError: the file cannot be made.
     """
     row = _format_of(path)
-    sink = StreamSink(sys.stdout, warn) if path in _STDOUT else FileSink(path, warn, keep=row.keep)
-    return _factory(row)(sink)
+    factory = _factory(row)
+    if path in _STDOUT:
+        return factory(StreamSink(sys.stdout, warn))
+    if _is_appended(row, path):
+        return factory(AppendSink(path, warn))
+    return factory(FileSink(path, warn, keep=row.keep))
 
 
 def check_report(path: str) -> None:
@@ -93,7 +135,8 @@ def _format_of(path: str) -> ReportFormat:
     if path in _STDOUT:
         return FORMATS[0]
     suffix = PurePath(path).suffix.lower()
-    row = next((row for row in FORMATS if row.suffix == suffix), None)
+    row = next((row for row in FORMATS if _is_appended(row, path)), None)
+    row = row or next((row for row in FORMATS if row.suffix == suffix), None)
     if row is None:
         raise UsageError(
             f"no report format is known by the suffix of {printable(path)}",
@@ -101,6 +144,11 @@ def _format_of(path: str) -> ReportFormat:
             "- is JSON lines on standard output",
         )
     return row
+
+
+def _is_appended(row: ReportFormat, path: str) -> bool:
+    named = os.environ.get(row.appended, "") if row.appended else ""
+    return bool(named) and os.path.abspath(named) == os.path.abspath(path)
 
 
 def _factory(row: ReportFormat) -> Callable[[Sink], Reporter]:
@@ -114,10 +162,14 @@ class Reporter(Protocol):
     Attributes:
         every: whether it wants to see those of files that were fetched, too.
         hosts: whether it wants `Summary.hosts` to have numbers of every host.
+        facts: whether it shows what servers say of files, as `Result.etag`.
+        lists: whether every failure stands in it.
     """
 
     every: bool
     hosts: bool
+    facts: bool
+    lists: bool
 
     @property
     def sink(self) -> Sink | None:
