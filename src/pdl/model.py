@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal, NewType
 
 from pdl.named_tuple import NamedTuple
+from pdl.progress import HostRow
 
 SafePath = NewType("SafePath", str)
 """A relative path that `pdl.naming.namer` has made; nothing else makes one. Separator is ``/``."""
@@ -290,6 +291,11 @@ class Task(NamedTuple):
 task_of = partial(tuple.__new__, Task)
 
 
+Facts = tuple[str | None, str | None, str | None, tuple[str, ...]]
+"""What was found out of a file beside its outcome: Content-Type, ETag and Last-Modified of the
+answer that brought it, and digests, each ``algorithm:hex``."""
+
+
 class Success(NamedTuple):
     """A worker's answer: the file is whole and stands at its final name.
 
@@ -308,6 +314,7 @@ class Success(NamedTuple):
         first: seconds from the last request to the first byte of its answer; None if nobody was
             asked.
         hold: seconds in which the server takes no more requests, as it says, or None.
+        facts: what is asked for of each file; mostly None.
     """
 
     word: Literal["success"]
@@ -326,6 +333,7 @@ class Success(NamedTuple):
     name: str | None = None
     first: float | None = None
     hold: float | None = None
+    facts: Facts | None = None
 
 
 PAGE_REMARK = "an HTML page"
@@ -394,6 +402,10 @@ class Result(NamedTuple):
         attempts: requests made for it; 0 for what was never tried.
         seconds: from the first attempt's start to the end.
         started: ISO 8601, UTC; None for what was never tried.
+        content_type, etag, last_modified: header fields of the answer that brought the file. These
+            and `host` are None where nothing that listens has a use for them.
+        host: name and port of the server that was asked last; a failure always has it.
+        digests: those that were asked for, each ``algorithm:hex``; else None.
     """
 
     source: str
@@ -413,35 +425,11 @@ class Result(NamedTuple):
     started: str | None = None
     checksum: str | None = None
     message: str = ""
-
-
-class HostRow(NamedTuple):
-    """What a report has of a host.
-
-    Attributes:
-        host: name and port; empty for those that are counted together, where there are very many.
-        requests: attempts that were answered, or failed.
-        pressure: of them, those that met its limits or its absence.
-        rests: how often nobody asked it for a while.
-        first_byte_p50, first_byte_p95: seconds in which half, and 95 of 100, answers had begun.
-        bytes: received.
-        bytes_per_second: from the first attempt to the last answer.
-        given_up: lines that ended because it was given up.
-        given_up_at: when that was, in seconds since the epoch; None if it was not.
-        reason: why it was given up.
-    """
-
-    host: str
-    requests: int = 0
-    pressure: int = 0
-    rests: int = 0
-    first_byte_p50: float | None = None
-    first_byte_p95: float | None = None
-    bytes: int = 0
-    bytes_per_second: float = 0.0
-    given_up: int = 0
-    given_up_at: float | None = None
-    reason: str = ""
+    content_type: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    host: str | None = None
+    digests: tuple[str, ...] | None = None
 
 
 class Summary(NamedTuple):

@@ -1,4 +1,4 @@
-"""The nouns of a run under way: what a display is told.
+"""The nouns of a run under way: what a display is told, and what is known of each host.
 
 Immutable values made of plain data; nothing here does any work.
 """
@@ -56,3 +56,32 @@ class Standing(NamedTuple):
     waiting: Waiting | None = None
     limit: int | None = None
     ahead: int = 0
+
+
+class HostRow(NamedTuple):
+    """What a report has of a host.
+
+    Attributes:
+        host: name and port; empty for those that are counted together, where there are very many.
+        requests: attempts that were answered, or failed.
+        pressure: of them, those that met its limits or its absence.
+        rests: how often nobody asked it for a while.
+        first_byte_p50, first_byte_p95: seconds in which half, and 95 of 100, answers had begun.
+        bytes: received.
+        bytes_per_second: from the first attempt to the last answer.
+        given_up: lines that ended because it was given up.
+        given_up_at: when that was, in seconds since the epoch; None if it was not.
+        reason: why it was given up.
+    """
+
+    host: str
+    requests: int = 0
+    pressure: int = 0
+    rests: int = 0
+    first_byte_p50: float | None = None
+    first_byte_p95: float | None = None
+    bytes: int = 0
+    bytes_per_second: float = 0.0
+    given_up: int = 0
+    given_up_at: float | None = None
+    reason: str = ""

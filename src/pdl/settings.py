@@ -168,6 +168,9 @@ class FileSettings(NamedTuple):
         reserved: paths that no server may give a file; see `NamingSettings`.
         split: connections that fetch one large file at once, where there are idle lanes.
         min_split: bytes that a connection is given to fetch, at the least; less only at the end.
+        digests: algorithms; with each the digest of every fetched file is computed.
+        digest_there: also those of files that are there already.
+        describe: workers tell what servers say of a file, see `pdl.model.Facts`.
     """
 
     directory: str = "."
@@ -184,6 +187,9 @@ class FileSettings(NamedTuple):
     reserved: tuple[str, ...] = ()
     split: int = 4
     min_split: int = 20 * 1024 * 1024
+    digests: tuple[str, ...] = ()
+    digest_there: bool = False
+    describe: bool = False
 
 
 class NamingSettings(NamedTuple):
@@ -417,14 +423,6 @@ def _statuses_fault(statuses: frozenset[int]) -> str:
     return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
 
 
-def _file_fault(path: str) -> str:
-    if os.path.isdir(path):
-        return f"{path!r} is a directory"
-    if not os.path.exists(path):
-        return f"{path!r} does not exist"
-    return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"
-
-
 def _elsewhere(place: str) -> "Callable[[Any], str]":
     """A rule that few runs need, of a module that is imported then."""
     module, _, name = place.rpartition(".")
@@ -434,6 +432,9 @@ def _elsewhere(place: str) -> "Callable[[Any], str]":
         return said
 
     return fault
+
+
+_file_fault = _elsewhere("pdl.text.rules.file_fault")
 
 
 def _at_least(least: int) -> "Callable[[float], str]":

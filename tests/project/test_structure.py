@@ -179,6 +179,7 @@ ADDED = {
     "programs that give credentials or URLs, and URLs that only they know": 4,
     "the answers to a server that asks for Digest": 1,
     "workers that are started when there is work, apart from what each has been given": 1,
+    "reports: csv, JUnit, Markdown, Prometheus, annotations, checksums; what files are told by": 7,
 }
 """Modules that a capability brought, since there were 113."""
 

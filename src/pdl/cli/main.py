@@ -25,6 +25,7 @@ from pdl.cli.to_settings import (
     convert,
     nearness,
     usual_config,
+    with_sums,
 )
 from pdl.errors import ExitCode, PdlError, UsageError
 from pdl.output.terminal import Out
@@ -186,8 +187,8 @@ def _dry_run(settings: Settings, options: CommandOptions, ctx: click.Context) ->
         complain_text(warning)
     for path in options.reports:
         check_report(path)
-    if options.failed:
-        check_target(options.failed)
+    for path in filter(None, (options.failed, options.sums)):
+        check_target(path)
     return print_plan(options.sources, _complete(settings, options), complain_text)
 
 
@@ -198,6 +199,7 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
 
     prestart.prepare(settings.pool, alone=True)
 
+    from pdl.output.reports.registry import unasked
     from pdl.run import outputs as to
     from pdl.run.download import run
     from pdl.sources.feed import open_sources
@@ -219,7 +221,7 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     sinks = [reporter.sink for reporter in reporters]
     disk = to.DiskListener()
     lists = [reporter.sink for reporter in reporters if reporter.lists]
-    reporters = [*reporters, *_annotations(), console(lists, feed)]
+    reporters = [*reporters, *unasked(sys.stderr), console(lists, feed)]
     shown, *told = to.listeners_of(reporters, display)
     remarks = [to.RemarkListener(display.notice), to.BaseListener(display.notice, settings.input)]
     outputs = (to.NamesOnly if options.check else to.Outputs)([shown, *remarks, *told, disk])
@@ -246,29 +248,26 @@ def _warn_of_what_is_set(settings: Settings, ctx: click.Context, display: Displa
 
 
 def _open_reports(options: CommandOptions, warn: Callable[[str], None]) -> list[Any]:
-    """The failure list and the reports that are asked for."""
+    """The failure list, the checksum file and the reports that are asked for."""
     from pdl.output.reports.failure_list import FailedList
     from pdl.output.reports.registry import open_report
 
     failed = [FailedList(options.failed, warn, options.sources)] if options.failed else []
-    return [*failed, *(open_report(path, warn) for path in options.reports)]
+    others = [open_report(path, warn) for path in options.reports]
+    if options.sums:
+        from pdl.output.reports.checksum_file import ChecksumFile
 
-
-def _annotations() -> list[Reporter]:
-    """What GitHub is told of failures, where it runs this."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return []
-    from pdl.output.reports.annotations import Annotations  # there alone
-
-    return [Annotations(sys.stderr)]
+        others.append(ChecksumFile(options.sums, warn))
+    return [*failed, *others]
 
 
 def _complete(settings: Settings, options: CommandOptions) -> Settings:
     """The settings with what the command knows: its own files, and a base where none matters."""
-    made = [*options.reports, *filter(None, (options.failed, settings.lock.path))]
+    made = [*options.reports, *filter(None, (options.failed, options.sums, settings.lock.path))]
     mine = filter(None, (settings.auth.netrc_file, settings.auth.cookies_file))
     read = [*options.sources, *settings.input.checksums, *mine]
     own = own_paths([*made, *read], settings.files.directory)
+    settings = with_sums(settings, options)
     settings = settings._replace(naming=settings.naming._replace(reserved=own))
     return with_any_base(settings) if options.check else settings
 
@@ -330,8 +329,8 @@ def check_outputs(settings: Settings, options: CommandOptions) -> None:
     """
     taken = _read_files(settings, options)
     written = [("--report", path) for path in options.reports]
-    if options.failed:
-        written.append(("--failed", options.failed))
+    written += [("--failed", path) for path in (options.failed,) if path]
+    written += [("--sums", path) for path in (options.sums,) if path]
     for what, path in written:
         key = _file_key(path, STDOUT) or os.path.realpath("/dev/stdout" if path == "-" else path)
         other = taken.get(key)

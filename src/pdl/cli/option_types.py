@@ -425,6 +425,23 @@ class Statuses(Kind):
         return frozenset(int(word) for word in words)
 
 
+class Algorithms(Kind):
+    """Algorithms of digests, comma-separated."""
+
+    name = "algorithms"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:  # noqa: ANN401 - click's
+        """Called by click."""
+        from pdl.integrity.digests import algorithm_of, algorithms_fault  # where there are any
+
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(map(algorithm_of, str(value).split(","))))
+        if fault := algorithms_fault(names):
+            self.fail(fault, param, ctx)
+        return names
+
+
 class Allowance(Kind):
     """A number of failures, or a share of all lines: ``5``, ``1%``."""
 

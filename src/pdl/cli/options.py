@@ -14,6 +14,7 @@ import click
 from pdl import settings
 from pdl.cli.http_options import CONFIGURATION, CREDENTIALS, HTTP
 from pdl.cli.option_types import (
+    Algorithms,
     Allowance,
     JobsNumber,
     Number,
@@ -296,6 +297,19 @@ INTEGRITY = (
         "--check",
         "command.check",
         "Check the files that are there; ask no server. Nothing is written.",
+    ),
+    Row(
+        "--digest ALG[,ALG]",
+        "files.digests",
+        "Compute digests of the fetched files. The reports have them. ALG is as sha256.",
+        Algorithms(),
+    ),
+    Row(
+        "--sums FILE",
+        "command.sums",
+        "Write the digests of all files to FILE. It is as sha256sum writes it, with names "
+        "relative to --dir. Files that are there already are read for it.",
+        FILE,
     ),
     Row("--cache DIR", "cache.path", "Keep files in DIR for other runs, and reuse them.", DIR),
     Row(

@@ -45,6 +45,7 @@ class CommandOptions(NamedTuple):
         sources: list files, ``-`` and URLs.
         reports: files that get a row for each line.
         failed: file that gets a list of what failed, or None.
+        sums: file that gets the digests of all files, or None.
         progress: how the run is shown.
         quiet: say nothing when all is well.
         verbose: say something of every file.
@@ -61,6 +62,7 @@ class CommandOptions(NamedTuple):
     sources: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
     failed: str | None = None
+    sums: str | None = None
     progress: ProgressMode = "auto"
     quiet: bool = False
     verbose: bool = False
@@ -210,6 +212,8 @@ def agree_on_ip_version(ctx: click.Context) -> dict[str, bool]:
     return said
 
 
+SUMS_ALGORITHM = "sha256"
+"""Of the file that ``--sums`` writes."""
 COMMAND = "command"
 """The first part of the path of a field of `CommandOptions`; others are of `Settings`."""
 
@@ -217,6 +221,7 @@ _SETTINGS = Settings()
 _COMMAND_OPTIONS = CommandOptions()
 _RULES: dict[str, Callable[[Any], str]] = {
     "command.failed": output_fault,
+    "command.sums": output_fault,
     "command.progress": partial(word_fault, choices=DISPLAYS),
     "command.wait_lock": partial(time_fault, zero=True),
 }
@@ -254,3 +259,18 @@ def convert(
     options = _COMMAND_OPTIONS._replace(sources=sources, **parts.pop(COMMAND, {}))
     changed = {part: getattr(_SETTINGS, part)._replace(**fields) for part, fields in parts.items()}
     return _SETTINGS._replace(**changed), options
+
+
+def with_sums(values: Settings, options: CommandOptions) -> Settings:
+    """The settings of a run that writes a checksum file, if it is to write one.
+
+    Raises:
+        UsageError: its files are not to be read.
+    """
+    files = values.files
+    if options.sums is None:
+        return values
+    if files.trust_existing:
+        raise UsageError("--sums reads every file, and --trust-existing reads none", "give one")
+    digests = tuple(dict.fromkeys((*files.digests, SUMS_ALGORITHM)))
+    return values._replace(files=files._replace(digests=digests, digest_there=True))

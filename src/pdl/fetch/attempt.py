@@ -122,8 +122,7 @@ class Attempt:
     _asking: Asking | None = None
     _conditional = _whole_part = False
     _pin: Pin | None = None
-    _status = 0
-    _resumed_from = mixed_from = 0
+    _status = _resumed_from = mixed_from = 0
     _remark = ""
 
     def __init__(self, http: HttpSettings, files: FileSettings, task: Task, started: float) -> None:
@@ -211,7 +210,7 @@ class Attempt:
             self.received = len(body)
         if header("content-encoding") or (body and body[0] in file_checks.REMARKABLE):
             self._remark = file_checks.remark(files, self.wanted, self.header, body)
-        self.check = check_of(task, said, self._pin)
+        self.check = check_of(task, said, self._pin, files.digests)
         length = head.length
         if known is not None or length is None:
             length = ranges.total_of(known, length, header)
@@ -432,6 +431,7 @@ class Attempt:
                 name,
                 self.first,
                 self.hold,
+                None,
             )
         )
 

@@ -90,6 +90,11 @@ class Fetcher:
         self.quick: FastPath | None = None
         self.allowance: Allowance | None = None
         self.mover = Mover(able=http.pipe)
+        self.attempt_of = Attempt
+        if files.describe or files.digests:
+            from pdl.fetch.facts import DescribedAttempt  # where it is asked for
+
+            self.attempt_of = DescribedAttempt
         self.connections = KeptConnections(self)
 
     def limit(self, allowance: Allowance) -> None:
@@ -111,7 +116,8 @@ class Fetcher:
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Make one attempt."""
         if task.local:
-            return examine(task, self.files.directory, self.buffer, meter)
+            files = self.files
+            return examine(task, files.directory, self.buffer, meter, files.digests)
         if self.allowance is not None:
             self.allowance.stopped = meter.stopped
         started = self.quick.hand_over() if self.quick else None
@@ -143,7 +149,7 @@ class _Driver:
         self._task = task
         self._meter = meter
         self._http = http = http_for(lane.http, task)
-        self._attempt = attempt = Attempt(http, lane.files, task, started)
+        self._attempt = attempt = lane.attempt_of(http, lane.files, task, started)
         self._part = part = Part(lane.files.directory, task.part)
         self._naming = UniqueName(lane.files, task, task.served, part) if task.served else None
         self._cache = lane.cache.beside(attempt, task, part, meter, http) if lane.cache else None
@@ -172,6 +178,10 @@ class _Driver:
                 self._login.leave()
         if isinstance(command, Fail):
             return self._leave(name_host(command, self._task, printed=self._printed))
+        if (files := self._lane.files).digests:
+            from pdl.fetch.facts import with_digests  # as above
+
+            command = with_digests(command, self._task, files, self._lane.buffer, self._meter)
         if self._remark and not command.message:
             command = command._replace(message=self._remark)
         return command._replace(trouble=cache.trouble) if cache else command

@@ -136,6 +136,9 @@ class FastPath:
             "min_size",
             "expect_types",
             "reserved",  # it matters where `Task.served` is set
+            "digests",  # the attempt's
+            "digest_there",  # the planner's
+            "describe",  # see `_attempt_of`
             "split",  # such files are handed over
             "min_split",
         },
@@ -186,6 +189,11 @@ class FastPath:
         if isinstance(http.credentials, Credentials):
             http.credentials.watchers.append(self._forget)
         self._never = _declined(http) or _declined(files)
+        self._attempt_of = Attempt
+        if files.describe or files.digests:
+            from pdl.fetch.facts import DescribedAttempt  # where it is asked for
+
+            self._attempt_of = DescribedAttempt
         self._attempt: Attempt | None = None
         self._meter: Meter
         self._origin = ""
@@ -219,7 +227,7 @@ class FastPath:
             self._kept = None
             kept.close()
             return None
-        self._attempt = attempt = Attempt(self._http, self._files, task, started)
+        self._attempt = attempt = self._attempt_of(self._http, self._files, task, started)
         attempt.asked = url
         self._meter = meter
         self._request = data

@@ -54,6 +54,10 @@ class Check:
         pieces: of their parts, or None.
         declared: what the server said of them, or None.
         pin: what a lock has of them, or None; with one, their SHA-256 is found out.
+        digests: algorithms, by which they are digested besides.
+
+    Attributes:
+        digests: those, each ``algorithm:hex``, once the bytes are known to be right.
     """
 
     def __init__(
@@ -62,8 +66,9 @@ class Check:
         pieces: Pieces | None,
         declared: Declared | None = None,
         pin: Pin | None = None,
+        digests: tuple[str, ...] = (),
     ) -> None:
-        self._of = (whole, pieces, declared, pin)
+        self._of = (whole, pieces, declared, pin, digests)
         self._listed = whole is not None
         self._declared = declared
         if whole is None and pieces is None and declared is not None:
@@ -74,6 +79,10 @@ class Check:
         self._sha256: Verifier | None = None
         if pin is not None and (self._whole is None or self._whole.algorithm != ALGORITHM):
             self._sha256 = Verifier(f"{ALGORITHM}:")
+        taken = {each.algorithm: each for each in (self._whole, self._sha256) if each is not None}
+        self._more = {name: Verifier(f"{name}:") for name in digests if name not in taken}
+        self._wanted = [(taken | self._more)[name] for name in digests]
+        self.digests: tuple[str, ...] = ()
 
     def anew(self) -> Check:
         """One that knows the same, and has seen no bytes."""
@@ -91,13 +100,15 @@ class Check:
             self._whole.update(data)
         if self._sha256 is not None:
             self._sha256.update(data)
+        for each in self._more.values():
+            each.update(data)
 
     def finish(self) -> str:
         """There are no more bytes.
 
         Returns:
             What they were held against, for the report: ``algorithm:hex``, or ``pieces:algorithm``;
-            with a pin their SHA-256.
+            with a pin their SHA-256; if they were held against nothing, the first digest.
 
         Raises:
             Mismatch: they are wrong.
@@ -115,7 +126,8 @@ class Check:
         if pin is not None and pin.checksum not in {None, proven}:
             message = f"the digest is {proven}, {pin.where} has {pin.checksum}"
             raise Mismatch(message, transient=False)
-        return proven
+        self.digests = tuple(each.actual() for each in self._wanted)
+        return proven or next(iter(self.digests), "")
 
     def _wrong(self, whole: Verifier) -> Mismatch:
         declared, actual = self._declared, whole.actual()
@@ -222,18 +234,23 @@ def wrong_pieces(
     return wrong
 
 
-def check_of(task: Task, declared: Declared | None, pin: Pin | None = None) -> Check | None:
-    """What a task's bytes are to be held against; None where nothing is known of them.
+def check_of(
+    task: Task,
+    declared: Declared | None,
+    pin: Pin | None = None,
+    digests: tuple[str, ...] = (),
+) -> Check | None:
+    """What a task's bytes are to be held against; None if nothing is known or asked of them.
 
     Args:
         task: has what the list and the lock know.
         declared: as `Check` has it.
         pin: in place of the task's, where it has none.
+        digests: as `Check` has it.
     """
     pin = task.pin or pin
-    if pin is None and task.checksum is None and task.pieces is None and declared is None:
-        return None
-    return Check(task.checksum, task.pieces, declared, pin)
+    known = pin is not None or task.checksum or task.pieces is not None or declared is not None
+    return Check(task.checksum, task.pieces, declared, pin, digests) if known or digests else None
 
 
 def has_digest(task: Task) -> bool:
@@ -279,7 +296,13 @@ class Watcher(Protocol):
         """Whether the run is to stop."""
 
 
-def examine(task: Task, directory: str, buffer: memoryview, watcher: Watcher) -> Answer:
+def examine(
+    task: Task,
+    directory: str,
+    buffer: memoryview,
+    watcher: Watcher,
+    digests: tuple[str, ...] = (),
+) -> Answer:
     """Look at the task's file; its bytes are read only if a digest is known or asked for.
 
     Args:
@@ -287,11 +310,13 @@ def examine(task: Task, directory: str, buffer: memoryview, watcher: Watcher) ->
         directory: the output directory.
         buffer: is read into.
         watcher: is told how far it is.
+        digests: as `Check` has it; they are the answer's `Success.facts`.
     """
     began = time.monotonic()
     size: int | None = None
     try:
-        size, found = _look(task, f"{directory}/{task.path}", buffer, watcher)
+        check = check_of(task, None, None, digests)
+        size, found = _look(task, check, f"{directory}/{task.path}", buffer, watcher)
     except _Wrong as exc:
         kind, message, size = exc.kind, exc.message, exc.size
     except (FileNotFoundError, NotADirectoryError):
@@ -300,7 +325,9 @@ def examine(task: Task, directory: str, buffer: memoryview, watcher: Watcher) ->
         kind, message = FailureKind.DISK, f"{exc.strerror or exc} ({directory}/{task.path})"
     else:
         spent = time.monotonic() - began
-        return Success("success", task.id, 0, "", 0, size, 0, spent, checksum=found)
+        answer = Success("success", task.id, 0, "", 0, size, 0, spent, checksum=found)
+        facts = (None, None, None, check.digests) if check and digests else None
+        return answer._replace(facts=facts)
     return Fail(
         "fail",
         task.id,
@@ -312,10 +339,11 @@ def examine(task: Task, directory: str, buffer: memoryview, watcher: Watcher) ->
     )
 
 
-def _look(task: Task, path: str, buffer: memoryview, watcher: Watcher) -> tuple[int, str | None]:
+def _look(
+    task: Task, check: Check | None, path: str, buffer: memoryview, watcher: Watcher
+) -> tuple[int, str | None]:
     """The file's size and digest, the latter None where none is known or asked for."""
     size = _size_of(task, os.stat(path))
-    check = check_of(task, None)
     if check is None:
         return size, None
     fd = os.open(path, _READ)

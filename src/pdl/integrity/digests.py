@@ -216,6 +216,18 @@ def strength(algorithm: str) -> int:
         return 0
 
 
+def algorithm_of(name: str) -> str:
+    """The algorithm's name, whatever its case and dashes; an unknown one stays as it is."""
+    return _plain_name(name.strip())
+
+
+def algorithms_fault(names: Sequence[str]) -> str:
+    """Why files cannot be digested with these algorithms; empty if they can."""
+    wrong = [name for name in names if _plain_name(name) != name or not strength(name)]
+    known = ", ".join(digest.name for digest in DIGESTS if digest.listed)
+    return f"{wrong[0]!r} is no algorithm that is available here, as {known}" if wrong else ""
+
+
 def declared_size(name: str) -> int:
     """Bytes of a digest that a server declares; 0 for one that is not available here.
 

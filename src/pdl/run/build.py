@@ -53,6 +53,11 @@ def check_settings(settings: Settings) -> None:
     """
     check(settings)
     format_of(settings.input.format)
+    if settings.files.digests:
+        from pdl.integrity.digests import algorithms_fault  # where there are any
+
+        if fault := algorithms_fault(settings.files.digests):
+            raise UsageError(f"files.digests: {fault}")
     registry.engine_of(settings.pool.engine)
 
 

@@ -50,7 +50,7 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
     planner = build.look_planner(settings, outputs.warn, lock or _NoLock())
     stop = Stop()
     with signals(stop, outputs.abandon):
-        looking = Looking(settings.files.directory)
+        looking = Looking(settings.files.directory, settings.files.digests)
         engine = build.make_engine(settings, feed, planner, looking, outputs, stop)
         summary = engine.run()
         outputs.finish(summary)
@@ -72,15 +72,16 @@ class _NoLock:
 class Looking:
     """Builds lanes that only look; see `pdl.pool.LaneFactory`."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, digests: tuple[str, ...] = ()) -> None:
         self.directory = directory
+        self.digests = digests
 
     def __call__(self) -> Lane:
         """Build a lane."""
         buffer = memoryview(mmap.mmap(-1, BUFFER))
 
         def look(task: Task, meter: Meter) -> Answer:
-            return examine(task, self.directory, buffer, meter)
+            return examine(task, self.directory, buffer, meter, self.digests)
 
         return look
 

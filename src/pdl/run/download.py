@@ -75,7 +75,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         ListError: the lock file is none, or a checksum file cannot be had.
     """
     build.check_settings(settings)
-    settings = settings._replace(pool=build.fitted(settings.pool))
+    files = settings.files._replace(describe=outputs.facts)
+    settings = settings._replace(pool=build.fitted(settings.pool), files=files)
     warn = outputs.warn
     if settings.auth.users or settings.http.headers:
         settings = _bound(settings, feed, warn)

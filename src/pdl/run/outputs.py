@@ -40,10 +40,12 @@ class Listener:
     Attributes:
         every: whether each line that succeeded is to be told; else their number will do.
         hosts: whether it has a use for numbers of each host.
+        facts: whether it has a use for what servers say of files.
     """
 
     every: bool = False
     hosts: bool = False
+    facts: bool = False
 
     def passed(self, count: int) -> None:
         """So many lines succeeded that are not recorded."""
@@ -83,12 +85,14 @@ class Outputs:
     Attributes:
         every: whether a listener wants to be told of every line.
         hosts: whether one has a use for numbers of each host.
+        facts: whether one has a use for what servers say of files.
     """
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._listeners = tuple(listeners)
         self.every = any(each.every for each in self._listeners)
         self.hosts = any(each.hosts for each in self._listeners)
+        self.facts = any(each.facts for each in self._listeners)
         self._recording = tuple(each for each in self._listeners if _wants(each, "record"))
         self._troubled = False
 
@@ -176,7 +180,7 @@ class DisplayListener(Listener):
     """The display."""
 
     def __init__(self, display: Display) -> None:
-        self.every, self.hosts = display.every, display.hosts
+        self.every, self.hosts, self.facts = display.every, display.hosts, display.facts
         self._display = display
 
     def passed(self, count: int) -> None:
@@ -222,7 +226,7 @@ class ReportListener(Listener):
     """A report."""
 
     def __init__(self, reporter: Reporter) -> None:
-        self.every, self.hosts = reporter.every, reporter.hosts
+        self.every, self.hosts, self.facts = reporter.every, reporter.hosts, reporter.facts
         self._reporter = reporter
 
     def record(self, result: Result, item: Item | None) -> None:
@@ -311,6 +315,7 @@ class CallbackListener(Listener):
     """
 
     every = True
+    facts = True
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
         self._on_event = on_event

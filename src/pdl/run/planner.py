@@ -201,6 +201,8 @@ class Planner:
             return None
         if item.checksum or item.pieces is not None:
             return self._plan(item, asked, there.path, local=True)._replace(refetch=True)
+        if self._files.digest_there:
+            return self._plan(item, asked, there.path, local=True)
         return there._replace(unchecked=item.size is None)
 
     def _given(

@@ -23,9 +23,10 @@ from pdl.model import (
 )
 from pdl.scheduling.job import Skip
 from pdl.text.masking import mask, printable
+from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
-    from pdl.model import Item, SafePath
+    from pdl.model import Facts, Item, SafePath
     from pdl.run.outputs import Outputs
     from pdl.scheduling.job import Job
 
@@ -48,6 +49,7 @@ class Results:
 
     def __init__(self, outputs: Outputs) -> None:
         self._outputs = outputs
+        self._facts = outputs.facts
         self._counts = dict.fromkeys(Outcome, 0)
         self._untold = 0
         self.left = 0
@@ -59,6 +61,10 @@ class Results:
             self.left += 1
         else:
             self._counts[row.outcome] += 1
+        if row.outcome is Outcome.SKIPPED and row.digests and item and item.size is None:
+            self.unchecked += 1  # it was read for its digest alone
+        if self._facts or row.outcome is Outcome.FAIL:
+            row = row._replace(host=_host_of(row))
         self._outputs.record(row, item)
 
     def passed(self) -> None:
@@ -156,7 +162,7 @@ def succeeded(job: Job, how: Outcome, answer: Success, seconds: float) -> Result
     if job.plan.local:
         message = _THERE if how is Outcome.SKIPPED else "as it should be"
         row = _untried(item, how, message, job.path, answer.size)
-        return row._replace(checksum=answer.checksum)
+        return _with_facts(row._replace(checksum=answer.checksum), answer.facts)
     url = mask(item.url)
     row = Result(
         item.source,
@@ -175,9 +181,26 @@ def succeeded(job: Job, how: Outcome, answer: Success, seconds: float) -> Result
         checksum=answer.checksum,
         message=answer.message,
     )
+    if answer.facts is not None:
+        row = _with_facts(row, answer.facts)
     if answer.status:
         return row
     return row._replace(final_url=None, status=None, attempts=job.attempts - 1 + job.deaths.total)
+
+
+def _with_facts(row: Result, facts: Facts | None) -> Result:
+    *texts, digests = facts or (None, None, None, ())
+    content_type, etag, modified = (text and printable(text) for text in texts)
+    row = row._replace(content_type=content_type, etag=etag, last_modified=modified)
+    return row._replace(digests=digests or None)
+
+
+def _host_of(row: Result) -> str | None:
+    """Name and port of the server that was asked last; None where the line has no URL."""
+    try:
+        return parse(row.final_url or row.url).netloc
+    except InvalidUrl:
+        return None
 
 
 def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:

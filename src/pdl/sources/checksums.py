@@ -91,6 +91,14 @@ class ChecksumsFormat:
         return Item(url, out=_out(name), checksum=listed.checksum, source=source, line=listed.line)
 
 
+def escaped(name: str) -> tuple[str, str]:
+    """A file's name as GNU's coreutils write it, and what they put before its digest then."""
+    text = name
+    for escape, char in _ESCAPES.items():  # the backslash first
+        text = text.replace(char, escape)
+    return ("\\" if text != name else ""), text
+
+
 def relative_url(name: str) -> str:
     """The name of a file as a URL relative to where the list is: a path, which names no host."""
     return quote(re.sub("^//+", "/", name))

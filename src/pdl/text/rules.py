@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pdl.named_tuple import NamedTuple
@@ -105,6 +106,15 @@ def types_fault(types: Iterable[str]) -> str:
     """Of media types."""
     wrong = [each for each in types if not _MEDIA_RANGE.fullmatch(each)]
     return f"{wrong[0]!r} is not a type such as application/zip or image/*" if wrong else ""
+
+
+def file_fault(path: str) -> str:
+    """Of a file that is read."""
+    if os.path.isdir(path):
+        return f"{path!r} is a directory"
+    if not os.path.exists(path):
+        return f"{path!r} does not exist"
+    return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"
 
 
 def checksums_fault(places: Iterable[str]) -> str:

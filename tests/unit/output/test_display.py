@@ -21,12 +21,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import HostRow, Outcome, Result, Retrying, Summary
+from pdl.model import Outcome, Result, Retrying, Summary
 from pdl.output.display.bar import BarDisplay
 from pdl.output.display.base import Display, PlainDisplay, SilentDisplay
 from pdl.output.display.json_ import JsonDisplay
 from pdl.output.display.registry import make_display
-from pdl.progress import Standing, Transfer, Waiting
+from pdl.progress import HostRow, Standing, Transfer, Waiting
 from pdl.scheduling.host_news import HostEvent
 from pdl.text.units import cells
 

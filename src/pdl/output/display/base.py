@@ -26,10 +26,12 @@ class Display(Protocol):
         every: whether it wants to be told of each file that was fetched; else their number will do.
         told: so many failures of each kind it tells as they come, from the first on; None: all.
         hosts: whether it wants `Summary.hosts` to have numbers of every host.
+        facts: whether it shows what servers say of files, as `Result.etag`.
     """
 
     every: bool
     hosts: bool
+    facts: bool
     told: int | None
 
     @property
@@ -72,6 +74,7 @@ class SilentDisplay:
 
     every = False
     hosts = False
+    facts = False
     told: int | None = 0
 
     def __init__(self, out: Out, *, verbose: int = 0) -> None:  # noqa: ARG002 - every row takes it

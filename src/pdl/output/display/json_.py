@@ -27,6 +27,7 @@ class JsonDisplay(SilentDisplay):
 
     every = True
     hosts = True
+    facts = True
 
     def __init__(self, objects: TextIO | None, notices: Out) -> None:
         super().__init__(notices)

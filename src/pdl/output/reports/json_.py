@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pdl.model import HostRow, Item, Result, Summary
+    from pdl.model import Item, Result, Summary
     from pdl.output.sinks import Sink
+    from pdl.progress import HostRow
 
 
 def json_text(fields: Mapping[str, object]) -> str:

@@ -22,6 +22,7 @@ from pdl.text.masking import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
     from pdl.model import Item, Result, Summary
     from pdl.output.sinks import Sink
@@ -118,6 +119,19 @@ def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
     if _is_appended(row, path):
         return factory(AppendSink(path, warn))
     return factory(FileSink(path, warn, keep=row.keep))
+
+
+def unasked(stream: TextIO | None) -> list[Reporter]:
+    """The reports that those who run pdl want, and not who calls it: of GitHub Actions.
+
+    Args:
+        stream: the log.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    from pdl.output.reports.annotations import Annotations  # there alone
+
+    return [Annotations(stream)]
 
 
 def check_report(path: str) -> None:

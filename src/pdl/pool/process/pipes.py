@@ -162,7 +162,9 @@ def shortened(answer: Answer) -> Answer:
     url, message = answer.final_url, answer.message[:TEXT_MOST]
     if isinstance(answer, Success):
         url = answer.final_url[:TEXT_MOST]
-        return answer._replace(final_url=url, message=message, trouble="", version=None)
+        facts = answer.facts and (None, None, None, answer.facts[-1])
+        answer = answer._replace(trouble="", version=None, facts=facts)
+        return answer._replace(final_url=url, message=message)
     return answer._replace(final_url=url and url[:TEXT_MOST], message=message)
 
 
