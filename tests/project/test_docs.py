@@ -15,7 +15,7 @@ import click
 import pytest
 
 import pdl
-from pdl.cli.help import default_text, manual_page
+from pdl.cli.help import SCHEMA, default_text, manual_page
 from pdl.cli.main import command
 from pdl.cli.options import ROWS
 from pdl.errors import ExitCode
@@ -346,7 +346,7 @@ def test_every_package_is_in_the_layout_and_no_other() -> None:
 def test_every_topic_named_is_there() -> None:
     for name, text in TEXTS.items():
         topics = set(re.findall(r"`pdl --manual (\w+)`", text))
-        assert topics <= set(PAGES), name
+        assert topics <= {*PAGES, SCHEMA}, name
     assert set(re.findall(r"\(src/pdl/manual/(\w+)\.md\)", README)) <= set(PAGES)
 
 

@@ -16,7 +16,7 @@ from pdl.cli.to_settings import default_of
 from pdl.settings import MAX_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, MutableMapping
 
     from pdl.cli.option_types import Row
 
@@ -33,6 +33,8 @@ EPILOG = (
     "1 some failed, 2 usage, 3 this machine cannot go on, 4 the directory is in use, "
     "9 nothing transferred, 129/130/143 by signal."
 )
+SCHEMA = "schema"
+_SCHEMA_IS = "The JSON Schema of reports and events, for programs"
 _LIST = "is not needed: give the list itself, pdl FILE; - is standard input"
 _RESUME = "is not needed: pdl always goes on where it was"
 _NAMES = (
@@ -232,6 +234,15 @@ def _print_version(_given: object) -> None:
     click.echo(f"pdl, version {__version__}")
 
 
+def join_completed_words(environ: MutableMapping[str, str]) -> None:
+    """Make ``--format js`` of what bash calls three words, ``--format = js``; click does not."""
+    words = environ["COMP_WORDS"].split("\n")
+    place = int(environ["COMP_CWORD"])
+    if words[place - 1] == "=" and words[place - 2].startswith("--"):
+        del words[place - 1]
+        environ.update({"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(place - 1)})
+
+
 def _print_completion(shell: str) -> None:
     from click.shell_completion import get_completion_class  # for this alone
 
@@ -247,16 +258,17 @@ def _show_manual(topic: str) -> None:
     click.echo("Pages of the manual, each shown by pdl --manual TOPIC:\n")
     for name in topics():
         heading = manual_page(name).partition("\n")[0].lstrip("# ")
-        click.echo(f"  {name:12}  {heading}")
+        click.echo(f"  {name:12}  {_SCHEMA_IS if name == SCHEMA else heading}")
 
 
 def manual_page(topic: str) -> str:
-    """A page of the manual, in Markdown."""
+    """A page of the manual, in Markdown; the schema is JSON."""
     if topic == "options":
         return options_page()
     from importlib.resources import files  # for the manual alone
 
-    return (files("pdl") / "manual" / f"{topic}.md").read_text(encoding="utf-8")
+    name = f"{topic}.json" if topic == SCHEMA else f"{topic}.md"
+    return (files("pdl") / "manual" / name).read_text(encoding="utf-8")
 
 
 ANSWERS: dict[str, Callable[[Any], None]] = {

@@ -34,7 +34,7 @@ from pdl.text.masking import printable
 from pdl.text.urls import has_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pdl.cli.to_settings import CommandOptions, Config
     from pdl.output.display.base import Display
@@ -187,8 +187,12 @@ def _dry_run(settings: Settings, options: CommandOptions, ctx: click.Context) ->
         complain_text(warning)
     for path in options.reports:
         check_report(path)
-    for path in filter(None, (options.failed, options.sums)):
-        check_target(path)
+    if options.failed:
+        check_target(options.failed)
+    if options.sums:
+        from pdl.output.reports.checksum_file import check_sums
+
+        check_sums(options.sums, settings.files.directory)
     return print_plan(options.sources, _complete(settings, options), complain_text)
 
 
@@ -217,7 +221,7 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
 
         settings = with_passwords(settings)
     feed = open_sources(options.sources, STDIN, display.notice, settings=settings.input)
-    reporters = _open_reports(options, display.notice)
+    reporters = _open_reports(options, settings.files.directory, display.notice)
     sinks = [reporter.sink for reporter in reporters]
     disk = to.DiskListener()
     lists = [reporter.sink for reporter in reporters if reporter.lists]
@@ -247,7 +251,9 @@ def _warn_of_what_is_set(settings: Settings, ctx: click.Context, display: Displa
         display.notice(warning)
 
 
-def _open_reports(options: CommandOptions, warn: Callable[[str], None]) -> list[Any]:
+def _open_reports(
+    options: CommandOptions, directory: str, warn: Callable[[str], None]
+) -> list[Any]:
     """The failure list, the checksum file and the reports that are asked for."""
     from pdl.output.reports.failure_list import FailedList
     from pdl.output.reports.registry import open_report
@@ -257,7 +263,7 @@ def _open_reports(options: CommandOptions, warn: Callable[[str], None]) -> list[
     if options.sums:
         from pdl.output.reports.checksum_file import ChecksumFile
 
-        others.append(ChecksumFile(options.sums, warn))
+        others.append(ChecksumFile(options.sums, warn, directory))
     return [*failed, *others]
 
 
@@ -447,19 +453,12 @@ def _collect_again() -> None:
     gc.enable()
 
 
-def _join_completed_words(environ: MutableMapping[str, str]) -> None:
-    """Make ``--format js`` of what bash calls three words, ``--format = js``; click does not."""
-    words = environ["COMP_WORDS"].split("\n")
-    place = int(environ["COMP_CWORD"])
-    if words[place - 1] == "=" and words[place - 2].startswith("--"):
-        del words[place - 1]
-        environ.update({"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(place - 1)})
-
-
 def main() -> None:
     """Run the command and exit; no traceback reaches the user."""
     if os.environ.get("_PDL_COMPLETE") == "bash_complete":
-        _join_completed_words(os.environ)
+        from pdl.cli.help import join_completed_words  # for a completion alone
+
+        join_completed_words(os.environ)
     try:
         command(prog_name="pdl")
     except PdlError as exc:

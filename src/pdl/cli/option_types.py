@@ -214,11 +214,14 @@ class Word(Kind):
 
 
 def topics() -> tuple[str, ...]:
-    """The names of the manual's pages: of the files that are there, and that of the options."""
+    """The names of the manual's pages: of the files that are there, and that of the options.
+
+    One of the files is no text but the schema of the reports.
+    """
     from importlib.resources import files  # for the manual alone
 
     names = [page.name for page in (files("pdl") / "manual").iterdir()]
-    pages = {name.removesuffix(".md") for name in names if name.endswith(".md")}
+    pages = {name.partition(".")[0] for name in names if name.endswith((".md", ".json"))}
     return tuple(sorted({*pages, "options"}))
 
 

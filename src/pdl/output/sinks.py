@@ -122,7 +122,7 @@ class FileSink:
         self._debris = _Debris(keep=keep)
         # before there is anything to remove: an exception may come out of a signal at any moment
         self._crash = weakref.finalize(self, self._debris.clear)
-        with _refusing(path):
+        with refusing(path):
             self._file = self._open(mode)
 
     def write(self, text: str) -> None:
@@ -203,7 +203,7 @@ class AppendSink:
         self.placed = self.lost = False
         self._warn = warn
         self._texts: list[str] = []
-        with _refusing(path):
+        with refusing(path):
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - until it is whole
 
     def write(self, text: str) -> None:
@@ -275,7 +275,7 @@ def check_target(path: str) -> None:
     Raises:
         UsageError, MachineError: as `FileSink` has it.
     """
-    with _refusing(path):
+    with refusing(path):
         old = _status_of(Path(path))
         new = old is None or stat.S_ISREG(old.st_mode)
         written = os.path.dirname(os.path.realpath(path)) if new else path
@@ -285,7 +285,7 @@ def check_target(path: str) -> None:
 
 
 @contextmanager
-def _refusing(path: str) -> Iterator[None]:
+def refusing(path: str) -> Iterator[None]:
     """Make of the system's errors what is said of a file that cannot be written."""
     try:
         yield

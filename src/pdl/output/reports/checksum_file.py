@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pdl.naming.claims import IntTable
-from pdl.output.sinks import FileSink, Warn
+from pdl.output.sinks import FileSink, Warn, check_target, refusing
 from pdl.sources.checksums import escaped
 
 if TYPE_CHECKING:
     from pdl.model import Item, Result, Summary
 
 _PREFIX = "sha256:"
+
+
+def check_sums(path: str, directory: str) -> None:
+    """See whether there could be such a file; nothing is opened or made.
+
+    Raises:
+        UsageError, MachineError: as `ChecksumFile` has it.
+    """
+    if os.path.exists(directory) or not _is_in(path, directory):
+        check_target(path)
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return os.path.dirname(os.path.abspath(path)) == os.path.abspath(directory)
 
 
 class ChecksumFile:
@@ -22,6 +37,7 @@ class ChecksumFile:
     Args:
         path: of the file.
         warn: told once if it cannot be written to its end.
+        directory: of the files. It is made where the checksum file is to be in it.
 
     Raises:
         UsageError: the path can be no file.
@@ -33,7 +49,10 @@ class ChecksumFile:
     facts = False
     lists = False
 
-    def __init__(self, path: str, warn: Warn) -> None:
+    def __init__(self, path: str, warn: Warn, directory: str) -> None:
+        if _is_in(path, directory):
+            with refusing(directory):
+                os.makedirs(directory, exist_ok=True)
         self.sink = FileSink(path, warn)
         self._written = IntTable(small=True)
 

@@ -1,0 +1,201 @@
+"""Reports, digests and the checksum file of real runs, read by those who are to read them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import junitparser
+import pytest
+from jsonschema import Draft202012Validator
+from prometheus_client.parser import text_string_to_metric_families
+
+from pdl.cli.help import SCHEMA, manual_page
+from servers.behaviours import Reply
+from servers.files import File
+from servers.row import pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from runner import Runner
+    from servers.misbehave import Server
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+SMALL, LARGE = pattern(4096, 3), pattern(300_000, 5)
+TYPE = (("Content-Type", "text/x-made-up; a=b"),)
+
+
+def digest(body: bytes, algorithm: str = "sha256") -> str:
+    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
+
+
+def rows(path: Path) -> dict[str, dict[str, Any]]:
+    """The rows of a report in JSON lines, by the file's path or else the URL."""
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    return {row["path"] or row["url"]: row for row in found}
+
+
+def verified(directory: Path, sums: str) -> list[str]:
+    """The files that ``sha256sum`` finds to be as the checksum file has it."""
+    program = shutil.which("sha256sum")
+    if program is None:
+        pytest.skip("there is no sha256sum")
+    run = subprocess.run(
+        [program, "-c", "--strict", sums], cwd=directory, capture_output=True, text=True, check=True
+    )
+    assert run.stderr == ""
+    return sorted(line.removesuffix(": OK") for line in run.stdout.splitlines())
+
+
+def write_list(home: Path, urls: Iterable[str]) -> None:
+    (home / "l.txt").write_text("".join(f"{url}\n" for url in urls))
+
+
+def test_a_job_of_github_has_all_its_reports(server: Server, pdl_run: Runner) -> None:
+    home, summary = pdl_run.directory, pdl_run.directory / "step_summary_1"
+    write_list(home, [server.on("/a.bin", File(SMALL)), server.url("/no"), server.url("/no2")])
+    summary.write_text("# Before\n")
+    env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary), "CI": "true"}
+    names = ("r.csv", "r.xml", "r.prom", "r.json", "r.md")
+    reports = [word for name in (*names, str(summary)) for word in ("--report", name)]
+    run = pdl_run(
+        *("l.txt", "-d", "out", "--retries", "0", "--progress", "json"), *reports, env=env
+    )
+    assert run.code == 1
+    told = [line for line in run.err.splitlines() if line.startswith("::")]
+    assert [line.partition("::http-404")[0] for line in told] == [
+        *("::error file=l.txt,line=2", "::error file=l.txt,line=3")
+    ]
+    assert "::" not in run.out
+    with (home / "r.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert sorted(row["kind"] for row in table) == ["", "http-404", "http-404"]
+    (suite,) = junitparser.JUnitXml.fromfile(str(home / "r.xml"))
+    assert (suite.tests, suite.failures) == (3, 2)
+    numbers = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families((home / "r.prom").read_text())
+        for sample in family.samples
+    }
+    assert numbers["pdl_failures", "r", "http-404"] == 2
+    assert summary.read_text() == "# Before\n" + (home / "r.md").read_text()
+    assert (home / "r.md").read_text().count("l\\.txt\\:") == 2
+    # what is no list of all failures is not called one
+    assert "the failures are listed in r.csv, r.xml, r.json\n" in run.err
+    schema = Draft202012Validator(json.loads(manual_page(SCHEMA)))
+    events = [json.loads(line) for line in run.out.splitlines()]
+    for each in (*events, json.loads((home / "r.json").read_text())):
+        schema.validate(each)
+    assert (events[-1]["event"], events[-1]["failed"]) == ("summary", 2)
+
+
+def test_rows_tell_what_the_server_says_of_a_file(server: Server, pdl_run: Runner) -> None:
+    told = {"etag": '"one"', "last_modified": 1_000_000_000, "headers": TYPE}
+    urls = [
+        server.on("/small.bin", File(SMALL, **told)),  # type: ignore[arg-type]
+        server.on("/large.bin", File(LARGE, **told)),  # type: ignore[arg-type]
+        server.on("/bare.bin", Reply(200, (), SMALL)),
+        server.on("/long.bin", File(SMALL, etag=f'"{"x" * 3000}"', headers=TYPE)),
+        server.url("/no"),
+        "no url",
+    ]
+    write_list(pdl_run.directory, urls)
+    assert pdl_run("l.txt", "-d", "out", "--report", "r.jsonl", "--retries", "0").code == 1
+    found = rows(pdl_run.directory / "r.jsonl")
+    facts = ("content_type", "etag", "last_modified", "host", "digests")
+    host = urls[0].partition("//")[2].partition("/")[0]
+    for name in ("small.bin", "large.bin"):
+        assert tuple(found[name][fact] for fact in facts) == (
+            *("text/x-made-up; a=b", '"one"', "Sun, 09 Sep 2001 01:46:40 GMT", host, None),
+        )
+    assert tuple(found["bare.bin"][fact] for fact in facts) == (None, None, None, host, None)
+    assert found["long.bin"]["etag"] is None
+    assert found["long.bin"]["content_type"] == "text/x-made-up; a=b"
+    assert tuple(found["no"][fact] for fact in facts) == (None, None, None, host, None)
+    assert found["no url"]["host"] is None
+
+
+def test_digests_are_those_of_the_fetched_files(server: Server, pdl_run: Runner) -> None:
+    home = pdl_run.directory
+    urls = [server.on("/small.bin", File(SMALL)), server.on("/large.bin", File(LARGE))]
+    listed = f"{server.on('/listed.bin', File(SMALL))}#sha256={digest(SMALL)[7:]}"
+    write_list(home, [*urls, listed])
+    (home / "out").mkdir()
+    run = ("l.txt", "-d", "out", "--report", "r.jsonl", "--digest", "SHA-1,sha256,sha1")
+    assert pdl_run(*run).code == 0
+    found = rows(home / "r.jsonl")
+    for name, body in (("small.bin", SMALL), ("large.bin", LARGE), ("listed.bin", SMALL)):
+        assert found[name]["digests"] == [digest(body, "sha1"), digest(body)]
+    assert found["small.bin"]["checksum"] == digest(SMALL, "sha1")
+    assert found["listed.bin"]["checksum"] == digest(SMALL)
+    assert pdl_run(*run).code == 0
+    assert rows(home / "r.jsonl")["small.bin"]["digests"] is None  # it was not fetched
+
+
+def test_the_checksum_file_has_every_file_that_is_there(server: Server, pdl_run: Runner) -> None:
+    home = pdl_run.directory
+    urls = [
+        server.on("/small.bin", File(SMALL)),
+        server.on("/d/large.bin", File(LARGE, etag='"one"')),
+        server.on("/cached.bin", File(LARGE, etag='"two"', last_modified=1_000_000_000)),
+    ]
+    write_list(home, [*urls, urls[0], server.url("/no")])
+    run = ("l.txt", "-d", "out", "--sums", "out/SHA256SUMS", "--retries", "0", "--cache", "c")
+    assert pdl_run(*run, "--dry-run").code == 0
+    assert not (home / "out").exists()
+    assert pdl_run(*run).code == 1
+    names = ["cached.bin", "large.bin", "small.bin"]
+    assert verified(home / "out", "SHA256SUMS") == names
+    before = len(server.requests())
+    again = pdl_run(*run)
+    assert verified(home / "out", "SHA256SUMS") == names
+    assert {seen.path for seen in server.requests()[before:]} == {"/no"}
+    assert "3 there already, not checked" in again.err or "4 there already" in again.err
+    assert pdl_run(*run, "-N").code == 1  # what is unchanged is read, too
+    assert verified(home / "out", "SHA256SUMS") == names
+    shutil.rmtree(home / "out")
+    assert pdl_run(*run).code == 1
+    assert verified(home / "out", "SHA256SUMS") == names
+    # it is a list of its own kind
+    check = pdl_run("--check", "out/SHA256SUMS", "-d", "out", "--sums", "again")
+    assert check.code == 0
+    assert sorted((home / "again").read_text().splitlines()) == sorted(
+        (home / "out" / "SHA256SUMS").read_text().splitlines()
+    )
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--digest", "sha256,nope"), "'nope' is no algorithm that is available here, as md5, "),
+        (("--digest", "crc32"), "'crc32' is no algorithm"),
+        (("--digest", ""), "'' is no algorithm"),
+        (("--sums", "-"), "is standard output"),
+        (("--sums", "missing/f"), "cannot write missing/f"),
+        (("--sums", "s", "--trust-existing"), "--sums reads every file"),
+        (("--sums", "l.txt"), "is also a source"),
+        (("--sums", "s", "--checksums", "s"), "is also --checksums"),
+        (("--sums", "s.jsonl", "--lock", "s.jsonl"), "is also --lock"),
+        (("--sums", "s.csv", "--report", "s.csv"), "is also --report"),
+        (("--sums", "f", "--failed", "f"), "is also --failed"),
+        (("--report", "r.html"), "ends in one of .jsonl .json .csv .xml .md .prom"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_starts(
+    pdl_run: Runner, arguments: tuple[str, ...], what: str, dry: tuple[str, ...]
+) -> None:
+    write_list(pdl_run.directory, ["http://127.0.0.1:9/a"])
+    (pdl_run.directory / "s").write_text(f"{digest(b'')[7:]}  a\n")
+    before = (pdl_run.directory / "s").read_text()
+    run = pdl_run("l.txt", "-d", "out", *arguments, *dry)
+    assert run.code == 2, run.err
+    assert what in run.err
+    assert not (pdl_run.directory / "out").exists()
+    assert (pdl_run.directory / "s").read_text() == before
