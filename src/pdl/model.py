@@ -6,10 +6,12 @@ without surprises. Nothing here does any work.
 
 import enum
 from functools import partial
-from typing import Literal, NewType
+from typing import TYPE_CHECKING, Literal, NewType
 
 from pdl.named_tuple import NamedTuple
-from pdl.progress import HostRow
+
+if TYPE_CHECKING:
+    from pdl.progress import HostRow
 
 SafePath = NewType("SafePath", str)
 """A relative path that `pdl.naming.namer` has made; nothing else makes one. Separator is ``/``."""
@@ -460,7 +462,7 @@ class Summary(NamedTuple):
     limit: Literal["max_failures", "deadline", "quota"] | None = None
     unchecked: int = 0
     halted: bool = False
-    hosts: tuple[HostRow, ...] = ()
+    hosts: "tuple[HostRow, ...]" = ()
 
 
 class Retrying(NamedTuple):

@@ -14,10 +14,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
+import pdl
 from pdl.cli.help import SCHEMA, manual_page
 from servers.behaviours import Reply
 from servers.files import File
-from servers.row import pattern
+from servers.resumes import cut_then_206
+from servers.row import BODY, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,13 +127,17 @@ def test_digests_are_those_of_the_fetched_files(server: Server, pdl_run: Runner)
     home = pdl_run.directory
     urls = [server.on("/small.bin", File(SMALL)), server.on("/large.bin", File(LARGE))]
     listed = f"{server.on('/listed.bin', File(SMALL))}#sha256={digest(SMALL)[7:]}"
-    write_list(home, [*urls, listed])
+    cut = server.on("/cut.bin", *cut_then_206())
+    write_list(home, [*urls, listed, cut])
     (home / "out").mkdir()
-    run = ("l.txt", "-d", "out", "--report", "r.jsonl", "--digest", "SHA-1,sha256,sha1")
+    options = ("--digest", "SHA-1,sha256,sha1", "--retry-wait", "0")
+    run = ("l.txt", "-d", "out", "--report", "r.jsonl", *options)
     assert pdl_run(*run).code == 0
     found = rows(home / "r.jsonl")
-    for name, body in (("small.bin", SMALL), ("large.bin", LARGE), ("listed.bin", SMALL)):
+    bodies = {"small.bin": SMALL, "large.bin": LARGE, "listed.bin": SMALL, "cut.bin": BODY}
+    for name, body in bodies.items():
         assert found[name]["digests"] == [digest(body, "sha1"), digest(body)]
+    assert found["cut.bin"]["resumed_from"] > 0
     assert found["small.bin"]["checksum"] == digest(SMALL, "sha1")
     assert found["listed.bin"]["checksum"] == digest(SMALL)
     assert pdl_run(*run).code == 0
@@ -199,3 +205,22 @@ def test_what_cannot_be_is_refused_before_anything_starts(
     assert what in run.err
     assert not (pdl_run.directory / "out").exists()
     assert (pdl_run.directory / "s").read_text() == before
+
+
+def test_a_program_is_told_the_same(server: Server, tmp_path: Path) -> None:
+    urls = [server.on("/a.bin", File(SMALL, headers=TYPE)), server.url("/no")]
+    settings = pdl.Settings(
+        pool=pdl.PoolSettings(engine="inline"),
+        files=pdl.FileSettings(digests=("md5",)),
+        retry=pdl.RetrySettings(retries=0),
+    )
+    events: list[Any] = []
+    report = pdl.download(urls, str(tmp_path / "o"), settings=settings, on_event=events.append)
+    (row,) = [each for each in events if each.path == "a.bin"]
+    assert (row.content_type, row.digests) == (TYPE[0][1], (digest(SMALL, "md5"),))
+    assert report.failures[0].host == row.host
+    quiet = pdl.download(urls[1:], str(tmp_path / "q"), settings=settings)
+    assert quiet.failures[0].host == row.host
+    wrong = settings._replace(files=pdl.FileSettings(digests=("MD5",)))
+    with pytest.raises(pdl.UsageError, match=r"^files\.digests: 'MD5' is no algorithm"):
+        pdl.download(urls, str(tmp_path / "w"), settings=wrong)

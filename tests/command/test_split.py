@@ -104,18 +104,22 @@ def done(path: Path) -> list[Range]:
         board.close()
 
 
+@pytest.mark.parametrize("digest", [(), ("--digest", "sha256")])
 def test_idle_lanes_help(
-    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None
+    server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None, digest: tuple[str, ...]
 ) -> None:
     drip = Dripping()
-    process = pdl_run.start(server.on("/big", drip), *SPLIT, "--report", "r.jsonl")
+    process = pdl_run.start(server.on("/big", drip), *SPLIT, "--report", "r.jsonl", *digest)
     server.wait_for("/big", 4)
     seen = drip.most
     drip.go.set()
     run = pdl_run.finish(process)
     assert (run.code, seen) == (0, 4), run.err
     assert right(tmp_path)
-    assert json.loads((tmp_path / "r.jsonl").read_text())["bytes"] == len(BODY)
+    row = json.loads((tmp_path / "r.jsonl").read_text())
+    assert row["bytes"] == len(BODY)
+    assert row["digests"] == ([f"sha256:{DIGEST}"] if digest else None)
+    assert row["etag"] == ETAG
 
 
 def test_each_connection_has_what_a_credential_helper_says(

@@ -50,12 +50,13 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_table_has_a_row_for_each_line_under_the_names_of_the_fields(tmp_path: Path) -> None:
-    write(tmp_path / "r.csv", ROW, BAD)
+    write(tmp_path / "r.csv", ROW._replace(digests=("md5:00", "sha1:ff")), BAD)
     first, second = table(tmp_path / "r.csv")
     assert tuple(first) == Result._fields
     assert (first["outcome"], first["status"], first["kind"], first["size"]) == (
         *("success", "200", "", "5"),
     )
+    assert (first["digests"], second["digests"]) == ("md5:00 sha1:ff", "")
     assert (second["kind"], second["transient"], second["path"]) == ("http-404", "false", "")
 
 

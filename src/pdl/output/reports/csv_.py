@@ -49,6 +49,8 @@ def _cell(value: Any) -> object:  # noqa: ANN401 - of any field
         return str(value).lower()
     if isinstance(value, Outcome):
         return value.value
+    if isinstance(value, tuple):
+        return " ".join(value)
     if isinstance(value, str):
         text = printable(value)
         return f"'{text}" if text.startswith(_FORMULA) else text
