@@ -249,8 +249,10 @@ def check_of(
         digests: as `Check` has it.
     """
     pin = task.pin or pin
-    known = pin is not None or task.checksum or task.pieces is not None or declared is not None
-    return Check(task.checksum, task.pieces, declared, pin, digests) if known or digests else None
+    unknown = pin is None and task.checksum is None and task.pieces is None and declared is None
+    if unknown and not digests:
+        return None
+    return Check(task.checksum, task.pieces, declared, pin, digests)
 
 
 def has_digest(task: Task) -> bool:

@@ -203,6 +203,8 @@ def test_the_summary_of_a_step_is_appended_to_whatever_its_name(
     assert path.read_text().startswith("# Before\n### pdl\\:")
     assert path.read_text().count("### pdl") == 2
     assert list(tmp_path.iterdir()) == [path]
+    (tmp_path / "other.md").symlink_to(path)
+    assert write(tmp_path / "other.md").startswith("# Before\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from lanes import Ahead, Careless, Crowded, Obedient, Stillborn, Unbuildable, success, task
 from pdl.errors import MachineError
+from pdl.integrity.digests import DIGESTS
 from pdl.model import Answer, Fail, FailureKind, Success, Version
 from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
@@ -621,12 +622,16 @@ def test_every_message_is_written_in_one_piece() -> None:
     version = Version(1, 2, 3, f'"{worst}"', worst, 4, 5, (worst,))
     listed = success(4, worst)._replace(version=version, name=worst[:60], trouble=worst)
     endless = success(5)._replace(checksum=worst)
-    Noted().put_answers([success(1, worst, worst), fail, alien, listed, endless, *many])
+    digests = tuple(f"{each.name}:{'f' * 2 * each.size}" for each in DIGESTS)
+    told = success(6, worst, worst)._replace(facts=(worst, worst, worst, digests), name=worst[:60])
+    Noted().put_answers([success(1, worst, worst), fail, alien, listed, endless, told, *many])
     assert max(sizes) <= MESSAGE_LIMIT < PIPE_BUF
-    assert [answer.id for answer in got] == [1, 2, 3, 4, 5, *range(10, 60)]
+    assert [answer.id for answer in got] == [1, 2, 3, 4, 5, 6, *range(10, 60)]
     assert [got[2], got[4]] == [unsendable(alien), unsendable(endless)]
     assert got[3].word == "success"
-    assert got[5:] == many
+    assert isinstance(got[5], Success)
+    assert got[5].facts == (None, None, None, digests)
+    assert got[6:] == many
 
 
 def test_messages_are_read_many_at_a_time_wherever_a_read_ends() -> None:

@@ -74,6 +74,7 @@ def annotation(failure: Result) -> str:
 def _in_workspace(path: str) -> str:
     """The path relative to where the repository is, if it is in there: so GitHub finds its line."""
     home = os.environ.get("GITHUB_WORKSPACE")
-    real, top = os.path.realpath(path), os.path.realpath(home or "/")
-    inside = home and os.path.exists(path) and real.startswith(f"{top}{os.sep}")
-    return os.path.relpath(real, top) if inside else path
+    if not home or not os.path.exists(path):
+        return path
+    real, top = os.path.realpath(path), os.path.realpath(home)
+    return os.path.relpath(real, top) if real.startswith(f"{top}{os.sep}") else path

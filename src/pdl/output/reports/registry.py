@@ -162,7 +162,9 @@ def _format_of(path: str) -> ReportFormat:
 
 def _is_appended(row: ReportFormat, path: str) -> bool:
     named = os.environ.get(row.appended, "") if row.appended else ""
-    return bool(named) and os.path.abspath(named) == os.path.abspath(path)
+    if not named or "\0" in path:
+        return False
+    return os.path.realpath(named) == os.path.realpath(path)
 
 
 def _factory(row: ReportFormat) -> Callable[[Sink], Reporter]:

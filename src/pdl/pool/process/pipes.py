@@ -158,13 +158,16 @@ def message_of(data: bytes) -> tuple[Answer, ...] | Returned:
 
 
 def shortened(answer: Answer) -> Answer:
-    """The same answer with its long texts cut; a version whose validators are long is forgotten."""
+    """The same answer with its long texts cut; a version whose validators are long is forgotten.
+
+    So is what a server says of the file, but not its digests: a checksum file is to have them.
+    """
     url, message = answer.final_url, answer.message[:TEXT_MOST]
     if isinstance(answer, Success):
-        url = answer.final_url[:TEXT_MOST]
         facts = answer.facts and (None, None, None, answer.facts[-1])
         answer = answer._replace(trouble="", version=None, facts=facts)
-        return answer._replace(final_url=url, message=message)
+        most = TEXT_MOST if facts is None else TEXT_MOST // 3  # the digests take up to 1,300 bytes
+        return answer._replace(final_url=answer.final_url[:most], message=answer.message[:most])
     return answer._replace(final_url=url and url[:TEXT_MOST], message=message)
 
 
