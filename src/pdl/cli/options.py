@@ -344,8 +344,8 @@ SEEING = (
     Row(
         "--report FILE",
         "command.reports",
-        "Write a row for each line of the lists to FILE. The suffix "
-        f"{' or '.join(SUFFIXES)} chooses the format. FILE may be -, which is JSON lines on "
+        "Write a row for each line of the lists to FILE. Its suffix chooses the format: "
+        f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}. FILE may be -, which is JSON lines on "
         "standard output.",
         PathByColon(),
         multiple=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pdl.fetch.attempt import Attempt
 from pdl.http_rules.ranges import NOT_MODIFIED
 from pdl.integrity.check import examine
-from pdl.model import SafePath, Success, Task
+from pdl.model import SafePath, Success, Task, success_of
 
 if TYPE_CHECKING:
     from pdl.model import Facts, Version
@@ -27,7 +27,7 @@ class DescribedAttempt(Attempt):
         self, size: int, now: float, version: Version | None, name: str | None = None
     ) -> Success:
         answer = super()._success(size, now, version, name)
-        return answer._replace(facts=self._facts())
+        return success_of((*answer[:-1], self._facts()))  # half the time of _replace
 
     def _facts(self) -> Facts:
         digests = self.check.digests if self.check is not None else ()

@@ -5,6 +5,7 @@ Here alone a row is made. Each is counted, and told to whoever listens, by `Resu
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING
 
@@ -162,8 +163,10 @@ def succeeded(job: Job, how: Outcome, answer: Success, seconds: float) -> Result
     if job.plan.local:
         message = _THERE if how is Outcome.SKIPPED else "as it should be"
         row = _untried(item, how, message, job.path, answer.size)
-        return _with_facts(row._replace(checksum=answer.checksum), answer.facts)
+        facts = _printable_facts(answer.facts)
+        return row._replace(checksum=answer.checksum, digests=facts[-1])
     url = mask(item.url)
+    content_type, etag, modified, digests = _printable_facts(answer.facts)
     row = Result(
         item.source,
         item.line,
@@ -180,25 +183,42 @@ def succeeded(job: Job, how: Outcome, answer: Success, seconds: float) -> Result
         started=_iso(job.started),
         checksum=answer.checksum,
         message=answer.message,
+        content_type=content_type,
+        etag=etag,
+        last_modified=modified,
+        digests=digests,
     )
-    if answer.facts is not None:
-        row = _with_facts(row, answer.facts)
     if answer.status:
         return row
     return row._replace(final_url=None, status=None, attempts=job.attempts - 1 + job.deaths.total)
 
 
-def _with_facts(row: Result, facts: Facts | None) -> Result:
-    *texts, digests = facts or (None, None, None, ())
-    content_type, etag, modified = (text and printable(text) for text in texts)
-    row = row._replace(content_type=content_type, etag=etag, last_modified=modified)
-    return row._replace(digests=digests or None)
+def _printable_facts(
+    facts: Facts | None,
+) -> tuple[str | None, str | None, str | None, tuple[str, ...] | None]:
+    if facts is None:
+        return None, None, None, None
+    content_type, etag, modified, digests = facts
+    return (
+        content_type and printable(content_type),
+        etag and printable(etag),
+        modified and printable(modified),
+        digests or None,
+    )
 
 
 def _host_of(row: Result) -> str | None:
     """Name and port of the server that was asked last; None where the line has no URL."""
+    url = row.final_url or row.url
+    path = url.find("/", len("https://"))
+    return _netloc(url if path < 0 else url[:path])
+
+
+@functools.lru_cache(maxsize=256)
+def _netloc(begin: str) -> str | None:
+    """The same of how a URL begins, up to its path."""
     try:
-        return parse(row.final_url or row.url).netloc
+        return parse(begin).netloc
     except InvalidUrl:
         return None
 
