@@ -199,10 +199,8 @@ class Planner:
             return there._replace(unchecked=True)
         if item.size not in {None, there.size}:
             return None
-        if item.checksum or item.pieces is not None:
+        if item.checksum or item.pieces is not None or self._files.digest_there:
             return self._plan(item, asked, there.path, local=True)._replace(refetch=True)
-        if self._files.digest_there:
-            return self._plan(item, asked, there.path, local=True)
         return there._replace(unchecked=item.size is None)
 
     def _given(
