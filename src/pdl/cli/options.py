@@ -12,7 +12,7 @@ from typing import get_args
 import click
 
 from pdl import settings
-from pdl.cli.http_options import CONFIGURATION, CREDENTIALS, HTTP
+from pdl.cli.http_options import CONFIGURATION, CREDENTIALS, HOW_FAST, HTTP
 from pdl.cli.option_types import (
     Algorithms,
     Allowance,
@@ -138,66 +138,6 @@ HOW_MANY = (
         "files.min_split",
         "Split nothing into less than SIZE. It is the least that a connection is to fetch, but "
         "for the last of a file.",
-        SIZE,
-    ),
-)
-HOW_FAST = (
-    Row(
-        "--limit-rate RATE",
-        "http.limit_rate",
-        "Receive at most RATE bytes a second in all. RATE is as 2M, or a timetable in local "
-        "time: '08:00,512K 19:00,10M Sat-00:00,off'.",
-        STRING,
-    ),
-    Row(
-        "--rate N/UNIT",
-        "pace.rate",
-        "Start at most N attempts in a time at one host. It is as 2/s, 5/15s or 100/m. Retries "
-        "count, and the starts are spread evenly.",
-        STRING,
-    ),
-    Row("--wait S", "pace.wait", "Start an attempt at one host every S seconds.", SECONDS),
-    Row("--random-wait", "pace.random_wait", "Vary each --wait from 0.5 to 1.5 of it."),
-    Row(
-        "--min-speed SIZE",
-        "http.min_speed",
-        "Give up an attempt that is slower for 10 seconds. SIZE is the bytes of one second. The "
-        "file is tried again.",
-        SIZE,
-    ),
-    Row(
-        "--connect-timeout S",
-        "http.connect_timeout",
-        "Wait at most S seconds for a connection.",
-        SECONDS,
-    ),
-    Row("--timeout S", "http.timeout", "Wait at most S seconds for the next byte.", SECONDS),
-    Row(
-        "--max-time S",
-        "files.max_time",
-        "Let one attempt at a file take S seconds at most.",
-        SECONDS,
-    ),
-    Row(
-        "--deadline S",
-        "stop.deadline",
-        "Stop the whole run after S seconds. It stops as on a signal, and exits with 1.",
-        SECONDS,
-    ),
-    Row("--max-size SIZE", "files.max_size", "Refuse files that are larger than SIZE.", SIZE),
-    Row("--min-size SIZE", "files.min_size", "Refuse files that are smaller than SIZE.", SIZE),
-    Row(
-        "--quota SIZE",
-        "stop.quota",
-        "Start nothing new once SIZE was received. What is under way is finished. The rest is "
-        "left as by --deadline, and the run exits with 1.",
-        SIZE,
-    ),
-    Row(
-        "--min-free SIZE",
-        "files.min_free",
-        "Keep SIZE of the disk free. A file that would leave less fails. If less is free already, "
-        "the run stops, and exits with 3.",
         SIZE,
     ),
 )

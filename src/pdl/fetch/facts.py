@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pdl.fetch.attempt import Attempt
-from pdl.http_rules.ranges import NOT_MODIFIED
 from pdl.integrity.check import examine
-from pdl.model import SafePath, Success, Task, success_of
+from pdl.model import NOT_MODIFIED, SafePath, Success, Task, success_of
 
 if TYPE_CHECKING:
     from pdl.model import Facts, Version
