@@ -51,6 +51,7 @@ __all__ = [
     "Event",
     "FailureKind",
     "FileSettings",
+    "HookSettings",
     "HttpSettings",
     "InputSettings",
     "Item",
@@ -93,6 +94,7 @@ _HOMES = {
     "pdl.settings": (
         "CacheSettings",
         "FileSettings",
+        "HookSettings",
         "HttpSettings",
         "InputSettings",
         "LockSettings",

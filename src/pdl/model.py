@@ -43,6 +43,7 @@ class FailureKind(str, enum.Enum):
     HELPER = "helper"
     POLICY = "policy"
     DISK = "disk"
+    EXEC = "exec"
     WORKER_DIED = "worker-died"
     CANCELLED = "cancelled"
     INTERNAL = "internal"

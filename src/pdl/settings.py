@@ -9,7 +9,7 @@ from pdl.errors import UsageError
 from pdl.model import AuthSettings, Headers
 from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD, lazy
-from pdl.text.urls import places_fault, proxy_fault, url_fault
+from pdl.text.urls import places_fault, url_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,6 +306,20 @@ class PaceSettings(NamedTuple):
     random_wait: bool = False
 
 
+class HookSettings(NamedTuple):
+    """What is done with each file that was fetched; the results'.
+
+    Attributes:
+        command: run for each of them, with the fields of `pdl.text.hook_words`; or None.
+        jobs: how many of these run at once; None chooses.
+        seconds: that one may take.
+    """
+
+    command: str | None = None
+    jobs: int | None = None
+    seconds: float = 3600.0
+
+
 class Settings(NamedTuple):
     """Everything a run is told."""
 
@@ -320,6 +334,7 @@ class Settings(NamedTuple):
     pace: PaceSettings = PaceSettings()
     lock: LockSettings = LockSettings()
     cache: CacheSettings = CacheSettings()
+    hooks: HookSettings = HookSettings()
 
 
 def check(settings: Settings) -> None:
@@ -409,20 +424,6 @@ def _headers_fault(headers: Headers) -> str:
     return next(filter(None, (header_fault(name, value) for name, value in headers)), "")
 
 
-def _agent_fault(agent: str) -> str:
-    return header_fault("User-Agent", agent)
-
-
-def _proxy_fault(url: str) -> str:
-    fault = proxy_fault(url) if url else ""
-    return f"the URL {fault}" if fault else ""
-
-
-def _statuses_fault(statuses: frozenset[int]) -> str:
-    wrong = sorted(each for each in statuses if not 400 <= each <= 599)  # noqa: PLR2004 - errors
-    return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
-
-
 def _elsewhere(place: str) -> "Callable[[Any], str]":
     """A rule that few runs need, of a module that is imported then."""
     module, _, name = place.rpartition(".")
@@ -459,13 +460,15 @@ def _seconds(*, zero: bool = False) -> "Callable[[float], str]":
     return lambda seconds: time_fault(seconds, zero=zero)
 
 
+_file_fault = _elsewhere("pdl.text.rules.file_fault")
+
 _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
     "input.url_command": _elsewhere("pdl.text.rules.command_fault"),
     "input.checksums": _elsewhere("pdl.text.rules.checksums_fault"),
     "http.headers": _headers_fault,
-    "http.user_agent": _agent_fault,
-    "http.proxy": _proxy_fault,
+    "http.user_agent": lambda agent: header_fault("User-Agent", agent),
+    "http.proxy": _elsewhere("pdl.text.rules.proxy_url_fault"),
     **dict.fromkeys(("http.cacert", "http.cert", "http.key"), _file_fault),
     "http.connect_timeout": _seconds(),
     "http.timeout": _seconds(),
@@ -481,7 +484,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "retry.retries": _at_least(0),
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),
-    "retry.statuses": _statuses_fault,
+    "retry.statuses": _elsewhere("pdl.text.rules.statuses_fault"),
     "retry.host_patience": _seconds(zero=True),
     "files.if_exists": _one_of(IfExists),
     "files.max_time": _seconds(),
@@ -503,6 +506,9 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "pace.wait": _seconds(zero=True),
     "lock.path": output_fault,
     "cache.path": output_fault,
+    "hooks.command": _elsewhere("pdl.text.hook_words.command_fault"),
+    "hooks.jobs": _at_least(1),
+    "hooks.seconds": _seconds(),
     "cache.size": _at_least(0),
 }
 """What the values of a field must be; a field that is not here takes what its type has."""

@@ -180,6 +180,8 @@ ADDED = {
     "the answers to a server that asks for Digest": 1,
     "workers that are started when there is work, apart from what each has been given": 1,
     "reports: csv, JUnit, Markdown, Prometheus, annotations, checksums; what files are told by": 7,
+    "programs that run after a file and at the end: words, child, what is owed, both ends": 5,
+    "what the drive loop drives, apart from the loop": 1,
 }
 """Modules that a capability brought, since there were 113."""
 

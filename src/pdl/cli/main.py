@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter
     from pdl.output.sinks import Sink
+    from pdl.run.download import Report
     from pdl.settings import Settings
     from pdl.sources.feed import Feed
 
@@ -102,6 +103,8 @@ class DownloadCommand(click.Command):
         settings, options = read_values(ctx)
         if options.check and options.dry_run:
             raise UsageError("--check and --dry-run exclude each other: neither downloads")
+        if options.check and (settings.hooks.command or options.exec_after):
+            raise UsageError("--check and --exec exclude each other: nothing is fetched")
         if (config := config_of(ctx)) is not None:
             options = options._replace(config=config.path)
         check_outputs(settings, options)
@@ -229,19 +232,24 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     shown, *told = to.listeners_of(reporters, display)
     remarks = [to.RemarkListener(display.notice), to.BaseListener(display.notice, settings.input)]
     outputs = (to.NamesOnly if options.check else to.Outputs)([shown, *remarks, *told, disk])
-    try:
+
+    def ended(report: Report) -> int:
+        for error in filter(None, (report.machine_error, report.list_error)):
+            _explained(error, ctx)
+        lost = display.lost or any(sink.lost for sink in sinks)
+        return exit_code(report, options, machine=lost or disk.failed)
+
+    with contextlib.closing(feed):
         if options.check:
             from pdl.run.check import check
 
-            report = check(settings, feed, outputs)
-        else:
-            report = run(settings, feed, outputs, options.wait_lock)
-    finally:
-        feed.close()
-    for error in filter(None, (report.machine_error, report.list_error)):
-        _explained(error, ctx)
-    lost = display.lost or any(sink.lost for sink in sinks)
-    return exit_code(report, options, machine=lost or disk.failed)
+            return ended(check(settings, feed, outputs))
+        work = partial(run, settings, feed, outputs, options.wait_lock)
+        if options.exec_after is None:
+            return ended(work())
+        from pdl.cli.after import with_command_after  # where there is one
+
+        return with_command_after(work, ended, settings, options)
 
 
 def _warn_of_what_is_set(settings: Settings, ctx: click.Context, display: Display) -> None:

@@ -12,7 +12,7 @@ from typing import get_args
 import click
 
 from pdl import settings
-from pdl.cli.http_options import CONFIGURATION, CREDENTIALS, HOW_FAST, HTTP
+from pdl.cli.http_options import CONFIGURATION, CREDENTIALS, HOOKS, HOW_FAST, HTTP
 from pdl.cli.option_types import (
     Algorithms,
     Allowance,
@@ -336,6 +336,7 @@ GROUPS = {
     "HTTP": HTTP,
     "Credentials": CREDENTIALS,
     "Seeing": SEEING,
+    "Hooks": HOOKS,
     "Configuration": CONFIGURATION,
     "Running": RUNNING,
 }

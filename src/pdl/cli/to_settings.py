@@ -53,6 +53,7 @@ class CommandOptions(NamedTuple):
         check: look at the files that are there, and ask no server.
         allow_failures: how many failures are none; None allows no failure.
         error_on_no_transfer: a run that fetched nothing has an exit code of its own.
+        exec_after: command that is run at the end of the run, or None.
         wait_lock: seconds to wait for another run in the same directory.
         config: file that options are taken from; None, before it is looked for, is the usual one.
         no_config: no file is read.
@@ -70,6 +71,7 @@ class CommandOptions(NamedTuple):
     check: bool = False
     allow_failures: AllowedFailures | None = None
     error_on_no_transfer: bool = False
+    exec_after: str | None = None
     wait_lock: float = 0.0
     config: str | None = None
     no_config: bool = False
@@ -219,7 +221,16 @@ COMMAND = "command"
 
 _SETTINGS = Settings()
 _COMMAND_OPTIONS = CommandOptions()
+
+
+def _after_fault(command: str) -> str:
+    from pdl.text.hook_words import plain_command_fault  # where there is one
+
+    return plain_command_fault(command)
+
+
 _RULES: dict[str, Callable[[Any], str]] = {
+    "command.exec_after": _after_fault,
     "command.failed": output_fault,
     "command.sums": output_fault,
     "command.progress": partial(word_fault, choices=DISPLAYS),

@@ -7,14 +7,16 @@ output directory and remembers what comes of it, a look takes no lock and writes
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdl.errors import UsageError
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.pool import registry
-from pdl.run.engine import Engine, Parts
+from pdl.run.engine import Engine
 from pdl.run.in_flight import InFlight
+from pdl.run.parts import Parts
 from pdl.run.planner import Known, Planner
 from pdl.scheduling.governor import Governor
 from pdl.scheduling.retry import Limits, RetryPolicy
@@ -231,6 +233,10 @@ def make_engine(
     first, steering = settings.pool.first_jobs(), _steering(settings.pool)
     jobs = InFlight(first, pool, schedule, steering, outputs.resized)
     parts = Parts(feed, planner, schedule, policy, pool, outputs, jobs, splitting=splitting)
+    if settings.hooks.command is not None:
+        from pdl.run.hooks import HookedResults  # where there are any
+
+        parts = parts._replace(results=partial(HookedResults, settings))
     if settings.http.limit_rate is not None:
         from pdl.text.timetable import rate_at, timetable_of  # where there is a limit
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from pdl.errors import ListError, MachineError
 from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success, Summary
-from pdl.named_tuple import NamedTuple
 from pdl.pool import Answered, Died
 from pdl.progress import Standing, Transfer
 from pdl.run import rows
@@ -31,20 +30,15 @@ from pdl.scheduling.mirrors import Selector
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pdl.model import BadLine
-    from pdl.pool import Live, Pool, PoolEvent
+    from pdl.pool import Live, PoolEvent
     from pdl.run.helpers import Helpers
-    from pdl.run.in_flight import InFlight
-    from pdl.run.outputs import Outputs
-    from pdl.run.planner import Planner
+    from pdl.run.parts import Parts
     from pdl.run.stop import Limit, Stop
     from pdl.scheduling.job import Planned
-    from pdl.scheduling.retry import RetryPolicy
-    from pdl.scheduling.schedule import Schedule
-    from pdl.settings import FileSettings, StopSettings
-    from pdl.sources import Lines
+    from pdl.settings import StopSettings
 
 TICK = 0.1
 """Seconds between two looks at the display, and the longest the loop sleeps."""
@@ -63,25 +57,6 @@ STOPPING = "stopping; again to end at once"
 MEND = "mend that and run the same command again; it goes on from here"
 
 
-class Parts(NamedTuple):
-    """What the engine drives.
-
-    Attributes:
-        limit: bytes a second that all transfers together may have now, or None.
-        splitting: how files are split; None if none is.
-    """
-
-    feed: Lines
-    planner: Planner
-    schedule: Schedule
-    policy: RetryPolicy
-    pool: Pool
-    outputs: Outputs
-    jobs: InFlight
-    limit: Callable[[], int | None] = lambda: None
-    splitting: FileSettings | None = None
-
-
 class Engine:
     """Runs one list to its end.
 
@@ -95,7 +70,7 @@ class Engine:
         self._parts = parts
         self._governor = parts.schedule.governor
         self._selector = Selector(parts.policy, self._governor)
-        self._results = rows.Results(parts.outputs)
+        self._results = parts.results(parts.outputs)
         self._limits = Limits(limits)
         self._stop = stop
         self._followers: dict[int, list[Item]] = {}
@@ -106,10 +81,11 @@ class Engine:
         self._began = time.monotonic()
         self._next_tick = self._next_look = self._look_until = 0.0
         self._starved = False
-        self._every = parts.outputs.every
+        self._every = parts.outputs.every or self._results.every
         self._entries = 0
         self._total: int | None = None
         self._limit: Limit | None = None
+        stop.ending = self._results.kill
         self._helpers: Helpers | None = None
 
     def run(self) -> Summary:
@@ -118,6 +94,7 @@ class Engine:
             self._drive()
             self._wind_up()
         finally:
+            self._results.close()
             self._parts.pool.close()
         return self._results.summary()._replace(
             bytes=self._parts.pool.received(),
@@ -146,6 +123,7 @@ class Engine:
                 # first: a worker that has nothing to do waits for nothing else than this
                 busy = self._dispatch() or busy
                 busy = self._admit() or busy
+                busy = self._results.look() or busy
                 self._parts.jobs.look(self._results)
                 if not busy:
                     self._parts.pool.wait(self._patience(), self._wake_on())
@@ -154,10 +132,12 @@ class Engine:
             self._machine = exc
 
     def _over(self) -> bool:
-        return self._parts.schedule.empty() and self._parts.feed.exhausted
+        ended = self._parts.schedule.empty() and self._parts.feed.exhausted
+        return ended and not self._results.held()
 
     def _stopping(self) -> bool:
-        flying, seconds = self._parts.schedule.in_flight(), time.monotonic() - self._began
+        seconds = time.monotonic() - self._began
+        flying = self._parts.schedule.in_flight() + self._results.held()
         failed = self._results.failed()
         self._limit = self._limits.reached(failed, seconds, self._parts.pool, flying)
         ending = self._machine is not None or self._no_way
@@ -171,11 +151,11 @@ class Engine:
         return min(longest, max(0.0, due - time.monotonic()))
 
     def _wake_on(self) -> Sequence[int]:
-        feed = self._parts.feed
+        feed, held = self._parts.feed, self._results.wake_on()
         if feed.exhausted or self._parts.schedule.backlog() >= self._reach():
-            return ()
+            return held
         descriptor = feed.fileno()
-        return () if descriptor is None else (descriptor,)
+        return held if descriptor is None else (descriptor, *held)
 
     def _tick(self, *, last: bool = False) -> None:
         now = time.monotonic()
@@ -230,6 +210,8 @@ class Engine:
 
     def _reach(self) -> int:
         """How many jobs are kept ready: more when none of them can run, for others may."""
+        if self._results.full():
+            return 0
         return FAR_LOOKAHEAD if self._starved else LOOKAHEAD
 
     def _read(self, limit: int) -> Sequence[Item | BadLine]:
@@ -260,7 +242,7 @@ class Engine:
     def _dispatch(self) -> bool:
         pool, schedule = self._parts.pool, self._parts.schedule
         room = self._limits.room(pool, self._parts.jobs)
-        if not room:
+        if not room or self._results.full():
             self._starved = False
             return False
         now, clock = time.monotonic(), time.time()
@@ -273,6 +255,7 @@ class Engine:
             if job.began is None:
                 job.began, job.started = now, clock
             tasks.append(job.task())
+        self._results.begin(tasks)
         pool.submit(tasks)
         self._look_until = now + MOMENT * (len(jobs) < room)
         return True
@@ -429,6 +412,7 @@ class Engine:
         if not over and self._stop.signal == signal.SIGINT:
             self._parts.outputs.warn(STOPPING)
         if not over:
+            self._results.stop()
             try:
                 let_end(self._parts.pool, schedule, self._drain)
             except MachineError as exc:
@@ -437,6 +421,7 @@ class Engine:
         if not over:
             for job in [*schedule.drop_flying(), *schedule.drop()]:
                 self._conclude(job, rows.cancelled(job, self._elapsed(job)))
+            self._results.cancel()
             cancel_rest(self._cancel_some)
 
     def _cancel_some(self) -> bool:

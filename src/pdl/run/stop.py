@@ -35,11 +35,13 @@ class Stop:
     Attributes:
         signal: the signal's number, or None.
         asked: whether the run is to stop.
+        ending: called before the process ends at once, from within the signal handler.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self.asked = False
+        self.ending: Callable[[], None] = lambda: None
 
     def by_signal(self, number: int) -> None:
         """Stop because of a signal."""
@@ -110,6 +112,7 @@ def signals(stop: Stop, abandon: Callable[[], None]) -> Iterator[None]:
         if stop.asked:
             for each in before:
                 signal.signal(each, signal.SIG_DFL)
+            stop.ending()
             abandon()
             signal.raise_signal(number)  # the workers see their pipes end, and exit
         stop.by_signal(number)

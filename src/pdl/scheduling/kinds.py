@@ -144,6 +144,12 @@ KINDS = (
     Kind(FailureKind.POLICY, Fault.FILE, "the options given forbid it"),
     Kind(FailureKind.DISK, Fault.MACHINE, "make room or give permission on this machine first"),
     Kind(
+        FailureKind.EXEC,
+        Fault.RUN,
+        "the file is there, and the next run runs the command of --exec for it again",
+        lasting="both",
+    ),
+    Kind(
         FailureKind.WORKER_DIED,
         Fault.MACHINE,
         "the process that downloaded it was killed; is memory short?",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD, lazy
-from pdl.text.urls import InvalidUrl, has_scheme, parse, url_fault
+from pdl.text.urls import InvalidUrl, has_scheme, parse, proxy_fault, url_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,3 +121,24 @@ def checksums_fault(places: Iterable[str]) -> str:
     """Of files and URLs."""
     urls = (each for each in places if each[:8].lower().startswith(("http://", "https://")))
     return next(filter(None, map(url_fault, urls)), "")
+
+
+def proxy_url_fault(url: str) -> str:
+    """Of a proxy's URL; the empty text is none at all."""
+    fault = proxy_fault(url) if url else ""
+    return f"the URL {fault}" if fault else ""
+
+
+def statuses_fault(statuses: Iterable[int]) -> str:
+    """Of HTTP statuses."""
+    wrong = sorted(each for each in statuses if not 400 <= each <= 599)  # noqa: PLR2004 - errors
+    return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
+
+
+def file_fault(path: str) -> str:
+    """Of a file that is read."""
+    if os.path.isdir(path):
+        return f"{path!r} is a directory"
+    if not os.path.exists(path):
+        return f"{path!r} does not exist"
+    return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"

@@ -29,9 +29,10 @@ from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
 from pdl.pool.inline import InlinePool
 from pdl.progress import Standing, Transfer, Waiting
 from pdl.run.download import download
-from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, SOON, STOPPING, TICK, Engine, Parts
+from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, SOON, STOPPING, TICK, Engine
 from pdl.run.in_flight import InFlight
 from pdl.run.outputs import Listener, Outputs
+from pdl.run.parts import Parts
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
 from pdl.scheduling.governor import Governor

@@ -1,0 +1,41 @@
+"""What the drive loop drives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pdl.named_tuple import NamedTuple
+from pdl.run.rows import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdl.pool import Pool
+    from pdl.run.in_flight import InFlight
+    from pdl.run.outputs import Outputs
+    from pdl.run.planner import Planner
+    from pdl.scheduling.retry import RetryPolicy
+    from pdl.scheduling.schedule import Schedule
+    from pdl.settings import FileSettings
+    from pdl.sources import Lines
+
+
+class Parts(NamedTuple):
+    """What the engine drives.
+
+    Attributes:
+        limit: bytes a second that all transfers together may have now, or None.
+        splitting: how files are split; None if none is.
+        results: makes what counts the outcomes, and hands them on to `outputs`.
+    """
+
+    feed: Lines
+    planner: Planner
+    schedule: Schedule
+    policy: RetryPolicy
+    pool: Pool
+    outputs: Outputs
+    jobs: InFlight
+    limit: Callable[[], int | None] = lambda: None
+    splitting: FileSettings | None = None
+    results: Callable[[Outputs], Results] = Results
