@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pdl.settings import (
         CacheSettings,
         FileSettings,
+        HookSettings,
         HttpSettings,
         InputSettings,
         LockSettings,

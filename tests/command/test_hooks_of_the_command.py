@@ -67,7 +67,7 @@ def test_a_run_that_is_killed_before_the_command_has_ended_loses_none(
     urls = [server.on(f"/{name}", File(b"x")) for name in "abc"]
     command = "sh -c 'echo > begun; exec sleep 60'"
     process = pdl_run.start(*urls, "-d", "out", "--exec", command, "--exec-jobs", "1")
-    until(lambda: (tmp_path / "begun").exists(), "a command has begun")
+    until((tmp_path / "begun").exists, "a command has begun")
     until(lambda: all((tmp_path / "out" / name).exists() for name in "abc"), "all are there")
     os.kill(process.pid, signal.SIGKILL)
     pdl_run.finish(process)

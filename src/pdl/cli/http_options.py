@@ -205,14 +205,14 @@ HOOKS = (
     Row(
         "--exec-time S",
         "hooks.seconds",
-        "Let a command of --exec or --exec-after take S seconds at most.",
+        "Let each such command run S seconds at most. It is ended after that.",
         Seconds(),
     ),
     Row(
         "--exec-after CMD",
         "command.exec_after",
-        "Run CMD once at the end, whatever came of the run. The numbers of the run are in "
-        "variables such as PDL_RUN_FAILED.",
+        "Run CMD once at the end of the run. It is run whatever came of that, and finds the "
+        "numbers in variables such as PDL_RUN_FAILED.",
         click.STRING,
     ),
 )

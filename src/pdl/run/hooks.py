@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import time
 from collections import deque
 from pathlib import Path
@@ -25,7 +26,7 @@ from pdl.text.hook_words import filled
 from pdl.text.masking import mask_urls, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pdl.model import Item, Result, Task
     from pdl.run.outputs import Outputs
@@ -76,7 +77,9 @@ class HookedResults(Results):
         self._words = shlex.split(settings.hooks.command or "")
         self._jobs = settings.hooks.jobs or os.cpu_count() or 1
         self._seconds = settings.hooks.seconds
-        self._environment = environment_of(settings)
+        self._program = shutil.which(self._words[0])
+        environment = environment_of(settings).items()
+        self._environment = {os.fsencode(name): os.fsencode(value) for name, value in environment}
         state = Path(settings.files.directory, STATE_DIRECTORY)
         self._owed = OwedCommands(state, outputs.warn, flush=settings.files.fsync)
         self._fresh: set[str] = set()
@@ -160,7 +163,8 @@ class HookedResults(Results):
     def _start(self, path: str) -> None:
         words = filled(self._words, self._values(*self._held[path][0]))
         try:
-            self._running[path] = Child(words, self._environment)
+            program = self._program or words[0]
+            self._running[path] = Child(words, program, self._environment)
         except (OSError, ValueError) as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             self._conclude(path, f"the command {self._words[0]} cannot be run: {reason}")

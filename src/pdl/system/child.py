@@ -26,8 +26,9 @@ class Child:
     It reads nothing, and what it says goes to a pipe.
 
     Args:
-        words: the program and its arguments.
-        environment: all of it.
+        words: the program as it is to see itself, and its arguments.
+        program: where it is; to look for it each time takes long.
+        environment: all of it, encoded, for the same reason.
 
     Attributes:
         seconds: since it was started.
@@ -37,12 +38,15 @@ class Child:
         ValueError: a word cannot be one.
     """
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, words: Sequence[str], program: str, environment: Mapping[bytes, bytes]
+    ) -> None:
         self._reader, writer = os.pipe()
         try:
             os.set_blocking(self._reader, False)
             self._process = subprocess.Popen(  # noqa: S603 - the user's own command
                 words,
+                executable=program,
                 stdin=subprocess.DEVNULL,
                 stdout=writer,
                 stderr=writer,

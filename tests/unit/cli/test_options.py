@@ -411,6 +411,7 @@ VALUES = {
     "N/UNIT": "7/s",
     "USER": "h=me:pass",
     "HOST=ENVVAR": "h:80=HOME",
+    "CMD": "true",
     "PLACE": "h:80:192.0.2.1,[2001:db8::1]",
 }
 

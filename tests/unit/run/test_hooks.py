@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from servers.misbehave import Server
 
-SAY = "import json, os, sys; open('told', 'a').write(json.dumps([sys.argv[1:], dict(os.environ)]) + chr(10))"
+SAY = """import json, os, sys
+open('told', 'a').write(json.dumps([sys.argv[1:], dict(os.environ)]) + chr(10))"""
 PRINT = f"{shlex.quote(sys.executable)} -c {shlex.quote(SAY)}"
 FIELDS = "{path} {url} {final_url} {checksum} {size} {source} {line}"
 ASLEEP = "sh -c 'trap \"\" TERM; sleep 60 & wait; sleep 60'"
@@ -34,11 +35,13 @@ def _there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(
-    items: Sequence[str | Item], command: str, settings: Settings | None = None, **hook: Any
+    items: Sequence[str | Item], command: str, settings: Settings | None = None, **hook: float
 ) -> tuple[Report, list[Result]]:
     seen: list[Any] = []
     base = settings or Settings()
-    wanted = base._replace(pool=PoolSettings(engine="inline"), hooks=HookSettings(command, **hook))
+    wanted = base._replace(
+        pool=PoolSettings(engine="inline"), hooks=HookSettings(command)._replace(**hook)
+    )
     report = download(items, "out", settings=wanted, on_event=seen.append)
     return report, [each for each in seen if isinstance(each, Result)]
 
@@ -139,7 +142,7 @@ def test_how_a_command_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pdl.system.child.GRACE", 0.1)
-    report, _ = run([server.on("/a", File(b"x"))], command, **hook)
+    report, _ = run([server.on("/a", File(b"x"))], command, None, **hook)
     [row] = report.failures
     assert row.kind == "exec"
     assert message in row.message
