@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +13,13 @@ import pytest
 from pdl import HookSettings, Item, PoolSettings, Report, Result, Settings, download
 from pdl.model import AuthSettings, Outcome
 from pdl.run import hooks
+from runner import until
 from servers.behaviours import Reply
 from servers.files import File
 from servers.row import ETAG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from servers.misbehave import Server
 
@@ -35,12 +36,16 @@ def _there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(
-    items: Sequence[str | Item], command: str, settings: Settings | None = None, **hook: float
+    items: Sequence[str | Item],
+    command: str,
+    settings: Settings | None = None,
+    jobs: int | None = None,
+    seconds: float = 60,
 ) -> tuple[Report, list[Result]]:
     seen: list[Any] = []
     base = settings or Settings()
     wanted = base._replace(
-        pool=PoolSettings(engine="inline"), hooks=HookSettings(command)._replace(**hook)
+        pool=PoolSettings(engine="inline"), hooks=HookSettings(command, jobs, seconds)
     )
     report = download(items, "out", settings=wanted, on_event=seen.append)
     return report, [each for each in seen if isinstance(each, Result)]
@@ -126,26 +131,42 @@ def test_a_file_that_its_server_names_is_told_by_that_name(server: Server, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("command", "hook", "message"),
+    ("command", "seconds", "message"),
     [
-        (ASLEEP, {"seconds": 0.1}, "took more than 0.1 s (--exec-time)"),
-        ("sh -c 'kill -9 $$'", {}, "was ended by SIGKILL"),
-        ("sh -c 'head -c 3000000 /dev/zero; echo; echo the end; exit 3'", {}, "code 3: the end"),
-        ("{path}", {}, "cannot be run: Permission denied"),
+        (ASLEEP, 0.1, "took more than 0.1 s (--exec-time)"),
+        ("sh -c 'kill -9 $$'", 60, "was ended by SIGKILL"),
+        ("sh -c 'head -c 3000000 /dev/zero; echo; echo the end; exit 3'", 60, "code 3: the end"),
+        ("{path}", 60, "cannot be run: Permission denied"),
     ],
 )
 def test_how_a_command_fails(
     server: Server,
     command: str,
-    hook: dict[str, float],
+    seconds: float,
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pdl.system.child.GRACE", 0.1)
-    report, _ = run([server.on("/a", File(b"x"))], command, None, **hook)
+    report, _ = run([server.on("/a", File(b"x"))], command, seconds=seconds)
     [row] = report.failures
     assert row.kind == "exec"
     assert message in row.message
+
+
+def test_a_command_that_takes_too_long_ends_with_all_it_has_started(
+    server: Server, tmp_path: Path
+) -> None:
+    command = "sh -c '(trap \"\" TERM; exec sleep 60) & echo $! > pid; sleep 60'"
+    assert not run([server.on("/a", File(b"x"))], command, seconds=0.2)[0].ok
+    stat = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
+    until(lambda: not stat.exists() or stat.read_text().rpartition(") ")[2][0] in "ZX", "it ended")
+
+
+def test_a_line_of_the_same_url_fails_with_it(server: Server) -> None:
+    url = server.on("/a", File(b"x"))
+    _, rows = run([url, url], "sh -c 'echo x >> ran; exit 1'")
+    assert [row.kind for row in rows] == ["exec"] * 2
+    assert Path("ran").read_text() == "x\n"
 
 
 def test_a_failed_download_has_no_command_and_leaves_nothing_to_be_run(
