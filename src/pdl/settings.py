@@ -27,8 +27,8 @@ HOSTS_KEPT = 16
 LOOKUPS_MOST = 32
 """Names that are looked up at once on this machine: name servers answer no faster for more."""
 
-AUTO, AUTO_FIRST, AUTO_MOST = "auto", 8, 256
-"""As many jobs as the link and the hosts bear: the word for it, how many at first, at the most."""
+AUTO, AUTO_FIRST, AUTO_MOST, NO_END = "auto", 8, 256, 1 << 62
+"""As many jobs as the link bears: the word, how many at first, at the most. Retries without end."""
 
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
@@ -135,10 +135,11 @@ class RetrySettings(NamedTuple):
     """When an attempt is made again; the retry policy's.
 
     Attributes:
-        retries: further attempts after the first.
+        retries: further attempts after the first; `NO_END` of them never end.
         wait: seconds before the first retry at most; doubles with each.
         max_wait: seconds a back-off or a server's Retry-After may take.
         statuses: HTTP statuses worth another try.
+        allowed: HTTP statuses that are no failure once they are final.
         host_patience: seconds that a host which has answered may give no good answer, before it is
             given up; with 0 every file is on its own.
     """
@@ -147,6 +148,7 @@ class RetrySettings(NamedTuple):
     wait: float = 0.5
     max_wait: float = 120.0
     statuses: frozenset[int] = RETRY_STATUSES
+    allowed: frozenset[int] = frozenset()
     host_patience: float = 120.0
 
 
@@ -310,7 +312,7 @@ class HookSettings(NamedTuple):
     """What is done with each file that was fetched; the results'.
 
     Attributes:
-        command: run for each of them, with the fields of `pdl.text.hook_words`; or None.
+        command: run for each, with the fields of `pdl.text.hook_words`; or None.
         jobs: how many of these run at once; None chooses.
         seconds: that one may take.
     """
@@ -388,9 +390,9 @@ def fault_of(path: str, value: object) -> str:
 
 def time_fault(seconds: float, *, zero: bool = False) -> str:
     """Why this can be no time limit, empty if it can; nan never can."""
+    least = "from 0" if zero else "above 0 and"
     if 0 < seconds <= MAX_SECONDS or (zero and seconds == 0):
         return ""
-    least = "from 0" if zero else "above 0 and"
     return f"{seconds!r} is not a number of seconds {least} up to {MAX_SECONDS}"
 
 
@@ -448,10 +450,6 @@ def _jobs_fault(jobs: Jobs) -> str:
     return _at_least(1)(jobs)
 
 
-def _of_numbers(*numbers: int) -> "Callable[[int], str]":
-    return lambda given: "" if given in numbers else f"{given!r} is none of {numbers}"
-
-
 def _one_of(literal: object) -> "Callable[[str], str]":
     return lambda word: word_fault(word, get_args(literal))
 
@@ -473,7 +471,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "http.connect_timeout": _seconds(),
     "http.timeout": _seconds(),
     "http.max_redirects": _at_least(0),
-    "http.ip_version": _of_numbers(4, 6),
+    "http.ip_version": lambda given: "" if given in {4, 6} else f"{given!r} is neither 4 nor 6",
     "http.resolve": places_fault,
     "http.min_speed": _at_least(0),
     "http.limit_rate": _elsewhere("pdl.text.timetable.rates_fault"),
@@ -485,6 +483,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "retry.wait": _seconds(zero=True),
     "retry.max_wait": _seconds(zero=True),
     "retry.statuses": _elsewhere("pdl.text.rules.statuses_fault"),
+    "retry.allowed": _elsewhere("pdl.text.rules.statuses_fault"),
     "retry.host_patience": _seconds(zero=True),
     "files.if_exists": _one_of(IfExists),
     "files.max_time": _seconds(),

@@ -21,6 +21,7 @@ from pdl.cli.option_types import (
     PathByColon,
     PathByLine,
     PathName,
+    Retries,
     Row,
     Seconds,
     Size,
@@ -142,7 +143,12 @@ HOW_MANY = (
     ),
 )
 TRYING_AGAIN = (
-    Row("--retries N", "retry.retries", "Try a file up to N times more if it fails.", NUMBER),
+    Row(
+        "--retries N|inf",
+        "retry.retries",
+        "Try a file up to N times more if it fails.",
+        Retries(),
+    ),
     Row(
         "--retry-wait S",
         "retry.wait",
@@ -160,8 +166,9 @@ TRYING_AGAIN = (
     Row(
         "--retry-status LIST",
         "retry.statuses",
-        "Try again after one of these HTTP statuses. LIST has commas between them.",
-        Statuses(),
+        "Try again after one of these HTTP statuses. LIST is as 429,5xx,-501. One that begins with "
+        "- takes them from the default.",
+        Statuses(settings.RETRY_STATUSES),
         default="408, 425, 429 and 5xx but 501, 505, 506, 508, 510, 511",
     ),
     Row(
@@ -186,6 +193,13 @@ WHAT_COUNTS_AS_FAILURE = (
         "Exit with 0 although so many lines failed. N is a number of lines, P% a share of all "
         "of them.",
         Allowance(),
+    ),
+    Row(
+        "--allow-status LIST",
+        "retry.allowed",
+        "Skip a file for which such a status comes. It is no failure, and nothing is written for "
+        "it. LIST is as 404,410.",
+        Statuses(),
     ),
     Row(
         "--error-on-no-transfer",

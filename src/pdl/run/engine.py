@@ -388,7 +388,10 @@ class Engine:
     def _end(self, job: Job, fail: Fail) -> None:
         transient = self._parts.policy.transient(fail)
         self._parts.planner.ended(job.plan, Outcome.FAIL)
-        self._conclude(job, rows.failed(job, fail, self._elapsed(job), transient=transient))
+        row = rows.failed(job, fail, self._elapsed(job), transient=transient)
+        said = fail.kind is FailureKind.HTTP and job.attempts > 0
+        allowed = said and fail.status in self._parts.policy.settings.allowed
+        self._conclude(job, rows.allowed(row) if allowed else row)
 
     # --- outcomes ---
 

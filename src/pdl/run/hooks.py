@@ -118,12 +118,12 @@ class HookedResults(Results):
             if not fresh:  # its server has named it, or it was owed before
                 self._owed.owe([path])
             return True
+        there = os.access(f"{self._directory}/{path}", os.F_OK)
         if fresh:
-            there = os.access(f"{self._directory}/{path}", os.F_OK)
             if not (row.kind in _AFTER_DEATH and there):
                 self._owed.settle(path)
             return False
-        return row.outcome is not Outcome.FAIL and self._owed.owes(path)
+        return row.outcome is not Outcome.FAIL and there and self._owed.owes(path)
 
     # --- the commands ---
 

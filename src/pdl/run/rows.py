@@ -285,6 +285,18 @@ def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
     )
 
 
+def allowed(row: Result) -> Result:
+    """The row of a job whose failure the user allows; no file has come of it, nor any proof."""
+    return row._replace(
+        outcome=Outcome.SKIPPED,
+        kind=None,
+        transient=None,
+        size=None,
+        checksum=None,
+        message=f"{row.message} (--allow-status)",
+    )
+
+
 def cancelled(job: Job, seconds: float) -> Result:
     """The row of a job that a stop of the run left unfinished."""
     message = job.stopped or _STOPPED.message

@@ -100,6 +100,8 @@ class OwedCommands:
         except _UNUSABLE as exc:
             self._given_up = True
             self._disconnect()
+            if type(exc) is sqlite3.DatabaseError:  # it is none, and there is nothing in it
+                self._remove()
             self._warn(
                 f"{self._path} cannot be used ({exc}); a command of --exec that fails or is not "
                 "run is not run again by the next run"

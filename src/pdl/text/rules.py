@@ -130,7 +130,7 @@ def proxy_url_fault(url: str) -> str:
 
 
 def statuses_fault(statuses: Iterable[int]) -> str:
-    """Of HTTP statuses."""
+    """Of HTTP statuses that are tried again, or are no failure."""
     wrong = sorted(each for each in statuses if not 400 <= each <= 599)  # noqa: PLR2004 - errors
     return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
 

@@ -110,13 +110,24 @@ def test_a_refused_header_does_not_show_its_value(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("429,503", {429, 503}), (" 404 , 500,", {404, 500}), ("", set()), ("429", {429})],
+    [
+        ("429,503", {429, 503}),
+        (" 404 , 500,", {404, 500}),
+        ("", set()),
+        ("429", {429}),
+        ("429,5xx,-501", {429, *range(500, 600)} - {501}),
+        ("4xx,-4xx,404", {404}),
+        ("-501", {500}),
+        (" -500, 404", {501, 404}),
+    ],
 )
 def test_statuses(text: str, expected: set[int]) -> None:
-    assert Statuses().convert(text, None, None) == expected
+    assert Statuses(frozenset({500, 501})).convert(text, None, None) == expected
 
 
-@pytest.mark.parametrize("text", ["200", "600", "4040", "44", "5xx", "429;503", "429 503", "-404"])
+@pytest.mark.parametrize(
+    "text", ["200", "600", "4040", "44", "5x", "6xx", "2xx", "429;503", "429 503", "--404", "-5xx-"]
+)
 def test_what_are_no_statuses(text: str) -> None:
     assert "status" in refusal("--retry-status", text)
 
@@ -399,6 +410,7 @@ INNER = {
 
 VALUES = {
     "N|auto": "auto",
+    "N|inf": "inf",
     "URL": "https://h/",
     "FILE|URL": "sums.txt",
     "TEMPLATE": "{n}",

@@ -58,3 +58,4 @@ def test_one_that_is_none_is_told_once_and_the_run_goes_on(tmp_path: Path) -> No
     owed.close()
     assert len(told) == 1
     assert "exec.sqlite cannot be used" in told[0]
+    assert [*tmp_path.iterdir()] == []
