@@ -162,7 +162,7 @@ ADDED = {
     "a limit of the rate: its timetable, its account, the transport that keeps to it": 3,
     "the nouns of a run under way, apart from those of tasks and answers": 1,
     "what is a coding of a body, which three others ask": 1,
-    "the options of http, a second half of the table": 1,
+    "the options of http and of failures, further parts of the table": 2,
     "what hosts bear: the state of one of them, its trouble, and the rules": 3,
     "name servers that fail, which a run learns of when they do": 1,
     "a file that several lanes fetch: who helps, its map, board, and part, and the lanes": 6,
@@ -181,6 +181,7 @@ ADDED = {
     "workers that are started when there is work, apart from what each has been given": 1,
     "reports: csv, JUnit, Markdown, Prometheus, annotations, checksums; what files are told by": 7,
     "programs that run after a file and at the end: words, child, what is owed, both ends": 5,
+    "the log of a run": 1,
     "what the drive loop drives, apart from the loop": 1,
 }
 """Modules that a capability brought, since there were 113."""

@@ -1,4 +1,4 @@
-"""A part of the table of `pdl.cli.options`: requests, connections, their pace, hooks, configuration."""
+"""A part of the table of `pdl.cli.options`: requests, connections, their pace, configuration."""
 
 from __future__ import annotations
 
@@ -187,35 +187,6 @@ CREDENTIALS = (
     ),
 )
 
-HOOKS = (
-    Row(
-        "--exec CMD",
-        "hooks.command",
-        "Run CMD after each file that was fetched. Its fields are {path}, {url}, {final_url}, "
-        "{checksum}, {size}, {source} and {line}. No shell reads it. If it fails, the line fails.",
-        click.STRING,
-    ),
-    Row(
-        "--exec-jobs N",
-        "hooks.jobs",
-        "Run at most N commands of --exec at once.",
-        NUMBER,
-        default="one for each core",
-    ),
-    Row(
-        "--exec-time S",
-        "hooks.seconds",
-        "Let each such command run S seconds at most. It is ended after that.",
-        Seconds(),
-    ),
-    Row(
-        "--exec-after CMD",
-        "command.exec_after",
-        "Run CMD once at the end of the run. It is run whatever came of that, and finds the "
-        "numbers in variables such as PDL_RUN_FAILED.",
-        click.STRING,
-    ),
-)
 CONFIGURATION = (
     Row(
         "--config FILE",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from pdl.cli.to_settings import CommandOptions, Config
     from pdl.output.display.base import Display
+    from pdl.output.log_file import LogFile
     from pdl.output.reports.registry import Reporter
     from pdl.output.sinks import Sink
     from pdl.run.download import Report
@@ -108,9 +109,13 @@ class DownloadCommand(click.Command):
         if (config := config_of(ctx)) is not None:
             options = options._replace(config=config.path)
         check_outputs(settings, options)
-        raise SystemExit(
-            _dry_run(settings, options, ctx) if options.dry_run else _run(settings, options, ctx)
-        )
+        if options.dry_run or options.log_file is None:
+            raise SystemExit((_dry_run if options.dry_run else _run)(settings, options, ctx))
+        from pdl.output.log_file import LogFile  # where there is one
+
+        log = LogFile(options.log_file)
+        with log.kept():
+            raise SystemExit(_run(settings, options, ctx, log))
 
 
 def _read_config(path: str, profile: str | None) -> Config:
@@ -190,8 +195,8 @@ def _dry_run(settings: Settings, options: CommandOptions, ctx: click.Context) ->
         complain_text(warning)
     for path in options.reports:
         check_report(path)
-    if options.failed:
-        check_target(options.failed)
+    for path in filter(None, (options.failed, options.log_file)):
+        check_target(path)
     if options.sums:
         from pdl.output.reports.checksum_file import check_sums
 
@@ -199,7 +204,9 @@ def _dry_run(settings: Settings, options: CommandOptions, ctx: click.Context) ->
     return print_plan(options.sources, _complete(settings, options), complain_text)
 
 
-def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int:
+def _run(
+    settings: Settings, options: CommandOptions, ctx: click.Context, log: LogFile | None = None
+) -> int:
     # imported here, so that --help and --version need not wait for it; the fork server first, as
     # it imports what the workers need while this process imports the rest
     from pdl.pool.startup import prestart
@@ -215,6 +222,7 @@ def _run(settings: Settings, options: CommandOptions, ctx: click.Context) -> int
     display, console = _make_display(
         options, fail_fast=settings.stop.max_failures == 1, explain=explain
     )
+    display = display if log is None else log.beside(display)
     _collect_again()
     _unwind_on_signals()
     _warn_of_what_is_set(settings, ctx, display)
@@ -277,7 +285,8 @@ def _open_reports(
 
 def _complete(settings: Settings, options: CommandOptions) -> Settings:
     """The settings with what the command knows: its own files, and a base where none matters."""
-    made = [*options.reports, *filter(None, (options.failed, options.sums, settings.lock.path))]
+    asked = options.failed, options.sums, options.log_file, settings.lock.path
+    made = [*options.reports, *filter(None, asked)]
     mine = filter(None, (settings.auth.netrc_file, settings.auth.cookies_file))
     read = [*options.sources, *settings.input.checksums, *mine]
     own = own_paths([*made, *read], settings.files.directory)
@@ -343,8 +352,12 @@ def check_outputs(settings: Settings, options: CommandOptions) -> None:
     """
     taken = _read_files(settings, options)
     written = [("--report", path) for path in options.reports]
-    written += [("--failed", path) for path in (options.failed,) if path]
-    written += [("--sums", path) for path in (options.sums,) if path]
+    asked = {
+        "--log-file": options.log_file,
+        "--failed": options.failed,
+        "--sums": options.sums,
+    }
+    written += [(name, path) for name, path in asked.items() if path]
     for what, path in written:
         key = _file_key(path, STDOUT) or os.path.realpath("/dev/stdout" if path == "-" else path)
         other = taken.get(key)

@@ -46,6 +46,7 @@ class CommandOptions(NamedTuple):
         reports: files that get a row for each line.
         failed: file that gets a list of what failed, or None.
         sums: file that gets the digests of all files, or None.
+        log_file: file that a line is added to for all that happens, or None.
         progress: how the run is shown.
         quiet: say nothing when all is well.
         verbose: say something of every file.
@@ -64,6 +65,7 @@ class CommandOptions(NamedTuple):
     reports: tuple[str, ...] = ()
     failed: str | None = None
     sums: str | None = None
+    log_file: str | None = None
     progress: ProgressMode = "auto"
     quiet: bool = False
     verbose: bool = False
@@ -233,6 +235,7 @@ _RULES: dict[str, Callable[[Any], str]] = {
     "command.exec_after": _after_fault,
     "command.failed": output_fault,
     "command.sums": output_fault,
+    "command.log_file": output_fault,
     "command.progress": partial(word_fault, choices=DISPLAYS),
     "command.wait_lock": partial(time_fault, zero=True),
 }
