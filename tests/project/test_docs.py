@@ -49,6 +49,7 @@ SETTABLE = [each for each in OPTIONS if each.expose_value and not each.is_eager]
 ELSEWHERE = {
     *("--quick", "--cases", "--rounds"),  # tests/benchmarks/run.py
     *("--parallel", "--remote-name-all", "--tries", "--lowest-speed-limit", "--retry"),  # of peers
+    "--on-download-complete",
     *("--now", "--no-cache-dir"),  # systemctl, pip
     "--heads",  # tests/peers.py
 }

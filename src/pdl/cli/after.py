@@ -14,7 +14,7 @@ from pdl.cli.exit import complain_text
 from pdl.errors import ExitCode, PdlError
 from pdl.model import Summary
 from pdl.run.hooks import environment_of
-from pdl.system.child import GRACE, ending_text
+from pdl.system.child import GRACE, ending_text, hear_of_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,7 @@ def variables_of(summary: Summary, code: int) -> dict[str, str]:
 
 def _run(summary: Summary, code: int, settings: Settings, options: CommandOptions) -> bool:
     """Run the command; whether it went well. What goes wrong is told."""
+    hear_of_ends()
     words = shlex.split(options.exec_after or "")
     environment = environment_of(settings) | variables_of(summary, code)
     try:

@@ -70,6 +70,9 @@ OTHERS = {
     **dict.fromkeys(("-b", "--cookie", "--load-cookies"), _COOKIE),
     **dict.fromkeys(("-e", "--referer"), _REFERER),
     **dict.fromkeys(("-n", "--no-clobber", "--no-overwrites"), _THERE),
+    "--on-download-complete": "is --exec 'CMD {path}' here",
+    "--output-file": "is --log-file FILE here",
+    "--log": "is --log-file FILE here",
     "--allow-overwrite": "is --if-exists overwrite here",
     "--checksum": "is checksum= in the list here, or --checksums FILE",
 }

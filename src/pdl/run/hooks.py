@@ -21,7 +21,7 @@ from pdl.model import FailureKind, Outcome
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.run.rows import CANCELLED, Results
 from pdl.storage.owed_commands import OwedCommands
-from pdl.system.child import GRACE, Child, ending_text
+from pdl.system.child import GRACE, Child, ending_text, hear_of_ends
 from pdl.text.hook_words import filled
 from pdl.text.masking import mask_urls, printable
 
@@ -73,6 +73,7 @@ class HookedResults(Results):
 
     def __init__(self, settings: Settings, outputs: Outputs) -> None:
         super().__init__(outputs)
+        hear_of_ends()
         self._directory = os.path.abspath(settings.files.directory)
         self._words = shlex.split(settings.hooks.command or "")
         self._jobs = settings.hooks.jobs or os.cpu_count() or 1
@@ -130,6 +131,10 @@ class HookedResults(Results):
     def held(self) -> int:
         """How many files wait for their command, or for its end."""
         return len(self._held)
+
+    def asked(self) -> int:
+        """See `Results.asked`; a command is no matter of the link."""
+        return super().asked() + len(self._held)
 
     def full(self) -> bool:
         """Whether no more are to come for now."""

@@ -97,8 +97,7 @@ class Child:
 
     def _press(self, since: float) -> None:
         """Kill what is left of its group, where its first process has ended or takes too long."""
-        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is not None or time.monotonic() - since > GRACE:
+        if _has_ended(self._process.pid) or time.monotonic() - since > GRACE:
             self._signal(signal.SIGKILL)
 
     def end(self) -> None:
@@ -132,6 +131,26 @@ def _handle_of(pid: int) -> int:
     with contextlib.suppress(AttributeError, OSError):
         return os.pidfd_open(pid)
     return -1
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended that nobody has heard of yet, so that its number is its own."""
+    if not hasattr(os, "waitid"):
+        return False
+    with contextlib.suppress(ChildProcessError):
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
+
+
+def hear_of_ends() -> None:
+    """Let the system keep how children have ended.
+
+    It does not where whoever started this process ignores SIGCHLD; every child then seems to have
+    gone well. In a thread that is not the first one, nothing can be done about it.
+    """
+    with contextlib.suppress(ValueError):
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def ending_text(code: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,14 @@ def test_a_line_of_the_same_url_fails_with_it(server: Server) -> None:
     _, rows = run([url, url], "sh -c 'echo x >> ran; exit 1'")
     assert [row.kind for row in rows] == ["exec"] * 2
     assert Path("ran").read_text() == "x\n"
+
+
+def test_a_failure_is_one_though_the_ends_of_children_were_ignored(server: Server) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert not run([server.on("/a", File(b"x"))], "false")[0].ok
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_a_failed_download_has_no_command_and_leaves_nothing_to_be_run(
