@@ -113,9 +113,18 @@ def test_the_command_after_a_run_that_could_not_begin(pdl_run: Runner, tmp_path:
 
 
 def test_what_is_wrong_is_told_before_anything_starts(server: Server, pdl_run: Runner) -> None:
-    url = server.on("/a", File(b"x"))
-    for options in (["--exec", "cp {file}", "--dry-run"], ["--check", "--exec", "true"]):
-        run = pdl_run(url, *options)
-        assert run.code == 2
-        assert "--exec" in run.err
+    run = pdl_run(server.on("/a", File(b"x")), "--exec", "cp {file}", "--dry-run")
+    assert run.code == 2
+    assert "{file} is no field" in run.err
     assert server.requests() == []
+
+
+def test_a_check_fetches_nothing_and_has_only_the_command_at_its_end(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    url = server.on("/a", File(b"x"))
+    run = pdl_run(url, "--check", "--exec", "false", "--exec-after", AFTER)
+    assert run.code == 0, run.err
+    assert numbers(tmp_path)["EXIT"] == "0"
+    assert not (tmp_path / ".pdl").exists()

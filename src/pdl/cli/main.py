@@ -104,8 +104,6 @@ class DownloadCommand(click.Command):
         settings, options = read_values(ctx)
         if options.check and options.dry_run:
             raise UsageError("--check and --dry-run exclude each other: neither downloads")
-        if options.check and (settings.hooks.command or options.exec_after):
-            raise UsageError("--check and --exec exclude each other: nothing is fetched")
         if (config := config_of(ctx)) is not None:
             options = options._replace(config=config.path)
         check_outputs(settings, options)
@@ -248,11 +246,11 @@ def _run(
         return exit_code(report, options, machine=lost or disk.failed)
 
     with contextlib.closing(feed):
+        work = partial(run, settings, feed, outputs, options.wait_lock)
         if options.check:
             from pdl.run.check import check
 
-            return ended(check(settings, feed, outputs))
-        work = partial(run, settings, feed, outputs, options.wait_lock)
+            work = partial(check, settings, feed, outputs)
         if options.exec_after is None:
             return ended(work())
         from pdl.cli.after import with_command_after  # where there is one

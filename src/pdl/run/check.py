@@ -19,6 +19,7 @@ from pdl.run.download import Report
 from pdl.run.outputs import LockListener
 from pdl.run.stop import Stop, signals
 from pdl.scheduling.kinds import check_hint_of
+from pdl.settings import HookSettings
 from pdl.text.masking import printable
 from pdl.text.units import count_text, duration_text, place_text, size_text
 
@@ -50,6 +51,7 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
     planner = build.look_planner(settings, outputs.warn, lock or _NoLock())
     stop = Stop()
     with signals(stop, outputs.abandon):
+        settings = settings._replace(hooks=HookSettings())  # they are for what is fetched
         looking = Looking(settings.files.directory, settings.files.digests)
         engine = build.make_engine(settings, feed, planner, looking, outputs, stop)
         summary = engine.run()

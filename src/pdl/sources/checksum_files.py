@@ -110,7 +110,7 @@ def fetch(urls: Sequence[str], directory: str, settings: Settings, download: Dow
     own = Settings(
         http=settings.http,
         auth=settings.auth,
-        retry=settings.retry,
+        retry=settings.retry._replace(allowed=frozenset()),  # it cannot be done without
         files=FileSettings(max_time=settings.files.max_time, max_size=MAX_BYTES),
         pool=settings.pool,
         stop=StopSettings(deadline=settings.stop.deadline),

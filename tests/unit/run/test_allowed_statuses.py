@@ -85,3 +85,12 @@ def test_retries_without_an_end(server: Server, tmp_path: Path) -> None:
     report, [row] = run([url], tmp_path, RetrySettings(retries=NO_END, wait=0))
     assert report.ok
     assert row.attempts == 61
+
+
+def test_a_checksum_file_cannot_be_done_without(server: Server, tmp_path: Path) -> None:
+    sums = InputSettings(checksums=(server.on("/sums", Reply(404)),))
+    url = server.on("/a", File(b"x"))
+    report, rows = run([url], tmp_path / "out", RetrySettings(allowed=GONE), Settings(sums))
+    assert report.list_error is not None
+    assert "404" in str(report.list_error)
+    assert rows == []
