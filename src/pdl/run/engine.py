@@ -70,7 +70,8 @@ class Engine:
         self._parts = parts
         self._governor = parts.schedule.governor
         self._selector = Selector(parts.policy, self._governor)
-        self._results = parts.results(parts.outputs)
+        self._hooks = parts.hooks and parts.hooks(parts.outputs)
+        self._results = self._hooks or rows.Results(parts.outputs)
         self._limits = Limits(limits)
         self._stop = stop
         self._followers: dict[int, list[Item]] = {}
@@ -81,11 +82,12 @@ class Engine:
         self._began = time.monotonic()
         self._next_tick = self._next_look = self._look_until = 0.0
         self._starved = False
-        self._every = parts.outputs.every or self._results.every
+        self._every = parts.outputs.every or self._hooks is not None
         self._entries = 0
         self._total: int | None = None
         self._limit: Limit | None = None
-        stop.ending = self._results.kill
+        if self._hooks is not None:
+            stop.ending = self._hooks.kill
         self._helpers: Helpers | None = None
 
     def run(self) -> Summary:
@@ -94,7 +96,8 @@ class Engine:
             self._drive()
             self._wind_up()
         finally:
-            self._results.close()
+            if self._hooks is not None:
+                self._hooks.close()
             self._parts.pool.close()
         return self._results.summary()._replace(
             bytes=self._parts.pool.received(),
@@ -123,7 +126,7 @@ class Engine:
                 # first: a worker that has nothing to do waits for nothing else than this
                 busy = self._dispatch() or busy
                 busy = self._admit() or busy
-                busy = self._results.look() or busy
+                busy = (self._hooks is not None and self._hooks.look()) or busy
                 self._parts.jobs.look(self._results)
                 if not busy:
                     self._parts.pool.wait(self._patience(), self._wake_on())
@@ -133,11 +136,13 @@ class Engine:
 
     def _over(self) -> bool:
         ended = self._parts.schedule.empty() and self._parts.feed.exhausted
-        return ended and not self._results.held()
+        return ended and (self._hooks is None or not self._hooks.held())
 
     def _stopping(self) -> bool:
         seconds = time.monotonic() - self._began
-        flying = self._parts.schedule.in_flight() + self._results.held()
+        flying = self._parts.schedule.in_flight()
+        if self._hooks is not None:
+            flying += self._hooks.held()
         failed = self._results.failed()
         self._limit = self._limits.reached(failed, seconds, self._parts.pool, flying)
         ending = self._machine is not None or self._no_way
@@ -151,7 +156,7 @@ class Engine:
         return min(longest, max(0.0, due - time.monotonic()))
 
     def _wake_on(self) -> Sequence[int]:
-        feed, held = self._parts.feed, self._results.wake_on()
+        feed, held = self._parts.feed, () if self._hooks is None else self._hooks.wake_on()
         if feed.exhausted or self._parts.schedule.backlog() >= self._reach():
             return held
         descriptor = feed.fileno()
@@ -210,7 +215,7 @@ class Engine:
 
     def _reach(self) -> int:
         """How many jobs are kept ready: more when none of them can run, for others may."""
-        if self._results.full():
+        if self._hooks is not None and self._hooks.full():
             return 0
         return FAR_LOOKAHEAD if self._starved else LOOKAHEAD
 
@@ -242,7 +247,7 @@ class Engine:
     def _dispatch(self) -> bool:
         pool, schedule = self._parts.pool, self._parts.schedule
         room = self._limits.room(pool, self._parts.jobs)
-        if not room or self._results.full():
+        if not room or (self._hooks is not None and self._hooks.full()):
             self._starved = False
             return False
         now, clock = time.monotonic(), time.time()
@@ -255,7 +260,8 @@ class Engine:
             if job.began is None:
                 job.began, job.started = now, clock
             tasks.append(job.task())
-        self._results.begin(tasks)
+        if self._hooks is not None:
+            self._hooks.begin(tasks)
         pool.submit(tasks)
         self._look_until = now + MOMENT * (len(jobs) < room)
         return True
@@ -415,7 +421,8 @@ class Engine:
         if not over and self._stop.signal == signal.SIGINT:
             self._parts.outputs.warn(STOPPING)
         if not over:
-            self._results.stop()
+            if self._hooks is not None:
+                self._hooks.stop()
             try:
                 let_end(self._parts.pool, schedule, self._drain)
             except MachineError as exc:
@@ -424,7 +431,8 @@ class Engine:
         if not over:
             for job in [*schedule.drop_flying(), *schedule.drop()]:
                 self._conclude(job, rows.cancelled(job, self._elapsed(job)))
-            self._results.cancel()
+            if self._hooks is not None:
+                self._hooks.cancel()
             cancel_rest(self._cancel_some)
 
     def _cancel_some(self) -> bool:

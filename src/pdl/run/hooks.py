@@ -69,8 +69,6 @@ class HookedResults(Results):
         outputs: told of each row.
     """
 
-    every = True
-
     def __init__(self, settings: Settings, outputs: Outputs) -> None:
         super().__init__(outputs)
         hear_of_ends()

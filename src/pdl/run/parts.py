@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pdl.named_tuple import NamedTuple
-from pdl.run.rows import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pdl.pool import Pool
+    from pdl.run.hooks import HookedResults
     from pdl.run.in_flight import InFlight
     from pdl.run.outputs import Outputs
     from pdl.run.planner import Planner
@@ -26,7 +26,7 @@ class Parts(NamedTuple):
     Attributes:
         limit: bytes a second that all transfers together may have now, or None.
         splitting: how files are split; None if none is.
-        results: makes what counts the outcomes, and hands them on to `outputs`.
+        hooks: makes what counts the outcomes where each file has a command; None if none has.
     """
 
     feed: Lines
@@ -38,4 +38,4 @@ class Parts(NamedTuple):
     jobs: InFlight
     limit: Callable[[], int | None] = lambda: None
     splitting: FileSettings | None = None
-    results: Callable[[Outputs], Results] = Results
+    hooks: Callable[[Outputs], HookedResults] | None = None

@@ -27,9 +27,7 @@ from pdl.text.masking import mask, printable
 from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pdl.model import Facts, Item, SafePath, Task
+    from pdl.model import Facts, Item, SafePath
     from pdl.run.outputs import Outputs
     from pdl.scheduling.job import Job
 
@@ -48,10 +46,7 @@ class Results:
     Attributes:
         left: lines that were cancelled, as the run was stopped.
         unchecked: files that were there and were held against nothing.
-        every: whether each line that succeeded is to be recorded; else their number will do.
     """
-
-    every = False
 
     def __init__(self, outputs: Outputs) -> None:
         self._outputs = outputs
@@ -82,39 +77,6 @@ class Results:
         self._outputs.passed(self._untold)
         self._counts[Outcome.SUCCESS] += self._untold
         self._untold = 0
-
-    # --- what keeps rows back does in these; see `pdl.run.hooks` ---
-
-    def begin(self, tasks: Sequence[Task]) -> None:
-        """These are about to be handed out."""
-
-    def held(self) -> int:
-        """How many files have an outcome that is not told yet."""
-        return 0
-
-    def full(self) -> bool:
-        """Whether no more outcomes are to come for now."""
-        return False
-
-    def look(self) -> bool:
-        """See what has happened since the last look; whether anything has."""
-        return False
-
-    def wake_on(self) -> Sequence[int]:
-        """What can be read from when there is something to look at."""
-        return ()
-
-    def stop(self) -> None:
-        """The run is to end early."""
-
-    def cancel(self) -> None:
-        """Tell now what is not told yet."""
-
-    def kill(self) -> None:
-        """End what runs; this process is about to end, from within a signal handler."""
-
-    def close(self) -> None:
-        """Nothing is recorded after it."""
 
     def asked(self) -> int:
         """How many ended so far, but for those that nobody was asked for."""

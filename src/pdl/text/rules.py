@@ -133,12 +133,3 @@ def statuses_fault(statuses: Iterable[int]) -> str:
     """Of HTTP statuses that are tried again, or are no failure."""
     wrong = sorted(each for each in statuses if not 400 <= each <= 599)  # noqa: PLR2004 - errors
     return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
-
-
-def file_fault(path: str) -> str:
-    """Of a file that is read."""
-    if os.path.isdir(path):
-        return f"{path!r} is a directory"
-    if not os.path.exists(path):
-        return f"{path!r} does not exist"
-    return "" if os.access(path, os.R_OK) else f"{path!r} cannot be read"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdl import (
     FileSettings,
+    InputSettings,
     Item,
     LockSettings,
     PoolSettings,
