@@ -1,14 +1,13 @@
 """What a run is told: frozen, nested, each part for the one component that needs it."""
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import AuthSettings, Headers
 from pdl.named_tuple import NamedTuple
-from pdl.text.lazy_regex import HTTP_WORD, lazy
+from pdl.text import rules
 from pdl.text.urls import places_fault, url_fault
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ LOOKUPS_MOST = 32
 AUTO, AUTO_FIRST, AUTO_MOST, NO_END = "auto", 8, 256, 1 << 62
 """As many jobs as the link bears: the word, how many at first, at the most. Retries without end."""
 
-MAX_SECONDS = 1_000_000
-"""The longest time a setting may be: eleven days; the system's timers end not far above it."""
-
-_FIELD_NAME = lazy(HTTP_WORD)
-_NO_FIELD_VALUE = lazy(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 IfExists = Literal["skip", "update", "overwrite", "fail"]
 OnCollision = Literal["hash", "fail"]
@@ -388,125 +382,59 @@ def fault_of(path: str, value: object) -> str:
     return "" if rule is None or value is None else rule(value)
 
 
-def time_fault(seconds: float, *, zero: bool = False) -> str:
-    """Why this can be no time limit, empty if it can; nan never can."""
-    least = "from 0" if zero else "above 0 and"
-    if 0 < seconds <= MAX_SECONDS or (zero and seconds == 0):
-        return ""
-    return f"{seconds!r} is not a number of seconds {least} up to {MAX_SECONDS}"
-
-
-def output_fault(path: str) -> str:
-    """Why nothing can be written to this file or directory, empty if it can."""
-    if not path:
-        return f"{path!r} is empty"
-    if path == "-":
-        return f"{path!r} is standard output, where this cannot go; give a name, ./- is one"
-    return ""
-
-
-def word_fault(word: str, choices: tuple[str, ...]) -> str:
-    """Why this is no choice, empty if it is."""
-    return "" if word in choices else f"{word!r} is none of {', '.join(choices)}"
-
-
-def header_fault(name: str, value: str) -> str:
-    """Why this field could break out of its line, empty if it cannot (RFC 9110 section 5.5).
-
-    The value is not shown.
-    """
-    if not _FIELD_NAME.fullmatch(name):
-        return f"{name!r} is no name of a header field"
-    if _NO_FIELD_VALUE.search(value):
-        return f"the value of header {name} has a control character"
-    return ""
-
-
-def _headers_fault(headers: Headers) -> str:
-    return next(filter(None, (header_fault(name, value) for name, value in headers)), "")
-
-
-def _elsewhere(place: str) -> "Callable[[Any], str]":
-    """A rule that few runs need, of a module that is imported then."""
-    module, _, name = place.rpartition(".")
-
-    def fault(value: object) -> str:
-        said: str = getattr(importlib.import_module(module), name)(value)
-        return said
-
-    return fault
-
-
-_file_fault = _elsewhere("pdl.text.rules.file_fault")
-
-
-def _at_least(least: int) -> "Callable[[float], str]":
-    return lambda number: f"{number!r} is less than {least}" if number < least else ""
-
-
 def _jobs_fault(jobs: Jobs) -> str:
     if isinstance(jobs, str):
         return "" if jobs == AUTO else f"{jobs!r} is neither a number nor {AUTO}"
-    return _at_least(1)(jobs)
+    return rules.at_least(1)(jobs)
 
-
-def _one_of(literal: object) -> "Callable[[str], str]":
-    return lambda word: word_fault(word, get_args(literal))
-
-
-def _seconds(*, zero: bool = False) -> "Callable[[float], str]":
-    return lambda seconds: time_fault(seconds, zero=zero)
-
-
-_file_fault = _elsewhere("pdl.text.rules.file_fault")
 
 _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
-    "input.url_command": _elsewhere("pdl.text.rules.command_fault"),
-    "input.checksums": _elsewhere("pdl.text.rules.checksums_fault"),
-    "http.headers": _headers_fault,
-    "http.user_agent": lambda agent: header_fault("User-Agent", agent),
-    "http.proxy": _elsewhere("pdl.text.rules.proxy_url_fault"),
-    **dict.fromkeys(("http.cacert", "http.cert", "http.key"), _file_fault),
-    "http.connect_timeout": _seconds(),
-    "http.timeout": _seconds(),
-    "http.max_redirects": _at_least(0),
+    "input.url_command": rules.command_fault,
+    "input.checksums": rules.checksums_fault,
+    "http.headers": rules.headers_fault,
+    "http.user_agent": lambda agent: rules.header_fault("User-Agent", agent),
+    "http.proxy": rules.proxy_url_fault,
+    **dict.fromkeys(("http.cacert", "http.cert", "http.key"), rules.file_fault),
+    "http.connect_timeout": rules.seconds_of(),
+    "http.timeout": rules.seconds_of(),
+    "http.max_redirects": rules.at_least(0),
     "http.ip_version": lambda given: "" if given in {4, 6} else f"{given!r} is neither 4 nor 6",
     "http.resolve": places_fault,
-    "http.min_speed": _at_least(0),
-    "http.limit_rate": _elsewhere("pdl.text.timetable.rates_fault"),
-    "auth.users": _elsewhere("pdl.text.rules.users_fault"),
-    "auth.bearer": _elsewhere("pdl.text.rules.bearers_fault"),
-    **dict.fromkeys(("auth.netrc_file", "auth.cookies_file"), _file_fault),
-    "auth.helpers": _elsewhere("pdl.text.rules.helpers_fault"),
-    "retry.retries": _at_least(0),
-    **dict.fromkeys(("retry.wait", "retry.max_wait"), _seconds(zero=True)),
-    "retry.statuses": _elsewhere("pdl.text.rules.statuses_fault"),
-    "retry.allowed": _elsewhere("pdl.text.rules.statuses_fault"),
-    "retry.host_patience": _seconds(zero=True),
-    "files.if_exists": _one_of(IfExists),
-    "files.max_time": _seconds(),
-    "files.max_size": _at_least(0),
-    "files.min_size": _at_least(0),
-    "files.min_free": _at_least(0),
-    "files.expect_types": _elsewhere("pdl.text.rules.types_fault"),
-    "files.split": _at_least(1),
-    "files.min_split": _at_least(1),
-    "naming.on_collision": _one_of(OnCollision),
+    "http.min_speed": rules.at_least(0),
+    "http.limit_rate": rules.elsewhere("pdl.text.timetable.rates_fault"),
+    "auth.users": rules.users_fault,
+    "auth.bearer": rules.bearers_fault,
+    **dict.fromkeys(("auth.netrc_file", "auth.cookies_file"), rules.file_fault),
+    "auth.helpers": rules.helpers_fault,
+    "retry.retries": rules.at_least(0),
+    **dict.fromkeys(("retry.wait", "retry.max_wait"), rules.seconds_of(zero=True)),
+    "retry.statuses": rules.statuses_fault,
+    "retry.allowed": rules.statuses_fault,
+    "retry.host_patience": rules.seconds_of(zero=True),
+    "files.if_exists": rules.one_of(IfExists),
+    "files.max_time": rules.seconds_of(),
+    "files.max_size": rules.at_least(0),
+    "files.min_size": rules.at_least(0),
+    "files.min_free": rules.at_least(0),
+    "files.expect_types": rules.types_fault,
+    "files.split": rules.at_least(1),
+    "files.min_split": rules.at_least(1),
+    "naming.on_collision": rules.one_of(OnCollision),
     "pool.jobs": _jobs_fault,
-    "pool.processes": _at_least(1),
-    "pool.start_method": _one_of(StartMethod),
-    "stop.max_failures": _at_least(1),
-    "stop.deadline": _seconds(),
-    "stop.per_host": _at_least(1),
-    "stop.quota": _at_least(1),
-    "pace.rate": _elsewhere("pdl.text.units.period_fault"),
-    "pace.wait": _seconds(zero=True),
-    "lock.path": output_fault,
-    "cache.path": output_fault,
-    "hooks.command": _elsewhere("pdl.text.hook_words.command_fault"),
-    "hooks.jobs": _at_least(1),
-    "hooks.seconds": _seconds(),
-    "cache.size": _at_least(0),
+    "pool.processes": rules.at_least(1),
+    "pool.start_method": rules.one_of(StartMethod),
+    "stop.max_failures": rules.at_least(1),
+    "stop.deadline": rules.seconds_of(),
+    "stop.per_host": rules.at_least(1),
+    "stop.quota": rules.at_least(1),
+    "pace.rate": rules.elsewhere("pdl.text.units.period_fault"),
+    "pace.wait": rules.seconds_of(zero=True),
+    "lock.path": rules.output_fault,
+    "cache.path": rules.output_fault,
+    "hooks.command": rules.elsewhere("pdl.text.hook_words.command_fault"),
+    "hooks.jobs": rules.at_least(1),
+    "hooks.seconds": rules.seconds_of(),
+    "cache.size": rules.at_least(0),
 }
 """What the values of a field must be; a field that is not here takes what its type has."""

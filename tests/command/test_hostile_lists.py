@@ -17,7 +17,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pdl.cli.option_types import Allowance, Header, Kind, Size, Statuses
+from pdl.cli.failure_options import Allowance, Statuses
+from pdl.cli.option_types import Header, Kind, Size
 from pdl.errors import PdlError
 from pdl.http_rules.dates import http_seconds, retry_after
 from pdl.http_rules.ranges import Answered, Known, Step, Validator, parse_content_range, step
@@ -26,11 +27,12 @@ from pdl.integrity.digests import BadChecksum, parse_checksum
 from pdl.model import BadLine, Item
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName
-from pdl.settings import NamingSettings, header_fault
+from pdl.settings import NamingSettings
 from pdl.sources.item_options import parse_header
 from pdl.sources.streams import split_lines
 from pdl.sources.text import TextFormat
 from pdl.text.masking import mask, printable
+from pdl.text.rules import header_fault
 from pdl.text.urls import InvalidUrl, Url, parse, part_name
 from pdl.transport import TransportError
 from pdl.transport.http.head import MAX_LENGTH, content_length, framing, parse_head

@@ -162,7 +162,7 @@ ADDED = {
     "a limit of the rate: its timetable, its account, the transport that keeps to it": 3,
     "the nouns of a run under way, apart from those of tasks and answers": 1,
     "what is a coding of a body, which three others ask": 1,
-    "the options of http and of failures, further parts of the table": 2,
+    "the options of http and of failures, further parts of the table; the files of a command": 3,
     "what hosts bear: the state of one of them, its trouble, and the rules": 3,
     "name servers that fail, which a run learns of when they do": 1,
     "a file that several lanes fetch: who helps, its map, board, and part, and the lanes": 6,

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pdl.http_rules.challenges import challenges
-from pdl.settings import header_fault
+from pdl.text.rules import header_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

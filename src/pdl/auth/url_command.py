@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 
 from pdl.auth.programs import HelperFailed, Turn, run
 from pdl.named_tuple import NamedTuple
-from pdl.settings import header_fault
+from pdl.text.rules import header_fault
 from pdl.text.urls import InvalidUrl, Url, parse
 
 if TYPE_CHECKING:

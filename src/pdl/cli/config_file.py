@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pdl.cli.option_types import Header, PathName, Statuses, spread
+from pdl.cli.failure_options import Statuses
+from pdl.cli.option_types import Header, PathName, spread
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import CHOOSING, Config, fault_of, nearness
 from pdl.errors import UsageError

@@ -2,10 +2,78 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from pdl import settings
-from pdl.cli.option_types import Allowance, Number, Retries, Row, Seconds, Statuses
+from pdl.cli.option_types import Number, Row, Seconds
+from pdl.cli.to_settings import AllowedFailures
+
+if TYPE_CHECKING:
+    Kind = click.ParamType[Any]
+else:
+    Kind = click.ParamType  # as in `option_types`
+
+
+class Retries(Number):
+    """A whole number, or ``inf``."""
+
+    name = "integer|inf"
+    natives = (int, str)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's
+        """Called by click."""
+        if str(value).strip() == "inf":
+            return settings.NO_END
+        return super().convert(value, param, ctx)
+
+
+class Statuses(Kind):
+    """HTTP statuses, comma-separated: ``429``, ``5xx`` for a class, ``-501`` but not this.
+
+    Args:
+        usual: those that a list which begins with ``-`` takes some from.
+    """
+
+    name = "list"
+    natives = (int, str)
+
+    def __init__(self, usual: frozenset[int] = frozenset()) -> None:
+        self._usual = usual
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[int]:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, frozenset):
+            return value
+        words = [word.strip() for word in str(value).split(",") if word.strip()]
+        if not all(re.fullmatch(r"-?([0-9]{3}|[0-9]xx)", word) for word in words):
+            self.fail(f"{value!r} is not a list of statuses such as 429,5xx,-501", param, ctx)
+        found = set(self._usual) if words and words[0][0] == "-" else set()
+        for word in words:
+            digits = word.removeprefix("-")
+            first = int(digits.replace("xx", "00"))
+            these = range(first, first + 100) if digits.endswith("xx") else [first]
+            (found.difference_update if word[0] == "-" else found.update)(these)
+        return frozenset(found)
+
+
+class Allowance(Kind):
+    """A number of failures, or a share of all lines: ``5``, ``1%``."""
+
+    name = "N|P%"
+    natives = (int, str)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> AllowedFailures:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, AllowedFailures):
+            return value
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", str(value).strip())
+        if match is None or (not match.group(2) and "." in match.group(1)):
+            self.fail(f"{value!r} is neither a number nor a percentage", param, ctx)
+        return AllowedFailures(float(match.group(1)), bool(match.group(2)))
+
 
 NUMBER, SECONDS, STRING = Number(), Seconds(), click.STRING
 

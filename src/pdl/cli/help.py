@@ -13,7 +13,7 @@ from pdl._version import __version__
 from pdl.cli.option_types import first_sentence, topics
 from pdl.cli.options import GROUPS, MOST_USED, ROWS, SIZE
 from pdl.cli.to_settings import default_of
-from pdl.settings import MAX_SECONDS
+from pdl.text.rules import MAX_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping

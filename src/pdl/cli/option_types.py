@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pdl.cli.to_settings import CHOOSING, AllowedFailures, config_of, fault_of, place_of
+from pdl.cli.to_settings import CHOOSING, config_of, fault_of, place_of
 from pdl.model import User
 from pdl.named_tuple import NamedTuple
-from pdl.settings import AUTO, NO_END, Resolved, header_fault, word_fault
+from pdl.settings import AUTO, Resolved
+from pdl.text.rules import header_fault, word_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -272,17 +273,6 @@ class Number(Kind):
             self.fail(f"{value!r}: a number is wanted, such as 4", param, ctx)
 
 
-class Retries(Number):
-    """A whole number, or ``inf``."""
-
-    name = "integer|inf"
-    natives = (int, str)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's
-        """Called by click."""
-        return NO_END if str(value).strip() == "inf" else super().convert(value, param, ctx)
-
-
 class JobsNumber(Number):
     """A whole number, or ``auto``."""
 
@@ -423,35 +413,6 @@ class Place(Kind):
         return Resolved(match.group(1), int(match.group(2)), addresses)
 
 
-class Statuses(Kind):
-    """HTTP statuses, comma-separated: ``429``, ``5xx`` for a class, ``-501`` but not this.
-
-    Args:
-        usual: those that a list which begins with ``-`` takes some from.
-    """
-
-    name = "list"
-    natives = (int, str)
-
-    def __init__(self, usual: frozenset[int] = frozenset()) -> None:
-        self._usual = usual
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[int]:  # noqa: ANN401 - click's
-        """Called by click."""
-        if isinstance(value, frozenset):
-            return value
-        words = [word.strip() for word in str(value).split(",") if word.strip()]
-        if not all(re.fullmatch(r"-?([0-9]{3}|[0-9]xx)", word) for word in words):
-            self.fail(f"{value!r} is not a list of statuses such as 429,5xx,-501", param, ctx)
-        found = set(self._usual) if words and words[0][0] == "-" else set()
-        for word in words:
-            digits = word.removeprefix("-")
-            first = int(digits.replace("xx", "00"))
-            these = range(first, first + 100) if digits.endswith("xx") else [first]
-            (found.difference_update if word[0] == "-" else found.update)(these)
-        return frozenset(found)
-
-
 class Algorithms(Kind):
     """Algorithms of digests, comma-separated."""
 
@@ -467,22 +428,6 @@ class Algorithms(Kind):
         if fault := algorithms_fault(names):
             self.fail(fault, param, ctx)
         return names
-
-
-class Allowance(Kind):
-    """A number of failures, or a share of all lines: ``5``, ``1%``."""
-
-    name = "N|P%"
-    natives = (int, str)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> AllowedFailures:  # noqa: ANN401 - click's
-        """Called by click."""
-        if isinstance(value, AllowedFailures):
-            return value
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", str(value).strip())
-        if match is None or (not match.group(2) and "." in match.group(1)):
-            self.fail(f"{value!r} is neither a number nor a percentage", param, ctx)
-        return AllowedFailures(float(match.group(1)), bool(match.group(2)))
 
 
 class Text(Kind):

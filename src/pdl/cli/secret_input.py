@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from pdl.errors import UsageError
-from pdl.settings import header_fault
 from pdl.text.masking import printable
+from pdl.text.rules import header_fault
 from pdl.text.urls import has_scheme, parse
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ class LoggedDisplay:
         self._display = display
         self._log = log
         self._told = False
-        self.hosts = display.hosts
+        self.hosts, self.facts = display.hosts, display.facts
         self.told = display.told
 
     @property

@@ -18,8 +18,8 @@ from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, P
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip, plan_of
-from pdl.settings import header_fault
 from pdl.text.masking import mask
+from pdl.text.rules import header_fault
 from pdl.text.units import place_text
 from pdl.text.urls import KIN_DIGITS, RUNS_OWN, Asked, InvalidUrl, parse, part_name
 

@@ -1,19 +1,22 @@
-"""Rules for values of settings that few runs give: why one is no such value, or the empty text.
+"""Rules for values of settings: why one is no such value, or the empty text.
 
 `pdl.settings` asks here. None of the texts shows what may be secret.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.urls import InvalidUrl, has_scheme, parse, proxy_fault, url_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from pdl.model import Headers
 
 _WORD = HTTP_WORD.replace("*", "")
 _MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
@@ -21,6 +24,10 @@ _MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
 _VARIABLE = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
 _RECEIVER = lazy(r"(\[[^]]*\]|[^:\[\]/@\s]+)(?::([0-9]{1,5}))?")
 _CONTROL = lazy(r"[\x00-\x1f\x7f\ud800-\udfff]")
+MAX_SECONDS = 1_000_000
+"""The longest time a setting may be: eleven days; the system's timers end not far above it."""
+_FIELD_NAME = lazy(HTTP_WORD)
+_NO_FIELD_VALUE = lazy(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class Receiver(NamedTuple):
@@ -133,3 +140,68 @@ def statuses_fault(statuses: Iterable[int]) -> str:
     """Of HTTP statuses that are tried again, or are no failure."""
     wrong = sorted(each for each in statuses if not 400 <= each <= 599)  # noqa: PLR2004 - errors
     return f"{wrong[0]} is no HTTP status of an error, which has 4xx or 5xx" if wrong else ""
+
+
+def time_fault(seconds: float, *, zero: bool = False) -> str:
+    """Why this can be no time limit, empty if it can; nan never can."""
+    least = "from 0" if zero else "above 0 and"
+    if 0 < seconds <= MAX_SECONDS or (zero and seconds == 0):
+        return ""
+    return f"{seconds!r} is not a number of seconds {least} up to {MAX_SECONDS}"
+
+
+def output_fault(path: str) -> str:
+    """Why nothing can be written to this file or directory, empty if it can."""
+    if not path:
+        return f"{path!r} is empty"
+    if path == "-":
+        return f"{path!r} is standard output, where this cannot go; give a name, ./- is one"
+    return ""
+
+
+def word_fault(word: str, choices: tuple[str, ...]) -> str:
+    """Why this is no choice, empty if it is."""
+    return "" if word in choices else f"{word!r} is none of {', '.join(choices)}"
+
+
+def header_fault(name: str, value: str) -> str:
+    """Why this field could break out of its line, empty if it cannot (RFC 9110 section 5.5).
+
+    The value is not shown.
+    """
+    if not _FIELD_NAME.fullmatch(name):
+        return f"{name!r} is no name of a header field"
+    if _NO_FIELD_VALUE.search(value):
+        return f"the value of header {name} has a control character"
+    return ""
+
+
+def headers_fault(headers: Headers) -> str:
+    """Of fields of a request."""
+    return next(filter(None, (header_fault(name, value) for name, value in headers)), "")
+
+
+def elsewhere(place: str) -> Callable[[Any], str]:
+    """A rule that few runs need, of a module that is imported then."""
+    module, _, name = place.rpartition(".")
+
+    def fault(value: object) -> str:
+        said: str = getattr(importlib.import_module(module), name)(value)
+        return said
+
+    return fault
+
+
+def at_least(least: int) -> Callable[[float], str]:
+    """The rule of a number that has a least value."""
+    return lambda number: f"{number!r} is less than {least}" if number < least else ""
+
+
+def one_of(literal: object) -> Callable[[str], str]:
+    """The rule of a word that is one of a `Literal`."""
+    return lambda word: word_fault(word, get_args(literal))
+
+
+def seconds_of(*, zero: bool = False) -> Callable[[float], str]:
+    """The rule of a time."""
+    return lambda seconds: time_fault(seconds, zero=zero)

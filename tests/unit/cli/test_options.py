@@ -12,18 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdl.cli.failure_options import Allowance, Statuses
 from pdl.cli.main import command, read_values
-from pdl.cli.option_types import (
-    Allowance,
-    Header,
-    Number,
-    PathName,
-    Row,
-    Seconds,
-    Size,
-    Statuses,
-    Word,
-)
+from pdl.cli.option_types import Header, Number, PathName, Row, Seconds, Size, Word
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import COMMAND, CommandOptions, default_of, fault_of
 from pdl.errors import UsageError
