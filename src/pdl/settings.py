@@ -99,6 +99,7 @@ class HttpSettings(NamedTuple):
         retry_statuses: after which the same request may succeed later, as in `RetrySettings`.
         credentials: a `pdl.auth.credentials.Credentials`, made of `AuthSettings` there, or None.
         hosts: what differs for some hosts; of these tables the first that says it counts.
+        compressed: ask for coded bodies, and take their codings back; see `pdl.fetch.decoding`.
     """
 
     headers: Headers = ()
@@ -123,6 +124,7 @@ class HttpSettings(NamedTuple):
     retry_statuses: frozenset[int] = RETRY_STATUSES
     credentials: object | None = None
     hosts: "tuple[HostTable, ...]" = ()
+    compressed: bool = False
 
 
 class RetrySettings(NamedTuple):

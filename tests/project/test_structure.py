@@ -183,6 +183,7 @@ ADDED = {
     "programs that run after a file and at the end: words, child, what is owed, both ends": 5,
     "the log of a run": 1,
     "what the drive loop drives, apart from the loop": 1,
+    "coded bodies: which are decoded, and how a coding is taken back": 2,
 }
 """Modules that a capability brought, since there were 113."""
 

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from pdl.http_rules.codings import known
 from pdl.http_rules.redirects import may_be_told
 from pdl.named_tuple import NamedTuple
 
@@ -256,7 +257,9 @@ def all_said(
     said = {
         "user-agent": Said("User-Agent", _sendable(http.user_agent)),
         "accept": Said("Accept", "*/*"),
-        "accept-encoding": Said("Accept-Encoding", "identity"),
+        "accept-encoding": Said(
+            "Accept-Encoding", ", ".join(known()) if http.compressed else "identity"
+        ),
     }
     if isinstance(http.credentials, Credentials):
         for each in http.credentials.said(listed, current):

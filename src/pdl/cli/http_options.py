@@ -126,6 +126,12 @@ HTTP = (
         "Follow at most N redirects for one file.",
         NUMBER,
     ),
+    Row(
+        "--compressed",
+        "http.compressed",
+        "Ask for coded bodies, as gzip, and decode them. The decoded bytes are the file. Names as "
+        "f.gz and f.zip stay as they are.",
+    ),
     Row("--https-only", "http.https_only", "Refuse plain http, also in redirects."),
     Row(
         "--public-only",

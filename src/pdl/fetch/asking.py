@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from pdl.auth.credentials import UNAUTHORIZED, Credentials, all_said, basic_said, request_fields
 from pdl.fetch.failures import AttemptFailed
 from pdl.http_rules import conditional
+from pdl.http_rules.codings import packed
 from pdl.http_rules.dates import rate_reset
 from pdl.http_rules.redirects import STATUSES, BadRedirect, target
 from pdl.model import FailureKind
@@ -47,6 +48,7 @@ class Asking:
         printed: what ``--url-command`` has printed for the task's URL, if that is asked for.
         conditional: the last request may be answered with a 304.
         login: the next request begins or goes on with one, which other lanes may be making.
+        decodes: answers may be coded, and are to be decoded.
 
     Raises:
         AttemptFailed: the task's URL is none.
@@ -72,6 +74,7 @@ class Asking:
         self._deadline = None if files.max_time is None else started + files.max_time
         self._hops = self._before = 0
         self._again = self._refused = False
+        self.decodes = http.compressed and not packed(task.path, self._listed.path)
         self.login: Login | Turn | None = None
         self.conditional = False
 
@@ -216,7 +219,10 @@ class Asking:
             self._before = self._mine.changes(self.url.host)
         if self._mine is not None and (turn := self._mine.turn(self._listed, self.url)):
             self.login = turn
-        fields = request_fields(self._http, self._listed, self.url, self._fields, self.printed)
+        http = self._http
+        if http.compressed and (known is not None or not self.decodes):
+            http = http._replace(compressed=False)  # a range is one of the bytes of the file
+        fields = request_fields(http, self._listed, self.url, self._fields, self.printed)
         if self._mine is not None:
             fields = self._mine.answered(self.url, fields)
         asked: Headers = ()

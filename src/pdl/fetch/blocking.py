@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pdl.auth.logins import Login
     from pdl.auth.programs import Turn
     from pdl.fetch.commands import Command
+    from pdl.fetch.decoding import DecodedResponse
     from pdl.fetch.fast_path import FastPath
     from pdl.fetch.from_cache import CacheLane
     from pdl.integrity.check import Check
@@ -143,6 +144,7 @@ class _Driver:
     """Makes one attempt."""
 
     _login: Login | Turn | None = None
+    _decoded: DecodedResponse | None = None
 
     def __init__(self, lane: Fetcher, task: Task, meter: Meter, started: float) -> None:
         self._lane = lane
@@ -215,7 +217,16 @@ class _Driver:
         self._printed = attempt.asking().printed is not None
         self._response = response = self._lane.transport.open(ask.request)
         attempt.first = time.monotonic() - began
+        if self._http.compressed:
+            self._response = response = self._as_decoded(response)
         return attempt.head(response)
+
+    def _as_decoded(self, response: Response) -> Response:
+        from pdl.fetch.decoding import DecodedResponse, decoded  # where it is asked for
+
+        seen = decoded(self._attempt, self._lane.files, response)
+        self._decoded = seen if isinstance(seen, DecodedResponse) else None
+        return seen
 
     def _waits(self, login: Login | Turn) -> bool:
         if self._login is not None and self._login is not login:
@@ -252,6 +263,10 @@ class _Driver:
         """Look for a part."""
         part, attempt = self._part, self._attempt
         known = part.known() or part.known_of(self._task.kin)
+        if self._http.compressed:
+            from pdl.fetch.decoding import usable  # where it is asked for
+
+            known = usable(attempt, known)
         command = attempt.found(known)
         if known is None:
             self._unused = part.unknown, "nothing tells which version it is of"
@@ -274,7 +289,8 @@ class _Driver:
         self._remark = begun_anew(*self._unused)
         self._part.start()
         proven = has_digest(self._task)
-        self._part.versioned(*note_of(attempt.header, attempt.announced, proven=proven)[:3])
+        header = attempt.header if self._decoded is None else self._decoded.no_version
+        self._part.versioned(*note_of(header, attempt.announced, proven=proven)[:3])
         return attempt.opened()
 
     def go_on(self) -> Command:
@@ -343,7 +359,12 @@ class _Driver:
     def _stream(self, beside: BackgroundDigest | None) -> None:
         """Append the body, to its end or that of this lane's range."""
         assert self._response is not None
-        stream(self._lane, self._attempt, self._response, self._part, self._meter, beside)
+        before = self._attempt.received
+        try:
+            stream(self._lane, self._attempt, self._response, self._part, self._meter, beside)
+        finally:
+            if self._decoded is not None:
+                self._attempt.received = before + self._decoded.came
 
     def prove(self) -> Command:
         """Finish the digest."""
@@ -426,6 +447,7 @@ class _Driver:
             if attempt.keep and not kept and (lost := self._part.size):
                 proven = has_digest(self._task)
                 why = obstacle_of(attempt.header, attempt.announced, proven=proven)
+                why = why if self._decoded is None else self._decoded.obstacle
                 fail = not_kept(fail, lost, why)
         except OSError as exc:
             worse = attempt.error(exc, time.monotonic())

@@ -155,7 +155,7 @@ class FastPath:
         },
     }
     DECLINES: ClassVar = {
-        HttpSettings: {"min_speed"},
+        HttpSettings: {"min_speed", "compressed"},
         FileSettings: {"fsync", "if_exists", "min_free"},
         Task: {
             "headers",

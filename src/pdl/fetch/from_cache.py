@@ -129,7 +129,8 @@ class CacheSide:
         return Offer(entry, size, sure=False)
 
     def _known_by(self, listed: Url) -> CacheEntry | None:
-        entry = None if self._own else self._lane.cache.given_by(listed)
+        decoded = self._lane.http.compressed
+        entry = None if self._own else self._lane.cache.given_by(listed, decoded=decoded)
         return None if entry is None or not entry.giver else entry
 
     def _would_do(self, entry: CacheEntry, size: int, begin: memoryview | None) -> bool:
@@ -211,7 +212,7 @@ class CacheSide:
         for each in wanted:
             cache.learn(each, sha256)
         if entry is not None and self._listed is not None:
-            cache.gave(self._listed, entry)
+            cache.gave(self._listed, entry, decoded=self._lane.http.compressed)
 
     def _entry_of(self, sha256: str) -> CacheEntry | None:
         """What is kept of the URL; None where the answer was for this user or this moment alone."""

@@ -7,6 +7,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from pdl.http_rules.codings import coding_of
 from pdl.http_rules.conditional import named
 from pdl.integrity.check import wanted_size
 from pdl.model import Version
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     Header = Callable[[str], str | None]
     """Gives a field's value, or None."""
 
+
+CODED = "coded"
+"""Stands in `Version.proven` of a file whose bytes are kept in the coding that its server gave."""
 
 _NANO = 1_000_000_000
 
@@ -137,5 +141,7 @@ def placed(
         proven: ``algorithm:hex`` that the bytes were found to have, or None.
     """
     held = wanted(task) | ({proven} if proven else set())
+    if coding_of(header("content-encoding")):
+        held.add(CODED)
     version = Version(0, 0, 0, None, None, stamp.size, stamp.mtime_ns, tuple(sorted(held)))
     return named(version, url, header)

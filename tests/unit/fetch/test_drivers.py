@@ -68,6 +68,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
         (HostTable("127.0.0.1", (("http.user_agent", "other/2"),)),),
         (HostTable("*.else.where", (("http.user_agent", "other/2"),)),),
     ),
+    (HttpSettings, "compressed"): (True,),
     (FileSettings, "directory"): ("elsewhere",),
     (FileSettings, "mtime"): (False,),
     (FileSettings, "fsync"): (True,),

@@ -267,13 +267,18 @@ class Cache:
         if not checksum.startswith(_PREFIX):
             self._note(checksum, CacheEntry(sha256))
 
-    def given_by(self, url: Url) -> CacheEntry | None:
-        """The file that a URL of a list led to last."""
-        return self._entry(_text(url))
+    def given_by(self, url: Url, *, decoded: bool = False) -> CacheEntry | None:
+        """The file that a URL of a list led to last.
 
-    def gave(self, url: Url, entry: CacheEntry) -> None:
-        """Note which file a URL of a list led to."""
-        self._note(_text(url), entry)
+        Args:
+            url: of the list.
+            decoded: where codings are taken back; else as it was sent.
+        """
+        return self._entry(_text(url, decoded=decoded))
+
+    def gave(self, url: Url, entry: CacheEntry, *, decoded: bool = False) -> None:
+        """Note which file a URL of a list led to; the arguments are those of `given_by`."""
+        self._note(_text(url, decoded=decoded), entry)
 
     def _entry(self, text: str) -> CacheEntry | None:
         path = self._index(text)
@@ -300,8 +305,8 @@ class Cache:
         return f"{self._home}/index/{name[:2]}/{name[2:]}"
 
 
-def _text(url: Url) -> str:
-    return f"url {identity(url)}"
+def _text(url: Url, *, decoded: bool) -> str:
+    return f"{'decoded ' if decoded else ''}url {identity(url)}"
 
 
 def _has(fd: int, sha256: str, buffer: memoryview, stopped: Callable[[], bool]) -> bool | None:
