@@ -31,16 +31,29 @@ def test_codings_are_named_in_the_order_they_were_made(
 
 @pytest.mark.parametrize(
     "name",
-    "a.gz a.TGZ a.tar.gz a.br a.zst a.tzst a.xz a.txz a.bz2 a.tbz2 a.zip a.7z a.svgz a.whl".split(),
+    [
+        "a.gz",
+        "a.TGZ",
+        "a.tar.gz",
+        "a.br",
+        "a.zst",
+        "a.tzst",
+        "a.xz",
+        "a.txz",
+        "a.bz2",
+        "a.tbz2",
+        "a.zip",
+        "a.7z",
+        "a.svgz",
+        "a.whl",
+    ],
 )
 def test_what_is_packed_by_its_name_stays(name: str) -> None:
     assert codings.packed(name)
     assert codings.packed("plain.csv", f"/x/{name}")
 
 
-@pytest.mark.parametrize(
-    "name", ["a", "gz", "a.csv", "a.gz.txt", "zip/a.json", "a.tar", "a.bgzf1"]
-)
+@pytest.mark.parametrize("name", ["a", "gz", "a.csv", "a.gz.txt", "zip/a.json", "a.tar", "a.bgzf1"])
 def test_other_names_are_not(name: str) -> None:
     assert not codings.packed(name)
 
@@ -53,9 +66,9 @@ class OldDecompressor:
 def test_only_what_is_there_is_asked_for(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     old = types.ModuleType("brotli")
     old.Decompressor = OldDecompressor  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "brotli", None if way == "absent" else old)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "brotli", None if way == "absent" else old)
     own = sys.version_info >= (3, 14)
-    monkeypatch.setitem(sys.modules, "compression.zstd" if own else "backports.zstd", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "compression.zstd" if own else "backports.zstd", None)
     codings.known.cache_clear()
     try:
         assert codings.known() == ("gzip", "deflate")
