@@ -200,6 +200,7 @@ class NamingSettings(NamedTuple):
         reserved: paths relative to the output directory that no download may have: of the run's
             own lists and reports.
         server_names: a file gets the name that its server gives, where it gives one.
+        cut_dirs: so many directories below the host are left out of the tree.
     """
 
     template: str | None = None
@@ -207,6 +208,7 @@ class NamingSettings(NamedTuple):
     on_collision: OnCollision = "hash"
     reserved: tuple[str, ...] = ()
     server_names: bool = False
+    cut_dirs: int = 0
 
 
 class PoolSettings(NamedTuple):
@@ -423,6 +425,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "files.split": rules.at_least(1),
     "files.min_split": rules.at_least(1),
     "naming.on_collision": rules.one_of(OnCollision),
+    "naming.cut_dirs": rules.at_least(0),
     "pool.jobs": _jobs_fault,
     "pool.processes": rules.at_least(1),
     "pool.start_method": rules.one_of(StartMethod),

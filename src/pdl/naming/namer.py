@@ -6,6 +6,7 @@ Who gets a name that several URLs want is the business of `pdl.naming.claims`.
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 from pdl.errors import UsageError
@@ -18,8 +19,8 @@ from pdl.naming.safe_name import (
     digest_of_text,
     listed_parts,
 )
-from pdl.text.masking import printable
-from pdl.text.urls import DEFAULT_PORTS, Url, suffix_of, url_key
+from pdl.text.masking import mask, printable
+from pdl.text.urls import DEFAULT_PORTS, Url, identity, suffix_of, url_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,11 +36,14 @@ class Namer:
 
         Raises:
             UsageError: it is malformed, has an unknown field, leaves the directory or names none,
-                or is given together with the tree.
+                or is given together with the tree; or directories of no tree are cut.
         """
         if settings.tree and settings.template is not None:
             raise UsageError("a name template and a tree exclude each other", "{host}/{path}")
+        if settings.cut_dirs and not settings.tree:
+            raise UsageError("--cut-dirs needs the directories of --tree", "give both")
         self._tree = settings.tree
+        self._cut = settings.cut_dirs
         self._template = None if settings.template is None else _Template(settings.template)
         self._by_url = not settings.tree and settings.template is None
 
@@ -61,7 +65,7 @@ class Namer:
             if item.out.endswith("/") or not (names := listed_parts(item.out)):
                 raise UnsafeName(f"{printable(item.out)!r} names no file")
         elif self._tree:
-            names = _tree(url)
+            names = _tree(url, self._cut)
         else:
             names = self._template.parts(url, n) if self._template else [SafeName.from_url(url)]
         path = "/".join([*below, *names])
@@ -83,8 +87,10 @@ class _Template:
         for _, field, spec, conversion in self._pieces:
             if field is not None and (field not in FIELDS or conversion):
                 raise UsageError(f"name template: unknown field {{{printable(field)}}}", _hint())
-            if spec and (field != "n" or not re.fullmatch("[0-9]{1,2}", spec)):
-                raise UsageError(f"name template: {printable(spec)!r} only fits as {{n:04}}")
+            if spec and (fault := _spec_fault(str(field), spec)):
+                raise UsageError(f"name template: {fault}")
+        today = FIELDS["date"](Url("", "", 0), 0, "")  # the same to the end of the run
+        self._fields = {**FIELDS, "date": lambda *_: today}
         literal = "".join(piece[0] + ("x" if piece[1] else "") for piece in self._pieces)
         if literal.startswith("/") or ".." in literal.split("/"):
             raise UsageError(f"name template {printable(text)!r} leaves the output directory")
@@ -97,7 +103,7 @@ class _Template:
         for literal, field, spec, _ in self._pieces:
             text += literal
             if field is not None:
-                text += format(n, spec) if spec else FIELDS[field](url, n)
+                text += self._fields[field](url, n, spec)
         return _shallow([SafeName.component(part) for part in text.split("/") if part.strip()])
 
 
@@ -121,20 +127,45 @@ def _path(url: Url) -> Iterator[SafeName]:
     yield SafeName.from_url(url)
 
 
-FIELDS: dict[str, Callable[[Url, int], str]] = {
-    "name": lambda url, _: SafeName.from_url(url),
-    "stem": lambda url, _: SafeName.from_url(url).stem,
-    "ext": lambda url, _: SafeName.from_url(url).ext,
-    "host": lambda url, _: _host(url),
-    "path": lambda url, _: "/".join(_path(url)),
-    "n": lambda _, n: str(n),
-    "hash": lambda url, _: suffix_of(url_key(url)),
+def _query(url: Url) -> str:
+    """The query, percent-decoded, without its secrets; they would be seen in the directory."""
+    return SafeName.component(decoded(mask(f"?{url.query}")[1:])) if url.query else ""
+
+
+def _hash(url: Url, digits: str) -> str:
+    return digest_of_text(identity(url))[: int(digits)] if digits else suffix_of(url_key(url))
+
+
+def _spec_fault(field: str, spec: str) -> str:
+    """Why this cannot stand behind a field's colon; empty if it can."""
+    number = int(spec) if re.fullmatch("[0-9]{1,2}", spec) else -1
+    if field == "n" and number >= 0:
+        return ""
+    if field == "hash":
+        good = _LEAST_DIGITS <= number <= _MOST_DIGITS and spec[0] != "0"
+        return "" if good else f"{{hash:{printable(spec)}}}: a hash has 8 to 64 digits"
+    return f"{printable(spec)!r} only fits as {{n:04}} or {{hash:16}}"
+
+
+_LEAST_DIGITS, _MOST_DIGITS = 8, 64
+FIELDS: dict[str, Callable[[Url, int, str | None], str]] = {
+    "name": lambda url, _, __: SafeName.from_url(url),
+    "stem": lambda url, _, __: SafeName.from_url(url).stem,
+    "ext": lambda url, _, __: SafeName.from_url(url).ext,
+    "host": lambda url, _, __: _host(url),
+    "path": lambda url, _, __: "/".join(_path(url)),
+    "query": lambda url, _, __: _query(url),
+    "n": lambda _, n, spec: format(n, spec or ""),
+    "hash": lambda url, _, spec: _hash(url, spec or ""),
+    "date": lambda _, __, ___: time.strftime("%Y-%m-%d"),
 }
-"""What a template may hold: each field's value for a URL and the number of its item."""
+"""What a template may hold: each field's value for a URL, the number of its item, and what stands
+behind the field's colon."""
 
 
-def _tree(url: Url) -> list[SafeName]:
-    return _shallow([_host(url), *_path(url)])
+def _tree(url: Url, cut: int) -> list[SafeName]:
+    *directories, name = _path(url)
+    return _shallow([_host(url), *directories[cut:], name])
 
 
 def _shallow(parts: list[SafeName]) -> list[SafeName]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 import unicodedata
 
 import pytest
@@ -262,7 +263,7 @@ def test_out_wins_over_tree_and_template() -> None:
     assert path_for("http://h/a", directory="d", template="{n}") == "d/7"
 
 
-HASH = hashlib.sha256(b"http://h/d/a.tar.gz?q").hexdigest()[:8]
+HASH = hashlib.sha256(b"http://h/d/a.tar.gz?q").hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,11 @@ HASH = hashlib.sha256(b"http://h/d/a.tar.gz?q").hexdigest()[:8]
         ("{n:04}-{name}", "0007-a.tar.gz"),
         ("{host}/{name}", "h/a.tar.gz"),
         ("{path}", "d/a.tar.gz"),
-        ("{hash}{ext}", f"{HASH}.tar.gz"),
+        ("{hash}{ext}", f"{HASH[:8]}.tar.gz"),
+        ("{hash:8}", HASH[:8]),
+        ("{hash:17}", HASH[:17]),
+        ("{hash:64}", HASH),
+        ("{name}_{query}", "a.tar.gz_q"),
         ("x/{{{name}}}", "x/{a.tar.gz}"),
         ("fixed", "fixed"),
         ("{host}//{name}", "h/a.tar.gz"),
@@ -298,6 +303,12 @@ def test_template(template: str, path: str) -> None:
         "{n:x}",
         "{n:{n}}",
         "{n:999999999}",
+        "{hash:7}",
+        "{hash:65}",
+        "{hash:016}",
+        "{hash:x}",
+        "{query:3}",
+        "{date:%Y}",
         "",
         "/{name}",
         "../{name}",
@@ -308,6 +319,44 @@ def test_template(template: str, path: str) -> None:
 def test_a_bad_template_is_a_usage_error(template: str) -> None:
     with pytest.raises(UsageError):
         Namer(NamingSettings(template=template))
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("", "x.bin"),
+        ("?", "x.bin"),
+        ("?id=7&v=a%20b", "xid=7&v=a b.bin"),
+        ("?f=../../etc/passwd", "xf=..%2F..%2Fetc%2Fpasswd.bin"),
+        ("?f=%2e%2e%5Cx%00", "xf=..%5Cx%00.bin"),
+        ("?id=7&X-Amz-Signature=0123456789abcdef", "xid=7&X-Amz-Signature=***.bin"),
+        ("?token=hunter2", "xtoken=***.bin"),
+        ("?%ff", "x%FF.bin"),
+    ],
+)
+def test_the_query_in_a_name_is_safe_and_has_no_secret(query: str, name: str) -> None:
+    assert path_for(f"http://h/a{query}", template="x{query}.bin") == name
+
+
+def test_the_date_in_a_name_is_that_on_which_the_run_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda form: f"{form} at first")
+    namer = Namer(NamingSettings(template="{date}/{name}"))
+    monkeypatch.setattr(time, "strftime", lambda form: f"{form} after midnight")
+    path = namer.path_for(Item("http://h/a", source="l", line=1), parse("http://h/a"), 1)
+    assert path == "%Y-%m-%d at first/a"
+
+
+@pytest.mark.parametrize(
+    ("cut", "path"),
+    [(0, "h/a/b/c.txt"), (1, "h/b/c.txt"), (2, "h/c.txt"), (9, "h/c.txt")],
+)
+def test_directories_of_the_tree_may_be_cut(cut: int, path: str) -> None:
+    assert path_for("http://h/a/b/c.txt", tree=True, cut_dirs=cut) == path
+
+
+def test_directories_are_cut_of_a_tree_alone() -> None:
+    with pytest.raises(UsageError, match="--tree"):
+        Namer(NamingSettings(cut_dirs=1))
 
 
 def test_a_template_that_comes_out_empty() -> None:
