@@ -184,6 +184,7 @@ ADDED = {
     "the log of a run": 1,
     "what the drive loop drives, apart from the loop": 1,
     "coded bodies: which are decoded, and how a coding is taken back": 2,
+    "lists of curl's and of aria2's: a format, and options that mean nothing here": 2,
 }
 """Modules that a capability brought, since there were 113."""
 

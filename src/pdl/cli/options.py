@@ -70,13 +70,13 @@ WHERE_TO = (
         "--name TEMPLATE",
         "naming.template",
         f"Name each file by this template. Its fields are {field_words()}. "
-        "The extension {ext} has its dot, {n} counts the items, and {n:04} pads the number. {hash:16} "
-        "has 16 digits.",
+        "The extension {ext} has its dot, {n} counts the items, and {n:04} pads the number. "
+        "In {hash:16} the hash has 16 digits.",
         STRING,
         default="{name}",
     ),
     Row("--tree", "naming.tree", "Put each file under HOST/PATH, as on the server."),
-    Row("--cut-dirs N", "naming.cut_dirs", "With --tree, leave out N directories of PATH.", NUMBER),
+    Row("--cut-dirs N", "naming.cut_dirs", "Leave out N directories of PATH with --tree.", NUMBER),
     Row(
         "-J --content-disposition",
         "naming.server_names",

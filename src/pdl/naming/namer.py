@@ -5,6 +5,7 @@ Who gets a name that several URLs want is the business of `pdl.naming.claims`.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from typing import TYPE_CHECKING
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 class Namer:
     """Finds the path an item's file should have, from the list, the template or the URL."""
 
-    def __init__(self, settings: NamingSettings) -> None:
+    def __init__(self, settings: NamingSettings, directory: str = ".") -> None:
         """Check the template.
+
+        Args:
+            settings: how names are chosen.
+            directory: the output directory.
 
         Raises:
             UsageError: it is malformed, has an unknown field, leaves the directory or names none,
@@ -42,6 +47,7 @@ class Namer:
             raise UsageError("a name template and a tree exclude each other", "{host}/{path}")
         if settings.cut_dirs and not settings.tree:
             raise UsageError("--cut-dirs needs the directories of --tree", "give both")
+        self._directory = directory
         self._tree = settings.tree
         self._cut = settings.cut_dirs
         self._template = None if settings.template is None else _Template(settings.template)
@@ -56,11 +62,12 @@ class Namer:
             n: the item's number in the run, for ``{n}``.
 
         Raises:
-            UnsafeName: the list's own path is absolute, has ``..``, names no file or is too long.
+            UnsafeName: the list's own path is absolute, has ``..``, names no file or is too long;
+                an absolute `directory` may be the output directory, or one below it.
         """
         if self._by_url and not item.out and not item.directory:
             return SafePath(str(SafeName.from_url(url)))  # plain text crosses processes
-        below = listed_parts(item.directory) if item.directory else []
+        below = listed_parts(self._below(item.directory)) if item.directory else []
         if item.out:
             if item.out.endswith("/") or not (names := listed_parts(item.out)):
                 raise UnsafeName(f"{printable(item.out)!r} names no file")
@@ -72,6 +79,16 @@ class Namer:
         if len(path.encode()) > MAX_PATH:
             raise UnsafeName(f"the path is longer than {MAX_PATH} bytes")
         return SafePath(path)
+
+    def _below(self, directory: str) -> str:
+        """An item's directory, relative to the output directory if it is in there."""
+        if directory[:1] != "/" or ".." in directory.split("/"):
+            return directory
+        wanted = os.path.normpath(directory)
+        for home in (os.path.abspath(self._directory), os.path.realpath(self._directory)):
+            if wanted == home or wanted.startswith(f"{home.rstrip('/')}/"):
+                return wanted[len(home) :].lstrip("/")
+        raise UnsafeName(f"{printable(directory)!r} is not in the output directory")
 
 
 class _Template:

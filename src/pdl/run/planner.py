@@ -104,7 +104,7 @@ class Planner:
         self._way_fault = known.way_fault
         self._parse = known.parse
         self._helped = self._sums is not None or self._servers is not None
-        self._namer = Namer(naming)
+        self._namer = Namer(naming, files.directory)
         self._names = NameClaims()
         for path in naming.reserved:
             self._names.claim(SafePath(path), RUNS_OWN)

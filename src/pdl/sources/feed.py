@@ -24,7 +24,7 @@ from pdl.model import Item
 from pdl.settings import InputSettings
 from pdl.sources import Entry, Pause
 from pdl.sources.item_options import bad_line, check_urls
-from pdl.sources.registry import Formats
+from pdl.sources.registry import AUTO, Formats
 from pdl.sources.streams import (
     Chunks,
     check_head,
@@ -214,7 +214,9 @@ def open_sources(
     Raises:
         ListError: a list is missing, a directory, not readable or none, or ``-`` is given twice.
     """
-    formats = Formats(settings or InputSettings(), warn)
+    settings = settings or InputSettings()
+    formats = Formats(settings, warn)
+    given = settings.format != AUTO
     sources: list[Source] = []
     for arg in args:
         if has_scheme(arg) or _is_foreign(arg, settings):
@@ -224,16 +226,16 @@ def open_sources(
             if args.count(arg) > 1:
                 raise ListError("standard input can be read only once", "give - one time")
             chunks_of(arg, stdin, clock)
-            check_head(arg, stdin, position(stdin))
+            check_head(arg, stdin, position(stdin), given=given)
             sources.append(_List(arg, stdin, formats, clock))
         else:
-            check_path(arg)
+            check_path(arg, given=given)
             sources.append(_List(arg, None, formats, clock))
     return Feed(sources)
 
 
-def _is_foreign(arg: str, settings: InputSettings | None) -> bool:
-    if settings is None or settings.url_command is None or os.path.lexists(arg):
+def _is_foreign(arg: str, settings: InputSettings) -> bool:
+    if settings.url_command is None or os.path.lexists(arg):
         return False
     from pdl.text.foreign import is_foreign  # where there may be one
 

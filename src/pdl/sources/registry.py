@@ -169,6 +169,13 @@ FORMATS = (
         named=_is_checksum_file,
         begins=_is_digest,
     ),
+    ListFormat(
+        "curl",
+        "A configuration of curl's: url, output, header, user-agent, referer, user, next.",
+        "pdl.sources.curl",
+        "CurlFormat",
+        counting=Counting(re.compile(rb"\n[ \t]*(?:--)?url[ \t=:]")),
+    ),
 )
 """Each row is a format. A line that several of them know is the last one's; the first is that of
 lists that tell nothing."""
@@ -218,8 +225,9 @@ class Formats:
 
             plain = unpack(plain, packed, source)
         codec, plain = yield from _peek(plain, _codec)
-        plain = lists_only(decode(plain, codec, source) if codec else plain, source)
+        plain = decode(plain, codec, source) if codec else plain
         name = self._settings.format
+        plain = lists_only(plain, source, given=name != AUTO)
         if name == AUTO:
             name = by_name(source) or AUTO
         if name == AUTO:

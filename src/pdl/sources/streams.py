@@ -157,27 +157,33 @@ def decode(chunks: Iterable[Line], codec: str, source: str) -> Iterator[Line]:
         raise ListError(f"{shown_name(source)} ends in the middle of a character of UTF-16")
 
 
-def refuse(head: bytes, source: str) -> None:
+def refuse(head: bytes, source: str, *, given: bool = False) -> None:
     """See whether what begins like that can be a list.
 
     Args:
         head: the first bytes, unpacked and in UTF-8.
         source: its name.
+        given: its format is given, so that text is what that says.
 
     Raises:
         ListError: it is something else.
     """
-    if found := _other(head):
+    if found := _binary(head) or (None if given else _text_of_others(head)):
         raise ListError(f"{shown_name(source)} is no list but {found[0]}: {found[1]}")
 
 
-def _other(head: bytes) -> tuple[str, str] | None:
-    """What is there instead of a list, and the way on."""
+def _binary(head: bytes) -> tuple[str, str] | None:
+    """What is there instead of text, and the way on."""
     for magic, found in _MAGIC_OF_OTHERS.items():
         if head.startswith(magic):
             return found
     if b"\0" in head:
         return "binary data, or UTF-16 without a byte order mark", "save it as UTF-8 text"
+    return None
+
+
+def _text_of_others(head: bytes) -> tuple[str, str] | None:
+    """What text it is instead of a list, and the way on."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"http"):  # as nearly all do: no pattern is compiled for them
         return None
@@ -185,11 +191,11 @@ def _other(head: bytes) -> tuple[str, str] | None:
         if start[:1] in first and pattern.match(start):
             return found
     if b"url" in head and _CURL_OPTION.match(start) and _CURL_URL.search(start):
-        return "a configuration of curl's", "write the URLs alone, one a line"
+        return "a configuration of curl's", "--format curl reads it"
     return None
 
 
-def lists_only(chunks: Iterable[Line], source: str) -> Iterator[Line]:
+def lists_only(chunks: Iterable[Line], source: str, *, given: bool = False) -> Iterator[Line]:
     """Pass the chunks of a list on; of what comes slowly as much is looked at as is there.
 
     Raises:
@@ -199,7 +205,7 @@ def lists_only(chunks: Iterable[Line], source: str) -> Iterator[Line]:
     for chunk in chunks:
         if len(head) < LOOKED_AT and not isinstance(chunk, Pause):
             head += chunk[: LOOKED_AT - len(head)]
-            refuse(head, source)
+            refuse(head, source, given=given)
         yield chunk
 
 
@@ -288,8 +294,12 @@ class StreamChunks:
         return None if self._last is None else max(0.0, self._last - self._clock() + GRACE)
 
 
-def check_path(path: str) -> None:
+def check_path(path: str, *, given: bool = False) -> None:
     """Make sure that a list is there, and looks like one; only a regular file is opened for that.
+
+    Args:
+        path: of the list.
+        given: see `refuse`.
 
     Raises:
         ListError: it is missing, a directory, not readable, or no list.
@@ -309,13 +319,19 @@ def check_path(path: str) -> None:
     if stat.S_ISREG(mode):
         fd = open_path(path)
         try:
-            check_head(path, fd, 0)
+            check_head(path, fd, 0, given=given)
         finally:
             os.close(fd)
 
 
-def check_head(name: str, fd: int, start: int) -> None:
+def check_head(name: str, fd: int, start: int, *, given: bool = False) -> None:
     """Look at how an open list begins, if it is a regular file; its position stays.
+
+    Args:
+        name: of the list.
+        fd: of it.
+        start: offset of its first byte.
+        given: see `refuse`.
 
     Raises:
         ListError: it is no list.
@@ -328,7 +344,7 @@ def check_head(name: str, fd: int, start: int) -> None:
     if codec := utf16(head):
         head = head.decode(codec, "ignore").encode("utf-8", "ignore")
     if not compression(head):
-        refuse(head, name)
+        refuse(head, name, given=given)
 
 
 def _url_fault(text: str) -> str:

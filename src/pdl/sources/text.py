@@ -30,7 +30,7 @@ from pdl.sources.item_options import (
     resolve,
     with_option,
 )
-from pdl.sources.streams import MAX_LINE
+from pdl.sources.streams import MAX_LINE, shown_name
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
 from pdl.text.units import place_text
@@ -38,6 +38,8 @@ from pdl.text.urls import MAX_LENGTH, has_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from pdl.sources.aria2 import Noise
 
 
 # the last two: what is copied from a page may end with it; the BOM, also of a list in another
@@ -114,7 +116,8 @@ class TextFormat:
     """Reads the text format.
 
     Args:
-        warn: told once of each unknown option, with the line it was first seen in.
+        warn: told once of each unknown option, with the line it was first seen in; of those of
+            aria2's that mean nothing here at a list's end, in one line.
         base: URL that relative ones are resolved against.
     """
 
@@ -125,9 +128,12 @@ class TextFormat:
         self._warn = warn
         self._base = base
         self._warned: set[str] = set()
+        self._noise: Noise | None = None
+        self._source = ""
 
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """See `pdl.sources.Format.read`."""
+        self._noise, self._source = None, source
         reader = _Reader(source, self._unknown, self._base)
         reader.foreign = self.foreign
         for line in lines:
@@ -139,8 +145,16 @@ class TextFormat:
                 yield entry
         if entry := reader.flush():
             yield entry
+        if self._noise is not None:
+            self._noise.tell()
 
     def _unknown(self, name: str, where: str) -> None:
+        if self._noise is None:
+            from pdl.sources.aria2 import Noise  # most lists have no such option
+
+            self._noise = Noise(shown_name(self._source), self._warn)
+        if self._noise.take(name):
+            return
         if name not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add(name)
             self._warn(f"{where}: option {name} is unknown and ignored")

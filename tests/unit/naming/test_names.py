@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 import unicodedata
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,9 @@ from pdl.naming.namer import Namer
 from pdl.naming.safe_name import MAX_NAME, MAX_PATH, SafeName, UnsafeName, split_name, suffixed
 from pdl.settings import NamingSettings
 from pdl.text.urls import KIN_DIGITS, InvalidUrl, parse, part_name, suffix_of, url_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LONG = "x" * 300
 
@@ -226,6 +230,43 @@ def test_the_list_stays_inside(path: str) -> None:
 def test_out_names_a_file(out: str) -> None:
     with pytest.raises(UnsafeName, match="names no file"):
         path_for("http://h/a", out=out)
+
+
+@pytest.mark.parametrize(
+    ("directory", "below"),
+    [
+        ("{}", "a"),
+        ("{}/", "a"),
+        ("{}/x", "x/a"),
+        ("{}//x/./y", "x/y/a"),
+        ("{}-beside", None),
+        ("{}/../elsewhere", None),
+        ("{}/x/../../elsewhere", None),
+        ("/", None),
+        ("/etc", None),
+    ],
+)
+def test_an_absolute_directory_is_taken_if_it_is_in_the_output_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str, below: str | None
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    item = Item("http://h/a", directory="", source="l", line=1)
+    for home, named in (
+        ("real", "real"),
+        ("./real/", "real"),
+        (str(tmp_path / "real"), "real"),
+        ("link", "link"),
+        ("link", "real"),
+    ):
+        namer = Namer(NamingSettings(), home)
+        asked = item._replace(directory=directory.format(tmp_path / named))
+        if below is None:
+            with pytest.raises(UnsafeName):
+                namer.path_for(asked, parse(item.url), 1)
+        else:
+            assert namer.path_for(asked, parse(item.url), 1) == below
 
 
 def test_too_deep_a_path_is_refused() -> None:

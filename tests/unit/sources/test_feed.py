@@ -497,10 +497,10 @@ def test_a_fifo_waits_for_its_writer(tmp_path: Path) -> None:
 
 def test_a_warning_names_list_and_line(tmp_path: Path) -> None:
     path = tmp_path / "list"
-    path.write_text("http://h/1\n  split=5\n")
+    path.write_text("http://h/1\n  splat=5\n")
     warnings: list[str] = []
     everything(open_sources([str(path)], 0, warnings.append))
-    assert warnings == [f"{path}:2: option split is unknown and ignored"]
+    assert warnings == [f"{path}:2: option splat is unknown and ignored"]
 
 
 # --- Values --------------------------------------------------------------------------------

@@ -97,10 +97,10 @@ def test_options() -> None:
         "  referer=http://r/?a=b\n"
         "  out=\n"
         "http://h/b\n"
-        "  split=5\n"
+        "  splat=5\n"
         "http://h/c\n"
-        "  split=6\n"
-        "  gid=1\n",
+        "  splat=6\n"
+        "  gie=1\n",
         warnings,
     )
     headers = (
@@ -117,8 +117,8 @@ def test_options() -> None:
         item(14, "http://h/c"),
     ]  # fmt: skip
     assert [warning.split(":")[1] for warning in warnings] == ["13", "16"]
-    assert "split" in warnings[0]
-    assert "gid" in warnings[1]
+    assert "splat" in warnings[0]
+    assert "gie" in warnings[1]
 
 
 def test_warnings_do_not_flood() -> None:
