@@ -137,6 +137,12 @@ class CookieJar:
         """Whether requests to the host have other cookies for other paths."""
         return any(each.path != "/" for each in self._for_host(host))
 
+    def ends(self, host: str) -> float | None:
+        """`time.time` from which the host is sent less than now; None if that is not foreseen."""
+        now = self._clock()
+        ends = (each.until for each in self._for_host(host) if each.until is not None)
+        return min((end for end in ends if end > now), default=None)
+
     def _for_host(self, host: str) -> Iterator[Cookie]:
         yield from self._kept.get(host, {}).values()
         while (dot := host.find(".")) >= 0:

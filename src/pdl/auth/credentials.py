@@ -224,6 +224,10 @@ class Credentials:
             return True
         return self._jar is not None and self._jar.minds_path(host)
 
+    def ends(self, host: str) -> float | None:
+        """`time.time` at which a cookie of the host ends; None if none is known to."""
+        return None if self._jar is None else self._jar.ends(host)
+
     def login(self, listed: Url, target: Url, before: int) -> Login | None:
         """What a redirect to `target` may be: a way to a cookie. None if it is none.
 

@@ -54,6 +54,7 @@ DIGEST_MOST = 64 * 1024
 TAILS_KEPT = 256
 """Origins whose request fields are remembered."""
 
+_NEVER = float("inf")
 _FINAL = 200
 """The least status of an answer that no other follows."""
 
@@ -73,6 +74,7 @@ class _Known:
 
     Attributes:
         tails: what follows the target, for each origin that was asked.
+        ends: `time.time` from which the tail of an origin, that has a cookie which ends, is wrong.
         start, cut, fields: how URLs of the origin that was asked last begin, where their target
             does, and what follows it.
     """
@@ -81,6 +83,7 @@ class _Known:
 
     def __init__(self) -> None:
         self.tails: dict[str, str] = {}
+        self.ends: dict[str, float] = {}
 
 
 class FastPath:
@@ -241,36 +244,49 @@ class FastPath:
     def _turn_to(self, url: str, known: _Known) -> bool:
         """Let `known` be about that URL's origin; False if that is not to be asked here."""
         origin, _ = split(url)
-        fields = known.tails.get(origin) or self._tail(origin)
+        if known.ends and known.ends.get(origin, _NEVER) <= time.time():
+            del known.ends[origin], known.tails[origin]
+        fields = known.tails.get(origin) or self._tail(origin, known)
         if not fields:
             return False
-        if len(known.tails) >= TAILS_KEPT:
-            known.tails.clear()
-        known.tails[origin] = known.fields = fields
-        known.start, known.cut = f"{origin}/", len(origin)
+        known.fields, known.cut = fields, len(origin)
+        # the tail of who has a cookie that ends is looked up each time
+        known.start = _Known.start if origin in known.ends else f"{origin}/"
         if origin != self._origin:
             self.rest()
             self._origin = origin
         return True
 
-    def _tail(self, origin: str) -> str:
-        """What an attempt sends to the origin after the target; empty if it would ask nothing."""
+    def _tail(self, origin: str, known: _Known) -> str:
+        """What an attempt sends to the origin after the target; empty if it would ask nothing.
+
+        It is remembered.
+        """
         if self._http.hosts:
             from pdl.text.host_tables import said_in  # where hosts differ
 
             if said_in(self._http.hosts, "http", origin):
                 return ""
-        task, mine = Task(0, f"{origin}/", SafePath(""), ""), self._http.credentials
+        task, mine, end = Task(0, f"{origin}/", SafePath(""), ""), self._http.credentials, None
         try:
-            if isinstance(mine, Credentials) and mine.minds_path(parse(task.url).host):
-                return ""
+            if isinstance(mine, Credentials):
+                host = parse(task.url).host
+                if mine.minds_path(host):
+                    return ""
+                end = mine.ends(host)  # before the fields: what ends in between is noticed
             ask = Attempt(self._http, self._files, task, 0.0).found(None)
         except (AttemptFailed, InvalidUrl):
             return ""
         assert isinstance(ask, Ask)
         if ask.login is not None:
             return ""
-        return tail(origin, ask.request.headers)
+        if len(known.tails) >= TAILS_KEPT:
+            known.tails.clear()
+            known.ends.clear()
+        if end is not None:
+            known.ends[origin] = end
+        known.tails[origin] = fields = tail(origin, ask.request.headers)
+        return fields
 
     def ready(self) -> Answer | Literal["more", "whole", "call"]:
         """See `pdl.pool.QuickLane.ready`."""

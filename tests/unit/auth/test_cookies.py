@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.auth.cookies import BYTES_MOST, HOST_MOST, HOSTS_MOST, CookieJar, cookie_of
+from pdl.auth.cookies import BYTES_MOST, HOST_MOST, HOSTS_MOST, Cookie, CookieJar, cookie_of
 from pdl.auth.credentials import Credentials
 from pdl.auth.gather import gather
 from pdl.errors import UsageError
@@ -141,6 +141,25 @@ def test_a_cookie_ends() -> None:
     assert sent(jar, HERE) == "a=b"
     clock.now += 1
     assert sent(jar, HERE) == ""
+
+
+def test_the_first_end_that_is_to_come_is_known() -> None:
+    clock = Clock()
+    fields = ("a=b; Path=/", "c=d; Max-Age=20", "e=f; Max-Age=10", "g=h; Max-Age=0")
+    jar = jar_with(*fields, clock=clock)
+    assert (jar.ends("h.example"), jar.ends("other.example")) == (NOW + 10, None)
+    clock.now += 10
+    assert jar.ends("h.example") == NOW + 20
+    clock.now += 10
+    assert jar.ends("h.example") is None
+
+
+def test_the_end_of_a_cookie_for_hosts_below_is_theirs_too() -> None:
+    cookies = [("example", Cookie("a", "b", until=NOW + 5, deep=True))]
+    jar = CookieJar(cookies, clock=Clock())
+    assert jar.ends("h.example") == NOW + 5
+    jar = CookieJar([("example", cookies[0][1]._replace(deep=False))], clock=Clock())
+    assert jar.ends("h.example") is None
 
 
 def test_changes_are_counted_by_host() -> None:

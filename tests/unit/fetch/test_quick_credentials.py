@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,11 @@ from pdl.settings import FileSettings, HttpSettings
 from quicklane import WARM, QuickLane
 from servers.behaviours import Reply
 from servers.files import File
+from servers.misbehave import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from servers.misbehave import Server
 
 NAMED = Credentials({"127.0.0.1": [Named(None, "Bearer mine", BEARER)]})
 
@@ -82,6 +82,32 @@ def test_cookies_for_some_paths_go_to_these_alone(server: Server, lane: QuickLan
     server.on("/b.bin", File(b"body"))
     asked = [get(lane, server, path) for path in ("/dir/a.bin", "/b.bin", "/dir/a.bin")]
     assert asked == [None, None, "a=1"]
+
+
+def test_a_cookie_is_sent_until_its_end(
+    server: Server, lane: QuickLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = (("Set-Cookie", "a=1; Max-Age=60; Path=/"), ("Set-Cookie", "b=2; Path=/"))
+    server.on("/a.bin", Reply(200, fields, b"body"), File(b"body"))
+    asked = [get(lane, server, "/a.bin") for _ in range(3)]
+    later = time.time() + 61
+    credentials = lane.lane.http.credentials
+    assert isinstance(credentials, Credentials)
+    monkeypatch.setattr(credentials._open_jar(), "_clock", lambda: later)
+    monkeypatch.setattr(time, "time", lambda: later)
+    asked += [get(lane, server, "/a.bin") for _ in range(2)]
+    assert asked == [None, "a=1; b=2", "a=1; b=2", "b=2", "b=2"]
+    assert lane.ways == {"quick": 5}
+
+
+def test_an_origin_with_cookies_that_end_is_one_of_several(server: Server, lane: QuickLane) -> None:
+    server.on("/a.bin", setting("a=1; Max-Age=60; Path=/"), File(b"body"))
+    with Server() as other:
+        other.on(WARM, File(b"warm"))
+        other.on("/a.bin", File(b"body"))
+        asked = [get(lane, each, "/a.bin") for each in (server, other, server, other)]
+    assert asked == [None, "a=1", "a=1", "a=1"]  # a cookie is for any port of its host
+    assert lane.ways == {"quick": 4}
 
 
 def test_lanes_share_their_cookies(server: Server, lane: QuickLane, directory: str) -> None:
