@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BODY = b"some bytes"
 SECRET = "c4n4ry-5ecret"
 HELPER = """\
-import json, os, sys, time
+import json, os, signal, sys, time
 assert sys.argv[1:] == ["get"], sys.argv
 uri = json.load(sys.stdin)["uri"]
 with open({log!r}, "a") as log:
@@ -162,7 +162,7 @@ def test_a_helper_that_hangs_ends_with_the_run(
     server: Server, pdl_run: Runner, helper: Callable[[str], str], tmp_path: Path
 ) -> None:
     url = server.on("/a.bin", File(BODY))
-    process = pdl_run.start(url, "--credential-helper", helper("time.sleep(60)"))
+    process = pdl_run.start(url, "--credential-helper", helper("signal.alarm(60); signal.pause()"))
     until(lambda: asked(tmp_path), "the helper")
     process.terminate()
     run = pdl_run.finish(process, timeout=20)

@@ -25,7 +25,7 @@ BODY = b"some bytes"
 SECRET = "c4n4ry-5ecret"
 TAG = (("ETag", ETAG),)
 PROGRAM = """\
-import os, sys, time
+import os, signal, sys, time
 url = sys.argv[-1]
 with open({log!r}, "a") as log:
     log.write(url + "\\n")
@@ -202,7 +202,7 @@ def test_credentials_go_by_the_new_host(
 def test_one_that_hangs_ends_with_the_run(
     server: Server, pdl_run: Runner, program: Callable[[str], tuple[str, str]], tmp_path: Path
 ) -> None:
-    process = pdl_run.start("drive:a", *program("time.sleep(60)"))
+    process = pdl_run.start("drive:a", *program("signal.alarm(60); signal.pause()"))
     until(lambda: asked(tmp_path), "the program")
     process.terminate()
     run = pdl_run.finish(process, timeout=20)
