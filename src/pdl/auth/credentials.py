@@ -270,13 +270,13 @@ def all_said(
             said[each.name.lower()] = each
     if current.origin == listed.origin:
         if listed.userinfo:
-            said["authorization"] = Said("Authorization", _basic_of_url(listed.userinfo), _URL)
+            said["authorization"] = Said("Authorization", basic_of_userinfo(listed.userinfo), _URL)
         for fields, source in ((http.headers, _RUN), (extra, _LINE)):
             for name, value in fields:
                 said[name.lower()] = Said(name, _sendable(value), source)
     if printed is not None and current.origin == printed.url.origin:
         if printed.url.userinfo:
-            value = _basic_of_url(printed.url.userinfo)
+            value = basic_of_userinfo(printed.url.userinfo)
             said["authorization"] = Said("Authorization", value, URL_COMMAND)
         for name, value in printed.fields:
             said[name.lower()] = Said(name, _sendable(value), URL_COMMAND)
@@ -322,7 +322,8 @@ def basic(user: bytes, password: bytes) -> str:
     return f"Basic {b64encode(user + b':' + password).decode('ascii')}"
 
 
-def _basic_of_url(userinfo: str) -> str:
+def basic_of_userinfo(userinfo: str) -> str:
+    """The Authorization value for the user in a URL."""
     user, _, password = userinfo.partition(":")
     return basic(unquote_to_bytes(user), unquote_to_bytes(password))
 

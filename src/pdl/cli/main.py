@@ -31,7 +31,7 @@ from pdl.cli.to_settings import (
 from pdl.errors import ExitCode, PdlError, UsageError
 from pdl.output.terminal import Out
 from pdl.text.lazy_regex import lazy
-from pdl.text.masking import printable
+from pdl.text.masking import mask_urls, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -365,6 +365,14 @@ def _collect_again() -> None:
     gc.enable()
 
 
+def _show_where(exc: Exception) -> None:
+    """Show the traceback, if it is asked for."""
+    if os.environ.get("PDL_DEBUG"):
+        from pdl.pool.process.worker import show_traceback  # where there is a mistake in pdl
+
+        show_traceback(exc)
+
+
 def main() -> None:
     """Run the command and exit; no traceback reaches the user."""
     if os.environ.get("_PDL_COMPLETE") == "bash_complete":
@@ -382,18 +390,15 @@ def main() -> None:
         from pdl.pool.startup.start_limits import nowhere
 
         what = f"this machine cannot go on: {exc.strerror or exc} ({exc.filename or 'pdl'})"
-        complain_text(str(nowhere() or what))
-        if os.environ.get("PDL_DEBUG"):
-            raise
+        complain_text(mask_urls(str(nowhere() or what)))
+        _show_where(exc)
         code = int(ExitCode.MACHINE)
     except MemoryError:
         complain_text("this machine cannot go on: out of memory")
         code = int(ExitCode.MACHINE)
-    except Exception as exc:
-        complain_text(
-            f"internal error: {type(exc).__name__}: {exc}\n  hint: PDL_DEBUG=1 shows more"
-        )
-        if os.environ.get("PDL_DEBUG"):
-            raise
+    except Exception as exc:  # noqa: BLE001 - one of the two agreed places
+        what = mask_urls(f"internal error: {type(exc).__name__}: {exc}")
+        complain_text(f"{what}\n  hint: PDL_DEBUG=1 shows more")
+        _show_where(exc)
         code = int(ExitCode.MACHINE)
     sys.exit(code)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from pdl.auth.credentials import request_fields, secrets_in
+from pdl.auth.credentials import basic_of_userinfo, request_fields, secrets_in
 from pdl.http_rules.codings import coding_of
 from pdl.http_rules.dates import rate_reset, retry_after
 from pdl.http_rules.ranges import Answered, Step, unasked
@@ -16,6 +17,7 @@ from pdl.model import NOT_KEPT, Fail, FailureKind, Task
 from pdl.named_tuple import NamedTuple
 from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
 from pdl.storage.final_name import InTheWay
+from pdl.system import proxy_variables
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask
 from pdl.text.units import size_text
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pdl.auth.url_command import Printed
     from pdl.model import Headers
     from pdl.settings import HttpSettings
+    from pdl.text.host_tables import HostTable
     from pdl.text.urls import Url
 
 
@@ -228,6 +231,9 @@ def explain(failure: AttemptFailed, http: HttpSettings, refused: Refused) -> Non
     status = failure.status or 0
     if status < _CLIENT_ERROR:
         return
+    known, code, reason = failure.message.partition(str(status))
+    if not _is_usual(status, reason.strip()):
+        failure.message = f"{known}{code}{_hidden(reason, http, refused)}"
     if refused.body and (words := _words(failure.message, refused)):
         failure.message += f": {_masked(words, http, refused)}"
     if refused.printed is not None:
@@ -240,7 +246,16 @@ def explain(failure: AttemptFailed, http: HttpSettings, refused: Refused) -> Non
         except InvalidUrl:
             return
         it = Asked(http, listed, asked, refused.task.headers)
-        failure.message += f"; {it.explained(status, refused.header('www-authenticate'))}"
+        challenge = _hidden(refused.header("www-authenticate") or "", http, refused)
+        failure.message += f"; {it.explained(status, challenge)}"
+
+
+@lru_cache(maxsize=64)
+def _is_usual(status: int, reason: str) -> bool:
+    """Whether the words of a server for a status are those of everybody."""
+    from http import HTTPStatus  # where a server refuses
+
+    return not reason or (status in set(HTTPStatus) and reason == HTTPStatus(status).phrase)
 
 
 def _sent(http: HttpSettings, refused: Refused) -> Headers:
@@ -249,7 +264,17 @@ def _sent(http: HttpSettings, refused: Refused) -> Headers:
     except InvalidUrl:
         return ()
     fields = request_fields(http, listed, asked, refused.task.headers, refused.printed)
-    return tuple(each for each in fields if each[0].lower() not in _TELL_NOTHING)
+    told = (each for each in fields if each[0].lower() not in _TELL_NOTHING)
+    return (*told, *_told_proxies(http.proxy or "", http.hosts))
+
+
+@lru_cache(maxsize=4)
+def _told_proxies(usual: str, hosts: tuple[HostTable, ...]) -> Headers:
+    """What the proxies are told that may be on the way; one may answer in a server's place."""
+    proxies = [usual, *(value for _, value in proxy_variables.named())]
+    proxies += [value for _, said in hosts for path, value in said if path == "http.proxy"]
+    users = (each.rpartition("@")[0].rpartition("//")[2] for each in proxies if each)
+    return tuple(("Proxy-Authorization", basic_of_userinfo(each)) for each in users if each)
 
 
 def _words(known: str, refused: Refused) -> str:
@@ -286,6 +311,14 @@ def _json_words(text: str) -> str:
 
 def _masked(words: str, http: HttpSettings, refused: Refused) -> str:
     """The words, cut, without secrets: those that any URL may have, and those that were sent."""
+    words = " ".join(map(_mask_word, _hidden(words, http, refused).split()))
+    return words if len(words) <= WORDS_MOST else f"{words[: WORDS_MOST - 3]}..."
+
+
+def _hidden(text: str, http: HttpSettings, refused: Refused) -> str:
+    """What a server says, without the secrets that were sent."""
+    if not text:
+        return text
     secrets = secrets_in(_sent(http, refused))
     if refused.printed is not None:
         secrets |= refused.printed.secrets()
@@ -296,9 +329,8 @@ def _masked(words: str, http: HttpSettings, refused: Refused) -> str:
     shown = refused.asked.partition("?")[0].rpartition("@")[2]
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_LEAST and secret not in shown:
-            words = words.replace(secret, "***")
-    words = " ".join(map(_mask_word, words.split()))
-    return words if len(words) <= WORDS_MOST else f"{words[: WORDS_MOST - 3]}..."
+            text = text.replace(secret, "***")
+    return text
 
 
 def _mask_word(word: str) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from every_lane import LANES, LaneMaker
-from pdl.fetch.failures import WORDS_MOST, AttemptFailed, Refused, explain
+from pdl.fetch.failures import WORDS_MOST, AttemptFailed, Refused, _told_proxies, explain
 from pdl.model import FailureKind, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
+from pdl.text.host_tables import HostTable
 from servers.behaviours import Raw, Reply, head
 
 if TYPE_CHECKING:
@@ -89,6 +90,29 @@ def test_what_was_sent_as_a_secret_is_masked_in_them() -> None:
     assert said(b"token=1234 is old") == ": token=*** is old"
     user = "http://user:geheim@h.org/a.zip"
     assert said(b"no geheim for you", url=user) == ": no *** for you"
+
+
+def test_what_was_sent_is_masked_in_all_that_a_server_thinks_up() -> None:
+    keyed = HTTP._replace(headers=(("Authorization", "Bearer tok-99"),))
+    failure = AttemptFailed(FailureKind.HTTP, "the server answered 401 not tok-99", status=401)
+    fields = {"www-authenticate": 'Basic realm="not tok-99"'}
+    task = Task(1, URL, SafePath("a"), "p")
+    explain(failure, keyed, Refused(task, URL, fields.get, b""))
+    assert failure.message.startswith("the server answered 401 not ***; ")
+    assert failure.message.endswith("; it asks for Basic for 'not ***'")
+
+
+def test_what_a_proxy_was_sent_is_masked_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = b"bWU6Z2UvaGVpbQ== is me:ge/heim, not x"
+    proxy = "http://me:ge%2Fheim@proxy.example:3128"
+    assert said(words, http=HTTP._replace(proxy=proxy)) == ": *** is ***, not x"
+    table = HostTable("h.org", (("http.proxy", proxy),))
+    assert said(words, http=HTTP._replace(hosts=(table,))) == ": *** is ***, not x"
+    monkeypatch.setenv("https_proxy", proxy)
+    _told_proxies.cache_clear()
+    assert said(words) == ": *** is ***, not x"
+    monkeypatch.undo()
+    _told_proxies.cache_clear()
 
 
 def test_a_401_says_whether_credentials_were_sent() -> None:

@@ -451,7 +451,7 @@ def guarded(lane: Lane) -> Lane:
         except Exception as exc:  # noqa: BLE001 - one of the two agreed places
             if os.environ.get("PDL_DEBUG"):
                 show_traceback(exc)
-            return internal(task.id, f"{type(exc).__name__}: {exc}")
+            return internal(task.id, mask_urls(f"{type(exc).__name__}: {exc}"))
 
     return run
 
