@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from pdl.cli.secret_input import header_fields
 from pdl.model import AuthSettings, Item, User
 from pdl.run.download import download
 from pdl.settings import HttpSettings, PoolSettings, Resolved, RetrySettings, Settings
@@ -129,6 +131,23 @@ def cookies(line: str) -> Callable[[Settings, Place, Path], Settings]:
     return make
 
 
+def fields_of_a_file(settings: Settings, _place: Place, home: Path) -> Settings:
+    (home / "fields").write_text(f"Authorization: {CANARY}\n")
+    return settings._replace(
+        http=settings.http._replace(headers=header_fields(str(home / "fields")))
+    )
+
+
+def helper(host: str) -> Callable[[Settings, Place, Path], Settings]:
+    def make(settings: Settings, _place: Place, home: Path) -> Settings:
+        said = json.dumps({"headers": {"Authorization": [CANARY]}})
+        (home / "helper").write_text(f"#!/bin/sh\necho '{said}'\n")
+        (home / "helper").chmod(0o700)
+        return settings._replace(auth=AuthSettings(helpers=((host, str(home / "helper")),)))
+
+    return make
+
+
 KINDS = {
     "the line's Authorization": Kind(unchanged, fielded("Authorization", CANARY), LISTED),
     "the line's Cookie": Kind(unchanged, fielded("Cookie", f"a={CANARY}"), LISTED),
@@ -136,12 +155,15 @@ KINDS = {
     "the URL's user": Kind(unchanged, with_user, LISTED),
     "-H Authorization": Kind(header("Authorization"), plain_item, EACH),
     "-H Cookie": Kind(header("Cookie"), plain_item, EACH),
+    "-H @FILE": Kind(fields_of_a_file, plain_item, EACH),
     "-H X-Key": Kind(header("X-Key"), plain_item, EACH),
     "-u": Kind(auth(users=(User("", "me", CANARY),)), plain_item, LISTED),
     "-u HOST": Kind(auth(users=(User(HOST, "me", CANARY),)), plain_item, NAMED),
     "-u HOST:PORT": Kind(with_port, plain_item, PORT),
     "--bearer": Kind(auth(bearer=((HOST, "CANARY"),)), plain_item, NAMED),
     "netrc": Kind(netrc, plain_item, NAMED),
+    "--credential-helper": Kind(helper(""), plain_item, EACH),
+    "--credential-helper HOST": Kind(helper(HOST), plain_item, NAMED),
     "a cookie of a file": Kind(
         cookies(f"{HOST}\tFALSE\t/\tTRUE\t0\ta\t{CANARY}"), plain_item, NAMED
     ),
