@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner import until
+from runner import Runner, until
 from servers.behaviours import Reply
 from servers.files import File
 from servers.misbehave import Server
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from runner import Runner
     from servers.wire import Behaviour, Exchange
 
 BODY = b"some bytes"
@@ -145,6 +144,32 @@ def test_what_a_helper_fails_with_is_the_lines_and_nobody_is_asked(
     row = json.loads((tmp_path / "r.jsonl").read_text())
     assert (row["kind"], row["transient"]) == ("helper", "75" in code)
     assert server.requests() == []
+
+
+WITHIN = """\
+import sys
+from pdl.auth import programs
+programs.SECONDS = 0.5
+from pdl.cli.main import main
+main()
+"""
+
+
+def test_a_helper_that_hangs_is_the_lines_failure_in_time(
+    server: Server, helper: Callable[[str], str], tmp_path: Path
+) -> None:
+    urls = [server.on(f"/{number}.bin", File(BODY)) for number in range(2)]
+    run = Runner(tmp_path, tmp_path, (sys.executable, "-c", WITHIN))
+    command = helper("signal.alarm(60); signal.pause()")
+    options = ("--engine", "inline", "--report", "r.jsonl", "--retries", "0")
+    ended = run(*urls, "--credential-helper", command, *options)
+    assert ended.code == 1
+    assert ended.err.count("took more than 0.5 s") == 1  # once for both
+    rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert {(row["kind"], row["attempts"]) for row in rows} == {("helper", 1)}
+    assert len(asked(tmp_path)) == 2
+    assert server.requests() == []
+    assert run.leftovers() == []
 
 
 def test_a_helper_that_is_none(server: Server, pdl_run: Runner) -> None:

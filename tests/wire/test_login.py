@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from conftest import need
 from servers.login import BASIC, DATA, LOGIN, PASSWORD, SESSION, USER, Dance
 from servers.row import pattern
 
@@ -58,6 +61,34 @@ def test_a_worker_logs_in_once(
         assert "session=" not in (seen.header("Cookie") or "")
     assert PASSWORD not in ended.err
     assert SESSION not in ended.err
+
+
+@pytest.mark.real
+def test_it_asks_no_more_than_curl_and_its_lanes_make_it(
+    authority: Authority, pdl_run: Runner, tmp_path: Path
+) -> None:
+    """The measure is one curl, which asks for one file after the other and keeps its cookies."""
+    need("curl", available=shutil.which("curl") is not None)
+    netrc = with_netrc(tmp_path)
+    context = authority.good(DATA, LOGIN)
+    with Dance(context, BODY) as ours, Dance(context, BODY) as theirs:
+        ended = run(ours, authority, pdl_run, "-j", "8", *netrc)
+        assert ended.code == 0, ended.err
+        (tmp_path / "curl").mkdir()
+        jar = ("-c", "jar", "-b", "jar")
+        trust = ("--cacert", str(authority.pem), *theirs.resolve(), *netrc)
+        command = ["curl", "-sS", "-f", "-n", "-L", *jar, *trust, "--remote-name-all"]
+        command += [theirs.url(f"/{number}.bin") for number in range(FILES)]
+        subprocess.run(command, cwd=tmp_path / "curl", check=True, timeout=60)
+        asked = [len(each.data.requests()) for each in (ours, theirs)]
+        logins = [len(each.login.requests()) for each in (ours, theirs)]
+    names = [f"{number}.bin" for number in range(FILES)]
+    for directory in ("out", "curl"):
+        assert all((tmp_path / directory / name).read_bytes() == BODY for name in names)
+    assert (asked[1], logins[1]) == (FILES + 2, 1)
+    assert logins[0] <= WORKERS
+    # a worker's way is two requests, and each of its lanes may ask once before it knows
+    assert asked[0] <= FILES + WORKERS + 8
 
 
 def test_without_an_entry_the_login_fails_and_says_what_helps(

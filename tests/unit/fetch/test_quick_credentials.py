@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.auth.credentials import BEARER, Credentials, Named
-from pdl.model import SafePath, Success, Task
+from pdl.auth.credentials import Credentials
+from pdl.auth.gather import gather
+from pdl.model import AuthSettings, SafePath, Success, Task, User
 from pdl.pool.inline import InlineMeter
 from pdl.settings import FileSettings, HttpSettings
 from quicklane import WARM, QuickLane
@@ -18,9 +20,6 @@ from servers.misbehave import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-NAMED = Credentials({"127.0.0.1": [Named(None, "Bearer mine", BEARER)]})
 
 
 @pytest.fixture
@@ -49,15 +48,44 @@ def get(lane: QuickLane, server: Server, path: str) -> str | None:
     return server.requests(path)[-1].header("Cookie")
 
 
-def test_named_credentials_are_sent_the_quick_way(server: Server, directory: str) -> None:
-    http = HttpSettings(timeout=20.0, credentials=NAMED)
+GIVEN: dict[str, tuple[AuthSettings, dict[str, object], str]] = {
+    "--bearer": (AuthSettings(bearer=(("127.0.0.1", "TOKEN"),)), {}, "Bearer mine"),
+    "-u HOST": (AuthSettings(users=(User("127.0.0.1", "me", "p"),)), {}, "Basic bWU6cA=="),
+    "-u": (AuthSettings(users=(User("ORIGIN", "me", "p"),)), {}, "Basic bWU6cA=="),
+    "netrc": (AuthSettings(netrc_file="netrc"), {}, "Basic bWU6cA=="),
+    "-H": (AuthSettings(), {"headers": (("Authorization", "Key mine"),)}, "Key mine"),
+    "cookies": (AuthSettings(cookies_file="cookies"), {}, "a=b"),
+    "a helper": (AuthSettings(helpers=(("", "./helper"),)), {}, "Key mine"),
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_credentials_that_are_taken_are_sent_the_quick_way(
+    kind: str, server: Server, directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth, more, value = GIVEN[kind]
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("TOKEN", "mine")
+    Path("netrc").write_text("machine 127.0.0.1 login me password p\n")
+    Path("cookies").write_text(
+        "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4000000000\ta\tb\n"
+    )
+    said = '{"headers": {"Authorization": "Key mine"}, "expires": "2099-01-01T00:00:00Z"}'
+    Path("helper").write_text(f"#!/bin/sh\necho '{said}'\n")
+    Path("helper").chmod(0o700)
+    users = tuple(
+        user._replace(host=user.host.replace("ORIGIN", server.base)) for user in auth.users
+    )
+    mine = gather(auth._replace(users=users), pytest.fail)
+    http = HttpSettings(timeout=20.0, credentials=mine)._replace(**more)  # type: ignore[arg-type]
     lane = QuickLane(http, FileSettings(directory=directory))
     for number in range(5):
         server.on(f"/{number}.bin", File(b"body"))
         get(lane, server, f"/{number}.bin")
     lane.lane.close()
     assert lane.ways == {"quick": 5}
-    assert {seen.header("Authorization") for seen in server.requests()} == {"Bearer mine"}
+    field = "Cookie" if kind == "cookies" else "Authorization"
+    assert {seen.header(field) for seen in server.requests()} == {value}
     assert server.connections == 1
 
 
