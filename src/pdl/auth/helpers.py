@@ -46,6 +46,11 @@ class _Said(NamedTuple):
     until: float | None
 
 
+class _Failed(NamedTuple):
+    error: HelperFailed
+    until: float
+
+
 class Helpers:
     """Those of one worker, and what they have said.
 
@@ -58,6 +63,7 @@ class Helpers:
         self._commands = tuple(commands)
         self._changed = changed
         self._kept: dict[Origin, _Said] = {}
+        self._failed: dict[Origin, _Failed] = {}
         self._locks: dict[Origin, threading.Lock] = {}
         self._making = threading.Lock()
 
@@ -89,6 +95,9 @@ class Helpers:
     def ask(self, words: tuple[str, ...], current: Url, stopped: Callable[[], bool]) -> None:
         """Ask a helper, unless another lane has meanwhile.
 
+        That it has failed is believed for as long as it took: of many lines that wait for one that
+        hangs, only the first waits in vain.
+
         Args:
             words: of the helper.
             current: whose origin is to be sent what it says.
@@ -97,18 +106,22 @@ class Helpers:
         Raises:
             HelperFailed: it said nothing that can be used.
         """
-        from json import dumps  # where one is asked
-
+        origin = current.origin
         with self._making:
-            lock = self._locks.setdefault(current.origin, threading.Lock())
+            lock = self._locks.setdefault(origin, threading.Lock())
         with lock:
             if self.fields(current) is not None:
                 return
-            told = dumps({"uri": current.request_url}).encode()
-            said = _parsed(run((*words, "get"), told, stopped, "the helper"))
-            if said.until is not None and said.until <= time.time():
-                raise HelperFailed("what the helper said has ended already")
-            self._kept[current.origin] = said
+            begun, before = time.monotonic(), self._failed.get(origin)
+            if before is not None and begun < before.until:
+                raise HelperFailed(before.error.message, transient=before.error.transient)
+            try:
+                said = _heard(words, current, stopped)
+            except HelperFailed as exc:
+                now = time.monotonic()
+                self._failed[origin] = _Failed(exc, now + (now - begun))
+                raise
+            self._kept[origin] = said
         self._changed()
         if said.until is not None:
             timer = threading.Timer(max(0.0, said.until - time.time()), self._changed)
@@ -130,6 +143,16 @@ class HelperTurn(Turn):
         """
         self._helpers.ask(self._words, self._current, stopped)
         return True
+
+
+def _heard(words: tuple[str, ...], current: Url, stopped: Callable[[], bool]) -> _Said:
+    from json import dumps  # where one is asked
+
+    told = dumps({"uri": current.request_url}).encode()
+    said = _parsed(run((*words, "get"), told, stopped, "the helper"))
+    if said.until is not None and said.until <= time.time():
+        raise HelperFailed("what the helper said has ended already")
+    return said
 
 
 def _parsed(said: bytes) -> _Said:

@@ -90,6 +90,18 @@ def test_one_that_hangs_is_ended(code: str, monkeypatch: pytest.MonkeyPatch) -> 
         turn.wait(going_on, 0.0)
 
 
+def test_lanes_that_wait_for_one_that_hangs_wait_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "SECONDS", 1.0)
+    mine = Helpers((ANY,), lambda: None)
+    words = program(f"open({str(tmp_path / 'log')!r}, 'a').write('x'); {HANG}")
+    for _ in range(5):
+        with pytest.raises(HelperFailed, match=r"took more than 1 s"):
+            mine.ask(words, HERE, going_on)
+    assert (tmp_path / "log").read_text() == "x"
+
+
 def test_one_whose_children_hold_its_output_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "SECONDS", 0.5)
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {HANG!r}])"
