@@ -22,12 +22,12 @@ from pdl.fetch.failures import (
     explain,
     name_host,
     not_kept,
+    unused,
 )
 from pdl.fetch.file_checks import LOOKED_AT
 from pdl.fetch.receiving import drain, keep_free, stream
 from pdl.fetch.unique_name import UniqueName
 from pdl.fetch.zero_copy import Mover
-from pdl.http_rules.ranges import obstacle
 from pdl.integrity.background_digest import BackgroundDigest
 from pdl.integrity.check import Mismatch, examine, has_digest
 from pdl.model import Fail, FailureKind, Success
@@ -270,17 +270,8 @@ class _Driver:
         command = attempt.found(known)
         if known is None:
             self._unused = part.unknown, "nothing tells which version it is of"
-        elif attempt.known is not None:
-            self._unused = known.offset, "the server has another version, or gives no ranges"
         else:
-            proven = has_digest(self._task)
-            why = obstacle(known.validator, known.total, proven=proven)
-            if known.mixed and not proven:
-                why = "mirrors may have helped with it, and no digest is known any more"
-            self._unused = (
-                known.offset,
-                why or "its link has changed, and too little can be compared",
-            )
+            self._unused = unused(known, self._task, asked=attempt.known is not None)
         return command
 
     def start(self) -> Command:

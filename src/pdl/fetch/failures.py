@@ -12,7 +12,8 @@ from urllib.parse import unquote_plus
 from pdl.auth.credentials import basic_of_userinfo, request_fields, secrets_in
 from pdl.http_rules.codings import coding_of
 from pdl.http_rules.dates import rate_reset, retry_after
-from pdl.http_rules.ranges import Answered, Step, unasked
+from pdl.http_rules.ranges import Answered, Step, obstacle, unasked
+from pdl.integrity.check import has_digest
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
 from pdl.named_tuple import NamedTuple
 from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from pdl.auth.url_command import Printed
+    from pdl.http_rules.ranges import Known
     from pdl.model import Headers
     from pdl.settings import HttpSettings
     from pdl.text.host_tables import HostTable
@@ -386,6 +388,23 @@ def not_kept(fail: Fail, lost: int, obstacle: str) -> Fail:
         return fail
     what = f"the {size_text(lost)} so far {NOT_KEPT}: {obstacle}"
     return fail._replace(message=f"{fail.message}; {what}")
+
+
+def unused(known: Known, task: Task, *, asked: bool) -> tuple[int, str]:
+    """How many bytes a part had that was found and not gone on with, and why it was not.
+
+    Args:
+        known: the part.
+        task: whose it is.
+        asked: its rest has been asked for.
+    """
+    if asked:
+        return known.offset, "the server has another version, or gives no ranges"
+    proven = has_digest(task)
+    why = obstacle(known.validator, known.total, proven=proven)
+    if known.mixed and not proven:
+        why = "mirrors may have helped with it, and no digest is known any more"
+    return known.offset, why or "its link has changed, and too little can be compared"
 
 
 def begun_anew(lost: int, why: str) -> str:
