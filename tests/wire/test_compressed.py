@@ -307,6 +307,27 @@ def test_a_digest_that_the_server_declares_is_of_the_coded_bytes(
     assert f"({field}), the bytes have {digest(CODED)}" in fail.message
 
 
+def test_a_sum_of_the_stored_object_is_of_the_coded_bytes(server: Server, tmp_path: Path) -> None:
+    stored = ("x-goog-stored-content-encoding", "gzip")
+    for number, (of, good_sum) in enumerate(((CODED, True), (BODY, False))):
+        md5 = base64.b64encode(hashlib.md5(of).digest()).decode()
+        url = server.on(f"/{number}", sends(CODED, stored, ("x-goog-hash", f"md5={md5}")))
+        answer = attempt(tmp_path, url)
+        assert isinstance(answer, Success) == good_sum
+        assert good_sum or "(x-goog-hash)" in answer.message
+
+
+@EVERY
+def test_digests_that_are_asked_for_are_of_the_file(
+    way: str, server: Server, tmp_path: Path
+) -> None:
+    server.on(WARM, File(b"warm"))
+    url = server.on("/f.csv", sends(CODED, declares("Repr-Digest", CODED)))
+    answer = good(attempt(tmp_path, url, LANES[way], files=SIZES._replace(digests=("sha256",))))
+    assert answer.facts is not None
+    assert answer.facts[3] == (digest(BODY),)
+
+
 @pytest.mark.parametrize("way", ["requests", "cached"])
 def test_the_kind_of_a_file_is_looked_for_in_the_decoded_bytes(
     way: str, server: Server, tmp_path: Path

@@ -261,8 +261,8 @@ class RemarkListener(Listener):
         elif result.message.startswith(CODED_REMARK) and not self._coded:
             self._coded = True
             self._say(
-                f"{result.path} is {result.message}: its bytes are kept as they came; "
-                "this is told once"
+                f"{result.path} is {result.message}: its bytes are kept as they came, and "
+                "--compressed decodes them; this is told once"
             )
 
     def finish(self, summary: Summary) -> None:  # noqa: ARG002

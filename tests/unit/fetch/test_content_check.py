@@ -517,6 +517,7 @@ def test_the_command_counts_pages_and_tells_once_of_codings(
     assert run.code == 0
     assert re.search(r"^pdl: p[01] and 1 more of the files are HTML pages$", run.err, re.MULTILINE)
     assert run.err.count("Content-Encoding: gzip") == 1
+    assert run.err.count("--compressed decodes them") == 1
     report = (pdl_run.directory / "r.jsonl").read_text()
     assert report.count("Content-Encoding: gzip") == 2
     assert report.count('"an HTML page"') == 2
