@@ -53,7 +53,7 @@ class Child:
                 env=environment,
                 start_new_session=True,
             )
-        except BaseException:
+        except (OSError, ValueError, subprocess.SubprocessError):
             os.close(self._reader)
             raise
         finally:
