@@ -294,9 +294,11 @@ class Task(NamedTuple):
 task_of = partial(tuple.__new__, Task)
 
 
-Facts = tuple[str | None, str | None, str | None, tuple[str, ...]]
+Stay = tuple[int, float]
+"""Where an attempt was made: the number of its lane, and `time.monotonic` of its end."""
+Facts = tuple[str | None, str | None, str | None, tuple[str, ...], Stay | None]
 """What was found out of a file beside its outcome: Content-Type, ETag and Last-Modified of the
-answer that brought it, and digests, each ``algorithm:hex``."""
+answer that brought it, digests, each ``algorithm:hex``, and where it came from."""
 
 
 class Success(NamedTuple):
@@ -360,6 +362,7 @@ class Fail(NamedTuple):
         fatal: the machine itself cannot go on (disk full, no permission, no file handles).
         kept: bytes of the file that this attempt leaves for the next one to go on with.
         first: as in `Success`; None if no byte of an answer came.
+        facts: as in `Success`; of a failure there is nothing but where it was.
         The others are as in `Success`.
     """
 
@@ -379,6 +382,7 @@ class Fail(NamedTuple):
     kept: int = 0
     first: float | None = None
     hold: float | None = None
+    facts: Facts | None = None
 
 
 NOT_MODIFIED = 304

@@ -85,3 +85,27 @@ class HostRow(NamedTuple):
     given_up: int = 0
     given_up_at: float | None = None
     reason: str = ""
+
+
+class Span(NamedTuple):
+    """A time in which a lane was at a line: one attempt.
+
+    Attributes:
+        source, line: as in `pdl.model.Result`.
+        lane: its number, from 0.
+        began, ended: seconds on the clock of `Standing.now`.
+        first: seconds from the last request to the first byte of its answer, or None.
+        received: bytes.
+        word: of the failure, as ``http-404``; empty where the attempt was a success.
+        helps: it was at a part of a file that another lane was at.
+    """
+
+    source: str
+    line: int
+    lane: int
+    began: float
+    ended: float
+    first: float | None = None
+    received: int = 0
+    word: str = ""
+    helps: bool = False

@@ -272,7 +272,7 @@ def _open_reports(
     from pdl.output.reports.registry import open_report
 
     failed = [FailedList(options.failed, warn, options.sources)] if options.failed else []
-    others = [open_report(path, warn) for path in options.reports]
+    others = [open_report(path, warn, directory) for path in options.reports]
     if options.sums:
         from pdl.output.reports.checksum_file import ChecksumFile
 

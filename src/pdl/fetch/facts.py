@@ -39,7 +39,7 @@ class DescribedAttempt(Attempt):
             texts = list(map(header, _FIELDS)) if header else []  # nothing was asked
         short = [text if text and len(text) <= _LONGEST else None for text in texts]
         content_type, etag, modified = short or (None, None, None)
-        return content_type, etag, modified, digests
+        return content_type, etag, modified, digests, None
 
 
 def with_digests(
@@ -57,7 +57,7 @@ def with_digests(
         buffer: is read into.
         meter: is told how far it is.
     """
-    content_type, etag, modified, digests = answer.facts or (None, None, None, ())
+    content_type, etag, modified, digests, stay = answer.facts or (None, None, None, (), None)
     unchanged = answer.status == NOT_MODIFIED and not answer.cached
     if digests or (unchanged and not files.digest_there):
         return answer
@@ -67,4 +67,4 @@ def with_digests(
     found = examine(bare, files.directory, buffer, meter, files.digests)
     if not isinstance(found, Success) or found.facts is None:
         return answer
-    return answer._replace(facts=(content_type, etag, modified, found.facts[-1]))
+    return answer._replace(facts=(content_type, etag, modified, found.facts[3], stay))

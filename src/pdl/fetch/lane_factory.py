@@ -30,6 +30,7 @@ class Fetching:
         self.http = http
         self.files = files
         self.limit = limit
+        self.timed = files.describe
 
     def __call__(self) -> Lane:
         """Build a lane."""
@@ -57,6 +58,7 @@ class CachedFetching:
         self.files = files
         self.cache = cache
         self.limit = limit
+        self.timed = files.describe
 
     def __call__(self) -> Lane:
         """Build a lane."""

@@ -328,7 +328,7 @@ def examine(
     else:
         spent = time.monotonic() - began
         answer = Success("success", task.id, 0, "", 0, size, 0, spent, checksum=found)
-        found_out = (None, None, None, check.digests) if check and digests else None
+        found_out = (None, None, None, check.digests, None) if check and digests else None
         return answer if found_out is None else answer._replace(facts=found_out)
     return Fail(
         "fail",

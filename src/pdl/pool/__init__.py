@@ -115,7 +115,10 @@ class Connections(Protocol):
 
 
 LaneFactory = Callable[[], Lane]
-"""Builds a lane inside its worker; crosses the process boundary, so it is picklable."""
+"""Builds a lane inside its worker; crosses the process boundary, so it is picklable.
+
+If it has an attribute `timed` that is true, answers say where they come from, as
+`pdl.model.Stay` has it."""
 
 
 class Pool(Protocol):

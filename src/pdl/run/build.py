@@ -229,6 +229,10 @@ def make_engine(
     governor = governor_of(settings, by_host, measure=outputs.hosts)
     schedule = Schedule(governor, _pace(settings, by_host))
     pool = registry.make_pool(factory, settings.pool, lambda: stop.asked)
+    if outputs.spans:
+        from pdl.run.spans import WatchedPool  # where somebody looks
+
+        pool = WatchedPool(pool, schedule, outputs.span)
     splitting = settings.files if min(settings.files.split, settings.pool.most_jobs()) > 1 else None
     first, steering = settings.pool.first_jobs(), _steering(settings.pool)
     jobs = InFlight(first, pool, schedule, steering, outputs.resized)

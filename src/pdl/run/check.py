@@ -52,7 +52,8 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
     stop = Stop()
     with signals(stop, outputs.abandon):
         settings = settings._replace(hooks=HookSettings())  # they are for what is fetched
-        looking = Looking(settings.files.directory, settings.files.digests)
+        files = settings.files
+        looking = Looking(files.directory, files.digests, timed=outputs.facts)
         engine = build.make_engine(settings, feed, planner, looking, outputs, stop)
         summary = engine.run()
         outputs.finish(summary)
@@ -74,9 +75,12 @@ class _NoLock:
 class Looking:
     """Builds lanes that only look; see `pdl.pool.LaneFactory`."""
 
-    def __init__(self, directory: str, digests: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, directory: str, digests: tuple[str, ...] = (), *, timed: bool = False
+    ) -> None:
         self.directory = directory
         self.digests = digests
+        self.timed = timed
 
     def __call__(self) -> Lane:
         """Build a lane."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pdl.integrity.lock import Lock
     from pdl.model import Item
     from pdl.output.display.base import Display
-    from pdl.output.reports.registry import Reporter
-    from pdl.progress import Standing
+    from pdl.output.reports.registry import Reporter, Watch
+    from pdl.progress import Span, Standing
     from pdl.scheduling.governor import Governor
     from pdl.scheduling.host_news import HostEvent
     from pdl.settings import InputSettings
@@ -40,12 +40,14 @@ class Listener:
     Attributes:
         every: whether each line that succeeded is to be told; else their number will do.
         hosts: whether it has a use for numbers of each host.
-        facts: whether it has a use for what servers say of files.
+        facts: whether it has a use for what servers say of files, and where attempts were made.
+        spans: whether it is to be told when each lane was at which line; then it wants the facts.
     """
 
     every: bool = False
     hosts: bool = False
     facts: bool = False
+    spans: bool = False
 
     def passed(self, count: int) -> None:
         """So many lines succeeded that are not recorded."""
@@ -58,6 +60,9 @@ class Listener:
 
     def tick(self, standing: Standing) -> None:
         """Where things stand, about ten times a second; see `pdl.output.display.base.Display`."""
+
+    def span(self, span: Span) -> None:
+        """A lane has been at a line."""
 
     def warn(self, text: str) -> None:
         """There is something the user should know that is no failure."""
@@ -86,6 +91,7 @@ class Outputs:
         every: whether a listener wants to be told of every line.
         hosts: whether one has a use for numbers of each host.
         facts: whether one has a use for what servers say of files.
+        spans: whether one is to be told when each lane was at which line.
     """
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
@@ -93,6 +99,7 @@ class Outputs:
         self.every = any(each.every for each in self._listeners)
         self.hosts = any(each.hosts for each in self._listeners)
         self.facts = any(each.facts for each in self._listeners)
+        self.spans = any(each.spans for each in self._listeners)
         self._recording = tuple(each for each in self._listeners if _wants(each, "record"))
         self._troubled = False
 
@@ -119,6 +126,11 @@ class Outputs:
         """See `Listener.tick`."""
         for each in self._listeners:
             each.tick(standing)
+
+    def span(self, span: Span) -> None:
+        """See `Listener.span`."""
+        for each in self._listeners:
+            each.span(span)
 
     def warn(self, text: str) -> None:
         """See `Listener.warn`."""
@@ -173,7 +185,12 @@ def _wants(listener: Listener, name: str) -> bool:
 
 def listeners_of(reporters: Iterable[Reporter], display: Display) -> list[Listener]:
     """What people and programs read of a run, as listeners."""
-    return [DisplayListener(display), *map(ReportListener, reporters)]
+    return [DisplayListener(display), *map(_listener_of, reporters)]
+
+
+def _listener_of(reporter: Reporter) -> Listener:
+    watch: Watch | None = getattr(reporter, "watch", None)
+    return ReportListener(reporter) if watch is None else WatchingListener(reporter, watch)
 
 
 class DisplayListener(Listener):
@@ -236,6 +253,28 @@ class ReportListener(Listener):
     def finish(self, summary: Summary) -> None:
         """Write what is left to write."""
         self._reporter.finish(summary)
+
+
+class WatchingListener(ReportListener):
+    """A report that shows how the run went on."""
+
+    spans = True
+
+    def __init__(self, reporter: Reporter, watch: Watch) -> None:
+        super().__init__(reporter)
+        self._watch = watch
+
+    def span(self, span: Span) -> None:
+        """Take it."""
+        self._watch.span(span)
+
+    def tick(self, standing: Standing) -> None:
+        """Take how much has been received."""
+        self._watch.tick(standing)
+
+    def happened(self, event: HostEvent) -> None:
+        """Take it."""
+        self._watch.happened(event)
 
 
 class RemarkListener(Listener):

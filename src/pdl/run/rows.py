@@ -164,7 +164,7 @@ def succeeded(job: Job, how: Outcome, answer: Success, seconds: float) -> Result
         message = _THERE if how is Outcome.SKIPPED else "as it should be"
         row = _untried(item, how, message, job.path, answer.size)
         facts = _printable_facts(answer.facts)
-        return row._replace(checksum=answer.checksum, digests=facts[-1])
+        return row._replace(checksum=answer.checksum, digests=facts[3])
     url = mask(item.url)
     content_type, etag, modified, digests = _printable_facts(answer.facts)
     row = Result(
@@ -198,7 +198,7 @@ def _printable_facts(
 ) -> tuple[str | None, str | None, str | None, tuple[str, ...] | None]:
     if facts is None:
         return None, None, None, None
-    content_type, etag, modified, digests = facts
+    content_type, etag, modified, digests, _ = facts
     return (
         content_type and printable(content_type),
         etag and printable(etag),

@@ -623,14 +623,16 @@ def test_every_message_is_written_in_one_piece() -> None:
     listed = success(4, worst)._replace(version=version, name=worst[:60], trouble=worst)
     endless = success(5)._replace(checksum=worst)
     digests = tuple(f"{each.name}:{'f' * 2 * each.size}" for each in DIGESTS)
-    told = success(6, worst, worst)._replace(facts=(worst, worst, worst, digests), name=worst[:60])
+    stay = 1 << 40, 1e9 / 3
+    facts = (worst, worst, worst, digests, stay)
+    told = success(6, worst, worst)._replace(facts=facts, name=worst[:60])
     Noted().put_answers([success(1, worst, worst), fail, alien, listed, endless, told, *many])
     assert max(sizes) <= MESSAGE_LIMIT < PIPE_BUF
     assert [answer.id for answer in got] == [1, 2, 3, 4, 5, 6, *range(10, 60)]
     assert [got[2], got[4]] == [unsendable(alien), unsendable(endless)]
     assert got[3].word == "success"
     assert isinstance(got[5], Success)
-    assert got[5].facts == (None, None, None, digests)
+    assert got[5].facts == (None, None, None, digests, stay)
     assert got[6:] == many
 
 

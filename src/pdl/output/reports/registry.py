@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pdl.model import Item, Result, Summary
     from pdl.output.sinks import Sink
+    from pdl.progress import Span, Standing
+    from pdl.scheduling.host_news import HostEvent
 
 
 _STDOUT = frozenset({"-", "/dev/stdout"})
@@ -41,6 +43,7 @@ class ReportFormat(NamedTuple):
             system may give no file handles any more.
         factory: of the module; makes a `Reporter` of the `Sink` that it writes to.
         keep: what a run that was killed has written can be read.
+        links: the factory is given the output directory, too: the report has links to the files.
         appended: variable of the environment that may name a file. A report with that name has
             this format, and is added to the file's end; empty if there is none.
     """
@@ -50,6 +53,7 @@ class ReportFormat(NamedTuple):
     module: str
     factory: str
     keep: bool = False
+    links: bool = False
     appended: str = ""
 
 
@@ -94,6 +98,13 @@ FORMATS = (
         "pdl.output.reports.prometheus",
         "PrometheusReport",
     ),
+    ReportFormat(
+        ".html",
+        "A page for people: what each lane did when, the hosts, the failures, and every line.",
+        "pdl.output.reports.html",
+        "HtmlReport",
+        links=True,
+    ),
 )
 """The first is that of standard output."""
 
@@ -101,12 +112,13 @@ SUFFIXES = tuple(row.suffix for row in FORMATS)
 """What a report's name may end in."""
 
 
-def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
+def open_report(path: str, warn: Warn = warn_on_stderr, directory: str = ".") -> Reporter:
     """The reporter for `path`, chosen by its suffix; standard output takes JSON lines.
 
     Args:
         path: a file name; ``-`` or ``/dev/stdout`` is standard output.
         warn: told once if the report cannot be written to its end.
+        directory: of the files.
 
     Raises:
         UsageError: the suffix stands for no format, or the path can be no file.
@@ -118,7 +130,8 @@ def open_report(path: str, warn: Warn = warn_on_stderr) -> Reporter:
         return factory(StreamSink(sys.stdout, warn))
     if _is_appended(row, path):
         return factory(AppendSink(path, warn))
-    return factory(FileSink(path, warn, keep=row.keep))
+    sink = FileSink(path, warn, keep=row.keep)
+    return factory(sink, directory) if row.links else factory(sink)
 
 
 def unasked(stream: TextIO | None) -> list[Reporter]:
@@ -167,9 +180,25 @@ def _is_appended(row: ReportFormat, path: str) -> bool:
     return os.path.realpath(named) == os.path.realpath(path)
 
 
-def _factory(row: ReportFormat) -> Callable[[Sink], Reporter]:
-    factory: Callable[[Sink], Reporter] = getattr(importlib.import_module(row.module), row.factory)
+def _factory(row: ReportFormat) -> Callable[..., Reporter]:
+    factory: Callable[..., Reporter] = getattr(importlib.import_module(row.module), row.factory)
     return factory
+
+
+class Watch(Protocol):
+    """Takes what happens in the course of a run.
+
+    A report that shows it has one, as its attribute ``watch``.
+    """
+
+    def span(self, span: Span) -> None:
+        """A lane has been at a line; told before that line's result, but for one that helped."""
+
+    def tick(self, standing: Standing) -> None:
+        """Where things stand, about ten times a second."""
+
+    def happened(self, event: HostEvent) -> None:
+        """Something has happened to a host."""
 
 
 class Reporter(Protocol):

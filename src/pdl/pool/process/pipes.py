@@ -16,6 +16,7 @@ import pickle
 import queue
 import select
 import struct
+import time
 from collections import deque
 from functools import partial
 from multiprocessing.queues import SimpleQueue
@@ -157,6 +158,12 @@ def message_of(data: bytes) -> tuple[Answer, ...] | Returned:
     return tuple([success_of(each) if each[0] == "success" else fail_of(each) for each in sent])
 
 
+def located(answer: Answer, lane: int) -> Answer:
+    """The same answer, which says that this lane has given it now."""
+    facts = answer.facts or (None, None, None, ())
+    return answer._replace(facts=(*facts[:4], (lane, time.monotonic())))
+
+
 def shortened(answer: Answer) -> Answer:
     """The same answer with its long texts cut; a version whose validators are long is forgotten.
 
@@ -164,7 +171,7 @@ def shortened(answer: Answer) -> Answer:
     """
     url, message = answer.final_url, answer.message[:TEXT_MOST]
     if isinstance(answer, Success):
-        facts = answer.facts and (None, None, None, answer.facts[-1])
+        facts = answer.facts and (None, None, None, *answer.facts[3:])
         answer = answer._replace(trouble="", version=None, facts=facts)
         most = TEXT_MOST if facts is None else TEXT_MOST // 3  # the digests take up to 1,300 bytes
         return answer._replace(final_url=answer.final_url[:most], message=answer.message[:most])

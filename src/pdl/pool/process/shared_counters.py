@@ -38,6 +38,7 @@ class CellMeter:
     def __init__(self, shared: SharedCounters, cell: int) -> None:
         self._cells = memoryview(shared.cells).cast("B").cast("Q")  # type: ignore[arg-type]
         self._stop = shared.stop
+        self.cell = cell
         self._base = cell * CELL_WORDS
         self._last: int | None = None
         self._said = False

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
 from pdl.named_tuple import NamedTuple
-from pdl.pool.process.pipes import HELLO, OutcomeQueue, Poller, internal
+from pdl.pool.process.pipes import HELLO, OutcomeQueue, Poller, internal, located
 from pdl.pool.process.shared_counters import CellMeter, SharedCounters
 from pdl.pool.startup import start_limits
 from pdl.pool.startup.fork_helpers import name_process
@@ -136,6 +136,7 @@ class Loop:
     ) -> None:
         self._end = end
         self._factory = factory
+        self._timed: bool = getattr(factory, "timed", False)
         self._beats = shared.beats
         first = end.slot * most
         self._idle = [LaneSlot(CellMeter(shared, first + lane)) for lane in range(end.lanes)]
@@ -237,13 +238,13 @@ class Loop:
         for slot in (*self._idle, *self._parked):
             slot.hang_up()
 
-    def _note(self, answer: Answer) -> None:
+    def _note(self, slot: LaneSlot, answer: Answer) -> None:
         if not self._answers:
             self._oldest = self._now
-        self._answers.append(answer)
+        self._answers.append(located(answer, slot.meter.cell) if self._timed else answer)
 
     def _answered(self, slot: LaneSlot, answer: Answer) -> None:
-        self._note(answer)
+        self._note(slot, answer)
         if self._inbox and not self._surplus:
             self._begin(slot, self._inbox.popleft())
             return
@@ -328,7 +329,7 @@ class Loop:
             elif task is None or descriptor is None:
                 self._answered(slot, answer)
             else:
-                self._note(answer)
+                self._note(slot, answer)
                 slot.task = task
                 slot.meter.begin(task.id)
                 self._await(slot, descriptor)
