@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import junitparser
@@ -15,6 +16,7 @@ from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
 import pdl
+from html_page import Page
 from pdl.cli.help import SCHEMA, manual_page
 from servers.behaviours import Reply
 from servers.files import File
@@ -191,7 +193,7 @@ def test_the_checksum_file_has_every_file_that_is_there(server: Server, pdl_run:
         (("--sums", "s.jsonl", "--lock", "s.jsonl"), "is also --lock"),
         (("--sums", "s.csv", "--report", "s.csv"), "is also --report"),
         (("--sums", "f", "--failed", "f"), "is also --failed"),
-        (("--report", "r.html"), "ends in one of .jsonl .json .csv .xml .md .prom"),
+        (("--report", "r.ods"), "ends in one of .jsonl .json .csv .xml .md .prom .html"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(
@@ -224,3 +226,60 @@ def test_a_program_is_told_the_same(server: Server, tmp_path: Path) -> None:
     wrong = settings._replace(files=pdl.FileSettings(digests=("MD5",)))
     with pytest.raises(pdl.UsageError, match=r"^files\.digests: 'MD5' is no algorithm"):
         pdl.download(urls, str(tmp_path / "w"), settings=wrong)
+
+
+# --- the page -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["process", "inline"])
+def test_the_page_says_which_lane_was_at_which_line(
+    server: Server, pdl_run: Runner, tmp_path: Path, engine: str
+) -> None:
+    good = [server.on(f"/{name}", File(SMALL)) for name in "abcdef"]
+    flaky = server.on("/flaky", Reply(503), Reply(503), File(SMALL))
+    write_list(tmp_path, [*good, flaky, server.url("/no"), "no URL", good[0]])
+    more = ("--retry-wait", "0.01", "--engine", engine, "-j", "3")
+    run = pdl_run("l.txt", "-d", "out", "--report", "r.html", *more)
+    assert run.code == 1
+    page = Page(tmp_path / "r.html")
+    rows = {row["line"]: row for row in page.rows}
+    assert sorted(rows) == list(range(1, 11))
+    assert page.run["home"] == "./out/"
+    attempts: dict[int, list[list[Any]]] = {}
+    for _, line, *rest in page.spans:
+        attempts.setdefault(line, []).append(rest)
+    # of each attempt: its lane, its begin, how long it took, until the first byte, bytes, a word
+    assert {line: len(found) for line, found in attempts.items()} == {
+        **dict.fromkeys([1, 2, 3, 4, 5, 6, 8], 1),
+        7: 3,
+    }
+    assert [each[5:] for each in attempts[7]] == [["http-503"], ["http-503"], []]
+    assert [each[5:] for each in attempts[8]] == [["http-404"]]
+    lanes = {each[0] for found in attempts.values() for each in found}
+    assert lanes <= ({0} if engine == "inline" else set(range(64)))
+    assert len(lanes) <= 3
+    end = page.run["seconds"] * 1000
+    for found in attempts.values():
+        for _, begin, took, first, *_ in found:
+            assert 0 <= begin <= begin + took <= end + 1
+            assert first is None or first <= took
+    assert page.run["samples"][-1][1] == 7 * len(SMALL)
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.prom"])
+def test_where_no_page_is_asked_for_nobody_watches(
+    server: Server, pdl_run: Runner, tmp_path: Path, name: str
+) -> None:
+    url = server.on("/a", File(SMALL))
+    code = "import sys, pdl.cli.main as m\ntry: m.main()\nfinally: print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code, url, "-d", "out", "--report", name, "--no-config"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(run.stdout.split())
+    never = {"pdl.output.reports.html", "pdl.output.reports.timeline", "pdl.run.spans"}
+    assert loaded & never == set()
+    assert "pdl.output.reports.registry" in loaded

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from html_page import Page
 from marks import slow
 from pdl.storage.board import find
 from runner import until
@@ -109,7 +110,8 @@ def test_idle_lanes_help(
     server: Server, pdl_run: Runner, tmp_path: Path, no_leftovers: None, digest: tuple[str, ...]
 ) -> None:
     drip = Dripping()
-    process = pdl_run.start(server.on("/big", drip), *SPLIT, "--report", "r.jsonl", *digest)
+    reports = ("--report", "r.jsonl", "--report", "r.html")
+    process = pdl_run.start(server.on("/big", drip), *SPLIT, *reports, *digest)
     server.wait_for("/big", 4)
     seen = drip.most
     drip.go.set()
@@ -120,6 +122,9 @@ def test_idle_lanes_help(
     assert row["bytes"] == len(BODY)
     assert row["digests"] == ([f"sha256:{DIGEST}"] if digest else None)
     assert row["etag"] == ETAG
+    spans = Page(tmp_path / "r.html").spans
+    assert [span[8:] for span in spans].count([1]) == len(spans) - 1 >= 3  # those that helped
+    assert len({span[2] for span in spans}) >= 4
 
 
 def test_each_connection_has_what_a_credential_helper_says(

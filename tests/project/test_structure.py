@@ -185,6 +185,7 @@ ADDED = {
     "what the drive loop drives, apart from the loop": 1,
     "coded bodies: which are decoded, and how a coding is taken back": 2,
     "lists of curl's and of aria2's: a format, and options that mean nothing here": 2,
+    "the page of a run, how it went on, and who tells when each lane was at which line": 3,
 }
 """Modules that a capability brought, since there were 113."""
 

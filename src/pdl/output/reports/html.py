@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from pdl import __version__
+from pdl._version import __version__
 from pdl.model import FailureKind, Outcome
 from pdl.output.reports.console import ending, summary_line
 from pdl.output.reports.json_ import host_fields, summary_fields
@@ -132,17 +132,20 @@ class HtmlReport:
             "version": __version__,
             "columns": COLUMNS,
             "outcomes": [outcome.value for outcome in Outcome],
-            "sources": [printable(source) for source in self._sources],
+            "sources": list(map(printable, self._sources)),
             "home": self._home,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
             "seconds": round(watch.seconds(), 3),
             "line": summary_line(summary).removeprefix("pdl: "),
             "ending": ending(summary).removesuffix(": "),
             "summary": summary_fields(summary),
-            "hosts": [host_fields(host) for host in summary.hosts],
+            "hosts": [
+                dict(zip(fields, shown(fields.values()), strict=True))
+                for fields in map(host_fields, summary.hosts)
+            ],
             "hints": {kind: hint_of(kind) for kind in self._kinds},
             "samples": [*watch.samples, (round(watch.seconds(), 3), summary.bytes)],
-            "events": watch.events,
+            "events": list(map(shown, watch.events)),
             "lost": watch.lost,
         }
 
@@ -171,14 +174,21 @@ def row_of(result: Result, source: int) -> list[object]:
     """
     digests = None if result.digests is None else " ".join(result.digests)
     final = None if result.final_url == result.url else result.final_url
-    path = None if result.path is None else printable(result.path)
-    row: list[object] = [source, result.line, _OUTCOMES[result.outcome], result.url, path]
+    row: list[object] = [source, result.line, _OUTCOMES[result.outcome], result.url, result.path]
     row += [result.status, result.bytes, result.size, result.attempts, round(result.seconds, 3)]
     row += [result.content_type, result.checksum, result.message, result.kind]
     row += [result.transient, final, result.resumed_from, digests]
     while row[-1] in _EMPTY:
         row.pop()
-    return row
+    return shown(row)
+
+
+def shown(values: Iterable[object]) -> list[object]:
+    """The values, whose texts do nothing to the order of what stands around them.
+
+    Isolation alone (UAX 9, X5c) would not do: a text may open one more than it closes.
+    """
+    return [printable(value) if isinstance(value, str) else value for value in values]
 
 
 def embedded(data: object) -> str:

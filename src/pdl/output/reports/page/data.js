@@ -48,7 +48,7 @@ function sizeText(bytes) {
 }
 
 function durationText(seconds) {
-  if (seconds < 0.001) return "0 s";
+  if (seconds < 0.0005) return seconds > 0 ? "<1 ms" : "0 s";
   if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
   if (seconds < 100) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
   const whole = Math.round(seconds), minutes = Math.floor(whole / 60) % 60, hours = Math.floor(whole / 3600);

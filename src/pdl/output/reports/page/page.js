@@ -51,7 +51,7 @@ function groupElement(kind, group, most) {
   const share = element("span", { class: "share" });
   share.style.width = `${(100 * group.count) / most}%`;
   const made = element("details", { "data-kind": kind },
-    element("summary", {}, element("b", { class: "text" }, kind), `: ${plural(group.count, "line")}, ${lasting}${hint}`, share));
+    element("summary", {}, element("b", { class: "text" }, cut(kind, 80)), `: ${plural(group.count, "line")}, ${lasting}${hint}`, share));
   made.addEventListener("toggle", () => {
     if (!made.open || made.querySelector("ul")) return;
     const reasons = ranked(group.reasons), hosts = ranked(group.hosts).filter(([host]) => host);
@@ -75,7 +75,7 @@ function groupElement(kind, group, most) {
 
 const HOST_HEADS = [
   ["host", "Host"], ["requests", "Requests"], ["pressure", "Pressure"], ["rests", "Rests"],
-  ["first_byte_p50", "First byte, half"], ["first_byte_p95", "95 of 100"],
+  ["first_byte_p50", "First byte, median"], ["first_byte_p95", "95th percentile"],
   ["bytes", "Received"], ["bytes_per_second", "Rate"], ["given_up", "Given up"],
 ];
 const HOSTS_AT_FIRST = 12;
@@ -141,7 +141,7 @@ function wireTheme() {
   });
 }
 
-$("main").hidden = false;
+for (const id of ["main", "theme", "skip"]) $(id).hidden = false; // without a script they are of no use
 fillNumbers();
 fillFailures();
 fillTimeline();

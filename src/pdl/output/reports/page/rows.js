@@ -6,7 +6,8 @@ const TALLEST = 8e6; // pixels; browsers know no height beyond twice or four tim
 const Lines = {
   shown: ROWS.map((_, place) => place), // places in ROWS
   active: 0, // place in `shown` of the line that the keyboard is at
-  open: -1,
+  open: -1, // place of the line that the dialog shows
+  back: false, // the focus goes back to that line
   height: 52,
 };
 
@@ -109,6 +110,13 @@ function drawRows() {
   (line ?? box).focus({ preventScroll: true });
 }
 
+/** A path or URL in two parts: where there is no room for both, its end is what is told. */
+function ends(text) {
+  const at = text.lastIndexOf("/", text.length - 2) + 1, last = text.slice(at);
+  if (at < 2 || / /.test(text)) return [element("span", {}, cut(text))];
+  return [element("span", { class: "home" }, cut(text.slice(0, at))), element("span", {}, cut(last))];
+}
+
 function lineElement(place) {
   const row = ROWS[Lines.shown[place]];
   const outcome = RUN.outcomes[row[COLUMN.outcome]], word = kindOf(row) || outcome;
@@ -122,7 +130,7 @@ function lineElement(place) {
   const cell = (options, ...inside) => element("span", { role: "gridcell", ...options }, ...inside);
   made.append(
     cell({}, element("span", { class: `badge ${outcome}`, title: word }, word)),
-    cell({}, element("b", { dir: "auto" }, cut(name)), element("small", { dir: "auto" }, cut(below === name ? placeOf(row) : below))),
+    cell({}, element("b", { dir: "auto" }, ...ends(name)), element("small", { dir: "auto" }, ...ends(below === name ? placeOf(row) : below))),
     cell({ class: "number" }, sizeText(field(row, "size"))),
     cell({ class: "number" }, field(row, "attempts") ? durationText(field(row, "seconds")) : ""),
     cell({ class: "number" }, String(field(row, "attempts") || "")),
@@ -197,7 +205,10 @@ function showDetail(row, place) {
   add("Digests", field(row, "digests"));
   $("detail-body").replaceChildren(list, attemptsTable(place) ?? "");
   const dialog = $("detail");
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) {
+    Lines.back = $("grid").contains(document.activeElement);
+    dialog.showModal();
+  }
   dialog.scrollTop = 0;
 }
 
@@ -205,7 +216,7 @@ function showDetail(row, place) {
 function attemptsTable(place) {
   const spans = spansOf(place);
   if (!spans.length) return null;
-  const heads = [["Begun after", 1], ["Took", 1], ["Until its first byte", 1], ["Lane", 1], ["Received", 1], ["Outcome", 0]];
+  const heads = [["Begun after", 1], ["Took", 1], ["First byte", 1], ["Lane", 1], ["Received", 1], ["Outcome", 0]];
   return tableOf("Attempts", heads, spans.map((span) => [
     durationText(span.begin / 1000), durationText(span.took / 1000),
     span.first === null ? "" : durationText(span.first / 1000),
@@ -247,7 +258,8 @@ function wireLines() {
   $("close").addEventListener("click", () => $("detail").close());
   $("previous").addEventListener("click", () => openLine(Lines.open - 1));
   $("next").addEventListener("click", () => openLine(Lines.open + 1));
-  $("detail").addEventListener("close", () => { if (Lines.open >= 0) goTo(Lines.open, { focus: document.activeElement?.closest?.("#rows") != null }); });
+  // the element that had the focus may be gone by then, for lines are drawn anew
+  $("detail").addEventListener("close", () => { if (Lines.open >= 0) goTo(Lines.open, { focus: Lines.back }); });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || $("detail").open) return;
     event.preventDefault();
