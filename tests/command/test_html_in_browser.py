@@ -255,6 +255,35 @@ def test_failures_stand_in_groups_that_lead_to_their_lines(show: Show, thousand:
     assert shown["#rows .badge"].all_inner_texts()[:3] == ["timeout"] * 3
 
 
+def test_what_a_stop_has_left_is_told_apart_from_failures(show: Show, tmp_path: Path) -> None:
+    report = open_report(str(tmp_path / "r.html"), pytest.fail)
+    watch: Watch = getattr(report, "watch")  # noqa: B009 - of this kind of report alone
+    left = Result("l", 1, "http://h/a", None, "a", Outcome.FAIL, "cancelled", transient=True)
+    for line in range(5):
+        report.record(left._replace(line=line, attempts=1), None)
+        watch.span(Span("l", line, 0, 0.0, 1.0, None, 0, "cancelled"))
+    report.finish(Summary(left=5, stopped_by=2))
+    shown = show(tmp_path / "r.html")
+    assert shown["h1"].inner_text() == "pdl interrupted by SIGINT"
+    assert shown["#failures"].inner_text().split("\n")[0] == "No line failed."
+    assert "cancelled: 5 lines, left when the run stopped" in shown["#failures"].inner_text()
+    assert "failed" not in shown["#legend"].inner_text()
+    assert "5\n" in shown["#numbers"].inner_text()
+
+
+def test_a_page_of_nothing_says_so(show: Show, tmp_path: Path) -> None:
+    report = open_report(str(tmp_path / "r.html"), pytest.fail)
+    report.finish(Summary())
+    shown = show(tmp_path / "r.html")
+    text = shown["main"].inner_text()
+    for words in ("No line failed.", "No host was asked.", "0 lines", "There are no lines."):
+        assert words in text
+    shown["#lanes"].focus()
+    for key in ("ArrowRight", "ArrowDown", "Enter", "+", "0"):
+        shown.page.keyboard.press(key)
+    assert not shown["#detail"].is_visible()
+
+
 def test_hosts_are_sorted_and_lead_to_their_lines(show: Show, thousand: Path) -> None:
     shown = show(thousand)
     names = shown["#hosts tbody td:first-child"]

@@ -89,8 +89,8 @@ class HtmlReport:
 
     def record(self, result: Result, item: Item | None) -> None:  # noqa: ARG002
         """Take the row."""
-        if result.outcome is Outcome.FAIL:
-            kind = result.kind or FailureKind.INTERNAL.value
+        kind = result.kind or FailureKind.INTERNAL.value
+        if result.outcome is Outcome.FAIL and kind != FailureKind.CANCELLED.value:
             self._kinds[kind] = self._kinds.get(kind, 0) + 1
             if len(self._shown) < SHOWN:
                 self._shown.append(result)

@@ -17,6 +17,7 @@ const RUN = JSON.parse(document.querySelector("script.run").textContent);
 const ROWS = taken("rows");
 const COLUMN = Object.fromEntries(RUN.columns.map((name, place) => [name, place]));
 const FAIL = RUN.outcomes.indexOf("fail");
+const STOPPED = "cancelled"; // the kind of what a stop of the run left, which is no failure of its own
 
 /** A field of a row; what is empty at its end was left out. */
 function field(row, name) {

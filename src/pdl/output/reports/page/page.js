@@ -37,16 +37,19 @@ function fillFailures() {
     counted(group.hosts, hostOf(row));
     counted(group.reasons, field(row, "message") ?? "");
   }
+  const left = groups.get(STOPPED);
+  groups.delete(STOPPED);
   const sorted = [...groups].sort((a, b) => b[1].count - a[1].count);
   const box = $("failures");
-  if (!sorted.length) { box.append(element("p", {}, "No line failed.")); return; }
-  const most = sorted[0][1].count;
+  if (!sorted.length) box.append(element("p", {}, "No line failed."));
+  const most = Math.max(...[...sorted, [STOPPED, left]].map(([, group]) => group?.count ?? 0));
   for (const [kind, group] of sorted.slice(0, GROUPS_SHOWN)) box.append(groupElement(kind, group, most));
+  if (left) box.append(groupElement(STOPPED, left, most));
   if (sorted.length === 1) box.querySelector("details").open = true;
 }
 
 function groupElement(kind, group, most) {
-  const lasting = group.transient === group.count ? "transient" : group.transient ? "some of them transient" : "permanent";
+  const lasting = kind === STOPPED ? "left when the run stopped; the same command goes on" : group.transient === group.count ? "transient" : group.transient ? "some of them transient" : "permanent";
   const hint = RUN.hints[kind] ? `; ${RUN.hints[kind]}` : "";
   const share = element("span", { class: "share" });
   share.style.width = `${(100 * group.count) / most}%`;

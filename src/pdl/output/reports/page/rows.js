@@ -104,7 +104,7 @@ function drawRows() {
   const last = Math.min(Lines.shown.length, Math.ceil(at + box.clientHeight / Lines.height) + 4);
   rows.replaceChildren(...Array.from({ length: Math.max(0, last - first) }, (_, k) => lineElement(first + k)));
   rows.style.transform = `translateY(${box.scrollTop - (at - first) * Lines.height}px)`;
-  if (!Lines.shown.length) rows.append(element("p", { class: "hint" }, "No line is like that."));
+  if (!Lines.shown.length) rows.append(element("p", { class: "hint none" }, ROWS.length ? "No line is like that." : "There are no lines."));
   if (!focused) return;
   const line = rows.querySelector("[tabindex='0']");
   (line ?? box).focus({ preventScroll: true });
@@ -129,7 +129,7 @@ function lineElement(place) {
   });
   const cell = (options, ...inside) => element("span", { role: "gridcell", ...options }, ...inside);
   made.append(
-    cell({}, element("span", { class: `badge ${outcome}`, title: word }, word)),
+    cell({}, element("span", { class: `badge ${outcome} ${word === STOPPED ? word : ""}`, title: word }, word)),
     cell({}, element("b", { dir: "auto" }, ...ends(name)), element("small", { dir: "auto" }, ...ends(below === name ? placeOf(row) : below))),
     cell({ class: "number" }, sizeText(field(row, "size"))),
     cell({ class: "number" }, field(row, "attempts") ? durationText(field(row, "seconds")) : ""),

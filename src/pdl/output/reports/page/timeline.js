@@ -2,7 +2,7 @@
 
 const GOOD = 0, STILL = 1, HELP = 2, AGAIN = 3, BAD = 4;
 const CLASSES = [
-  ["good", "received"], ["still", "nothing to fetch"], ["help", "helped with a large file"],
+  ["good", "received"], ["still", "nothing to fetch, or stopped"], ["help", "helped with a large file"],
   ["again", "failed, tried again"], ["bad", "failed"],
 ];
 const GUTTER = 40; // pixels for the numbers of lanes
@@ -31,7 +31,7 @@ const Spans = (() => {
     made.begin[place] = begin; made.took[place] = took; made.first[place] = first ?? NaN;
     made.received[place] = received; made.lane[place] = dense.get(lane); made.row[place] = row;
     if (word) made.words.set(place, word);
-    made.class[place] = helps ? HELP : word ? AGAIN : row >= 0 && still.has(ROWS[row][COLUMN.outcome]) ? STILL : GOOD;
+    made.class[place] = word === STOPPED ? STILL : helps ? HELP : word ? AGAIN : row >= 0 && still.has(ROWS[row][COLUMN.outcome]) ? STILL : GOOD;
     if (!helps && row >= 0) last.set(row, place);
     Time.end = Math.max(Time.end, begin + took);
   });
