@@ -37,7 +37,8 @@ class WatchedPool:
         self._submit = pool.submit
         self._next = pool.get_nowait
         self._lines: dict[int, _Line] = {}
-        self._parts: dict[str, _Line] = {}
+        self._parts: dict[int, str] = {}
+        self._at: dict[str, _Line] = {}
         # the rest is that pool's
         self.room, self.resize, self.wait = pool.room, pool.resize, pool.wait
         self.go_easy, self.live, self.received = pool.go_easy, pool.live, pool.received
@@ -48,9 +49,10 @@ class WatchedPool:
         for task in tasks:
             if task.id < FIRST_HELPER:
                 item = self._schedule.flying(task.id).plan.item
-                self._lines[task.id] = self._parts[task.part] = item.source, item.line
-            elif task.part in self._parts:  # who helps is at the same part
-                self._lines[task.id] = self._parts[task.part]
+                self._lines[task.id] = self._at[task.part] = item.source, item.line
+                self._parts[task.id] = task.part
+            elif task.part in self._at:  # who helps is at the same part
+                self._lines[task.id] = self._at[task.part]
         self._submit(tasks)
 
     def get_nowait(self) -> PoolEvent:
@@ -59,16 +61,21 @@ class WatchedPool:
         if isinstance(event, Answered):
             now = time.monotonic()
             for answer in event.answers:
-                line = self._lines.pop(answer.id, None)
+                line = self._taken(answer.id)
                 if line is not None:
                     self._tell(span_of(line, answer, now))
         else:
             ids = event.ids if isinstance(event, Returned) else (*event.current, *event.waiting)
             for task_id in ids:
-                self._lines.pop(task_id, None)
-        if not self._lines:
-            self._parts.clear()
+                self._taken(task_id)
         return event
+
+    def _taken(self, task_id: int) -> _Line | None:
+        """The line of a task that is no longer under way, which is forgotten."""
+        part = self._parts.pop(task_id, None)
+        if part is not None:
+            self._at.pop(part, None)
+        return self._lines.pop(task_id, None)
 
 
 def span_of(line: _Line, answer: Answer, now: float) -> Span:

@@ -127,4 +127,14 @@ def test_what_comes_back_without_an_answer_is_not_told_and_not_remembered() -> N
     for event in events:
         assert pool.get_nowait() is event
     assert told == []
-    assert (pool._lines, pool._parts) == ({}, {})
+    assert (pool._lines, pool._parts, pool._at) == ({}, {}, {})
+
+
+def test_no_more_is_remembered_than_what_is_under_way() -> None:
+    pool, told, _ = watched(*(Answered((DONE._replace(id=number),)) for number in range(100)))
+    pool.submit([task(0, "p0")])
+    for number in range(1, 101):
+        pool.submit([task(number, f"p{number}")])
+        pool.get_nowait()
+        assert (len(pool._lines), len(pool._parts), len(pool._at)) == (1, 1, 1)
+    assert len(told) == 100
