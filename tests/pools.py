@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from lanes import Obedient
-from pdl.pool import Answered, Died, Pool, PoolEvent
+from pdl.pool import Answered, Died, Pool, PoolEvent, Said
 from pdl.pool.process.pool import ProcessPool
 from pdl.settings import StartMethod
 from runner import until
@@ -59,6 +59,8 @@ def ids_of(event: PoolEvent) -> list[int]:
         return [answer.id for answer in event.answers]
     if isinstance(event, Died):
         return [*event.current, *event.waiting]
+    if isinstance(event, Said):
+        return []
     return list(event.ids)
 
 

@@ -98,6 +98,7 @@ class HttpSettings(NamedTuple):
         pipe: a lane may have a pipe open, for `pdl.fetch.zero_copy`.
         retry_statuses: after which the same request may succeed later, as in `RetrySettings`.
         credentials: a `pdl.auth.credentials.Credentials`, made of `AuthSettings` there, or None.
+        tell_heads: say the heads of requests and answers, masked.
         hosts: what differs for some hosts; of these tables the first that says it counts.
         compressed: ask for coded bodies, and take their codings back; see `pdl.fetch.decoding`.
     """
@@ -123,6 +124,7 @@ class HttpSettings(NamedTuple):
     pipe: bool = True
     retry_statuses: frozenset[int] = RETRY_STATUSES
     credentials: object | None = None
+    tell_heads: bool = False
     hosts: "tuple[HostTable, ...]" = ()
     compressed: bool = False
 

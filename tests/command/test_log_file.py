@@ -11,6 +11,7 @@ from pdl.errors import UsageError
 from pdl.output.display.base import SilentDisplay
 from pdl.output.log_file import LogFile
 from pdl.output.terminal import Out
+from runner import run_program
 from servers.behaviours import Reply
 from servers.files import File
 
@@ -42,6 +43,60 @@ def test_all_that_happens_is_added_with_its_time_and_without_secrets(
     ):
         assert said in text
     assert lines[-1].endswith("end        exit code 1")
+
+
+def test_given_twice_verbose_says_the_heads_in_the_log_and_to_people(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    moved = (("Location", "/b?token=hunter2"), ("Set-Cookie", "id=hunter2"))
+    url = server.on("/a", Reply(302, moved)).replace("http://", "http://me:hunter2@")
+    server.on("/b", Reply(200, (("X-Said", "it is hunter3"),), b"abc"))
+    options = ("--log-file", "run.log", "-vv", "-H", "X-Key: hunter3", "-H", "Accept: text/*")
+    run = pdl_run(url, *options)
+    assert run.code == 0, run.err
+    log = [line.partition(" ")[2] for line in (tmp_path / "run.log").read_text().splitlines()]
+    wanted = [
+        f"> GET {server.url('/a')}",
+        f"< 302 Found from {server.url('/a')}",
+        "< location: /b?token=***",
+        "< set-cookie: ***",
+        f"> GET {server.url('/b')}?token=***",
+        f"< 200 OK from {server.url('/b')}?token=***",
+        "< x-said: it is ***",
+    ]
+    assert [line for line in log if line in wanted] == wanted
+    assert {"> X-Key: ***", "> Accept: text/*", "> Authorization: ***"} < {*log}
+    assert [line for line in run.err.splitlines() if line in wanted] == wanted
+    assert "hunter" not in "".join([*log, run.err])
+    assert "> GET" not in pdl_run(url, "-v", "--if-exists", "overwrite").err
+
+
+@pytest.mark.parametrize("engine", ["process", "inline"])
+def test_an_internal_error_has_its_traceback_in_the_log_alone(
+    server: Server, tmp_path: Path, engine: str
+) -> None:
+    """A mistake in pdl is made here: the rule of a field of an answer raises."""
+    program = """
+import sys
+import pdl.fetch.attempt
+from pdl.cli.main import command
+
+def broken(*_):
+    raise ZeroDivisionError("at http://me:hunter2@h/" + "x" * 9000)
+
+pdl.fetch.attempt.Attempt.found = broken
+command(sys.argv[1:])
+"""
+    url = server.on("/a", File(b"abc"))
+    options = ("--log-file", "run.log", "--engine", engine, "--start-method", "fork")
+    run = run_program(tmp_path, program, url, *options)
+    assert run.returncode == 1
+    assert "internal" in run.stderr
+    assert "Traceback" not in run.stderr
+    log = (tmp_path / "run.log").read_text()
+    assert re.search(rf"^{STAMP}Traceback", log, re.MULTILINE)
+    assert "in broken" in log
+    assert re.search(rf"^{STAMP}ZeroDivisionError: at http://me:\*\*\*@h/x", log, re.MULTILINE)
 
 
 @pytest.mark.parametrize("other", ["urls.txt", "-d out --report ./run.log", "--failed run.log"])

@@ -143,7 +143,8 @@ def read_values(ctx: click.Context) -> tuple[Settings, CommandOptions]:
         if row.target and row.kind is not None and values[row.key] not in {None, ()}
     ]
     # a flag wins: --fail-fast over --max-failures
-    said += [(row.target, row.sets) for row in ROWS if row.kind is None and values.get(row.key)]
+    flags = [row for row in ROWS if row.kind is None and values.get(row.key)]
+    said += [(row.target, values[row.key] if row.multiple else row.sets) for row in flags]
     if (config := config_of(ctx)) is not None and (tables := config.tables(ctx)):
         said.append(("http.hosts", tables))
     return convert(said, tuple(map(_with_scheme, values["sources"])))
@@ -288,7 +289,8 @@ def _complete(settings: Settings, options: CommandOptions) -> Settings:
     read = [*options.sources, *settings.input.checksums, *mine]
     own = own_paths([*made, *read], settings.files.directory)
     settings = with_sums(settings, options)
-    settings = settings._replace(naming=settings.naming._replace(reserved=own))
+    http = settings.http._replace(tell_heads=options.verbose > 1)
+    settings = settings._replace(naming=settings.naming._replace(reserved=own), http=http)
     return with_any_base(settings) if options.check else settings
 
 
@@ -368,9 +370,9 @@ def _collect_again() -> None:
 def _show_where(exc: Exception) -> None:
     """Show the traceback, if it is asked for."""
     if os.environ.get("PDL_DEBUG"):
-        from pdl.pool.process.worker import show_traceback  # where there is a mistake in pdl
+        from pdl.pool.process.worker import masked_traceback, show  # as above
 
-        show_traceback(exc)
+        show(masked_traceback(exc))
 
 
 def main() -> None:

@@ -208,7 +208,8 @@ SEEING = (
     Row(
         "-v --verbose",
         "command.verbose",
-        "Print a line for every file and every retry. Given twice it says no more.",
+        "Print a line for every file and every retry. Given twice, it prints the heads of all "
+        "requests and answers, too.",
         multiple=True,
     ),
     Row(

@@ -50,7 +50,7 @@ class CommandOptions(NamedTuple):
         log_file: file that a line is added to for all that happens, or None.
         progress: how the run is shown.
         quiet: say nothing when all is well.
-        verbose: say something of every file.
+        verbose: say something of every file; from 2 on, of every request.
         dry_run: print the plan, and do nothing.
         check: look at the files that are there, and ask no server.
         allow_failures: how many failures are none; None allows no failure.
@@ -69,7 +69,7 @@ class CommandOptions(NamedTuple):
     log_file: str | None = None
     progress: ProgressMode = "auto"
     quiet: bool = False
-    verbose: bool = False
+    verbose: int = 0
     dry_run: bool = False
     check: bool = False
     allow_failures: AllowedFailures | None = None

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pdl.pool.rate_limit import Allowance
     from pdl.settings import FileSettings, HttpSettings
     from pdl.transport import Response, Transport
+    from pdl.transport.telling import TellingTransport
 
 BUFFER = 512 * 1024
 """Bytes a lane reads at once; only the pages that were used take memory."""
@@ -73,6 +74,7 @@ class Fetcher:
         quick: the fast path of small files, if it has one.
         allowance: how much may be received, if there is a limit; see `limit`.
         mover: moves bytes that nobody has to look at.
+        telling: says the heads, if they are to be told.
     """
 
     def __init__(
@@ -83,6 +85,11 @@ class Fetcher:
         cache: CacheLane | None = None,
     ) -> None:
         self.transport = transport
+        self.telling: TellingTransport | None = None
+        if http.tell_heads:
+            from pdl.transport.telling import TellingTransport  # where somebody looks that closely
+
+            self.transport = self.telling = TellingTransport(transport)
         self.http = http
         self.files = files
         self.cache = cache
@@ -121,6 +128,8 @@ class Fetcher:
             return examine(task, files.directory, self.buffer, meter, files.digests)
         if self.allowance is not None:
             self.allowance.stopped = meter.stopped
+        if self.telling is not None:
+            self.telling.say = meter.say
         started = self.quick.hand_over() if self.quick else None
         if task.helps:
             from pdl.fetch.split_file import help_out  # for large files alone, as below

@@ -158,7 +158,7 @@ class FastPath:
         },
     }
     DECLINES: ClassVar = {
-        HttpSettings: {"min_speed", "compressed"},
+        HttpSettings: {"min_speed", "compressed", "tell_heads"},
         FileSettings: {"fsync", "if_exists", "min_free"},
         Task: {
             "headers",

@@ -14,7 +14,7 @@ from pdl.output.sinks import check_target
 from pdl.text.masking import mask_urls, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pdl.model import Result, Retrying, Summary
     from pdl.output.display.base import Display
@@ -135,6 +135,11 @@ class LoggedDisplay:
         """See `Display.resized`."""
         self._log.write(jobs_line(jobs))
         self._display.resized(jobs)
+
+    def said(self, lines: Sequence[str]) -> None:
+        """See `Display.said`."""
+        self._log.write("\n".join(map(printable, lines)))
+        self._display.said(lines)
 
     def notice(self, text: str) -> None:
         """See `Display.notice`."""

@@ -42,7 +42,13 @@ class Returned(NamedTuple):
     ids: tuple[int, ...]
 
 
-PoolEvent = Answered | Died | Returned
+class Said(NamedTuple):
+    """Event: a lane has something for whoever looks closely, masked; no task has ended."""
+
+    lines: tuple[str, ...]
+
+
+PoolEvent = Answered | Died | Returned | Said
 
 
 class Live(NamedTuple):
@@ -67,6 +73,13 @@ class Meter(Protocol):
 
     def looked(self, count: int, size: int) -> None:
         """Set both for a file that is there and is read: no bytes that were received."""
+
+    def say(self, lines: Sequence[str]) -> None:
+        """Let whoever looks closely know something; seldom, for it is a message of its own.
+
+        Args:
+            lines: masked.
+        """
 
     def stopped(self) -> bool:
         """Whether the run has been told to stop: end the attempt, keep the part."""

@@ -7,7 +7,7 @@ from collections import deque
 from multiprocessing import connection
 from typing import TYPE_CHECKING
 
-from pdl.pool import Answered, LaneFactory, Live, PoolEvent
+from pdl.pool import Answered, LaneFactory, Live, PoolEvent, Said
 from pdl.pool.process.worker import guarded
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class InlineMeter:
         self.halted = False
         self._interrupted = interrupted
         self.total = 0
+        self.said: list[PoolEvent] = []
         self._last: int | None = None
 
     def begin(self) -> None:
@@ -42,6 +43,10 @@ class InlineMeter:
 
     def looked(self, count: int, size: int) -> None:
         """See `pdl.pool.Meter`."""
+
+    def say(self, lines: Sequence[str]) -> None:
+        """See `pdl.pool.Meter`."""
+        self.said.append(Said(tuple(lines)))
 
     def stopped(self) -> bool:
         """See `pdl.pool.Meter`."""
@@ -64,10 +69,11 @@ class InlinePool:
         self._lane = guarded(lane)
         self._meter = InlineMeter(interrupted)
         self._tasks: deque[Task] = deque()
+        self._events: deque[PoolEvent] = deque()
 
     def room(self) -> int:
         """See `pdl.pool.Pool.room`."""
-        return 0 if self._tasks else 1
+        return 0 if self._tasks or self._events else 1
 
     def resize(self, jobs: int) -> None:
         """See `pdl.pool.Pool.resize`. There is but one lane."""
@@ -78,15 +84,21 @@ class InlinePool:
 
     def get_nowait(self) -> PoolEvent:
         """See `pdl.pool.Pool.get_nowait`. Runs the next task to its end."""
-        if not self._tasks:
-            raise queue.Empty
-        task = self._tasks.popleft()
-        self._meter.begin()
-        return Answered((self._lane(task, self._meter),))
+        if not self._events:
+            if not self._tasks:
+                raise queue.Empty
+            task = self._tasks.popleft()
+            self._meter.begin()
+            answered = Answered((self._lane(task, self._meter),))
+            if not self._meter.said:
+                return answered
+            self._events.extend([*self._meter.said, answered])
+            self._meter.said.clear()
+        return self._events.popleft()
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> None:
         """See `pdl.pool.Pool.wait`. An event is there whenever a task is."""
-        if not self._tasks:
+        if not self._tasks and not self._events:
             connection.wait(also, timeout=seconds)
 
     def go_easy(self, host: str) -> None:

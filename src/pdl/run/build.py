@@ -240,7 +240,7 @@ def make_engine(
     if settings.hooks.command is not None:
         from pdl.run.hooks import HookedResults  # where there are any
 
-        parts = parts._replace(hooks=partial(HookedResults, settings))
+        parts = parts._replace(hooks=partial(HookedResults, settings, stop))
     if settings.http.limit_rate is not None:
         from pdl.text.timetable import rate_at, timetable_of  # where there is a limit
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pdl.errors import ListError, MachineError
 from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success, Summary
-from pdl.pool import Answered, Died
+from pdl.pool import Answered, Died, Said
 from pdl.progress import Standing, Transfer
 from pdl.run import rows
 from pdl.run.stop import Limits, cancel_rest, let_end
@@ -86,8 +86,6 @@ class Engine:
         self._entries = 0
         self._total: int | None = None
         self._limit: Limit | None = None
-        if self._hooks is not None:
-            stop.ending = self._hooks.kill
         self._helpers: Helpers | None = None
 
     def run(self) -> Summary:
@@ -140,9 +138,8 @@ class Engine:
 
     def _stopping(self) -> bool:
         seconds = time.monotonic() - self._began
-        flying = self._parts.schedule.in_flight()
-        if self._hooks is not None:
-            flying += self._hooks.held()
+        held = 0 if self._hooks is None else self._hooks.held()
+        flying = self._parts.schedule.in_flight() + held
         failed = self._results.failed()
         self._limit = self._limits.reached(failed, seconds, self._parts.pool, flying)
         ending = self._machine is not None or self._no_way
@@ -285,6 +282,9 @@ class Engine:
             now = time.monotonic()
             for answer in event.answers:
                 self._answered(answer, now)
+            return
+        if isinstance(event, Said):
+            self._parts.outputs.said(event.lines)
             return
         if isinstance(event, Died):
             self._deaths += 1

@@ -18,7 +18,7 @@ from pdl.integrity.check import has_digest
 from pdl.model import FIRST_HELPER, HELPS, HELPS_ELSEWHERE, Fail
 from pdl.named_tuple import NamedTuple
 from pdl.naming.safe_name import STATE_DIRECTORY
-from pdl.pool import Answered, Live, Returned
+from pdl.pool import Answered, Live, Returned, Said
 from pdl.scheduling.mirrors import HostHealth, is_the_hosts
 from pdl.scheduling.range_map import RangeMap
 from pdl.scheduling.split import Splits, Want, share_out
@@ -173,6 +173,8 @@ class Helpers:
                 if answer.id >= FIRST_HELPER:
                     self._answered(answer)
             return Answered(tuple(each for each in event.answers if each.id < FIRST_HELPER))
+        if isinstance(event, Said):
+            return event
         if isinstance(event, Returned):
             return Returned(self._never_begun(event.ids))
         for helper in event.current:

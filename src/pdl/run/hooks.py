@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pdl.model import Item, Result, Task
     from pdl.run.outputs import Outputs
+    from pdl.run.stop import Stop
     from pdl.settings import Settings
 
 HELD_MOST = 10_000
@@ -66,11 +67,13 @@ class HookedResults(Results):
 
     Args:
         settings: of the run.
+        stop: a second signal ends what runs, too.
         outputs: told of each row.
     """
 
-    def __init__(self, settings: Settings, outputs: Outputs) -> None:
+    def __init__(self, settings: Settings, stop: Stop, outputs: Outputs) -> None:
         super().__init__(outputs)
+        stop.ending = self.kill
         hear_of_ends()
         self._directory = os.path.abspath(settings.files.directory)
         self._words = shlex.split(settings.hooks.command or "")

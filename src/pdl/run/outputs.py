@@ -19,7 +19,7 @@ from pdl.sources.item_options import NO_BASE
 from pdl.text.masking import mask, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pdl.integrity.lock import Lock
     from pdl.model import Item
@@ -72,6 +72,9 @@ class Listener:
 
     def resized(self, jobs: int) -> None:
         """So many downloads may be in flight from now on; told where nobody has said how many."""
+
+    def said(self, lines: Sequence[str]) -> None:
+        """A worker has something for whoever looks closely, masked; see `pdl.pool.Said`."""
 
     def abandon(self) -> None:
         """The process ends at once, from within a signal handler; nothing is told after it."""
@@ -152,6 +155,11 @@ class Outputs:
         for each in self._listeners:
             each.resized(jobs)
 
+    def said(self, lines: Sequence[str]) -> None:
+        """See `Listener.said`."""
+        for each in self._listeners:
+            each.said(lines)
+
     def trouble(self, text: str) -> None:
         """The cache failed in a worker, and mostly will again: the first time is told."""
         if not self._troubled:
@@ -228,6 +236,10 @@ class DisplayListener(Listener):
     def resized(self, jobs: int) -> None:
         """Show it, if it is to show everything."""
         self._display.resized(jobs)
+
+    def said(self, lines: Sequence[str]) -> None:
+        """Show it, if it is to show that much."""
+        self._display.said(lines)
 
     def abandon(self) -> None:
         """Take away what stands on the terminal."""

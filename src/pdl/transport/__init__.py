@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdl.model import FailureKind, Headers
 
 
@@ -63,6 +65,9 @@ class Response(Protocol):
 
     def header(self, name: str) -> str | None:
         """The field's value, several joined by commas; None when absent. Case does not matter."""
+
+    def fields(self) -> Sequence[tuple[str, str]]:
+        """All fields in their order, with names in lower case."""
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill some of `buffer` with the next bytes of the body as they are on the wire.

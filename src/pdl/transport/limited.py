@@ -54,6 +54,7 @@ class LimitedResponse:
         self.length = response.length
         self.framed = response.framed
         self.header = response.header
+        self.fields = response.fields
         self.hurry = response.hurry
         self.close = response.close
 

@@ -392,6 +392,7 @@ INNER = {
     "http.hosts": "the host tables of a configuration file",
     "http.pipe": "the pool turns it off where file handles are few",
     "http.retry_statuses": "the run hands the statuses of the retries to its workers",
+    "http.tell_heads": "--verbose, given twice",
     "http.credentials": "the run gathers them from `AuthSettings` for its workers",
     "files.reserved": "the run finds out which of its own files are in the directory",
     "naming.reserved": "the same",
@@ -514,11 +515,11 @@ def test_words_are_those_of_the_fields_type() -> None:
 
 
 def test_verbose_is_a_flag_that_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    for arguments in (("-v",), ("-vv",), ("-v", "--verbose", "-v")):
-        assert read(*arguments)[1].verbose is True
-    for number, on in {"0": False, "1": True, "2": True}.items():
-        monkeypatch.setenv("PDL_VERBOSE", number)
-        assert read()[1].verbose is on
+    for arguments, times in ((("-v",), 1), (("-vv",), 2), (("-v", "--verbose", "-v"), 3)):
+        assert read(*arguments)[1].verbose == times
+    for number in range(3):
+        monkeypatch.setenv("PDL_VERBOSE", str(number))
+        assert read()[1].verbose == number
 
 
 def test_fail_fast_wins_over_a_larger_number_of_failures() -> None:

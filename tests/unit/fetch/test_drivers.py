@@ -59,6 +59,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (HttpSettings, "resolve"): ((Resolved("127.0.0.1", 80, ("192.0.2.1",)),),),
     (HttpSettings, "lookups"): (1,),
     (HttpSettings, "min_speed"): (1.0,),
+    (HttpSettings, "tell_heads"): (True,),
     (HttpSettings, "limit_rate"): ("1M",),
     (HttpSettings, "hosts_kept"): (1,),
     (HttpSettings, "pipe"): (False,),

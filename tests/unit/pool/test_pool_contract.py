@@ -26,13 +26,20 @@ from lanes import Ahead, Careless, Crowded, Obedient, Stillborn, Unbuildable, su
 from pdl.errors import MachineError
 from pdl.integrity.digests import DIGESTS
 from pdl.model import Answer, Fail, FailureKind, Success, Version
-from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned
+from pdl.pool import Answered, Died, Live, Pool, PoolEvent, Returned, Said
 from pdl.pool.inline import InlinePool
 from pdl.pool.process import link, spawner
 from pdl.pool.process import link as link_module
 from pdl.pool.process import pool as process_module
 from pdl.pool.process.link import Link
-from pdl.pool.process.pipes import MESSAGE_LIMIT, OutcomeQueue, TaskSender, message_of, unsendable
+from pdl.pool.process.pipes import (
+    LINE_MOST,
+    MESSAGE_LIMIT,
+    OutcomeQueue,
+    TaskSender,
+    message_of,
+    unsendable,
+)
 from pdl.pool.process.pool import START_DEATHS, ProcessPool, _shares
 from pdl.pool.process.spawner import ForkWorker, Spawner
 from places import TESTS
@@ -112,6 +119,20 @@ def test_what_a_lane_raises_is_an_internal_failure(pool: Pool) -> None:
     assert fail.message == "ValueError: the lane's own trouble"
     [well] = drive(pool, [task(8, "ok")])[8]
     assert well[0] == "success"
+
+
+@pytest.mark.slow
+def test_what_is_said_of_it_comes_before_its_answer(pool: Pool) -> None:
+    await_room(pool)
+    pool.submit([task(7, "raise")])
+    said, answered = next_event(pool), next_event(pool)
+    assert isinstance(said, Said)
+    assert said.lines[0] == "Traceback (most recent call last):"
+    assert said.lines[-1] == "ValueError: the lane's own trouble"
+    assert ids_of(answered) == [7]
+    assert pool.room()
+    pool.submit([task(8, "ok")])
+    assert ids_of(next_event(pool)) == [8]
 
 
 @pytest.mark.slow
@@ -611,7 +632,7 @@ def test_every_message_is_written_in_one_piece() -> None:
         def _put(self, message: bytes) -> None:
             sizes.append(len(message))
             answers = message_of(message)
-            assert not isinstance(answers, Returned)
+            assert not isinstance(answers, Returned | Said)
             got.extend(answers)
 
     got: list[Answer] = []
@@ -636,6 +657,24 @@ def test_every_message_is_written_in_one_piece() -> None:
     assert got[6:] == many
 
 
+def test_what_is_said_is_in_messages_that_are_each_written_in_one_piece() -> None:
+    class Noted(OutcomeQueue):
+        def __init__(self) -> None:
+            """Nothing is connected."""
+
+        def _put(self, message: bytes) -> None:
+            said = message_of(message)
+            assert isinstance(said, Said)
+            sent.append((len(message), said.lines))
+
+    sent: list[tuple[int, tuple[str, ...]]] = []
+    Noted().put_said(["\N{GRINNING FACE}" * 5000, *map(str, range(2000))])
+    assert max(size for size, _ in sent) <= MESSAGE_LIMIT
+    first, *others = [line for _, lines in sent for line in lines]
+    assert first == "\N{GRINNING FACE}" * LINE_MOST
+    assert others == [*map(str, range(2000))]
+
+
 def test_messages_are_read_many_at_a_time_wherever_a_read_ends() -> None:
     outcomes = OutcomeQueue(ctx=multiprocessing.get_context("fork"))
     sent = [[success(1, "a"), success(2)], [], [success(3)]]
@@ -644,7 +683,7 @@ def test_messages_are_read_many_at_a_time_wherever_a_read_ends() -> None:
     outcomes.put_returned([7, 8])
     data = os.read(outcomes._reader.fileno(), PIPE_BUF)
     for size in (len(data), 1, 3, 50):
-        got: list[tuple[Answer, ...] | Returned] = []
+        got: list[tuple[Answer, ...] | Returned | Said] = []
         for start in range(0, len(data), size):
             os.write(outcomes._writer.fileno(), data[start : start + size])
             with suppress(queue.Empty):

@@ -25,7 +25,7 @@ from pdl.model import (
     Summary,
     Task,
 )
-from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned
+from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned, Said
 from pdl.pool.inline import InlinePool
 from pdl.progress import Standing, Transfer, Waiting
 from pdl.run.download import download
@@ -140,7 +140,7 @@ def ids_of(event: PoolEvent) -> tuple[int, ...]:
         return tuple(answer.id for answer in event.answers)
     if isinstance(event, Died):
         return event.current + event.waiting
-    return event.ids
+    return () if isinstance(event, Said) else event.ids
 
 
 class Recorder(Listener):

@@ -24,6 +24,8 @@ from pdl.text.masking import printable
 from pdl.text.units import clock_text, count_text, pad, shorten, size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tqdm import tqdm
 
     from pdl.model import Result, Retrying
@@ -47,6 +49,7 @@ class BarDisplay(SilentDisplay):
         super().__init__(out)
         self.every = verbose > 0
         self.told = None if verbose else _TOLD
+        self._all = verbose > 1
         self._tally = Tally()
         self._slots = Slots()
         self._next = 0.0
@@ -84,6 +87,11 @@ class BarDisplay(SilentDisplay):
         """With `verbose`, a line above the bar at the next tick."""
         if self.every:
             self._above.append(jobs_line(jobs))
+
+    def said(self, lines: Sequence[str]) -> None:
+        """With `verbose` given twice, lines above the bar at the next tick."""
+        if self._all:
+            self._above.extend(map(printable, lines))
 
     def tick(self, standing: Standing) -> None:
         """Draw the frame anew, if anything in it has changed."""

@@ -13,6 +13,8 @@ from pdl.text.masking import printable
 from pdl.text.units import clock_text, duration_text, place_text, size_text, tried_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdl.model import Summary
     from pdl.output.terminal import Out
     from pdl.progress import Standing
@@ -55,6 +57,9 @@ class Display(Protocol):
 
     def resized(self, jobs: int) -> None:
         """Show how many downloads may be in flight from now on, with `verbose`."""
+
+    def said(self, lines: Sequence[str]) -> None:
+        """Show what a worker says, masked, with `verbose` given twice."""
 
     def notice(self, text: str) -> None:
         """Print a warning on a line of its own."""
@@ -101,6 +106,9 @@ class SilentDisplay:
         """Not shown."""
 
     def resized(self, jobs: int) -> None:
+        """Not shown."""
+
+    def said(self, lines: Sequence[str]) -> None:
         """Not shown."""
 
     def notice(self, text: str) -> None:
@@ -164,6 +172,7 @@ class PlainDisplay(SilentDisplay):
         super().__init__(out)
         self.every = verbose > 0
         self.told = None if verbose else 0
+        self._all = verbose > 1
         self._tally = Tally()
         self._next: float | None = None
 
@@ -192,6 +201,11 @@ class PlainDisplay(SilentDisplay):
         """A line with `verbose`."""
         if self.every:
             self._out.write(jobs_line(jobs) + "\n")
+
+    def said(self, lines: Sequence[str]) -> None:
+        """The lines, with `verbose` given twice."""
+        if self._all:
+            self._out.write("".join(f"{printable(line)}\n" for line in lines))
 
     def tick(self, standing: Standing) -> None:
         """A line every half minute."""

@@ -23,7 +23,7 @@ from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pdl.model import Answer, Fail, FailureKind, Success, Task, fail_of, success_of
-from pdl.pool import Returned
+from pdl.pool import Returned, Said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,9 @@ TEXT_MOST = 450
 
 RETURNED_COUNT = 256
 """Task ids in one message."""
+
+LINE_MOST = 900
+"""Characters that a line of `Said` is cut to; they take at most 3,600 bytes."""
 
 _READ = 64 * 1024
 """Bytes taken from a pipe at once: all that it holds on Linux."""
@@ -65,7 +68,7 @@ class OutcomeQueue(SimpleQueue[Any]):
         super().__init__(ctx=ctx)
         os.set_blocking(self._reader.fileno(), False)
         self._cut = b""
-        self._messages: deque[tuple[Answer, ...] | Returned] = deque()
+        self._messages: deque[tuple[Answer, ...] | Returned | Said] = deque()
 
     def put_answers(self, answers: Sequence[Answer]) -> None:
         """Send the answers in messages that are each written in one piece."""
@@ -89,11 +92,22 @@ class OutcomeQueue(SimpleQueue[Any]):
             returned = Returned(tuple(ids[start : start + RETURNED_COUNT]))
             self._put(pickle.dumps(returned, protocol=pickle.HIGHEST_PROTOCOL))
 
+    def put_said(self, lines: Sequence[str]) -> None:
+        """Send the lines, as many as there is room for in one piece; from any thread."""
+        said = Said(tuple(line[:LINE_MOST] for line in lines))
+        message = pickle.dumps(said, protocol=pickle.HIGHEST_PROTOCOL)
+        if len(message) <= MESSAGE_LIMIT or len(lines) == 1:
+            self._put(message)
+            return
+        half = len(lines) // 2
+        self.put_said(lines[:half])
+        self.put_said(lines[half:])
+
     def _put(self, message: bytes) -> None:
         with self._wlock:
             self._writer.send_bytes(message)
 
-    def get_nowait(self) -> tuple[Answer, ...] | Returned:
+    def get_nowait(self) -> tuple[Answer, ...] | Returned | Said:
         """Return the next message.
 
         Raises:
@@ -150,10 +164,10 @@ def _pickled(answers: Sequence[Answer]) -> bytes | None:
         return None
 
 
-def message_of(data: bytes) -> tuple[Answer, ...] | Returned:
+def message_of(data: bytes) -> tuple[Answer, ...] | Returned | Said:
     """What was sent as these bytes."""
-    sent: list[Any] | Returned = pickle.loads(data)  # noqa: S301 - our own worker's
-    if isinstance(sent, Returned):
+    sent: list[Any] | Returned | Said = pickle.loads(data)  # noqa: S301 - our own worker's
+    if isinstance(sent, Returned | Said):
         return sent
     return tuple([success_of(each) if each[0] == "success" else fail_of(each) for each in sent])
 

@@ -39,7 +39,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
-from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned
+from pdl.pool import Answered, Died, LaneFactory, Live, PoolEvent, Returned, Said
 from pdl.pool.process.link import AHEAD_MOST, Link
 from pdl.pool.process.pipes import HELLO, Poller
 from pdl.pool.process.shared_counters import CELL_WORDS, SharedCounters
@@ -350,7 +350,11 @@ class ProcessPool:
         self._pool.join()
         self._spawner.forget()
 
-    def _settle(self, link: Link, message: tuple[Answer, ...] | Returned) -> PoolEvent | None:
+    def _settle(
+        self, link: Link, message: tuple[Answer, ...] | Returned | Said
+    ) -> PoolEvent | None:
+        if isinstance(message, Said):
+            return message
         if isinstance(message, Returned):
             link.returned(message.ids)
             return message if message.ids else None

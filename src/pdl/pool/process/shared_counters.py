@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from pdl.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import MutableSequence
+    from collections.abc import Callable, MutableSequence, Sequence
 
 CELL_WORDS = 4
 """Words of a lane's cell: id of its task + 1 (0: none), bytes, size + 1, bytes ever received."""
@@ -33,9 +33,18 @@ class SharedCounters(NamedTuple):
 
 
 class CellMeter:
-    """Writes a lane's progress into its cell of the shared array. One writer, so no lock."""
+    """Writes a lane's progress into its cell of the shared array. One writer, so no lock.
 
-    def __init__(self, shared: SharedCounters, cell: int) -> None:
+    Args:
+        shared: has the array.
+        cell: of the lane.
+        say: sends what the lane says.
+    """
+
+    def __init__(
+        self, shared: SharedCounters, cell: int, say: Callable[[Sequence[str]], None]
+    ) -> None:
+        self.say = say
         self._cells = memoryview(shared.cells).cast("B").cast("Q")  # type: ignore[arg-type]
         self._stop = shared.stop
         self.cell = cell

@@ -139,7 +139,8 @@ class Loop:
         self._timed: bool = getattr(factory, "timed", False)
         self._beats = shared.beats
         first = end.slot * most
-        self._idle = [LaneSlot(CellMeter(shared, first + lane)) for lane in range(end.lanes)]
+        meters = (CellMeter(shared, first + n, end.outcomes.put_said) for n in range(end.lanes))
+        self._idle = [LaneSlot(meter) for meter in meters]
         self._idle.reverse()
         self._slots = tuple(self._idle)
         self._parked: list[LaneSlot] = []
@@ -450,18 +451,24 @@ def guarded(lane: Lane) -> Lane:
         try:
             return lane(task, meter)
         except Exception as exc:  # noqa: BLE001 - one of the two agreed places
+            told = masked_traceback(exc)
+            meter.say(told.splitlines())
             if os.environ.get("PDL_DEBUG"):
-                show_traceback(exc)
+                show(told)
             return internal(task.id, mask_urls(f"{type(exc).__name__}: {exc}"))
 
     return run
 
 
-def show_traceback(exc: Exception) -> None:
-    """Write it on standard error, in one piece: an answer has no room for it."""
-    import traceback  # only where somebody looks for a mistake in pdl
+def masked_traceback(exc: Exception) -> str:
+    """The traceback: an answer has no room for it."""
+    import traceback  # where there is a mistake in pdl
 
-    text = mask_urls("".join(traceback.format_exception(exc)))
+    return mask_urls("".join(traceback.format_exception(exc)))
+
+
+def show(text: str) -> None:
+    """Write it on standard error, in one piece."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):  # it is closed, or its reader is gone
             sys.stderr.write(text)

@@ -12,6 +12,8 @@ from pdl.transport.http.head import framing, split
 from pdl.transport.http.reader import Body, final_head
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdl.transport import Request
     from pdl.transport.http.reader import SocketReader
 
@@ -148,6 +150,10 @@ class ConnectionResponse:
     def header(self, name: str) -> str | None:
         """See `pdl.transport.Response.header`."""
         return self._head.get(name.lower())
+
+    def fields(self) -> Sequence[tuple[str, str]]:
+        """See `pdl.transport.Response.fields`."""
+        return self._head.fields
 
     def close(self) -> None:
         """See `pdl.transport.Response.close`."""

@@ -34,6 +34,7 @@ from pdl.transport.min_speed import head_seconds
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
     from pdl.settings import HttpSettings
     from pdl.transport.http.connection import Home
@@ -257,6 +258,10 @@ class RequestsResponse:
     def header(self, name: str) -> str | None:
         """See `pdl.transport.Response.header`."""
         return self._strict.strict_head.get(name.lower())
+
+    def fields(self) -> Sequence[tuple[str, str]]:
+        """See `pdl.transport.Response.fields`."""
+        return self._strict.strict_head.fields
 
     def readinto(self, buffer: memoryview) -> int:
         """See `pdl.transport.Response.readinto`."""
