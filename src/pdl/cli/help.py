@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -77,16 +78,34 @@ OTHERS = {
     "--checksum": "is checksum= in the list here, or --checksums FILE",
 }
 """Options of wget, curl, aria2 and yt-dlp that are none here, and what is said of each."""
+_EXIT_CODE = re.compile(r"^- `(\d+)`: (.*?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
+_CODE_WORD = re.compile(r"`([^`]*)`")
 _SEPARATORS = {None: "white space", "\n": "a line break", ":": "a colon"}
-_MANUAL_HEAD = f"""\
-# Options
-
+MANUAL_INTRODUCTION = f"""\
 Sizes are bytes, or have a suffix K, M, G or T for powers of 1,024 (`500K`, `1.5GiB`). Times are
 seconds, at most {MAX_SECONDS:,}. Brackets show what holds when an option is not given.
 
 A variable of the environment sets its option, too: `PDL_JOBS=16` is `--jobs 16`, `PDL_RETRY_WAIT=2`
 is `--retry-wait 2`, `PDL_TREE=1` is `--tree`. The command line wins over the variable.
-`PDL_DEBUG=1` shows the traceback of an internal error.
+`PDL_DEBUG=1` shows the traceback of an internal error.\
+"""
+_SHELL_AND_MAN = """\
+## The shell and `man`
+
+A line in `~/.bashrc`, or of the like in `~/.zshrc` below `compinit`, lets the shell complete
+options, their words, files and directories; fish reads a file:
+
+```sh
+eval "$(pdl --completion bash)"
+eval "$(pdl --completion zsh)"
+pdl --completion fish > ~/.config/fish/completions/pdl.fish
+```
+
+`pdl --manual man` prints all options as a page for `man`:
+
+```sh
+pdl --manual man > ~/.local/share/man/man1/pdl.1
+```
 """
 
 
@@ -111,14 +130,14 @@ def long_help(width: int) -> str:
         lines += ["", f"{heading}:"]
         for row in rows:
             indent = " " * len(_line(row))
-            first, *rest = _wrapped(_told(row), width - len(indent))
+            first, *rest = _wrapped(sentences_of(row), width - len(indent))
             lines += [_line(row) + first, *(indent + line for line in rest)]
     return "\n".join([*lines, "", *_wrapped(EPILOG, width)])
 
 
 def options_page() -> str:
     """The page of the manual that has all options, in Markdown."""
-    lines = [_MANUAL_HEAD]
+    lines = ["# Options", "", MANUAL_INTRODUCTION, "", _SHELL_AND_MAN]
     for heading, rows in GROUPS.items():
         lines += [f"## {heading}", "", "| option | variable | meaning |", "| --- | --- | --- |"]
         lines += [
@@ -126,6 +145,54 @@ def options_page() -> str:
         ]
         lines.append("")
     return "\n".join([*lines, *_choices()])
+
+
+def man_page() -> str:
+    """The page for ``man``, in roff."""
+    return "\n".join([*_man_head(), *_man_options(), *_man_rest(), ""])
+
+
+def in_roff(text: str) -> str:
+    """Text that roff takes for text, on one line."""
+    text = " ".join(text.split()).replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq")
+    text = text.replace("^", r"\(ha").replace("~", r"\(ti")
+    text = _CODE_WORD.sub(r"\\fB\1\\fR", text)
+    return rf"\&{text}" if text.startswith(".") else text
+
+
+def _man_head() -> Iterator[str]:
+    yield f'.TH PDL 1 "" "pdl {__version__}" "User Commands"'
+    yield from (".nh", ".ad l")  # a name of an option is not to be broken
+    yield from (".SH NAME", r"pdl \- download a list of URLs")
+    yield from (".SH SYNOPSIS", r".B pdl", r"[\fIOPTIONS\fR] \fISOURCE\fR...")
+    yield from (".SH DESCRIPTION", in_roff(PURPOSE))
+    yield ".SH EXAMPLES"
+    for example, remark in EXAMPLES:
+        yield from (".TP", rf"\fB{in_roff(example)}\fR", in_roff(remark))
+
+
+def _man_options() -> Iterator[str]:
+    yield ".SH OPTIONS"
+    for paragraph in MANUAL_INTRODUCTION.split("\n\n"):
+        yield from (".PP", in_roff(paragraph))
+    for heading, rows in GROUPS.items():
+        yield f".SS {in_roff(heading)}"
+        for row in rows:
+            yield from (".TP", _man_names(row), in_roff(sentences_of(row)))
+
+
+def _man_names(row: Row) -> str:
+    names = ", ".join(rf"\fB{in_roff(each)}\fR" for each in row.opts)
+    return rf"{names} \fI{in_roff(row.metavar)}\fR" if row.metavar else names
+
+
+def _man_rest() -> Iterator[str]:
+    yield ".SH EXIT STATUS"
+    for code, meaning in _EXIT_CODE.findall(manual_page("exit").partition("## Exit codes")[2]):
+        yield from (".TP", rf"\fB{code}\fR", in_roff(meaning.partition("\n\n")[0]))
+    yield from (".SH SEE ALSO", r"Each page of the manual is shown by \fBpdl \-\-manual\fR.")
+    for topic, heading in headings():
+        yield from (".TP", rf"\fBpdl \-\-manual {topic}\fR", in_roff(heading))
 
 
 def _choices() -> Iterator[str]:
@@ -159,7 +226,7 @@ def _shown(row: Row) -> str:
     return f"{aside}{names} {row.metavar}".rstrip()
 
 
-def _told(row: Row, *, in_manual: bool = False) -> str:
+def sentences_of(row: Row, *, in_manual: bool = False) -> str:
     """All sentences of a row, with those that can be derived from it, and the default."""
     sentences = [row.text]
     if row.choices and not in_manual:
@@ -208,7 +275,7 @@ def _variable_cell(row: Row) -> str:
 
 
 def _told_cell(row: Row) -> str:
-    return _told(row, in_manual=True).replace("|", r"\|")
+    return sentences_of(row, in_manual=True).replace("|", r"\|")
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -255,19 +322,30 @@ def _print_completion(shell: str) -> None:
 
 
 def _show_manual(topic: str) -> None:
+    if topic == "man":  # for a file, or for man itself
+        click.echo(manual_page(topic).rstrip("\n"))
+        return
     if topic:
         click.echo_via_pager(manual_page(topic).rstrip("\n"))  # which ends the last line
         return
     click.echo("Pages of the manual, each shown by pdl --manual TOPIC:\n")
-    for name in topics():
-        heading = manual_page(name).partition("\n")[0].lstrip("# ")
-        click.echo(f"  {name:12}  {_SCHEMA_IS if name == SCHEMA else heading}")
+    for name, heading in headings():
+        click.echo(f"  {name:12}  {heading}")
+
+
+def headings() -> list[tuple[str, str]]:
+    """The pages of the manual, each with its heading."""
+    made = {SCHEMA: _SCHEMA_IS, "man": "All options, as a page for man"}
+    pages = {name: made.get(name) or manual_page(name).partition("\n")[0] for name in topics()}
+    return [(name, heading.lstrip("# ")) for name, heading in sorted(pages.items())]
 
 
 def manual_page(topic: str) -> str:
-    """A page of the manual, in Markdown; the schema is JSON."""
+    """A page of the manual, in Markdown; the schema is JSON, that for ``man`` is roff."""
     if topic == "options":
         return options_page()
+    if topic == "man":
+        return man_page()
     from importlib.resources import files  # for the manual alone
 
     name = f"{topic}.json" if topic == SCHEMA else f"{topic}.md"

@@ -215,7 +215,7 @@ class Word(Kind):
 
 
 def topics() -> tuple[str, ...]:
-    """The names of the manual's pages: of the files that are there, and that of the options.
+    """The names of the manual's pages: of the files that are there, and what is made.
 
     One of the files is no text but the schema of the reports.
     """
@@ -223,11 +223,11 @@ def topics() -> tuple[str, ...]:
 
     names = [page.name for page in (files("pdl") / "manual").iterdir()]
     pages = {name.partition(".")[0] for name in names if name.endswith((".md", ".json"))}
-    return tuple(sorted({*pages, "options"}))
+    return tuple(sorted({*pages, "man", "options"}))
 
 
 class Topic(Word):
-    """A page of the manual; the pages are the files that are there, and that of the options."""
+    """A page of the manual; the pages are the files that are there, and what is made."""
 
     name = "topic"
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from click.shell_completion import BashComplete
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pdl
 from pdl.cli.help import (
@@ -19,7 +21,9 @@ from pdl.cli.help import (
     EXAMPLES,
     SCHEMA,
     default_text,
+    in_roff,
     long_help,
+    manual_page,
     page_width,
     short_help,
 )
@@ -166,7 +170,7 @@ def test_a_usage_error_names_the_help(pdl_run: Runner) -> None:
 def test_the_manual_lists_its_pages(pdl_run: Runner) -> None:
     run = pdl_run("--manual")
     assert run.code == 0
-    assert {"exit", "options"} <= {*topics()}
+    assert {"exit", "man", "options"} <= {*topics()}
     for topic in topics():
         assert re.search(rf"^  {topic} +\S", run.out, re.MULTILINE)
 
@@ -176,8 +180,35 @@ def test_the_manual_lists_its_pages(pdl_run: Runner) -> None:
 def test_a_page_of_the_manual_is_printed(topic: str, pdl_run: Runner) -> None:
     run = pdl_run("--manual", topic)
     assert (run.code, run.err) == (0, "")
-    assert run.out.startswith("{\n" if topic == SCHEMA else "# ")
+    first = {"man": ".TH PDL 1", SCHEMA: "{\n"}.get(topic, "# ")
+    assert run.out.startswith(first)
     assert run == pdl_run(f"--manual={topic}")
+
+
+@pytest.mark.skipif(not shutil.which("groff"), reason="reads it with groff")
+def test_the_page_for_man_has_all_options_and_is_read_without_a_warning() -> None:
+    run = subprocess.run(
+        ["groff", "-man", "-ww", "-Tutf8", "-Kutf8", "-P-cbou", "-rLL=100n"],
+        input=manual_page("man"),
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        timeout=60,
+    )
+    assert run.stderr == ""
+    said = " ".join(run.stdout.split())
+    for row in ROWS:
+        names = f"{', '.join(row.opts)} {row.metavar}".strip()
+        # at its side or below, and broken anywhere
+        assert re.sub(r"\s+", "", f"{names}{row.text}") in re.sub(r"\s+", "", said), names
+    assert "143 Ended by SIGTERM." in said
+
+
+@given(st.text())
+def test_what_is_in_a_text_is_no_request_of_roff(text: str) -> None:
+    escaped = in_roff(text)
+    assert "\n" not in escaped
+    assert not escaped.startswith((".", "'"))
 
 
 def test_a_page_that_is_not_there_is_a_usage_error(pdl_run: Runner) -> None:
