@@ -80,6 +80,25 @@ OTHERS = {
 """Options of wget, curl, aria2 and yt-dlp that are none here, and what is said of each."""
 _EXIT_CODE = re.compile(r"^- `(\d+)`: (.*?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
 _CODE_WORD = re.compile(r"`([^`]*)`")
+_FISH_NAME = "(string match -r -- '^--[^=]*=' (commandline -t))"
+_FISH_FINDS = ("__fish_complete_directories", "__fish_complete_path")
+_FISH_EACH = 'for each in ({} $metadata[2]); echo "$name"$each; end;'
+_BEHIND_EQUALS = {
+    "zsh": [
+        (
+            "    local -a response\n",
+            "    local -a response\n    local name=${(M)words[CURRENT]#--*=}\n",
+        ),
+        ('("$key")', '("$name$key")'),
+        ("_path_files", "compset -P 1 '--*='; _path_files"),
+    ],
+    "fish": [
+        ("    for comp", f"    set -l name {_FISH_NAME};\n    for comp"),
+        ("echo $metadata[2];", 'echo "$name"$metadata[2];'),
+        *((f"{each} $metadata[2];", _FISH_EACH.format(each)) for each in _FISH_FINDS),
+    ],
+}
+"""What is put into click's scripts for the value in ``--name=value``: it alone is to change."""
 _SEPARATORS = {None: "white space", "\n": "a line break", ":": "a colon"}
 MANUAL_INTRODUCTION = f"""\
 Sizes are bytes, or have a suffix K, M, G or T for powers of 1,024 (`500K`, `1.5GiB`). Times are
@@ -318,7 +337,10 @@ def _print_completion(shell: str) -> None:
 
     known = get_completion_class(shell)
     assert known is not None  # one of the option's choices
-    click.echo(known(click.get_current_context().command, {}, "pdl", "_PDL_COMPLETE").source())
+    script = known(click.get_current_context().command, {}, "pdl", "_PDL_COMPLETE").source()
+    for theirs, ours in _BEHIND_EQUALS.get(shell, ()):
+        script = script.replace(theirs, ours)
+    click.echo(script)
 
 
 def _show_manual(topic: str) -> None:
