@@ -47,6 +47,7 @@ class Standing(NamedTuple):
         waiting: whom the run waits for before it asks again, if it does.
         limit: bytes a second that all transfers together may have now, or None.
         ahead: items that were read and need a lane, and have none yet.
+        commands: files that were fetched and wait for their command, or for its end.
     """
 
     live: tuple[Transfer, ...]
@@ -56,6 +57,7 @@ class Standing(NamedTuple):
     waiting: Waiting | None = None
     limit: int | None = None
     ahead: int = 0
+    commands: int = 0
 
 
 class HostRow(NamedTuple):

@@ -224,6 +224,7 @@ def test_on_a_terminal_failures_stand_above_a_bar_that_ctrl_c_takes_away(
     with on_terminal(tmp_path, *words) as terminal:
         terminal.until(f"http-404  {gone}")
         terminal.until("1/3 files, 1 failed")  # what waits for its command is not done
+        terminal.until("1 file waits for --exec")
         until((tmp_path / "begun").exists, "the command has begun")
         terminal.press(CTRL_C)
         terminal.until("stopping; again to end at once")

@@ -179,7 +179,7 @@ class Engine:
         waiting = None if last else schedule.waits(now)
         limit, ahead = self._parts.limit(), schedule.backlog()
         standing = Standing(tuple(live), pool.received(), self._total, now, waiting, limit, ahead)
-        self._parts.outputs.tick(standing)
+        self._results.tick(standing)
 
     def _with_helpers(self, live: list[Live], now: float, *, stopping: bool) -> list[Live]:
         """Let idle lanes help with large files; what is under way, each file once."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdl.model import Item, Result, Task
+    from pdl.progress import Standing
     from pdl.run.outputs import Outputs
     from pdl.run.stop import Stop
     from pdl.settings import Settings
@@ -132,6 +133,10 @@ class HookedResults(Results):
     def held(self) -> int:
         """How many files wait for their command, or for its end."""
         return len(self._held)
+
+    def tick(self, standing: Standing) -> None:
+        """Tell where things stand, and how many files wait."""
+        super().tick(standing._replace(commands=len(self._held)))
 
     def asked(self) -> int:
         """See `Results.asked`; a command is no matter of the link."""

@@ -28,6 +28,7 @@ from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
     from pdl.model import Facts, Item, SafePath
+    from pdl.progress import Standing
     from pdl.run.outputs import Outputs
     from pdl.scheduling.job import Job
 
@@ -77,6 +78,10 @@ class Results:
         self._outputs.passed(self._untold)
         self._counts[Outcome.SUCCESS] += self._untold
         self._untold = 0
+
+    def tick(self, standing: Standing) -> None:
+        """Tell where things stand."""
+        self._outputs.tick(standing)
 
     def asked(self) -> int:
         """How many ended so far, but for those that nobody was asked for."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.model import Outcome, Result
-from pdl.output.display.tally import Slots, Tally, waiting_text
+from pdl.output.display.tally import Slots, Tally, commands_text, waiting_text
 from pdl.output.display.time_left import Smoothed
 from pdl.progress import Standing, Transfer, Waiting
 
@@ -161,6 +161,11 @@ def test_what_is_waited_for_reads_well() -> None:
         "waiting 17 s for h.org (503, 3 files)"
     )
     assert waiting_text(Waiting("h", 1, "connect", 1)) == "waiting 1 s for h (connect, 1 file)"
+
+
+def test_what_waits_for_a_command_is_said_with_its_number() -> None:
+    assert commands_text(1) == "1 file waits for --exec"
+    assert commands_text(2000) == "2000 files wait for --exec"
 
 
 def test_only_large_or_slow_transfers_get_a_line() -> None:

@@ -19,7 +19,7 @@ from pdl.output.display.base import (
     result_line,
     retry_line,
 )
-from pdl.output.display.tally import Slots, Tally, waiting_text, was_cancelled
+from pdl.output.display.tally import Slots, Tally, commands_text, waiting_text, was_cancelled
 from pdl.text.masking import printable
 from pdl.text.units import clock_text, count_text, pad, shorten, size_text
 
@@ -137,6 +137,8 @@ class BarDisplay(SilentDisplay):
         width = max(columns - 1, 1)
         waiting = self._tally.waiting
         said = [shorten(f"  {waiting_text(waiting)}", width, "")] if waiting else []
+        if self._tally.commands:
+            said.append(shorten(f"  {commands_text(self._tally.commands)}", width, ""))
         while shown and (shown[-1] is None or len(shown) + len(said) > rows - 2):
             shown = shown[:-1]
         if self._bar is None:

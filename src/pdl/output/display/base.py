@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.model import Outcome, Result, Retrying
-from pdl.output.display.tally import Tally, waiting_text, was_cancelled
+from pdl.output.display.tally import Tally, commands_text, waiting_text, was_cancelled
 from pdl.text.masking import printable
 from pdl.text.units import clock_text, duration_text, place_text, size_text, tried_text
 
@@ -231,6 +231,8 @@ def _progress_line(tally: Tally) -> str:
         parts.append(f"{clock_text(tally.remaining)} left")
     if tally.waiting is not None and not tally.live:
         parts.append(waiting_text(tally.waiting))
+    if tally.commands:
+        parts.append(commands_text(tally.commands))
     return printable("pdl: " + ", ".join(parts))
 
 

@@ -37,6 +37,7 @@ class Tally:
         total: lines of the list, or None while nobody knows.
         elapsed: seconds since the first tick.
         waiting: whom the run waits for, if it does.
+        commands: see `Standing.commands`.
         live: files in flight.
     """
 
@@ -48,6 +49,7 @@ class Tally:
         self.total: int | None = None
         self.elapsed = 0.0
         self.waiting: Waiting | None = None
+        self.commands = 0
         self.live = 0
         self._began: float | None = None
         self._bytes = Smoothed(3.0)
@@ -82,6 +84,7 @@ class Tally:
         self.total = standing.total and max(standing.total, self.done + len(standing.live))
         self.received = standing.received
         self.waiting = standing.waiting
+        self.commands = standing.commands
         self.live = len(standing.live)
         self._bytes.update(self.received, now)
         self._left.update(standing, self.speed)
@@ -120,6 +123,11 @@ def waiting_text(waiting: Waiting) -> str:
     why = [waiting.why.removeprefix("http-")] if waiting.why else []
     about = ", ".join([*why, count_text(waiting.files, "file")])
     return f"waiting {math.ceil(waiting.seconds)} s for {printable(waiting.host)} ({about})"
+
+
+def commands_text(count: int) -> str:
+    """What waits for a command, as ``3 files wait for --exec``."""
+    return f"{count_text(count, 'file')} {'waits' if count == 1 else 'wait'} for --exec"
 
 
 class _Slot:
