@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import Runner, base_environment, until
+from runner import Runner, base_environment
 from servers.behaviours import Pause, Then
 from servers.files import File
 from servers.misbehave import Server
@@ -240,7 +240,9 @@ def test_no_secret_is_in_arguments_files_or_messages(
         "--update",
         env={"T": SECRET, "PDL_USER": f"localhost=me:{SECRET}"},
     )
-    until(lambda: server.requests("/c.bin"), "the slow file")
+    threading.Timer(30, gate.set).start()
+    while not server.requests("/c.bin"):
+        threading.Event().wait(0.01)
     lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pdl_run.alive()]
     gate.set()
     run = pdl_run.finish(process)

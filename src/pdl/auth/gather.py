@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING
 
 from pdl.auth.credentials import BEARER, NETRC, USER, Credentials, Named, basic
 from pdl.errors import UsageError
-from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
 from pdl.text.rules import receiver_of
 from pdl.text.urls import InvalidUrl, has_scheme, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import http.cookiejar
+    from collections.abc import Callable, Iterable, Iterator
 
     from pdl.auth.cookies import Cookie
     from pdl.auth.helpers import Command
     from pdl.model import AuthSettings, User
 
 NETRC_VARIABLE = "NETRC"
-_COOKIES_BEGIN = lazy("#( Netscape)? HTTP Cookie File")
 
 
 def gather(
@@ -74,47 +73,39 @@ def _cookies(settings: AuthSettings) -> list[tuple[str, Cookie]] | None:
         if path is not None:
             raise UsageError("--cookies and --no-cookies contradict each other", "give one")
         return None
-    return [] if path is None else list(_read_cookies(path, printable(path)))
+    if path is None:
+        return []
+    from pdl.auth.cookies import Cookie  # as below
+
+    shown, found = printable(path), []
+    for each in _read_cookies(path, shown):
+        host = each.domain.removeprefix(".").lower()
+        value, end = each.value or "", each.expires
+        if not (f"{each.name}{value}{each.path}".isprintable() and host and each.path):
+            raise UsageError(f"{shown}: a cookie of {printable(host)} cannot be sent")
+        until = float(end) if end else None
+        mine = Cookie(each.name, value, each.path, each.secure, until, each.domain_initial_dot)
+        found.append((host, mine))
+    return found
 
 
-def _read_cookies(path: str, shown: str) -> Iterator[tuple[str, Cookie]]:
-    """What `http.cookiejar.MozillaCookieJar` makes of a file, without its 200 modules."""
+def _read_cookies(path: str, shown: str) -> Iterable[http.cookiejar.Cookie]:
+    import warnings  # as below
+    from http.cookiejar import LoadError, MozillaCookieJar  # where there is a file
+
+    jar = MozillaCookieJar(path)
     try:
-        with open(path, encoding="utf-8") as file:
-            if not _COOKIES_BEGIN.match(file.readline()):
-                raise UsageError(
-                    f"{shown} is no file of cookies in Netscape's format",
-                    "it begins with the line '# Netscape HTTP Cookie File'",
-                )
-            for number, text in enumerate(file, 2):
-                line = text.removeprefix("#HttpOnly_").removesuffix("\n")
-                if line.strip() and line.strip()[0] not in "#$":
-                    yield _cookie_in(line, f"{shown}:{number}")
-    except UnicodeDecodeError:
-        raise UsageError(f"{shown} is no file of cookies: it is not UTF-8") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it does not expect it calls a bug of its own
+            jar.load(ignore_discard=True, ignore_expires=True)
+    except (LoadError, ValueError):
+        raise UsageError(
+            f"{shown} is no file of cookies in Netscape's format",
+            "it begins with the line '# Netscape HTTP Cookie File'",
+        ) from None
     except OSError as exc:
         raise UsageError(f"{shown} cannot be read: {exc.strerror or exc}") from None
-
-
-def _cookie_in(line: str, where: str) -> tuple[str, Cookie]:
-    from pdl.auth.cookies import Cookie  # where there is a file
-
-    try:
-        domain, deep, path, secure, end, name, value = line.split("\t")
-        until = float(int(float(end))) if end else 0.0
-    except (ValueError, OverflowError):
-        raise UsageError(f"{where}: this is no cookie in Netscape's format") from None
-    host = domain.removeprefix(".").lower()
-    if (deep == "TRUE") != domain.startswith("."):
-        raise UsageError(
-            f"{where}: this is no cookie in Netscape's format",
-            "the host begins with a dot where the second column is TRUE, and nowhere else",
-        )
-    if not name:
-        name, value = value, ""
-    if not (f"{name}{value}{path}".isprintable() and host and path):
-        raise UsageError(f"{where}: a cookie of {printable(host)} cannot be sent")
-    return host, Cookie(name, value, path, secure == "TRUE", until or None, deep == "TRUE")
+    return jar
 
 
 def _password(user: User) -> str:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import warnings
-from http.cookiejar import LoadError, MozillaCookieJar
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pdl.auth.cookies import BYTES_MOST, HOST_MOST, HOSTS_MOST, Cookie, CookieJar, cookie_of
 from pdl.auth.credentials import Credentials
-from pdl.auth.gather import _read_cookies, gather
+from pdl.auth.gather import gather
 from pdl.errors import UsageError
 from pdl.model import AuthSettings
 from pdl.text.urls import parse
@@ -248,61 +244,6 @@ def test_a_file_of_something_else(
         credentials_of(text, tmp_path)
     assert "hunter2" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
-
-
-COLUMNS = (
-    st.sampled_from(["h.example", ".h.example", ".example", "H.Example", "", "."]),
-    st.sampled_from(["TRUE", "FALSE", "true", ""]),
-    st.sampled_from(["/", "/dir", "/dir/", ""]),
-    st.sampled_from(["TRUE", "FALSE", "x"]),
-    st.sampled_from(["0", "", "1", "4000000000", "4000000000.5", "x", "-1"]),
-    st.text("ab=# $", max_size=3),
-    st.text("cd;=# $", max_size=3),
-)
-LINE = st.one_of(
-    st.tuples(*COLUMNS).map("\t".join),
-    st.tuples(*COLUMNS).map(lambda columns: "#HttpOnly_" + "\t".join(columns)),
-    st.sampled_from(["", "  ", "# a", " # a", "$x", "\t", "a\tb"]),
-)
-BEGIN = st.sampled_from(["# Netscape HTTP Cookie File", "# HTTP Cookie File", "# other", ""])
-
-
-@given(begin=BEGIN, lines=st.lists(LINE, max_size=3), end=st.sampled_from(["\n", "\r\n"]))
-def test_a_file_is_read_as_the_standard_library_reads_it(
-    begin: str, lines: list[str], end: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "cookies"
-    path.write_text(end.join([begin, *lines, ""]), newline="")
-    jar = MozillaCookieJar(str(path))
-    known: dict[tuple[str, str, str], tuple[object, ...]] | None = {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            jar.load(ignore_discard=True, ignore_expires=True)
-    except (LoadError, ValueError):
-        known = None
-    for each in jar if known is not None else ():
-        host = each.domain.removeprefix(".").lower()
-        if not host or not each.path:
-            known = None  # it cannot be sent
-            break
-        assert known is not None
-        known[each.domain.lower(), each.path, each.name] = (
-            *(host, each.value or "", each.secure, each.expires or None),
-            each.domain_initial_dot,
-        )
-    try:
-        mine = list(_read_cookies(str(path), "x"))
-    except UsageError:
-        assert known is None
-        return
-    found = {
-        ("." * each.deep + host, each.path, each.name): (
-            *(host, each.value, each.secure, each.until, each.deep),
-        )
-        for host, each in mine
-    }
-    assert found == known
 
 
 def test_no_cookies_means_none() -> None:
