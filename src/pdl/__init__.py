@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Settings,
         StopSettings,
     )
+    from pdl.text.host_tables import HostTable
 
 __all__ = [
     "AuthSettings",
@@ -53,6 +54,7 @@ __all__ = [
     "FailureKind",
     "FileSettings",
     "HookSettings",
+    "HostTable",
     "HttpSettings",
     "InputSettings",
     "Item",
@@ -92,6 +94,7 @@ _HOMES = {
         "Summary",
         "User",
     ),
+    "pdl.text.host_tables": ("HostTable",),
     "pdl.settings": (
         "CacheSettings",
         "FileSettings",

@@ -80,11 +80,13 @@ class User(NamedTuple):
         host: a host, or host and port; empty for the origin of the first line; that origin, as
             ``https://example.org``, once it is known.
         password: None if it is to be asked for.
+        variable: of the environment, which holds the password instead; in a host's table alone.
     """
 
     host: str
     name: str
     password: str | None = None
+    variable: str = ""
 
 
 class AuthSettings(NamedTuple):
@@ -98,6 +100,7 @@ class AuthSettings(NamedTuple):
         cookies: take those that servers set, for the run.
         cookies_file: others, to begin with, in Netscape's format.
         helpers: hosts, or empty for all that are listed, and commands that give credentials.
+        near: of ``users`` and ``bearer`` those that count more than what hosts' tables say.
     """
 
     users: tuple[User, ...] = ()
@@ -107,6 +110,7 @@ class AuthSettings(NamedTuple):
     cookies: bool = True
     cookies_file: str | None = None
     helpers: tuple[tuple[str, str], ...] = ()
+    near: tuple[str, ...] = ()
 
 
 class Pieces(NamedTuple):

@@ -78,6 +78,7 @@ class HttpSettings(NamedTuple):
     Attributes:
         headers: sent with every request to a listed origin, never to another.
         user_agent: the User-Agent header's value.
+        referer: the Referer that goes where `headers` go, or None.
         proxy: URL of a proxy for everything; None takes the environment's.
         cacert: PEM file of trusted certificates; None takes SSL_CERT_FILE and SSL_CERT_DIR of the
             environment, else REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else the system's and certifi's.
@@ -105,6 +106,7 @@ class HttpSettings(NamedTuple):
 
     headers: Headers = ()
     user_agent: str = f"pdl/{__version__}"
+    referer: str | None = None
     proxy: str | None = None
     cacert: str | None = None
     cert: str | None = None
@@ -394,12 +396,16 @@ def _jobs_fault(jobs: Jobs) -> str:
     return rules.at_least(1)(jobs)
 
 
+_hosts_fault = rules.elsewhere("pdl.text.host_tables.hosts_fault")
+
 _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
     "input.url_command": rules.command_fault,
     "input.checksums": rules.checksums_fault,
     "http.headers": rules.headers_fault,
     "http.user_agent": lambda agent: rules.header_fault("User-Agent", agent),
+    "http.referer": lambda url: rules.header_fault("Referer", url),
+    "http.hosts": lambda tables: _hosts_fault(tables, _typed_fault),
     "http.proxy": rules.proxy_url_fault,
     **dict.fromkeys(("http.cacert", "http.cert", "http.key"), rules.file_fault),
     "http.connect_timeout": rules.seconds_of(),

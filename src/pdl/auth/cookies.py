@@ -39,6 +39,7 @@ class Cookie(NamedTuple):
         secure: it goes over TLS, or stays within this machine.
         until: `time.time` of its end; None for the end of the run.
         deep: it is for hosts below its own, too.
+        file: that it is from; empty if a server has set it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Cookie(NamedTuple):
     secure: bool = False
     until: float | None = None
     deep: bool = False
+    file: str = ""
 
 
 class CookieJar:
@@ -55,17 +57,21 @@ class CookieJar:
     Args:
         cookies: to begin with, each with its host.
         clock: as `time.time`.
+
+    Attributes:
+        file_for: the file whose cookies go to a URL, where that differs by host; else None.
     """
 
     def __init__(
         self, cookies: Iterable[tuple[str, Cookie]] = (), clock: Callable[[], float] = time.time
     ) -> None:
+        self.file_for: Callable[[Url], str | None] | None = None
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: dict[str, dict[tuple[str, str], Cookie]] = {}
+        self._kept: dict[str, dict[tuple[str, str, str], Cookie]] = {}
         self._changes: dict[str, int] = {}
         for host, cookie in cookies:
-            self._kept.setdefault(host, {})[cookie.name, cookie.path] = cookie
+            self._kept.setdefault(host, {})[cookie.name, cookie.path, cookie.file] = cookie
 
     def changes(self, host: str) -> int:
         """How often what the host is sent has changed."""
@@ -94,10 +100,13 @@ class CookieJar:
     def _put(self, url: Url, cookie: Cookie) -> bool:
         with self._lock:
             mine = dict(self._kept.get(url.host, {}))
-            key = cookie.name, cookie.path
-            before = mine.pop(key, None)
+            key = cookie.name, cookie.path, ""
+            old = [mine[each] for each in mine if each[:2] == key[:2]]
+            before = next((each for each in old if self._goes(each, url)), None)
             if before is not None and before.secure and not may_be_told(url, url):
                 return False  # what came in the clear replaces nothing that did not
+            if before is not None:
+                del mine[before.name, before.path, before.file]
             if cookie.until is None or cookie.until > self._clock():
                 mine[key] = cookie
             while len(mine) > HOST_MOST:
@@ -126,12 +135,19 @@ class CookieJar:
         found = [
             each
             for each in self._for_host(url.host)
-            if (safe or not each.secure)
+            if self._goes(each, url)
+            and (safe or not each.secure)
             and (each.until is None or each.until > now)
             and _is_below(url.path, each.path)
         ]
         found.sort(key=lambda each: -len(each.path))  # RFC 6265 section 5.4
         return "; ".join(f"{each.name}={each.value}" for each in found)
+
+    def _goes(self, cookie: Cookie, url: Url) -> bool:
+        """Whether a cookie is one that such URLs are told at all."""
+        if self.file_for is None or not cookie.file:
+            return True
+        return cookie.file == self.file_for(url)
 
     def minds_path(self, host: str) -> bool:
         """Whether requests to the host have other cookies for other paths."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from pdl.http_rules.codings import known
@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from pdl.auth.url_command import Printed, UrlCommand
     from pdl.model import Headers
     from pdl.settings import HttpSettings
+    from pdl.text.host_tables import HostTable
     from pdl.text.urls import Url
 
 USER, BEARER, NETRC, COOKIES = "--user", "--bearer", "the netrc file", "cookies"
 HELPER, URL_COMMAND = "--credential-helper", "--url-command"
+TABLE, TABLE_USER, TABLE_BEARER = (
+    f"the {what} of its host table" for what in ("header", "user", "bearer")
+)
 UNAUTHORIZED = 401
 _LINE, _RUN, _URL = "the line's own fields", "--header", "the user in the URL"
 """Where credentials are from, as people are told."""
+
+_NO_USERS = frozenset({"", _RUN, _LINE, HELPER, BEARER, TABLE, TABLE_BEARER})
 
 _MAKING = threading.Lock()
 """Is held while a worker makes what its lanes share, each of which is a thread."""
@@ -56,6 +62,49 @@ class Named(NamedTuple):
     port: int | None
     value: str
     source: str
+
+
+class OfHosts(NamedTuple):
+    """What the tables of hosts say of the user.
+
+    Attributes:
+        tables: whose users and tokens are values of the Authorization field.
+        netrc: hosts whose table says nothing have the entries of the netrc file.
+        cookies_file: of those hosts.
+        near: the users and tokens of the run that count more, by their source.
+    """
+
+    tables: tuple[HostTable, ...]
+    netrc: bool
+    cookies_file: str | None
+    near: tuple[str, ...] = ()
+
+    def said(self, url: Url) -> Mapping[str, Any]:
+        """What they say of the URL's host, by the names of fields of the settings."""
+        from pdl.text.host_tables import said_in  # where there are any
+
+        return said_in(self.tables, "auth", url.request_url)
+
+    def laid_over(self, url: Url, found: Sequence[Named]) -> Iterator[Named]:
+        """What is for the URL's host, in order; `found` is what the run has for it."""
+        said = self.said(url)
+        own = {USER: (said.get("users"), TABLE_USER), BEARER: (said.get("bearer"), TABLE_BEARER)}
+        for source in (USER, BEARER):
+            value, place = own[source]
+            mine = [Named(None, value, place)] if value else []
+            others = [each for each in found if each.source == source]
+            yield from others + mine if source in self.near else mine + others
+        if said.get("netrc", self.netrc):
+            yield from (each for each in found if each.source == NETRC)
+
+    def overrule_user(self, url: Url) -> bool:
+        """Whether the URL's host has a user that counts more than one without a host."""
+        return USER not in self.near and "users" in self.said(url)
+
+    def file_for(self, url: Url) -> str | None:
+        """The file whose cookies go there."""
+        file: str | None = self.said(url).get("cookies_file", self.cookies_file)
+        return file
 
 
 class Credentials:
@@ -106,12 +155,26 @@ class Credentials:
         self._logins: Logins | None = None
         self._digests: Digests | None = None
         self.watchers: list[Callable[[], None]] = []
+        self._of_hosts: OfHosts | None = None
         if cookies:
             self._open_jar()
 
-    def __reduce__(self) -> tuple[type[Credentials], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., Credentials], tuple[object, ...]]:
         given = (self._named, self._bound, self._cookies, self.netrc, self._commands)
-        return Credentials, (*given, self._url_words)
+        return Credentials._again, (self._of_hosts, *given, self._url_words)
+
+    @classmethod
+    def _again(cls, of_hosts: OfHosts | None, *given: Any) -> Credentials:  # noqa: ANN401 - as they were
+        mine = cls(*given)
+        if of_hosts is not None:
+            mine.lay_over(of_hosts)
+        return mine
+
+    def lay_over(self, of_hosts: OfHosts) -> None:
+        """From now on tables of hosts count as well."""
+        self._of_hosts = of_hosts
+        if self._jar is not None:
+            self._jar.file_for = of_hosts.file_for
 
     def _changed(self) -> None:
         for each in self.watchers:
@@ -123,12 +186,19 @@ class Credentials:
         with _MAKING:
             if self._jar is None:
                 self._jar = CookieJar(self._cookies or ())
+                if self._of_hosts is not None:
+                    self._jar.file_for = self._of_hosts.file_for
         return self._jar
 
     @property
     def personal(self) -> bool:
         """Whether answers may be for this user alone."""
-        return bool(self._named or self._bound or self._cookies or self._commands)
+        return bool(self._knows_hosts or self._bound or self._cookies or self._commands)
+
+    @property
+    def _knows_hosts(self) -> bool:
+        """Whether there may be an Authorization for some host."""
+        return bool(self._named or self._of_hosts)
 
     @property
     def has_own_cookies(self) -> bool:
@@ -140,23 +210,28 @@ class Credentials:
         if self._helpers is not None and self._helpers.words_for(listed, current):
             for name, value in self._helpers.fields(current) or ():
                 yield Said(name, value, HELPER)
-        if self._named and (named := self.named(current)) and may_be_told(listed, current):
+        if self._knows_hosts and (named := self.named(current)) and may_be_told(listed, current):
             yield Said("Authorization", named.value, named.source)
         if self._bound and current.origin == listed.origin and listed.origin in self._bound:
-            yield Said("Authorization", self._bound[listed.origin], USER)
+            if self._of_hosts is None or not self._of_hosts.overrule_user(current):
+                yield Said("Authorization", self._bound[listed.origin], USER)
         if self._jar is not None and (value := self._jar.value(listed, current)):
             yield Said("Cookie", value, COOKIES)
 
     def named(self, url: Url) -> Named | None:
         """What is for the URL's host."""
-        found = self._named.get(url.host, ())
-        return next((each for each in found if each.port in {None, url.port}), None)
+        found = [each for each in self._named.get(url.host, ()) if each.port in {None, url.port}]
+        if self._of_hosts is not None:
+            found = list(self._of_hosts.laid_over(url, found))
+        return found[0] if found else None
 
     # --- helpers ---
 
     def may_know(self, status: int | None) -> bool:
         """Whether a request that was refused so may be made in another way."""
-        if status == UNAUTHORIZED and (self._helpers is not None or self._named or self._bound):
+        if status == UNAUTHORIZED and (
+            self._helpers is not None or self._knows_hosts or self._bound
+        ):
             return True
         return self.url_command is not None and self.url_command.may_know(status)
 
@@ -258,8 +333,9 @@ def all_said(
     printed: Printed | None = None,
 ) -> list[Said]:
     """Every field of a request, as `request_fields`, with where it is from."""
+    own = _of_host(http, listed, current) if http.hosts else {}
     said = {
-        "user-agent": Said("User-Agent", _sendable(http.user_agent)),
+        "user-agent": Said("User-Agent", _sendable(own.get("user_agent", http.user_agent))),
         "accept": Said("Accept", "*/*"),
         "accept-encoding": Said(
             "Accept-Encoding", ", ".join(known()) if http.compressed else "identity"
@@ -271,9 +347,13 @@ def all_said(
     if current.origin == listed.origin:
         if listed.userinfo:
             said["authorization"] = Said("Authorization", basic_of_userinfo(listed.userinfo), _URL)
-        for fields, source in ((http.headers, _RUN), (extra, _LINE)):
-            for name, value in fields:
-                said[name.lower()] = Said(name, _sendable(value), source)
+        given = ((_fields(http.headers, http.referer), _RUN), (extra, _LINE))
+    else:
+        mine = own if may_be_told(listed, current) else {}
+        given = ((_fields(mine.get("headers", ()), mine.get("referer")), TABLE),)
+    for fields, source in given:
+        for name, value in fields:
+            said[name.lower()] = Said(name, _sendable(value), source)
     if printed is not None and current.origin == printed.url.origin:
         if printed.url.userinfo:
             value = basic_of_userinfo(printed.url.userinfo)
@@ -283,10 +363,26 @@ def all_said(
     return list(said.values())
 
 
+def _fields(headers: Headers, referer: str | None) -> Headers:
+    return (("Referer", referer), *headers) if referer else headers
+
+
+def _of_host(http: HttpSettings, listed: Url, current: Url) -> Mapping[str, Any]:
+    """What a table says of the host that is asked, where that is not the listed one's.
+
+    Of that one `http` is.
+    """
+    from pdl.text.host_tables import said_in  # where hosts differ
+
+    if current.origin == listed.origin:
+        return {}
+    return said_in(http.hosts, "http", current.request_url)
+
+
 def basic_said(said: Iterable[Said]) -> str | None:
     """The Authorization value of a user and password, if that is what is said."""
     found = next((each for each in said if each.name.lower() == "authorization"), None)
-    if found is None or found.source in {"", _RUN, _LINE, HELPER, BEARER}:
+    if found is None or found.source in _NO_USERS:
         return None
     return found.value if found.value.startswith("Basic ") else None
 
@@ -301,6 +397,7 @@ def request_fields(
     """What is sent to `current` when `listed` is what the list says.
 
     Every field the user gave, and the URL's own user and password, go to the listed origin alone.
+    What a host's table says goes to that host, also where a redirect leads to it.
     An origin is scheme, host and port (RFC 6454), so a downgrade to http is another one. Of several
     for one field the first of these counts: the item's, the run's, the URL's user, `credentials`.
 

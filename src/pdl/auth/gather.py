@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pdl.auth.credentials import BEARER, NETRC, USER, Credentials, Named, basic
+from pdl.auth.credentials import BEARER, NETRC, USER, Credentials, Named, OfHosts, basic
 from pdl.errors import UsageError
 from pdl.text.masking import printable
 from pdl.text.rules import receiver_of
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from pdl.auth.cookies import Cookie
     from pdl.auth.helpers import Command
     from pdl.model import AuthSettings, User
+    from pdl.text.host_tables import HostTable
 
 NETRC_VARIABLE = "NETRC"
 
 
 def gather(
-    settings: AuthSettings, warn: Callable[[str], None], url_command: str | None = None
+    settings: AuthSettings,
+    warn: Callable[[str], None],
+    url_command: str | None = None,
+    tables: tuple[HostTable, ...] = (),
 ) -> Credentials:
     """What the settings say, with what is in the files and variables that they name.
 
@@ -31,6 +35,7 @@ def gather(
         settings: checked.
         warn: told of what is ignored.
         url_command: see `pdl.settings.InputSettings`.
+        tables: of hosts; what they say of the user.
 
     Raises:
         UsageError: a file cannot be read, or a password is missing.
@@ -45,12 +50,32 @@ def gather(
             _add(named, user.host, value, USER)
     for host, variable in settings.bearer:
         _add(named, host, f"Bearer {_token(host, variable)}", BEARER)
-    path = netrc_path(settings)
+    differs = any(value is True for each in tables for _, value in each.said)
+    path = netrc_path(settings) or (usual_netrc() if differs else None)
     if path is not None:
         for host, login, password in netrc_entries(path, warn):
             _add(named, host, basic(login.encode(), password.encode()), NETRC)
-    cookies, helpers = _cookies(settings), _helpers(settings)
-    return Credentials(named, bound, cookies, path or "", helpers, url_command)
+    cookies, helpers = _cookies(settings, tables), _helpers(settings)
+    found = Credentials(named, bound, cookies, path or "", helpers, url_command)
+    if tables:
+        near = tuple(USER if each == "users" else BEARER for each in settings.near)
+        netrc = netrc_path(settings) is not None
+        own = tuple(each._replace(said=tuple(_resolved(each))) for each in tables)
+        found.lay_over(OfHosts(own, netrc, settings.cookies_file, near))
+    return found
+
+
+def _resolved(table: HostTable) -> Iterator[tuple[str, object]]:
+    """What a table says, with values of the Authorization field for users and tokens."""
+    for path, value in table.said:
+        if path == "auth.users":
+            (user,) = value
+            yield path, basic(user.name.encode(), _password(user, table.pattern).encode())
+        elif path == "auth.bearer":
+            ((_, variable),) = value
+            yield path, f"Bearer {_token(table.pattern, variable)}"
+        else:
+            yield path, value
 
 
 def _helpers(settings: AuthSettings) -> list[Command]:
@@ -66,27 +91,32 @@ def _helpers(settings: AuthSettings) -> list[Command]:
     ]
 
 
-def _cookies(settings: AuthSettings) -> list[tuple[str, Cookie]] | None:
+def _cookies(
+    settings: AuthSettings, tables: Iterable[HostTable]
+) -> list[tuple[str, Cookie]] | None:
     """Those to begin with; None if there are to be none, ever."""
     path = settings.cookies_file
     if not settings.cookies:
         if path is not None:
             raise UsageError("--cookies and --no-cookies contradict each other", "give one")
         return None
-    if path is None:
-        return []
+    said = (value for each in tables for path, value in each.said if path == "auth.cookies_file")
+    files = dict.fromkeys(filter(None, (path, *said)))
+    return [each for file in files for each in _cookies_in(file)]
+
+
+def _cookies_in(path: str) -> Iterator[tuple[str, Cookie]]:
     from pdl.auth.cookies import Cookie  # as below
 
-    shown, found = printable(path), []
+    shown = printable(path)
     for each in _read_cookies(path, shown):
         host = each.domain.removeprefix(".").lower()
         value, end = each.value or "", each.expires
         if not (f"{each.name}{value}{each.path}".isprintable() and host and each.path):
             raise UsageError(f"{shown}: a cookie of {printable(host)} cannot be sent")
         until = float(end) if end else None
-        mine = Cookie(each.name, value, each.path, each.secure, until, each.domain_initial_dot)
-        found.append((host, mine))
-    return found
+        deep = each.domain_initial_dot
+        yield host, Cookie(each.name, value, each.path, each.secure, until, deep, path)
 
 
 def _read_cookies(path: str, shown: str) -> Iterable[http.cookiejar.Cookie]:
@@ -108,7 +138,9 @@ def _read_cookies(path: str, shown: str) -> Iterable[http.cookiejar.Cookie]:
     return jar
 
 
-def _password(user: User) -> str:
+def _password(user: User, host: str = "") -> str:
+    if user.variable:
+        return _held("", user.variable, f"the password for {host}")
     if user.password is None:
         raise UsageError(
             f"-u: the password of {printable(user.name)} is missing", "write -u USER:PASSWORD"
@@ -117,15 +149,20 @@ def _password(user: User) -> str:
 
 
 def _token(host: str, variable: str) -> str:
-    token = os.environ.get(variable, "").strip()
-    if not token:
-        raise UsageError(
-            f"--bearer: the variable {variable}, which is to hold the token for {host}, is not set",
-            f"export {variable}",
-        )
+    token = _held("--bearer: ", variable, f"the token for {host}").strip()
     if not (token.isascii() and token.isprintable()):
         raise UsageError(f"--bearer: the variable {variable} holds no token: none has such letters")
     return token
+
+
+def _held(option: str, variable: str, what: str) -> str:
+    held = os.environ.get(variable, "")
+    if not held.strip():
+        raise UsageError(
+            f"{option}the variable {variable}, which is to hold {what}, is not set",
+            f"export {variable}",
+        )
+    return held
 
 
 def _add(named: dict[str, list[Named]], host: str, value: str, source: str) -> None:

@@ -8,6 +8,7 @@ refusal. This module is imported only where there is a file.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,22 +17,23 @@ import click
 from click.core import ParameterSource
 
 from pdl.cli.failure_options import Statuses
-from pdl.cli.option_types import Header, PathName, spread
+from pdl.cli.option_types import Header, PathName, Row, spread
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import CHOOSING, Config, fault_of, nearness
 from pdl.errors import UsageError
+from pdl.model import User
 from pdl.named_tuple import NamedTuple
-from pdl.text.host_tables import HostTable, nearest_first, pattern_of
+from pdl.system.read_config import MOST, read
+from pdl.text.host_tables import FIELDS, HostTable, nearest_first, pattern_of
 from pdl.text.masking import is_secret_name, mask, printable
 from pdl.text.urls import InvalidUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pdl.cli.option_types import Row
-
-MOST, MOST_OF_LINE = 2 * 1024 * 1024, 16 * 1024
-"""Bytes of a file, and of one of its lines: what has more was not written for pdl."""
+MOST_OF_LINE, MOST_DOTS, MOST_NUMBER = 16 * 1024, 40, 1 << 62
+"""Bytes of a line, dots of a key, a number: what has more was not written for pdl. The time that
+tomllib takes for a key grows with the square of its dots."""
 _SHOWN = 60
 """Characters of a key that are shown."""
 _KEYS = {row.opts[-1][2:]: row for row in ROWS if row.target and row.key not in CHOOSING}
@@ -45,11 +47,18 @@ _TYPES: tuple[tuple[type, str], ...] = (
 )
 
 
-OF_HOSTS = (
-    *("header", "user-agent", "per-host", "rate", "retries", "timeout", "connect-timeout"),
-    *("max-redirects", "proxy", "cacert", "cert", "key"),
+_PASSWORD = Row(
+    "--password ENVVAR",
+    "auth.password",
+    "The variable of the environment with the password of the table's user.",
+    click.STRING,
 )
-"""Options that can differ by host."""
+"""No option: it stands in tables of hosts alone, beside ``user``."""
+OF_HOSTS = {key: row for key, row in _KEYS.items() if row.target in FIELDS}
+OF_HOSTS["password"] = _PASSWORD
+"""What can differ by host."""
+_RECEIVED = {"auth.users": "users", "auth.bearer": "bearer"}
+"""What names its receiver elsewhere, and does not replace what tables say of other hosts."""
 
 
 class Entry(NamedTuple):
@@ -57,13 +66,15 @@ class Entry(NamedTuple):
 
     Attributes:
         row: of the option.
-        value: as its type reads it.
+        value: as it stands there.
         table: where it stands, as ``profile.night``; empty for the top of the file.
+        read: of a host's table, the value of the field.
     """
 
     row: Row
     value: Any
     table: str
+    read: Any = None
 
     def shown(self) -> str:
         """As it stands in the file, without what is secret."""
@@ -109,22 +120,40 @@ class FileConfig(Config):
     def tables(self, ctx: click.Context) -> tuple[HostTable, ...]:
         """See `Config.tables`: those of the profile, of which its top counts more than others."""
         said = {row.target for row in _KEYS.values() if nearness(ctx, row.key) > 1}
+        said -= _RECEIVED.keys()
         found: list[HostTable] = []
         for hosts in self.hosts:
             tables = [
                 HostTable(
                     pattern,
                     tuple(
-                        (each.row.target, each.value)
+                        (each.row.target, each.read)
                         for each in entries.values()
-                        if each.row.target not in said
+                        if each.row.target in FIELDS - said
                     ),
                 )
                 for pattern, entries in hosts.items()
             ]
             found += nearest_first(each for each in tables if each.said)
+            self._look_for_secrets(hosts, said)
             said |= {each.row.target for each in self.entries.values() if each.table}
         return tuple(found)
+
+    def near(self, ctx: click.Context) -> tuple[str, ...]:
+        """See `Config.near`."""
+        rows = (row for row in _KEYS.values() if row.target in _RECEIVED)
+        return tuple(_RECEIVED[row.target] for row in rows if nearness(ctx, row.key) > 1)
+
+    def _look_for_secrets(self, hosts: _Hosts, said: set[str]) -> None:
+        for entries in hosts.values():
+            for each in entries.values():
+                if each.row.target in said:
+                    continue
+                unset = each.row in {_PASSWORD, _KEYS["bearer"]}
+                if unset and not os.environ.get(each.value, "").strip():
+                    where = f"{each.table}.{each.row.opts[-1][2:]}"
+                    what = "it names a variable of the environment, and that is not set"
+                    raise UsageError(f"{printable(self.path)}: {printable(where)}: {what}")
 
     def _all(self) -> Iterator[tuple[str, Entry]]:
         """What is said at the top, of the profile, and of hosts."""
@@ -220,6 +249,8 @@ class _File:
             what = f"the line is longer than {MOST_OF_LINE} bytes"
             key = long[:MOST_OF_LINE].partition(b"=")[0]  # what follows may be secret
             raise self._wrong(key.decode(errors="replace"), what)
+        if (line := _line_of_a_long_key(data)) is not None:
+            raise self._wrong(f"line {line}", f"a key has more than {MOST_DOTS} dots")
         try:
             found: dict[str, Any] = tomllib.loads(data.decode())
         except UnicodeDecodeError as exc:
@@ -234,14 +265,12 @@ class _File:
 
     def _read(self) -> bytes:
         try:
-            with open(self._path, "rb") as file:
-                status = os.fstat(file.fileno())
-                self.public = bool(status.st_mode & (stat.S_IRGRP | stat.S_IROTH))
-                data = file.read(MOST + 1)
+            data, mode = read(self._path)
         except (OSError, ValueError) as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             hint = "--no-config reads none"
             raise self._wrong("", f"the configuration cannot be read: {reason}", hint) from None
+        self.public = bool(mode & (stat.S_IRGRP | stat.S_IROTH)) and stat.S_ISREG(mode)
         if len(data) > MOST:
             raise self._wrong("", f"it is larger than {MOST} bytes: this is no configuration")
         return data
@@ -256,25 +285,32 @@ class _File:
             except InvalidUrl as exc:
                 raise self._wrong(where, str(exc)) from None
             entries = self.entries(table, where, of_host=True)
-            read = {
-                key: each._replace(value=self._read_value(each)) for key, each in entries.items()
-            }
+            password = entries.get("password")
+            if password is not None and "user" not in entries:
+                raise self._wrong(f"{where}.password", "it is that of a user, and there is none")
+            said = {key: self._read_value(each, password) for key, each in entries.items()}
+            read = {key: each._replace(read=said[key]) for key, each in entries.items()}
             found.setdefault(pattern, {}).update(read)
         return found
 
-    def _read_value(self, entry: Entry) -> Any:  # noqa: ANN401 - of any option
+    def _read_value(self, entry: Entry, password: Entry | None) -> Any:  # noqa: ANN401 - of any option
         """The value of an entry as its field has it."""
         row, kind = entry.row, entry.row.kind
-        assert kind is not None
+        if kind is None or row is _PASSWORD:
+            return entry.value
         try:
-            if row.multiple:
+            if row.target in _RECEIVED:
+                value = (_user(entry.value, password) if row.key == "user" else entry.value,)
+                value = value if row.key == "user" else (("", entry.value),)
+            elif row.multiple:
                 read = [kind.convert(each, None, None) for each in entry.value]
                 value = spread(tuple(read))  # it is the one of header fields
             else:
                 value = kind.convert(entry.value, None, None)
         except click.BadParameter as exc:
             raise self._wrong(f"{entry.table}.{row.opts[-1][2:]}", exc.message) from None
-        if fault := fault_of(row.target, value):
+        asked = (("h", entry.value),) if row.key == "bearer" else value
+        if fault := fault_of(row.target, asked):
             raise self._wrong(f"{entry.table}.{row.opts[-1][2:]}", fault)
         return value
 
@@ -291,22 +327,26 @@ class _File:
         self, table: Mapping[str, Any], name: str, *, of_host: bool = False
     ) -> dict[str, Entry]:
         """What one table says of options."""
-        keys = OF_HOSTS if of_host else list(_KEYS)
+        keys = OF_HOSTS if of_host else _KEYS
         found = {}
         for key, value in table.items():
             where = f"{name}.{key}" if name else key
-            row = _KEYS.get(key)
-            if row is None:
-                raise self._wrong(where, "there is no such option", _nearest(key, list(keys)))
-            if of_host and key not in keys:
+            row = keys.get(key)
+            if row is None and key in _KEYS:
                 hint = f"these can: {', '.join(keys)}"
                 raise self._wrong(where, "it cannot differ by host", hint)
-            found[row.key] = Entry(row, self._value(where, row, value), name)
+            if row is None:
+                hint = "" if key != "password" else "it stands in tables of hosts, beside user"
+                hint = hint or _nearest(key, list(keys))
+                raise self._wrong(where, "there is no such option", hint)
+            one = of_host and row.target in _RECEIVED
+            found[row.key] = Entry(row, self._value(where, row, value, one=one), name)
         return found
 
-    def _value(self, where: str, row: Row, value: Any) -> Any:  # noqa: ANN401 - of any option
+    def _value(self, where: str, row: Row, value: Any, *, one: bool) -> Any:  # noqa: ANN401 - of any option
         natives = _natives(row)
-        several = row.kind is not None and (row.multiple or isinstance(row.kind, Statuses))
+        several = row.multiple and not one
+        several = row.kind is not None and (several or isinstance(row.kind, Statuses))
         values = value if several and isinstance(value, list) else [value]
         for each in values:
             if type(each) not in natives:
@@ -314,13 +354,42 @@ class _File:
                 wanted += ", or a list of such" if several else ""
                 is_ = next((word for kind, word in _TYPES if isinstance(each, kind)), "a time")
                 raise self._wrong(where, f"{wanted} is wanted, and this is {is_}")
+            if isinstance(each, int) and abs(each) > MOST_NUMBER:
+                raise self._wrong(where, "the number is too large")
             if isinstance(each, str) and "\0" in each:
                 raise self._wrong(where, "there is a NUL in it")
         if isinstance(row.kind, PathName):
             values = [_home(each) for each in values]
         if isinstance(row.kind, Statuses):
             return ",".join(map(str, values))
-        return values if row.kind is not None and row.multiple else values[0]
+        return values if row.kind is not None and row.multiple and not one else values[0]
+
+
+def _line_of_a_long_key(data: bytes) -> int | None:
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.count(b".") > MOST_DOTS and not line.lstrip().startswith(b"#"):
+            words = re.split(rb"[=,{}]", line)
+            if max(word.count(b".") for word in words) > MOST_DOTS:
+                return number
+    return None
+
+
+def _user(text: str, password: Entry | None) -> User:
+    """The user of a table, ``NAME`` or ``NAME:PASSWORD``.
+
+    Raises:
+        click.BadParameter: it is none, or its password is missing.
+    """
+    name, colon, literal = text.partition(":")
+    if not name or "=" in name:
+        raise click.BadParameter("it is written as NAME, or NAME:PASSWORD; the table has the host")
+    if bool(colon) == (password is not None):
+        twice = "there are two passwords; one in the user and one in password"
+        none = 'the password is missing; password = "VARIABLE" names one of the environment'
+        raise click.BadParameter(twice if colon else none)
+    if password is None:
+        return User("", name, literal)
+    return User("", name, None, password.value)
 
 
 def _natives(row: Row) -> tuple[type, ...]:

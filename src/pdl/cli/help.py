@@ -48,7 +48,6 @@ _LINKS = "is no option here: pdl follows no links; give it the list of files"
 _COOKIE = "is --cookies FILE here; one alone can be sent with -H 'Cookie: NAME=VALUE'"
 _TRUST = "is --insecure here"
 _MANY = "is -j N here"
-_REFERER = "is -H 'Referer: URL' here, or referer=URL in the list"
 _THERE = "is not needed: pdl skips files that are there; --if-exists chooses otherwise"
 OTHERS = {
     **dict.fromkeys(("-i", "--input-file", "-a", "--batch-file"), _LIST),
@@ -69,7 +68,6 @@ OTHERS = {
     **dict.fromkeys(("-t", "--tries", "--max-tries", "--retry"), _RETRY),
     **dict.fromkeys(("-r", "--recursive", "-m", "--mirror", "--no-parent"), _LINKS),
     **dict.fromkeys(("-b", "--cookie", "--load-cookies"), _COOKIE),
-    **dict.fromkeys(("-e", "--referer"), _REFERER),
     **dict.fromkeys(("-n", "--no-clobber", "--no-overwrites"), _THERE),
     "--on-download-complete": "is --exec 'CMD {path}' here",
     "--output-file": "is --log-file FILE here",

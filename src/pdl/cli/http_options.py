@@ -92,6 +92,12 @@ HTTP = (
     ),
     Row("-A --user-agent TEXT", "http.user_agent", "Send TEXT as the User-Agent.", TEXT),
     Row(
+        "-e --referer URL",
+        "http.referer",
+        "Send URL as the Referer to listed origins. It does not go to where they redirect.",
+        TEXT,
+    ),
+    Row(
         "--proxy URL",
         "http.proxy",
         "Send all requests through this proxy. It is one of http, https, socks5, socks5h or "

@@ -24,6 +24,7 @@ from pdl.cli.to_settings import (
     agree_on_ip_version,
     config_of,
     convert,
+    files_of,
     nearness,
     usual_config,
     with_sums,
@@ -146,7 +147,7 @@ def read_values(ctx: click.Context) -> tuple[Settings, CommandOptions]:
     flags = [row for row in ROWS if row.kind is None and values.get(row.key)]
     said += [(row.target, values[row.key] if row.multiple else row.sets) for row in flags]
     if (config := config_of(ctx)) is not None and (tables := config.tables(ctx)):
-        said.append(("http.hosts", tables))
+        said += [("http.hosts", tables), ("auth.near", config.near(ctx))]
     return convert(said, tuple(map(_with_scheme, values["sources"])))
 
 
@@ -285,7 +286,8 @@ def _complete(settings: Settings, options: CommandOptions) -> Settings:
     """The settings with what the command knows: its own files, and a base where none matters."""
     asked = options.failed, options.sums, options.log_file, settings.lock.path
     made = [*options.reports, *filter(None, asked)]
-    mine = filter(None, (settings.auth.netrc_file, settings.auth.cookies_file))
+    auth = settings.auth.netrc_file, settings.auth.cookies_file
+    mine = filter(None, (*auth, *files_of(settings)))
     read = [*options.sources, *settings.input.checksums, *mine]
     own = own_paths([*made, *read], settings.files.directory)
     settings = with_sums(settings, options)

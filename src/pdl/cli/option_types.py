@@ -311,7 +311,7 @@ class Seconds(Kind):
         """Called by click."""
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f"{value!r}: a number of seconds is wanted, such as 2.5", param, ctx)
 
 

@@ -7,6 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from pdl.cli.to_settings import files_of
 from pdl.errors import UsageError
 from pdl.text.masking import printable
 from pdl.text.urls import has_scheme
@@ -74,6 +75,7 @@ def _read_files(settings: Settings, options: CommandOptions) -> dict[object, str
         "--netrc-file": (settings.auth.netrc_file,),
         "--cookies": (settings.auth.cookies_file,),
         "the configuration": (options.config,),
+        "a file of a host table": files_of(settings),
     }
     found: dict[object, str] = {}
     for what, paths in read.items():

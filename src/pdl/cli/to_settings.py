@@ -96,6 +96,10 @@ class Config:
         """What it says of some hosts alone, but for what is said nearer of all."""
         raise NotImplementedError
 
+    def near(self, ctx: click.Context) -> tuple[str, ...]:
+        """Fields of `AuthSettings` that were said nearer than any table."""
+        raise NotImplementedError
+
     def place(self, key: str) -> str:
         """Where an option is said, for a message."""
         raise NotImplementedError
@@ -274,6 +278,15 @@ def convert(
     options = _COMMAND_OPTIONS._replace(sources=sources, **parts.pop(COMMAND, {}))
     changed = {part: getattr(_SETTINGS, part)._replace(**fields) for part, fields in parts.items()}
     return _SETTINGS._replace(**changed), options
+
+
+def files_of(settings: Settings) -> list[str]:
+    """The files that tables of hosts name."""
+    if not settings.http.hosts:
+        return []
+    from pdl.text.host_tables import FILES  # where hosts differ
+
+    return [value for table in settings.http.hosts for path, value in table.said if path in FILES]
 
 
 def with_sums(values: Settings, options: CommandOptions) -> Settings:

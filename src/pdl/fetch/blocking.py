@@ -91,6 +91,7 @@ class Fetcher:
 
             self.transport = self.telling = TellingTransport(transport)
         self.http = http
+        self.min_speed = http.min_speed
         self.files = files
         self.cache = cache
         self.memory = mmap.mmap(-1, BUFFER)
@@ -134,6 +135,7 @@ class Fetcher:
         if task.helps:
             from pdl.fetch.split_file import help_out  # for large files alone, as below
 
+            self.min_speed = http_for(self.http, task).min_speed
             return help_out(self, task, meter)
         return _Driver(self, task, meter, time.monotonic() if started is None else started).run()
 
@@ -143,7 +145,7 @@ class Fetcher:
         Args:
             shared: there may be as many more of the same file as there are.
         """
-        limit, least = self.allowance, self.http.min_speed
+        limit, least = self.allowance, self.min_speed
         if least is not None and shared:
             least /= self.files.split
         return MinSpeed(least, clock=time.monotonic if limit is None else limit.working)
@@ -160,6 +162,7 @@ class _Driver:
         self._task = task
         self._meter = meter
         self._http = http = http_for(lane.http, task)
+        lane.min_speed = http.min_speed
         self._attempt = attempt = lane.attempt_of(http, lane.files, task, started)
         self._part = part = Part(lane.files.directory, task.part)
         self._naming = UniqueName(lane.files, task, task.served, part) if task.served else None

@@ -251,7 +251,8 @@ def _has_own_fields(task: Task, listed: Url | None, http: HttpSettings) -> bool:
     """Whether the request says who the user is, or may: then its answer may be theirs alone."""
     userinfo = listed is not None and (listed.userinfo or not listed.port)
     known = isinstance(http.credentials, Credentials) and http.credentials.personal
-    return bool(userinfo or task.headers or http.headers or http.cert or known)
+    told = any(path == "http.headers" for table in http.hosts for path, _ in table.said)
+    return bool(userinfo or task.headers or http.headers or http.cert or known or told)
 
 
 def _words(value: str | None, end: str) -> set[str]:

@@ -107,11 +107,15 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
         UsageError: the credentials cannot be had.
     """
     http = settings.http._replace(retry_statuses=settings.retry.statuses)
-    command = settings.input.url_command
-    if settings.auth != AuthSettings() or command is not None:
+    command, tables = settings.input.url_command, http.hosts
+    if tables:
+        from pdl.text.host_tables import for_workers, part_of  # where hosts differ
+
+        http, tables = http._replace(hosts=for_workers(tables)), part_of(tables, "auth")
+    if settings.auth != AuthSettings() or command is not None or tables:
         from pdl.auth.gather import gather  # where there are any
 
-        http = http._replace(credentials=gather(settings.auth, warn, command))
+        http = http._replace(credentials=gather(settings.auth, warn, command, tables))
     processes = settings.pool.split()[0]
     http = http._replace(lookups=max(1, LOOKUPS_MOST // processes))
     engine, limit = engine_of(settings.pool.engine), None

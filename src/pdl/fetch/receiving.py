@@ -37,6 +37,9 @@ if TYPE_CHECKING:
         def files(self) -> FileSettings:
             """Of the run."""
 
+        min_speed: float | None
+        """For the host that is asked."""
+
         def pace(self, *, shared: bool) -> MinSpeed:
             """Measures a transfer from now on, which may be one of several of a file."""
 

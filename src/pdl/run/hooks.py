@@ -53,9 +53,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
     Those are its own options, which may have passwords and would steer a pdl that the command runs,
     and the variables that hold tokens.
     """
-    tables = (dict(table.said).get("auth.bearer", ()) for table in settings.http.hosts)
-    bearers = [*settings.auth.bearer, *(each for said in tables for each in said)]
-    secret = {variable for _, variable in bearers}
+    told = [pair for table in settings.http.hosts for pair in table.said]
+    bearers = [each for path, said in told if path == "auth.bearer" for each in said]
+    users = [each for path, said in told if path == "auth.users" for each in said]
+    secret = {variable for _, variable in (*settings.auth.bearer, *bearers)}
+    secret |= {each.variable for each in users}
     return {
         name: value
         for name, value in os.environ.items()

@@ -73,10 +73,10 @@ def bearers_fault(bearers: Iterable[tuple[str, str]]) -> str:
     return ""
 
 
-def users_fault(users: Iterable[tuple[str, str, str | None]]) -> str:
+def users_fault(users: Iterable[tuple[str, str, str | None, str]]) -> str:
     """Of hosts, users and passwords."""
     unbound = 0
-    for host, name, password in users:
+    for host, name, password, variable in users:
         if not host:
             unbound += 1
         elif not has_scheme(host) and (fault := _receiver_fault(host)):
@@ -85,6 +85,8 @@ def users_fault(users: Iterable[tuple[str, str, str | None]]) -> str:
             return "the name of a user has a colon"
         if _CONTROL.search(name + (password or "")):
             return "a user or password has a control character"
+        if variable and not _VARIABLE.fullmatch(variable):
+            return "a variable of the environment is to be named for the password"
     return "two users have no host; write HOST=USER" if unbound > 1 else ""
 
 
@@ -181,12 +183,12 @@ def headers_fault(headers: Headers) -> str:
     return next(filter(None, (header_fault(name, value) for name, value in headers)), "")
 
 
-def elsewhere(place: str) -> Callable[[Any], str]:
+def elsewhere(place: str) -> Callable[..., str]:
     """A rule that few runs need, of a module that is imported then."""
     module, _, name = place.rpartition(".")
 
-    def fault(value: object) -> str:
-        said: str = getattr(importlib.import_module(module), name)(value)
+    def fault(*values: object) -> str:
+        said: str = getattr(importlib.import_module(module), name)(*values)
         return said
 
     return fault
