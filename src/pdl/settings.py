@@ -370,7 +370,7 @@ def _typed_fault(path: str, value: object, usual: object) -> str:
         return "None is no value of it"
     try:
         return fault_of(path, value)
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError, ValueError):
         return f"a value of type {type(value).__name__} is none of it"
 
 

@@ -171,7 +171,7 @@ ADDED = {
     "the spacing of attempts": 1,
     "what happens to hosts, told where anything does": 1,
     "proxies of SOCKS": 1,
-    "the configuration file, read only where there is one": 1,
+    "the configuration file, and how a file of any kind is read in bounded time": 2,
     "what differs by host: the tables, the transports, and what hosts bear": 3,
     "a start that is as fast as before: digests of short texts, and the nouns' common base": 2,
     "credentials: who is told, what is gathered, warnings, typed secrets; rules of few options": 5,

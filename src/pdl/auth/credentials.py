@@ -213,7 +213,8 @@ class Credentials:
         if self._knows_hosts and (named := self.named(current)) and may_be_told(listed, current):
             yield Said("Authorization", named.value, named.source)
         if self._bound and current.origin == listed.origin and listed.origin in self._bound:
-            if self._of_hosts is None or not self._of_hosts.overrule_user(current):
+            hosts = self._of_hosts
+            if hosts is None or not hosts.overrule_user(current):
                 yield Said("Authorization", self._bound[listed.origin], USER)
         if self._jar is not None and (value := self._jar.value(listed, current)):
             yield Said("Cookie", value, COOKIES)
@@ -347,10 +348,10 @@ def all_said(
     if current.origin == listed.origin:
         if listed.userinfo:
             said["authorization"] = Said("Authorization", basic_of_userinfo(listed.userinfo), _URL)
-        given = ((_fields(http.headers, http.referer), _RUN), (extra, _LINE))
+        given = [(_fields(http.headers, http.referer), _RUN), (extra, _LINE)]
     else:
         mine = own if may_be_told(listed, current) else {}
-        given = ((_fields(mine.get("headers", ()), mine.get("referer")), TABLE),)
+        given = [(_fields(mine.get("headers", ()), mine.get("referer")), TABLE)]
     for fields, source in given:
         for name, value in fields:
             said[name.lower()] = Said(name, _sendable(value), source)

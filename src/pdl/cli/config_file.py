@@ -23,7 +23,7 @@ from pdl.cli.to_settings import CHOOSING, Config, fault_of, nearness
 from pdl.errors import UsageError
 from pdl.model import User
 from pdl.named_tuple import NamedTuple
-from pdl.system.read_config import MOST, read
+from pdl.system.bounded_read import MOST, read
 from pdl.text.host_tables import FIELDS, HostTable, nearest_first, pattern_of
 from pdl.text.masking import is_secret_name, mask, printable
 from pdl.text.urls import InvalidUrl

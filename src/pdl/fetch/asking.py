@@ -60,6 +60,7 @@ class Asking:
     _answered = 0
 
     def __init__(self, http: HttpSettings, files: FileSettings, task: Task, started: float) -> None:
+        self._http = self._usual = http
         self._mine = http.credentials if isinstance(http.credentials, Credentials) else None
         self._command = None if self._mine is None else self._mine.url_command
         try:
@@ -69,7 +70,6 @@ class Asking:
         self.url = self._listed
         if self._command is not None:
             self._take_printed(self._command)
-        self._http = http
         self._fields = task.headers
         self._deadline = None if files.max_time is None else started + files.max_time
         self._hops = self._before = 0
@@ -145,6 +145,8 @@ class Asking:
         self.printed = command.kept(self._listed)
         if self.printed is not None:
             self.url, self._to_print = self.printed.url, 0
+            if not self._listed.port:  # no host is listed whose settings would count
+                self._http = _of_host(self._usual, self.url.request_url)
 
     def _refused_url(self, command: UrlCommand, status: int | None) -> bool:
         """Whether the command is to be asked: for the listed URL, or for one it gave before."""
@@ -250,11 +252,15 @@ def any_scheme(text: str) -> Url:
 
 def http_for(http: HttpSettings, task: Task) -> HttpSettings:
     """The settings of a run as they are for the host of a task's URL."""
+    return _of_host(http, task.url)
+
+
+def _of_host(http: HttpSettings, url: str) -> HttpSettings:
     if not http.hosts:
         return http
     from pdl.text.host_tables import applied  # where hosts differ
 
-    return applied(http, http.hosts, "http", task.url)
+    return applied(http, http.hosts, "http", url)
 
 
 class Rests(Protocol):

@@ -109,6 +109,7 @@ class FastPath:
         HttpSettings: {
             "headers",  # they are in the request, or the transport has no connection for them
             "user_agent",
+            "referer",
             "proxy",  # whose connection it is, and how it was made, is the transport's matter
             "cacert",
             "cert",

@@ -107,8 +107,8 @@ def _pattern_fault(pattern: object) -> str:
 
 def _said_fault(
     path: object,
-    value: Any,
-    fault_of: Callable[[str, object, object], str],  # noqa: ANN401
+    value: Any,  # noqa: ANN401
+    fault_of: Callable[[str, object, object], str],
 ) -> str:
     if not isinstance(path, str) or path not in FIELDS:
         return "it cannot differ by host"

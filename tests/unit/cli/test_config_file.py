@@ -19,7 +19,8 @@ from pdl.cli.option_types import Row
 from pdl.cli.options import ROWS
 from pdl.cli.to_settings import AllowedFailures, usual_config
 from pdl.errors import PdlError
-from pdl.settings import Resolved
+from pdl.settings import Resolved, check
+from pdl.system import bounded_read
 from servers.files import File
 
 if TYPE_CHECKING:
@@ -296,12 +297,21 @@ def test_without_a_file_nothing_is_imported_for_it() -> None:
         (b"\xff\xfej\0o\0b\0s\0", "line 1: it is not UTF-8"),
         (b"a" * 1_000_000 + b" = 1", "aaaaaaaa...: the line is longer than 16384 bytes"),
         (b'"' + b"a" * 12_000 + b'" = 1', "aaaaaaaa...: there is no such option"),
-        (b"a" + b".a" * 7_000 + b" = 1", "a: there is no such option"),
+        (b"a" + b".a" * 7_000 + b" = 1", "line 1: a key has more than 40 dots"),
+        (b"jobs = 3\n[a" + b".a" * 60 + b"]", "line 2: a key has more than 40 dots"),
+        (b"a = {b" + b".a" * 60 + b" = 1}", "line 1: a key has more than 40 dots"),
+        ("# " + "." * 60 + "\njob = 3", "job: there is no such option"),
+        ('expect-type = "' + "a/b, " * 60 + '"\njob = 3', "job: there is no such option"),
+        (b"".join(b"[b%d%s]\n" % (n, b".a" * 39) for n in range(2_900)), "there is no such option"),
+        (b"jobs = 0x" + b"f" * 9_000, "jobs: the number is too large"),
+        (b"timeout = 1" + b"0" * 4_000, "timeout: the number is too large"),
+        (b"timeout = 1" + b"0" * 400, "timeout: the number is too large"),
+        ("timeout = 1e999", "inf is not a number of seconds"),
         (b"a = " + b"[" * 8_000, "nested too deeply"),
         (b"a = " + b"[\n" * 8_000, "nested too deeply"),
         (b"a = " + b"{a = " * 3_000, "nested too deeply"),
         (b"jobs = " + b"9" * 9_000, "it is not TOML: "),
-        (b"# x\n" * 600_000, "larger than 2097152 bytes"),
+        (b"# x\n" * 600_000, "larger than 262144 bytes"),
     ],
     ids=lambda value: repr(value[:40]),
 )
@@ -332,6 +342,7 @@ def test_what_is_wrong_ends_the_command(home: Path, pdl_run: Runner) -> None:
         (("--config", "gone.toml"), "gone.toml: the configuration cannot be read: No such file"),
         (("--config", "/"), "/: the configuration cannot be read: Is a directory"),
         (("--config", "/dev/zero"), "/dev/zero: it is larger than"),
+        (("--config", "/dev/null"), "it is a pipe or a device that says nothing"),
         (("--config", "a\0b"), "the configuration cannot be read: embedded null byte"),
         (("--config", "x", "--no-config"), "--config and --no-config contradict"),
         (("--profile", "x", "--no-config"), "--profile and --no-config contradict"),
@@ -340,6 +351,65 @@ def test_what_is_wrong_ends_the_command(home: Path, pdl_run: Runner) -> None:
 )
 def test_a_file_that_cannot_be_read_is_told(args: tuple[str, ...], said: str) -> None:
     assert said in refusal(*args)
+
+
+def test_a_pipe_that_nobody_writes_to_holds_nothing_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "a pipe or a device that says nothing" in refusal("--config", str(tmp_path / "pipe"))
+
+
+def test_a_pipe_whose_writer_says_nothing_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_read, "SECONDS", 0.05)
+    reader, writer = os.pipe()
+    os.write(writer, b"jobs")
+    assert "said not all in 0.05 s" in refusal("--config", f"/dev/fd/{reader}")
+    os.close(writer)
+    os.close(reader)
+
+
+def test_a_pipe_of_a_shell_is_read() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"jobs = 3")
+    os.close(writer)
+    assert field("pool.jobs", "--config", f"/dev/fd/{reader}") == 3
+    os.close(reader)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
+def test_a_file_without_permission_is_told(home: Path) -> None:
+    write(home, "jobs = 3").chmod(0)
+    assert "cannot be read: Permission denied" in refusal()
+
+
+HOSTILE = [
+    *("-1", "0", "1", "9223372036854775807", "-9223372036854775808", "0x" + "f" * 3000, "nan"),
+    *("-inf", "1e400", "true", '""', '"\\u0000"', '"\\n"', '"\\ud7ff"', '"-"', '"a=b=c"', '"*"'),
+    *("[]", "[[]]", "[1, 'a']", "{}", "{a = 1}", "1979-05-27T07:32:00Z", '"' + "x" * 9000 + '"'),
+    *('"@"', '"@/"', '"@/dev/null"', '"0/0"', '"HOST=x"', '"::::"', '"%"', '"1,2,xx"', '"\\t"'),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["", '[host."a.org"]\n', "[profile.p]\n"])
+def test_no_value_of_any_key_is_more_than_refused(place: str, home: Path) -> None:
+    """What is refused is told in short, and by the option or the key."""
+    path = write(home, "")
+    for key in [*KEYS, "password"]:
+        for value in HOSTILE:
+            write(home, f"{place}{key} = {value}")
+            try:
+                context = command.make_context(
+                    "pdl", ["--profile", "p", "list"] if place[1:2] == "p" else ["list"]
+                )
+                check(read_values(context)[0])
+            except (click.ClickException, PdlError) as exc:
+                told = exc.format_message() if isinstance(exc, click.ClickException) else str(exc)
+                assert len(told) < 20_000
+                assert str(path) in told or key in told or "." in told.split(":")[0], (
+                    key,
+                    value,
+                    told,
+                )
 
 
 def test_a_profile_that_is_not_there_is_told_with_the_nearest(home: Path) -> None:

@@ -394,6 +394,7 @@ INNER = {
     "http.retry_statuses": "the run hands the statuses of the retries to its workers",
     "http.tell_heads": "--verbose, given twice",
     "http.credentials": "the run gathers them from `AuthSettings` for its workers",
+    "auth.near": "the configuration file knows what was said nearer than its host tables",
     "files.reserved": "the run finds out which of its own files are in the directory",
     "naming.reserved": "the same",
     "command.sources": "the arguments that are no options",

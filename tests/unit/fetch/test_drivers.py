@@ -45,6 +45,7 @@ SHA1 = "sha1:" + "0" * 40
 OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
     (HttpSettings, "headers"): ((("X-Key", "mine"),), (("Host", "else.where"),)),
     (HttpSettings, "user_agent"): ("other/1",),
+    (HttpSettings, "referer"): ("http://from.example/",),
     (HttpSettings, "proxy"): ("http://127.0.0.1:9",),
     (HttpSettings, "cacert"): ("/nowhere.pem",),
     (HttpSettings, "cert"): ("/nowhere.pem",),
