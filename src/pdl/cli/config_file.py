@@ -249,6 +249,8 @@ class _File:
             what = f"the line is longer than {MOST_OF_LINE} bytes"
             key = long[:MOST_OF_LINE].partition(b"=")[0]  # what follows may be secret
             raise self._wrong(key.decode(errors="replace"), what)
+        if len(data) > MOST:
+            raise self._wrong("", f"it is larger than {MOST} bytes: this is no configuration")
         if (line := _line_of_a_long_key(data)) is not None:
             raise self._wrong(f"line {line}", f"a key has more than {MOST_DOTS} dots")
         try:
@@ -271,8 +273,6 @@ class _File:
             hint = "--no-config reads none"
             raise self._wrong("", f"the configuration cannot be read: {reason}", hint) from None
         self.public = bool(mode & (stat.S_IRGRP | stat.S_IROTH)) and stat.S_ISREG(mode)
-        if len(data) > MOST:
-            raise self._wrong("", f"it is larger than {MOST} bytes: this is no configuration")
         return data
 
     def hosts(self, tables: object, what: str) -> _Hosts:

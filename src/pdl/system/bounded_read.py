@@ -16,7 +16,7 @@ SECONDS = 10.0
 def read(path: str) -> tuple[bytes, int]:
     """The bytes of a file, one more than `MOST` at the most, and its mode.
 
-    A pipe may have a shell's ``<(command)`` behind it; a named one that nobody writes to is empty.
+    A pipe may have a shell's ``<(command)`` behind it, or nobody yet.
 
     Raises:
         OSError, ValueError: it cannot be read, or said nothing, or not all, in `SECONDS`.

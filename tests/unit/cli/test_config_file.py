@@ -353,9 +353,12 @@ def test_a_file_that_cannot_be_read_is_told(args: tuple[str, ...], said: str) ->
     assert said in refusal(*args)
 
 
-def test_a_pipe_that_nobody_writes_to_holds_nothing_up(tmp_path: Path) -> None:
+def test_a_pipe_that_nobody_writes_to_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_read, "SECONDS", 0.05)
     os.mkfifo(tmp_path / "pipe")
-    assert "a pipe or a device that says nothing" in refusal("--config", str(tmp_path / "pipe"))
+    assert "a pipe or a device, and said not all in" in refusal("--config", str(tmp_path / "pipe"))
 
 
 def test_a_pipe_whose_writer_says_nothing_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,12 +407,8 @@ def test_no_value_of_any_key_is_more_than_refused(place: str, home: Path) -> Non
                 check(read_values(context)[0])
             except (click.ClickException, PdlError) as exc:
                 told = exc.format_message() if isinstance(exc, click.ClickException) else str(exc)
-                assert len(told) < 20_000
-                assert str(path) in told or key in told or "." in told.split(":")[0], (
-                    key,
-                    value,
-                    told,
-                )
+                named = (str(path), f"--{key}", *(f"{row.target}: " for row in ROWS if row.target))
+                assert any(each in told for each in named), (key, value, told)
 
 
 def test_a_profile_that_is_not_there_is_told_with_the_nearest(home: Path) -> None:

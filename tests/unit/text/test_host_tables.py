@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdl.auth.credentials import request_fields
@@ -175,9 +175,9 @@ def test_a_program_s_table_is_refused_as_that_of_a_file(
     ],
 )
 def test_what_is_no_tuple_of_tables_is_refused(tables: object, said: str) -> None:
-    settings = Settings(http=HttpSettings(hosts=tables))  # type: ignore[arg-type]
+    told = Settings(http=HttpSettings(hosts=tables))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=f"^{re.escape(f'http.hosts: {said}')}"):
-        check(settings)
+        check(told)
 
 
 @pytest.mark.parametrize("pattern", ["a.org", "*.a.org", "a.org:81", "::1", "::1:81", "127.0.0.1"])
@@ -200,12 +200,13 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(
     st.text() | st.sampled_from(["a.org", "*.a.org", "::1"]) | ANYTHING,
     st.lists(st.tuples(st.sampled_from(sorted(FIELDS)) | st.text(), ANYTHING)).map(tuple)
     | ANYTHING,
 )
-def test_no_table_of_a_program_is_more_than_refused(pattern: Any, said: Any) -> None:
+def test_no_table_of_a_program_is_more_than_refused(pattern: Any, said: Any) -> None:  # noqa: ANN401
     try:
         check(Settings(http=HttpSettings(hosts=(HostTable(pattern, said),))))
     except UsageError:
