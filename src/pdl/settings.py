@@ -353,7 +353,9 @@ def check(settings: Settings) -> None:
         if fault := _typed_fault(path, getattr(fields, name), fields._field_defaults[name]):
             raise UsageError(f"{path}: {fault}")
     if not settings.files.directory:
-        raise UsageError("the output directory's name is empty (--dir)", "the current directory is .")
+        raise UsageError(
+            "the output directory's name is empty (--dir)", "the current directory is ."
+        )
     if settings.lock.locked and settings.lock.path is None:
         raise UsageError("--locked needs a lock file", "name it with --lock FILE")
     if settings.pace.random_wait and settings.pace.wait is None:
