@@ -183,6 +183,8 @@ class FileConfig(Config):
             said = f"  {row.opts[-1][2:]} = {entry.shown()}"
             if entry.table:
                 said = f"{said} [{printable(entry.table)}]"
+            if entry.read is not None and row.target in _RECEIVED:
+                source = None  # it still holds for other hosts
             if source is ParameterSource.COMMANDLINE:
                 said = f"{said} (overruled by the command line)"
             if source is ParameterSource.ENVIRONMENT:

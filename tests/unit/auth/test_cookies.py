@@ -12,6 +12,7 @@ from pdl.auth.credentials import Credentials
 from pdl.auth.gather import gather
 from pdl.errors import UsageError
 from pdl.model import AuthSettings
+from pdl.text.host_tables import HostTable
 from pdl.text.urls import parse
 
 if TYPE_CHECKING:
@@ -263,3 +264,37 @@ def test_who_watches_is_told_of_changes() -> None:
         credentials.heard(here, here, fields)
     assert told == ["again", "again"]
     assert cookie(credentials, HERE) == "c=d; a=c"
+
+
+# --- files that are for some hosts alone ---
+
+
+def test_each_host_is_sent_the_cookies_of_its_own_file(tmp_path: Path) -> None:
+    """Also where two files have a cookie of one name; what a server sets takes their place."""
+    for name in ("all", "wild", "exact"):
+        line = f".h.example\tTRUE\t/\tFALSE\t0\tsid\t{name}\n"
+        (tmp_path / name).write_text(f"# Netscape HTTP Cookie File\n{line}")
+    said = [("x.h.example", "exact"), ("*.h.example", "wild")]
+    tables = tuple(
+        HostTable(pattern, (("auth.cookies_file", str(tmp_path / name)),)) for pattern, name in said
+    )
+    settings = AuthSettings(cookies_file=str(tmp_path / "all"))
+    made = gather(settings, lambda _: None, tables=tables)
+    for credentials in (made, pickle.loads(pickle.dumps(made))):
+
+        def cookie(url: str, mine: Credentials = credentials) -> list[str]:
+            return [each.value for each in mine.said(parse(url), parse(url))]
+
+        assert cookie("https://h.example/") == ["sid=all"]
+        assert cookie("https://x.h.example/") == ["sid=exact"]
+        assert cookie("https://y.h.example/") == ["sid=wild"]
+        assert cookie("https://other.example/") == []
+        url = parse("https://h.example/")
+        credentials.heard(url, url, "sid=server; Path=/")
+        assert cookie("https://h.example/") == ["sid=server"]
+        assert cookie("https://y.h.example/") == ["sid=wild"]
+    assert list(gather(AuthSettings(cookies=False), fail, tables=tables).said(url, url)) == []
+
+
+def fail(text: str) -> None:
+    raise AssertionError(text)

@@ -341,7 +341,7 @@ def test_what_is_wrong_ends_the_command(home: Path, pdl_run: Runner) -> None:
     [
         (("--config", "gone.toml"), "gone.toml: the configuration cannot be read: No such file"),
         (("--config", "/"), "/: the configuration cannot be read: Is a directory"),
-        (("--config", "/dev/zero"), "/dev/zero: it is larger than"),
+        (("--config", "/dev/zero"), "the line is longer than 16384 bytes"),
         (("--config", "/dev/null"), "it is a pipe or a device that says nothing"),
         (("--config", "a\0b"), "the configuration cannot be read: embedded null byte"),
         (("--config", "x", "--no-config"), "--config and --no-config contradict"),
