@@ -588,13 +588,14 @@ def test_a_user_of_a_table_is_shown_masked_and_warned_of_once(
     pdl_run: Runner, tmp_path: Path
 ) -> None:
     text = '[host."a.org"]\nuser = "me:hunter2"\n[host."b.org"]\nuser = "me"\npassword = "HOME"\n'
-    text += 'cookies = "pdl.toml"\nretry-status = [404, 429]'
+    text += 'cookies = "jar.txt"\nretry-status = [404, 429]'
+    (tmp_path / "jar.txt").write_text("# Netscape HTTP Cookie File\n")
     ended = pdl_run("http://h/a", "--dry-run", "-v", *config(tmp_path, text))
     assert ended.err.splitlines()[1:] == [
         'pdl:   user = *** [host."a.org"]',
         'pdl:   user = me [host."b.org"]',
         'pdl:   password = HOME [host."b.org"]',
-        'pdl:   cookies = pdl.toml [host."b.org"]',
+        'pdl:   cookies = jar.txt [host."b.org"]',
         'pdl:   retry-status = 404,429 [host."b.org"]',
     ]
     (tmp_path / "pdl.toml").chmod(0o644)

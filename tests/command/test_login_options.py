@@ -53,6 +53,24 @@ def test_a_variable_that_is_not_set_is_a_usage_error(server: Server, pdl_run: Ru
     assert server.requests() == []
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--bearer", "a.org=MY_TOKEN"), "--bearer: the variable MY_TOKEN, which is to hold"),
+        (("--netrc-file", "netrc"), "netrc:1: this is no entry of a netrc file"),
+        (("--cookies", "netrc"), "netrc is no file of cookies in Netscape's format"),
+        (("-u", "me"), ""),
+    ],
+)
+def test_a_dry_run_refuses_what_a_run_refuses(
+    args: tuple[str, ...], said: str, pdl_run: Runner, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("nonsense")
+    run = pdl_run("http://127.0.0.1:9/a", "--dry-run", *args)
+    assert run.code == (2 if said else 0)
+    assert said in run.err
+
+
 def test_a_token_on_the_command_line_is_refused_unseen(pdl_run: Runner) -> None:
     run = pdl_run("http://127.0.0.1:9/", "--bearer", SECRET)
     assert run.code == 2

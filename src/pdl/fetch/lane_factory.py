@@ -14,6 +14,7 @@ from pdl.settings import LOOKUPS_MOST
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdl.auth.credentials import Credentials
     from pdl.fetch.blocking import Fetcher
     from pdl.pool import Lane, LaneFactory
     from pdl.pool.rate_limit import RateLimit
@@ -99,6 +100,24 @@ def _limited(lane: Fetcher, limit: RateLimit | None) -> Lane:
     return lane
 
 
+def credentials_of(settings: Settings, warn: Callable[[str], None]) -> Credentials | None:
+    """What the workers of a run are told of its user; None if that is nothing.
+
+    Raises:
+        UsageError: the credentials cannot be had.
+    """
+    command, tables = settings.input.url_command, settings.http.hosts
+    if tables:
+        from pdl.text.host_tables import part_of  # where hosts differ
+
+        tables = part_of(tables, "auth")
+    if settings.auth == AuthSettings() and command is None and not tables:
+        return None
+    from pdl.auth.gather import gather  # where there are any
+
+    return gather(settings.auth, warn, command, tables)
+
+
 def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
     """What builds the lanes of a run: those of the cache, if there is one that can be used.
 
@@ -107,15 +126,11 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
         UsageError: the credentials cannot be had.
     """
     http = settings.http._replace(retry_statuses=settings.retry.statuses)
-    command, tables = settings.input.url_command, http.hosts
-    if tables:
-        from pdl.text.host_tables import for_workers, part_of  # where hosts differ
+    http = http._replace(credentials=credentials_of(settings, warn))
+    if http.hosts:
+        from pdl.text.host_tables import for_workers  # where hosts differ
 
-        http, tables = http._replace(hosts=for_workers(tables)), part_of(tables, "auth")
-    if settings.auth != AuthSettings() or command is not None or tables:
-        from pdl.auth.gather import gather  # where there are any
-
-        http = http._replace(credentials=gather(settings.auth, warn, command, tables))
+        http = http._replace(hosts=for_workers(http.hosts))
     processes = settings.pool.split()[0]
     http = http._replace(lookups=max(1, LOOKUPS_MOST // processes))
     engine, limit = engine_of(settings.pool.engine), None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.errors import ExitCode, UsageError
+from pdl.fetch.lane_factory import credentials_of
 from pdl.model import Outcome
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.run import build
@@ -38,11 +39,14 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     Raises:
         ListError: a list cannot be read.
         MachineError: the directory could not be written.
-        UsageError: a setting is wrong.
+        UsageError: a setting is wrong, or credentials cannot be had.
         ListError: so is the lock file.
     """
     build.check_settings(settings)
     check_directory(settings.files.directory)
+    # nobody is asked for a password here
+    users = tuple(user for user in settings.auth.users if user.password is not None)
+    credentials_of(settings._replace(auth=settings.auth._replace(users=users)), warn)
     if sys.stdout is None:  # closed before Python started
         raise UsageError("standard output is closed, and --dry-run prints on it")
     lock = build.open_lock(settings, warn)
