@@ -32,6 +32,8 @@ AUTO, AUTO_FIRST, AUTO_MOST, NO_END = "auto", 8, 256, 1 << 62
 
 IfExists = Literal["skip", "update", "overwrite", "fail"]
 OnCollision = Literal["hash", "fail"]
+ShardBy = Literal["url", "host"]
+Apart = Literal["", "listed", "url", "host"]
 ProgressMode = str
 """A row of `pdl.output.display.registry`."""
 ListFormat = str
@@ -50,12 +52,16 @@ class InputSettings(NamedTuple):
         base_url: what relative URLs in lists are resolved against (RFC 3986 section 5.2), or None.
         checksums: files and http(s) URLs that hold digests of what the lists name.
         url_command: gives the URL to ask, where that is not the listed one; see `pdl.auth`.
+        shard: the part of the lines that is taken, as ``1/16``, or ``auto``; None takes all.
+        shard_by: what tells whose a line is.
     """
 
     format: ListFormat = "auto"
     base_url: str | None = None
     checksums: tuple[str, ...] = ()
     url_command: str | None = None
+    shard: str | None = None
+    shard_by: ShardBy = "url"
 
 
 class Resolved(NamedTuple):
@@ -205,6 +211,9 @@ class NamingSettings(NamedTuple):
             own lists and reports.
         server_names: a file gets the name that its server gives, where it gives one.
         cut_dirs: so many directories below the host are left out of the tree.
+        aside: the directory in ``.pdl`` that is a shard's own, with its slash; mostly empty.
+        apart: names that get digits of the URL, as other runs fill the directory: those that the
+            list gives, or all; with ``host`` more digits. See `pdl.sources.shards`.
     """
 
     template: str | None = None
@@ -213,6 +222,8 @@ class NamingSettings(NamedTuple):
     reserved: tuple[str, ...] = ()
     server_names: bool = False
     cut_dirs: int = 0
+    aside: str = ""
+    apart: Apart = ""
 
 
 class PoolSettings(NamedTuple):
@@ -404,6 +415,8 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
     "input.url_command": rules.command_fault,
     "input.checksums": rules.checksums_fault,
+    "input.shard": rules.elsewhere("pdl.text.shards.shard_fault"),
+    "input.shard_by": rules.one_of(ShardBy),
     "http.headers": rules.headers_fault,
     "http.user_agent": lambda agent: rules.header_fault("User-Agent", agent),
     "http.referer": lambda url: rules.header_fault("Referer", url),

@@ -27,6 +27,7 @@ from pdl.cli.to_settings import (
     files_of,
     nearness,
     usual_config,
+    with_shard,
     with_sums,
 )
 from pdl.errors import ExitCode, PdlError, UsageError
@@ -101,6 +102,7 @@ class DownloadCommand(click.Command):
 
     def _invoke(self, ctx: click.Context) -> None:
         settings, options = read_values(ctx)
+        settings, options = with_shard(settings, options)
         if options.check and options.dry_run:
             raise UsageError("--check and --dry-run exclude each other: neither downloads")
         if (config := config_of(ctx)) is not None:
@@ -300,10 +302,11 @@ def with_any_base(settings: Settings) -> Settings:
     """The settings of a look, for which it does not matter where a checksum file's files were."""
     from pdl.sources.item_options import NO_BASE  # for a look alone
 
-    matters = settings.input.checksums or settings.lock.path or settings.naming.tree
-    if matters or settings.input.base_url is not None:
+    inputs = settings.input
+    matters = inputs.checksums or inputs.shard or settings.lock.path or settings.naming.tree
+    if matters or inputs.base_url is not None:
         return settings
-    return settings._replace(input=settings.input._replace(base_url=NO_BASE))
+    return settings._replace(input=inputs._replace(base_url=NO_BASE))
 
 
 def _make_display(

@@ -51,6 +51,19 @@ INPUT = (
         STRING,
     ),
     Row(
+        "--shard K/N|auto",
+        "input.shard",
+        "Take only the lines of shard K of N. A line's URL decides, so the N runs together take "
+        "each line once. With auto, K and N are those of a job array of Slurm.",
+        STRING,
+    ),
+    Row(
+        "--shard-by PART",
+        "input.shard_by",
+        "Split by this. With host, a host's lines are all in one shard.",
+        Word(get_args(settings.ShardBy)),
+    ),
+    Row(
         "--url-command CMD",
         "input.url_command",
         "Ask this command for the URL of some lines. They have a scheme that pdl does not know, or "

@@ -221,6 +221,29 @@ def agree_on_ip_version(ctx: click.Context) -> dict[str, bool]:
     return said
 
 
+def with_shard(values: Settings, options: CommandOptions) -> tuple[Settings, CommandOptions]:
+    """Both for a run of a shard, if it is one: its number stands in the names of its own files.
+
+    Raises:
+        UsageError: as `pdl.sources.shards.with_shard`.
+    """
+    if values.input.shard is None:
+        return values, options
+    from pdl.sources import shards  # where there are any
+
+    shard = shards.number_of(values.input)
+
+    def own(path: str | None) -> str | None:
+        return path and shards.filled(path, shard)
+
+    return shards.with_shard(values), options._replace(
+        reports=tuple(shards.filled(path, shard) for path in options.reports),
+        failed=own(options.failed),
+        sums=own(options.sums),
+        log_file=own(options.log_file),
+    )
+
+
 SUMS_ALGORITHM = "sha256"
 """Of the file that ``--sums`` writes."""
 COMMAND = "command"

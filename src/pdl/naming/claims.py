@@ -172,6 +172,12 @@ class NameClaims:
         raise AssertionError  # the variants do not end
 
 
+def set_apart(path: SafePath, digits: str) -> SafePath:
+    """The path with digits of its URL, as one has whose plain name another file may have."""
+    above, slash, name = path.rpartition("/")
+    return SafePath(f"{above}{slash}{suffixed(name, f'-{digits}')}")
+
+
 def variants(path: str, digits: str) -> Iterator[str]:
     """The path, then with 8 hex digits before the extension, with 16, and so on without end."""
     yield path

@@ -63,6 +63,11 @@ def check_settings(settings: Settings) -> None:
     registry.engine_of(settings.pool.engine)
 
 
+def state_of(settings: Settings) -> Path:
+    """Where a run keeps what the next one is to know."""
+    return Path(settings.files.directory, STATE_DIRECTORY, settings.naming.aside)
+
+
 def fitted(settings: PoolSettings) -> PoolSettings:
     """The settings of the pool, which looks for no more jobs than this machine allows."""
     if settings.jobs != AUTO or not registry.engine_of(settings.engine).prestarts:
@@ -156,7 +161,7 @@ def look_planner(
     """
     sums = gather_checksums(settings, warn, download=None)
     directory = settings.files.directory
-    state = Path(directory, STATE_DIRECTORY)
+    state = state_of(settings)
     pairings = pairings_of(state, warn)
     servers = None
     if settings.naming.server_names:

@@ -21,7 +21,7 @@ from pdl.run.outputs import (
 )
 from pdl.run.stop import Stop, signals
 from pdl.settings import Settings
-from pdl.sources.feed import Feed
+from pdl.sources.feed import Feed, chosen_of
 from pdl.storage.output_directory import OutputDirectory
 from pdl.storage.state_db import StateDb
 
@@ -86,7 +86,7 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         if lock is not None:
             ending.callback(lock.close)
             outputs = outputs.and_also(LockListener(lock))
-        workspace = OutputDirectory(settings.files.directory, wait_lock)
+        workspace = OutputDirectory(settings.files.directory, wait_lock, settings.naming.aside)
         ending.callback(workspace.close)
         memory = StateDb(workspace.state, warn)
         outputs = outputs.and_also(StateListener(memory))
@@ -171,11 +171,15 @@ def download(
     wanted = base._replace(
         files=base.files._replace(directory=dir), pool=base.pool._replace(jobs=jobs)
     )
+    if wanted.input.shard is not None:
+        from pdl.sources.shards import with_shard  # where there is one
+
+        wanted = with_shard(wanted)
     _import_early(inline=registry.engine_of(wanted.pool.engine).here)
     failures = FailureListener()
     told = [] if on_event is None else [CallbackListener(on_event)]
     foreign = wanted.input.url_command is not None
-    with contextlib.closing(Feed.of(items, foreign=foreign)) as feed:
+    with contextlib.closing(chosen_of(Feed.of(items, foreign=foreign), wanted.input)) as feed:
         try:
             report = run(wanted, feed, Outputs([failures, *told]))
         except (MachineError, LockedError, ListError) as exc:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from multiprocessing import connection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdl.errors import ExitCode, UsageError
 from pdl.fetch.lane_factory import credentials_of
 from pdl.model import Outcome
-from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.run import build
 from pdl.run.rows import settled
 from pdl.scheduling.job import Plan, Share
@@ -50,7 +48,7 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
     if sys.stdout is None:  # closed before Python started
         raise UsageError("standard output is closed, and --dry-run prints on it")
     lock = build.open_lock(settings, warn)
-    versions = ReadOnlyVersions(Path(settings.files.directory, STATE_DIRECTORY))
+    versions = ReadOnlyVersions(build.state_of(settings))
     planner = build.look_planner(settings, warn, lock, versions)
     bad = False
     feed = open_sources(sources, STDIN, warn, settings=settings.input)

@@ -85,7 +85,7 @@ class HookedResults(Results):
         self._program = shutil.which(self._words[0])
         environment = environment_of(settings).items()
         self._environment = {os.fsencode(name): os.fsencode(value) for name, value in environment}
-        state = Path(settings.files.directory, STATE_DIRECTORY)
+        state = Path(settings.files.directory, STATE_DIRECTORY, settings.naming.aside)
         self._owed = OwedCommands(state, outputs.warn, flush=settings.files.fsync)
         self._fresh: set[str] = set()
         self._held: dict[str, list[tuple[Result, Item | None]]] = {}

@@ -14,7 +14,14 @@ from pdl.errors import ListError
 from pdl.integrity.digests import BadChecksum, Contradiction, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath
 from pdl.named_tuple import NamedTuple
-from pdl.naming.claims import NOTHING_KNOWN, FoundFiles, IntTable, NameClaims, Pairing
+from pdl.naming.claims import (
+    NOTHING_KNOWN,
+    FoundFiles,
+    IntTable,
+    NameClaims,
+    Pairing,
+    set_apart,
+)
 from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip, plan_of
@@ -105,6 +112,7 @@ class Planner:
         self._parse = known.parse
         self._helped = self._sums is not None or self._servers is not None
         self._namer = Namer(naming, files.directory)
+        self._aside, self._apart = naming.aside, naming.apart
         self._names = NameClaims()
         for path in naming.reserved:
             self._names.claim(SafePath(path), RUNS_OWN)
@@ -140,7 +148,11 @@ class Planner:
             return Refusal(FailureKind.CHECKSUM, str(exc), wanted)
         except UnsafeName as exc:
             return Refusal(FailureKind.NAME, str(exc))
-        planned = self._place(entry, Asked(url), wanted)
+        asked = Asked(url)
+        if self._apart and (self._apart != "listed" or entry.out):
+            digits = f"{asked.key:016x}"
+            wanted = set_apart(wanted, digits if self._apart == "host" else digits[:8])
+        planned = self._place(entry, asked, wanted)
         if self._way_fault is not None and isinstance(planned, Plan) and not planned.local:
             _check_way(planned, self._way_fault)
         return self._completed(planned, wanted) if self._helped else planned
@@ -223,6 +235,8 @@ class Planner:
         local: bool = False,
     ) -> Plan:
         key, part = asked.key, asked.part_name(path)
+        if self._aside:
+            part = self._aside + part
         parts = self._found.parts  # those of other mirrors are to go with the item's own
         kin: tuple[str, ...] = ()
         begun = not new
@@ -251,10 +265,11 @@ class Planner:
         """
         if self._servers is not None:
             return ()
+        digits = len(self._aside) + KIN_DIGITS
         if not self._parts:
             for name in self._found.parts:
-                self._parts.setdefault(name[:KIN_DIGITS], []).append(name)
-        return tuple(name for name in self._parts.get(part[:KIN_DIGITS], ()) if name != part)
+                self._parts.setdefault(name[:digits], []).append(name)
+        return tuple(name for name in self._parts.get(part[:digits], ()) if name != part)
 
     def _completed(self, planned: Planned, wanted: SafePath) -> Planned:
         """A plan with what servers have to say of names; it is counted if no digest is known."""
@@ -269,7 +284,7 @@ class Planner:
         named = not item.out and self._locked(item) is None
         served = self._servers.served(key, path, known=known, named=named)
         # the part's name must be the same on every run, whoever has taken which name before
-        part = part_name(planned.url, wanted)
+        part = self._aside + part_name(planned.url, wanted)
         return planned._replace(wanted=wanted, part=part, served=served)
 
     def _pinned(

@@ -346,7 +346,8 @@ def mirrors_of(plan: Plan) -> Mirrors | None:
     item, own = plan.item, plan.url
     # the parts' names must be the same on every run, whatever the servers call the file
     path = plan.path if plan.served is None else plan.wanted
-    first = _mirror(0, item.url, own, path, item.headers)
+    aside = plan.part[: plan.part.rfind("/") + 1]  # where the parts of its shard are
+    first = _mirror(0, item.url, own, aside + part_name(own, path), item.headers)
     usable = {first.part: first}
     words = {}
     for place, text in enumerate(item.mirrors, 1):
@@ -356,7 +357,7 @@ def mirrors_of(plan: Plan) -> Mirrors | None:
             words[place] = f"mirror {place}: {error}"
             continue
         headers = item.headers if other.origin == own.origin else ()
-        mirror = _mirror(place, text, other, path, headers)
+        mirror = _mirror(place, text, other, aside + part_name(other, path), headers)
         usable.setdefault(mirror.part, mirror)
     found = tuple(usable.values())
     if len(found) == 1 and not words:
@@ -364,6 +365,5 @@ def mirrors_of(plan: Plan) -> Mirrors | None:
     return Mirrors(found, words)
 
 
-def _mirror(place: int, text: str, url: Url, path: SafePath, headers: Headers) -> Mirror:
-    as_listed = text != url.request_url
-    return Mirror(place, text, url.netloc, part_name(url, path), headers, as_listed)
+def _mirror(place: int, text: str, url: Url, part: str, headers: Headers) -> Mirror:
+    return Mirror(place, text, url.netloc, part, headers, text != url.request_url)

@@ -61,6 +61,21 @@ class Format(Protocol):
         """
 
 
+class Chosen(Protocol):
+    """Says of each entry whether it is taken.
+
+    Attributes:
+        share: about one in so many is; None if nobody can say.
+        first: the first item that was seen, taken or not; None before.
+    """
+
+    share: int | None
+    first: Item | None
+
+    def __call__(self, entry: Entry | Pause) -> bool:
+        """Whether it is; a pause always is."""
+
+
 class Lines(Protocol):
     """Where the lines come from; see `pdl.sources.feed.Feed`."""
 

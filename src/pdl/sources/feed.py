@@ -22,7 +22,7 @@ from typing import Protocol
 from pdl.errors import ListError
 from pdl.model import Item
 from pdl.settings import InputSettings
-from pdl.sources import Entry, Pause
+from pdl.sources import Chosen, Entry, Pause
 from pdl.sources.item_options import bad_line, check_urls
 from pdl.sources.registry import AUTO, Formats
 from pdl.sources.streams import (
@@ -43,6 +43,8 @@ from pdl.text.urls import has_scheme
 
 _SECOND_URL = lazy(r"[ \r\n\f\v\xa0][\"'<]?https?://", re.IGNORECASE)
 """In an argument or an item; what follows a TAB is a mirror of the first."""
+_PORTION = 512
+"""Lines that are looked at in one go at the most, about, where only some are taken."""
 
 
 class Source(Protocol):
@@ -79,6 +81,7 @@ class Feed:
         self._error: ListError | None = None
         self._counts: list[int | None] | None = None
         self._told: Callable[[Sequence[Entry]], None] | None = None
+        self._chosen: Chosen | None = None
         self._peeked: list[Entry] = []
 
     @classmethod
@@ -100,6 +103,10 @@ class Feed:
         """Have somebody told of all that is taken from now on."""
         self._told = told
 
+    def only(self, chosen: Chosen) -> None:
+        """Take no entries but these; `peek` still gives the first item of all."""
+        self._chosen = chosen
+
     @property
     def exhausted(self) -> bool:
         """Whether every entry has been taken. May turn true only with a `take` that finds none."""
@@ -119,7 +126,8 @@ class Feed:
             descriptor = self.fileno()
             if not entries and descriptor is not None:
                 select.select([descriptor], [], [], self.due())
-        return list(self._peeked)
+        chosen = self._chosen
+        return list(self._peeked) if chosen is None or chosen.first is None else [chosen.first]
 
     def take(self, limit: int) -> list[Entry]:
         """The next entries, at most `limit`; fewer, or none, when there are no more for now.
@@ -131,7 +139,8 @@ class Feed:
         self._peeked = self._peeked[limit:]
         if self._error is None:
             try:
-                self._fill(taken, limit)
+                # what is read in vain takes its time, too
+                self._fill(taken, limit if self._chosen is None else min(limit, self._portion()))
             except ListError as error:
                 self.close()
                 self._error = error
@@ -152,11 +161,17 @@ class Feed:
             elif not self._advance():
                 return
 
+    def _portion(self) -> int:
+        share = 1 if self._chosen is None else self._chosen.share
+        return max(1, _PORTION // (share or _PORTION))
+
     def _advance(self) -> bool:
         self._drop_current()
         if self._waiting:
             self._source = self._waiting.popleft()
             self._entries = self._source.entries()
+            if self._chosen is not None:
+                self._entries = filter(self._chosen, self._entries)
         return self._source is not None
 
     def fileno(self) -> int | None:
@@ -181,7 +196,10 @@ class Feed:
         """
         if self._counts is None:
             self._counts = [source.estimate() for source in self._all]
-        return None if None in self._counts else sum(filter(None, self._counts))
+        share = 1 if self._chosen is None else self._chosen.share
+        if None in self._counts or share is None:
+            return None
+        return -(-sum(filter(None, self._counts)) // share)
 
     def close(self) -> None:
         """Read no more; standard input stays open."""
@@ -231,7 +249,21 @@ def open_sources(
         else:
             check_path(arg, given=given)
             sources.append(_List(arg, None, formats, clock))
-    return Feed(sources)
+    return chosen_of(Feed(sources), settings)
+
+
+def chosen_of(feed: Feed, settings: InputSettings | None) -> Feed:
+    """The feed, of which only those lines are taken that are this run's.
+
+    Raises:
+        UsageError: no shard is named.
+    """
+    if settings is not None and settings.shard is not None:
+        from pdl.sources.shards import lines_of  # where there are any
+
+        if (chosen := lines_of(settings)) is not None:
+            feed.only(chosen)
+    return feed
 
 
 def _is_foreign(arg: str, settings: InputSettings) -> bool:

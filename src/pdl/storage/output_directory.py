@@ -17,6 +17,7 @@ from pdl.system import file_lock
 
 LOCK = "lock"
 RETRY_SECONDS = 0.1
+_TRIES = 100
 _OF_A_PART = frozenset({"part", "json", "json.new", "ranges", "ranges.new"})
 """Suffixes of what may be there of one."""
 
@@ -30,14 +31,17 @@ class OutputDirectory:
     Args:
         directory: the output directory; made if it is not there.
         wait: seconds to wait for another run to let go of it.
+        aside: where in ``.pdl`` all is that is this run's: of a shard, beside which others run.
 
     Raises:
         MachineError: it cannot be made or written.
         LockedError: another run holds it.
     """
 
-    def __init__(self, directory: str, wait: float = 0.0) -> None:
-        self.state = Path(directory, STATE_DIRECTORY)
+    def __init__(self, directory: str, wait: float = 0.0, aside: str = "") -> None:
+        self._directory = directory
+        self._aside = aside
+        self.state = Path(directory, STATE_DIRECTORY, aside)
         self._fd = -1
         try:
             os.makedirs(directory, exist_ok=True)
@@ -76,14 +80,14 @@ class OutputDirectory:
 
     def _make_state(self) -> None:
         """Make the state directory if it is not there; a link would lead writes elsewhere."""
-        with contextlib.suppress(FileExistsError):
-            self.state.mkdir(mode=0o700)
-        try:
-            mode = self.state.lstat().st_mode
-        except FileNotFoundError:
+        if not self._aside:
+            _make_directory(self.state)
             return
-        if not stat.S_ISDIR(mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.state))
+        for _ in range(_TRIES):  # the last shard of others may just clear it away
+            _make_directory(self.state.parent)
+            with contextlib.suppress(FileNotFoundError):
+                _make_directory(self.state)
+                return
 
     def _still_there(self, fd: int) -> bool:
         try:
@@ -102,16 +106,20 @@ class OutputDirectory:
         except (OSError, ValueError, KeyError, TypeError):
             who = "which has just begun"
         return LockedError(
-            f"another run holds {self.state.parent} ({who})",
+            f"another run holds {self._shown()} ({who})",
             "wait for it, with --wait-lock SECONDS, or choose another --dir",
         )
+
+    def _shown(self) -> str:
+        shard = f"shard {self._aside.rstrip('/')} of " if self._aside else ""
+        return f"{shard}{Path(self._directory)}"
 
     def found(self) -> FoundFiles:
         """What is in the directory now."""
         try:
-            parts = frozenset(path.name for path in self.state.glob("*.part"))
-            with os.scandir(self.state.parent) as entries:  # one by one: there may be a million
-                empty = all(entry.name == self.state.name for entry in entries)
+            parts = frozenset(self._aside + path.name for path in self.state.glob("*.part"))
+            with os.scandir(self._directory) as entries:  # one by one: there may be a million
+                empty = all(entry.name == STATE_DIRECTORY for entry in entries)
             since = os.fstat(self._fd).st_ctime_ns  # the lock file was written when the run began
             return FoundFiles(parts, empty, since)
         except OSError:
@@ -132,9 +140,22 @@ class OutputDirectory:
             (self.state / LOCK).unlink()
         with contextlib.suppress(OSError):
             self.state.rmdir()
+            if self._aside:
+                self.state.parent.rmdir()
         with contextlib.suppress(OSError):
             os.close(self._fd)
         self._fd = -1
+
+
+def _make_directory(path: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
 def check_directory(directory: str) -> None:
