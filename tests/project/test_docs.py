@@ -51,6 +51,7 @@ ELSEWHERE = {
     *("--parallel", "--remote-name-all", "--tries", "--lowest-speed-limit", "--retry"),  # of peers
     "--on-download-complete",
     *("--now", "--no-cache-dir"),  # systemctl, pip
+    *("--array", "--wrap"),  # sbatch
     "--heads",  # tests/peers.py
 }
 """Options of other programs that the texts name."""

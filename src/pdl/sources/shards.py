@@ -93,7 +93,7 @@ def filled(path: str, shard: Shard) -> str:
 def _apart(naming: NamingSettings, settings: InputSettings, shard: Shard) -> NamingSettings:
     """What sets the files of a shard apart from those of others in one directory."""
     by_host = settings.shard_by == "host"
-    hashed = "{hash}" in (naming.template or "") and not by_host
+    hashed = not by_host and _has_hash(naming.template or "")
     if naming.on_collision == "fail" and not hashed:
         raise UsageError(
             "--on-collision fail cannot be held to: a shard does not see the names of the others",
@@ -103,6 +103,15 @@ def _apart(naming: NamingSettings, settings: InputSettings, shard: Shard) -> Nam
     # of two URLs whose 8 digits are the same, only a split by URL makes one shard
     apart: Apart = "listed" if hashed else "host" if by_host else "url"
     return naming._replace(aside=aside, apart=apart)
+
+
+def _has_hash(template: str) -> bool:
+    import string  # where there is a shard
+
+    try:
+        return any(field == "hash" for _, field, _, _ in string.Formatter().parse(template))
+    except ValueError:  # which the planner tells
+        return False
 
 
 class _Mine:

@@ -397,12 +397,15 @@ INNER = {
     "auth.near": "the configuration file knows what was said nearer than its host tables",
     "files.reserved": "the run finds out which of its own files are in the directory",
     "naming.reserved": "the same",
+    "naming.aside": "--shard needs it",
+    "naming.apart": "the same",
     "command.sources": "the arguments that are no options",
 }
 """Fields that no option sets, and who does."""
 
 VALUES = {
     "N|auto": "auto",
+    "K/N|auto": "3/16",
     "N|inf": "inf",
     "URL": "https://h/",
     "FILE|URL": "sums.txt",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
+import itertools
 import json
 import os
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ FORMATS: dict[str, Callable[[list[str]], str]] = {
 def taken(path: Path, shard: str | None, **more: str) -> list[Entry]:
     settings = InputSettings(base_url=BASE, shard=shard, **more)  # type: ignore[arg-type]
     entries: list[Entry] = []
-    with contextlib.closing(open_sources([str(path)], 0, str, settings=settings)) as feed:
+    with contextlib.closing(open_sources([str(path)], 0, print, settings=settings)) as feed:
         while not feed.exhausted:
             entries += feed.take(64)
     return entries
@@ -72,7 +73,7 @@ def test_together_they_are_the_list_once_each(
     assert len(whole) >= len(URLS)
     for by in ("url", "host"):
         shards = [taken(path, f"{number}/5", shard_by=by) for number in range(1, 6)]
-        assert sorted(sum(shards, []), key=repr) == sorted(whole, key=repr)
+        assert sorted(itertools.chain(*shards), key=repr) == sorted(whole, key=repr)
         bad = [sum(isinstance(each, BadLine) for each in shard) for shard in shards]
         assert sum(bad) == bad[0]
         homes: dict[str, set[int]] = {}
@@ -96,7 +97,7 @@ def test_urls_that_are_the_same_meet(tmp_path: Path) -> None:
 
 def test_a_list_that_comes_slowly_is_waited_for() -> None:
     reading, writing = os.pipe()
-    feed = open_sources(["-"], reading, str, settings=InputSettings(shard="1/2"))
+    feed = open_sources(["-"], reading, print, settings=InputSettings(shard="1/2"))
     os.write(writing, "".join(f"{url}\n" for url in URLS).encode())
     found = feed.take(1000)
     assert found
@@ -128,7 +129,7 @@ def test_how_many_there_are_is_guessed(tmp_path: Path) -> None:
     path.write_text("".join(f"{url}\n" for url in URLS))
     for shard, by, about in ((None, "url", 90), ("1/4", "url", 23), ("1/4", "host", None)):
         settings = InputSettings(shard=shard, shard_by=by)  # type: ignore[arg-type]
-        with contextlib.closing(open_sources([str(path)], 0, str, settings=settings)) as feed:
+        with contextlib.closing(open_sources([str(path)], 0, print, settings=settings)) as feed:
             assert feed.estimate() == about
 
 
