@@ -139,6 +139,7 @@ class Item(NamedTuple):
         size: in bytes, or None.
         headers: sent to the origin of `url` alone.
         pieces: digests of its pieces, or None.
+        fields: further columns of its row in the list: names and values, where they are kept.
         source: the list's name as the user gave it; ``-`` is standard input. By keyword.
         line: line number in it, from 1; 0 where there are no lines (a URL argument). By keyword.
     """
@@ -151,6 +152,7 @@ class Item(NamedTuple):
     size: int | None = None
     headers: Headers = ()
     pieces: Pieces | None = None
+    fields: tuple[tuple[str, object], ...] = ()
     source: str = ""
     line: int = 0
 
@@ -235,8 +237,7 @@ class Version(NamedTuple):
 
 FIRST_HELPER = 1 << 40
 """The least id of a task that helps; a job's is lower."""
-HELPS, HELPS_ELSEWHERE = 1, 2
-"""See `Task.helps`."""
+HELPS, HELPS_ELSEWHERE = 1, 2  # see `Task.helps`
 
 
 class Task(NamedTuple):
@@ -417,6 +418,7 @@ class Result(NamedTuple):
             and `host` are None where nothing that listens has a use for them.
         host: name and port of the server that was asked last; a failure always has it.
         digests: those that were asked for, each ``algorithm:hex``; else None.
+        fields: those of `Item`, secrets masked; None where none are kept.
     """
 
     source: str
@@ -441,6 +443,7 @@ class Result(NamedTuple):
     last_modified: str | None = None
     host: str | None = None
     digests: tuple[str, ...] | None = None
+    fields: dict[str, object] | None = None
 
 
 class Summary(NamedTuple):

@@ -54,6 +54,8 @@ class InputSettings(NamedTuple):
         url_command: gives the URL to ask, where that is not the listed one; see `pdl.auth`.
         shard: the part of the lines that is taken, as ``1/16``, or ``auto``; None takes all.
         shard_by: what tells whose a line is.
+        columns: fields of items, and the columns that have them, as ``("url", "#2")``.
+        keep: columns that are carried into reports and names; ``all``, all that are no fields.
     """
 
     format: ListFormat = "auto"
@@ -62,6 +64,8 @@ class InputSettings(NamedTuple):
     url_command: str | None = None
     shard: str | None = None
     shard_by: ShardBy = "url"
+    columns: tuple[tuple[str, str], ...] = ()
+    keep: tuple[str, ...] = ()
 
 
 class Resolved(NamedTuple):
@@ -414,6 +418,7 @@ _hosts_fault = rules.elsewhere("pdl.text.host_tables.hosts_fault")
 _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
     "input.url_command": rules.command_fault,
+    "input.columns": rules.columns_fault,
     "input.checksums": rules.checksums_fault,
     "input.shard": rules.elsewhere("pdl.text.shards.shard_fault"),
     "input.shard_by": rules.one_of(ShardBy),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import subprocess
 from base64 import b64encode
 from shutil import which
@@ -113,3 +115,30 @@ def test_a_list_of_aria2s_gives_the_files_that_aria2_makes(
     assert pdl_run(tmp_path / "ours.txt", "-d", tmp_path / "ours").code == 0
     assert files_in(tmp_path / "ours") == files_in(tmp_path / "theirs")
     assert set(files_in(tmp_path / "ours")) == {"x/1.bin", "y/two.bin", "3.bin"}
+
+
+def test_columns_of_other_names_are_taken_and_kept(
+    server: Server, pdl_run: Runner, tmp_path: Path
+) -> None:
+    urls = [server.on(f"/{name}.jpg", File(name.encode())) for name in ("a", "b")]
+    table = tmp_path / "images.csv"
+    table.write_text(f"id,image_link,caption\n1,{urls[0]},A/cat\n2,{urls[1]},\n")
+    options = ("--column", "url=image_link", "-d", tmp_path / "out")
+    name = ("--name", "{n}-{f.caption}{ext}")
+    run = pdl_run(table, *options, *name)
+    assert run.code == 2
+    assert "--keep caption keeps it" in run.err
+    for again in (pdl_run(table, "--column", "url=link"), pdl_run(table, *options, "--keep", "x")):
+        assert again.code == 2
+        assert "its columns are id, image_link, caption" in again.err
+    run = pdl_run(
+        table, *options, *name, "--keep", "caption,id", "--report", "r.jsonl", "--report", "r.csv"
+    )
+    assert run.code == 0, run.err
+    assert files_in(tmp_path / "out") == {"1-A%2Fcat.jpg": b"a", "2-.jpg": b"b"}
+    rows = [json.loads(line) for line in (pdl_run.directory / "r.jsonl").read_text().splitlines()]
+    kept = {row["line"]: row["fields"] for row in rows}
+    with (pdl_run.directory / "r.csv").open(newline="") as file:
+        cells = {int(row["line"]): json.loads(row["fields"]) for row in csv.DictReader(file)}
+    assert cells == kept
+    assert kept == {2: {"caption": "A/cat", "id": "1"}, 3: {"caption": "", "id": "2"}}

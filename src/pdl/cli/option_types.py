@@ -430,6 +430,41 @@ class Algorithms(Kind):
         return names
 
 
+class Column(Kind):
+    """A field of items, and the column that has it: ``url=image`` or ``url=#2``."""
+
+    name = "column"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, tuple):
+            return value
+        from pdl.sources.item_options import is_field  # where there is one
+
+        field, equals, column = (part.strip() for part in str(value).partition("="))
+        if not equals:
+            self.fail(f"{value!r} is not as url=NAME or url=#2", param, ctx)
+        if not is_field(field):
+            self.fail(f"{field!r} is no field of a list such as url, out or sha256", param, ctx)
+        return field, column
+
+
+class Names(Kind):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:  # noqa: ANN401 - click's
+        """Called by click."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(filter(None, (name.strip() for name in str(value).split(","))))
+        if not names:
+            self.fail(f"{value!r} names no column", param, ctx)
+        return names
+
+
 class Text(Kind):
     """Any text; the empty one is as if nothing was said."""
 

@@ -14,6 +14,7 @@ import click
 from pdl import settings
 from pdl.cli.failure_options import HOOKS, TRYING_AGAIN, WHAT_COUNTS_AS_FAILURE
 from pdl.cli.http_options import CONFIGURATION, CREDENTIALS, HOW_FAST, HTTP
+from pdl.cli.list_options import INPUT
 from pdl.cli.option_types import (
     Algorithms,
     JobsNumber,
@@ -31,47 +32,10 @@ from pdl.naming.namer import field_words
 from pdl.output.display.registry import CHOICES as DISPLAYS
 from pdl.output.reports.registry import SUFFIXES
 from pdl.pool.registry import CHOICES as ENGINES
-from pdl.sources.registry import CHOICES as LIST_FORMATS
 
 FILE, DIR = PathName(), PathName("dir")
 NUMBER, SECONDS, SIZE, STRING = Number(), Seconds(), Size(), click.STRING
 
-INPUT = (
-    Row(
-        "--format FORMAT",
-        "input.format",
-        "Read each list in this format. With auto, its name decides, then how it begins.",
-        Word(LIST_FORMATS),
-    ),
-    Row(
-        "--base-url URL",
-        "input.base_url",
-        "Resolve relative URLs in lists against URL. Names in checksum files are resolved as "
-        "well. The URL of a directory ends with /.",
-        STRING,
-    ),
-    Row(
-        "--shard K/N|auto",
-        "input.shard",
-        "Take only the lines of shard K of N. A line's URL decides, so the N runs together take "
-        "each line once. With auto, K and N are those of a job array of Slurm.",
-        STRING,
-    ),
-    Row(
-        "--shard-by PART",
-        "input.shard_by",
-        "Split by this. With host, a host's lines are all in one shard.",
-        Word(get_args(settings.ShardBy)),
-    ),
-    Row(
-        "--url-command CMD",
-        "input.url_command",
-        "Ask this command for the URL of some lines. They have a scheme that pdl does not know, or "
-        "a server answers them with 401, 403 or 410. CMD LISTED-URL prints the URL, and header "
-        "fields below it.",
-        STRING,
-    ),
-)
 WHERE_TO = (
     Row(
         "-d --dir DIR",

@@ -20,7 +20,7 @@ from pdl.naming.safe_name import (
     digest_of_text,
     listed_parts,
 )
-from pdl.text.masking import mask, printable
+from pdl.text.masking import mask, mask_urls, printable
 from pdl.text.urls import DEFAULT_PORTS, Url, identity, suffix_of, url_key
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ class Namer:
         elif self._tree:
             names = _tree(url, self._cut)
         else:
-            names = self._template.parts(url, n) if self._template else [SafeName.from_url(url)]
+            names = (
+                self._template.parts(url, n, item) if self._template else [SafeName.from_url(url)]
+            )
         path = "/".join([*below, *names])
         if len(path.encode()) > MAX_PATH:
             raise UnsafeName(f"the path is longer than {MAX_PATH} bytes")
@@ -102,7 +104,7 @@ class _Template:
         except ValueError as error:
             raise UsageError(f"name template {printable(text)!r}: {error}", _hint()) from None
         for _, field, spec, conversion in self._pieces:
-            if field is not None and (field not in FIELDS or conversion):
+            if field is not None and (not _is_field(field) or conversion):
                 raise UsageError(f"name template: unknown field {{{printable(field)}}}", _hint())
             if spec and (fault := _spec_fault(str(field), spec)):
                 raise UsageError(f"name template: {fault}")
@@ -114,14 +116,38 @@ class _Template:
         if not literal or literal.endswith("/"):
             raise UsageError(f"name template {printable(text)!r} names no file", _hint())
 
-    def parts(self, url: Url, n: int) -> list[SafeName]:
-        """The components for this URL; a value never adds one, but for ``{path}``."""
+    def parts(self, url: Url, n: int, item: Item) -> list[SafeName]:
+        """The components for this item; a value never adds one, but for ``{path}``."""
         text = ""
+        kept = dict(item.fields)
         for literal, field, spec, _ in self._pieces:
             text += literal
-            if field is not None:
+            if field is not None and field.startswith(KEPT):
+                text += _kept(kept.get(field.removeprefix(KEPT)))
+            elif field is not None:
                 text += self._fields[field](url, n, spec)
         return _shallow([SafeName.component(part) for part in text.split("/") if part.strip()])
+
+
+def columns_in(template: str | None) -> list[str]:
+    """The columns of a list that a good template names."""
+    if template is None or f"{{{KEPT}" not in template:
+        return []
+    import string  # as below
+
+    fields = (field for _, field, _, _ in string.Formatter().parse(template))
+    return [each.removeprefix(KEPT) for each in fields if each and each.startswith(KEPT)]
+
+
+def _is_field(name: str) -> bool:
+    return name in FIELDS or (name.startswith(KEPT) and name != KEPT)
+
+
+def _kept(value: object) -> str:
+    """The value of a column, without a secret that a URL in it has."""
+    if value is None or value == "":
+        return ""
+    return SafeName.component(mask_urls(str(value)))
 
 
 def field_words() -> str:
@@ -130,7 +156,7 @@ def field_words() -> str:
 
 
 def _hint() -> str:
-    return f"the fields are {field_words()}"
+    return f"the fields are {field_words()}, and {{{KEPT}COLUMN}} with --keep COLUMN"
 
 
 def _host(url: Url) -> SafeName:
@@ -164,6 +190,8 @@ def _spec_fault(field: str, spec: str) -> str:
     return f"{printable(spec)!r} only fits as {{n:04}} or {{hash:16}}"
 
 
+KEPT = "f."
+"""Begins the field of a column of the list, as ``{f.caption}``."""
 _LEAST_DIGITS, _MOST_DIGITS = 8, 64
 FIELDS: dict[str, Callable[[Url, int, str | None], str]] = {
     "name": lambda url, _, __: SafeName.from_url(url),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdl.errors import UsageError
+from pdl.naming.namer import columns_in
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.pool import registry
 from pdl.run.engine import Engine
@@ -22,6 +23,7 @@ from pdl.scheduling.governor import Governor
 from pdl.scheduling.retry import Limits, RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import AUTO, RETRY_STATUSES, PaceSettings, check
+from pdl.sources.item_options import ALL
 from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.system import proxy_variables
@@ -54,6 +56,11 @@ def check_settings(settings: Settings) -> None:
         UsageError: one is wrong; the message names it.
     """
     check(settings)
+    keep = settings.input.keep
+    for name in () if ALL in keep else columns_in(settings.naming.template):
+        if name not in keep:
+            what = f"the name template has the column {printable(name)!r}, which is not kept"
+            raise UsageError(what, f"--keep {printable(name)} keeps it")
     format_of(settings.input.format)
     if settings.files.digests:
         from pdl.integrity.digests import algorithms_fault  # where there are any

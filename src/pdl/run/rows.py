@@ -23,7 +23,7 @@ from pdl.model import (
     failure_word,
 )
 from pdl.scheduling.job import Skip
-from pdl.text.masking import mask, printable
+from pdl.text.masking import mask, mask_urls, printable
 from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _untried(
         how,
         size=size,
         message=printable(message),
+        fields=_kept(item),
     )
 
 
@@ -192,6 +193,7 @@ def succeeded(job: Job, how: Outcome, answer: Success, seconds: float) -> Result
         etag=etag,
         last_modified=modified,
         digests=digests,
+        fields=_kept(item),
     )
     if answer.status:
         return row
@@ -249,6 +251,7 @@ def failed(job: Job, fail: Fail, seconds: float, *, transient: bool) -> Result:
         started=_iso(job.started),
         checksum=item.checksum,
         message=printable(fail.message),
+        fields=_kept(item),
     )
 
 
@@ -279,8 +282,26 @@ def cancelled(job: Job, seconds: float) -> Result:
 def shared(result: Result, item: Item) -> Result:
     """The row of a further line with the same URL: received once, and counted once."""
     return result._replace(
-        source=item.source, line=item.line, url=mask(item.url), bytes=0, attempts=0
+        source=item.source,
+        line=item.line,
+        url=mask(item.url),
+        bytes=0,
+        attempts=0,
+        fields=_kept(item),
     )
+
+
+def _kept(item: Item) -> dict[str, object] | None:
+    """The kept columns of an item; URLs in them may have secrets."""
+    return {printable(name): _masked(value) for name, value in item.fields} or None
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, str):
+        return mask_urls(value)
+    if isinstance(value, dict):
+        return {printable(name): _masked(each) for name, each in value.items()}
+    return [_masked(each) for each in value] if isinstance(value, list) else value
 
 
 def retrying(job: Job, fail: Fail, delay: float) -> Retrying:

@@ -12,11 +12,12 @@ blanks. Quoting is that of RFC 4180, so that a record may go over several lines.
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from pdl.errors import ListError
 from pdl.sources import Pause
-from pdl.sources.item_options import Row, Unknown, is_field, item_of
+from pdl.sources.item_options import Columns, Row, Unknown, is_field, item_of, no_column
 from pdl.sources.streams import MAX_LINE, shown_name
 from pdl.sources.text import bad_bytes, why_no_text
 
@@ -40,6 +41,7 @@ class CsvFormat:
     by_line: ClassVar[bool] = True
     separators: ClassVar[str] = ",;"
     foreign = False
+    columns = Columns()
 
     def __init__(self, warn: Callable[[str], None], base: str | None) -> None:
         self._unknown = Unknown(warn)
@@ -48,7 +50,7 @@ class CsvFormat:
     def read(self, lines: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """See `pdl.sources.Format.read`."""
         reader = _Reader(source, self._base, self._unknown, self.separators)
-        reader.foreign = self.foreign
+        reader.foreign, reader.columns = self.foreign, self.columns
         for line in lines:
             if isinstance(line, Pause):
                 yield line
@@ -67,6 +69,7 @@ class _Reader:
     """One list under way: its header, and the lines of a record that is not complete."""
 
     foreign = False
+    columns: Columns
 
     def __init__(self, source: str, base: str | None, unknown: Unknown, separators: str) -> None:
         self._source = source
@@ -75,6 +78,7 @@ class _Reader:
         self._separators = separators
         self._separator = separators[0]
         self._header: list[str] = []
+        self._kept: list[tuple[str, int]] = []
         self._number = 0
         self._open: list[bytes] = []
 
@@ -130,13 +134,14 @@ class _Reader:
             return
         if not self._header:
             self._take_header(text.rstrip("\r"), number)
-            return
+            if not self.columns.headless:
+                return
         try:
             cells = _cells(text.rstrip("\r"), self._separator)
         except csv.Error as error:
             yield bad_bytes(raw, self._source, number, f"is no record: {error}")
             return
-        if any(cell.strip() for cell in cells[len(self._header) :]):
+        if not self.columns.headless and any(map(str.strip, cells[len(self._header) :])):
             message = f"has {len(cells)} fields, the header has {len(self._header)}"
             yield bad_bytes(raw, self._source, number, message)
         elif any(map(str.strip, cells)):
@@ -147,9 +152,15 @@ class _Reader:
         named = zip(self._header, map(str.strip, cells), strict=False)
         fields = {name: cell for name, cell in named if cell}
         mirrors = tuple(fields.pop("mirrors", "").split())
-        return Row(fields, mirrors)
+        if not self._kept:
+            return Row(fields, mirrors)
+        kept = tuple((name, cells[at]) for name, at in self._kept if at < len(cells))
+        return Row(fields, mirrors, kept=kept)
 
     def _take_header(self, text: str, number: int) -> None:
+        if self.columns:
+            self._take_columns(text, number)
+            return
         for separator in self._separators:
             try:
                 names = [name.strip().lower() for name in _cells(text, separator)]
@@ -161,6 +172,31 @@ class _Reader:
                 self._unknown.tell(unknown, self._source, number)
                 return
         raise self._no_header()
+
+    def _take_columns(self, text: str, number: int) -> None:
+        """Take a header of which it was said what is where; or the number of columns alone."""
+        found = []
+        for separator in self._separators:
+            with suppress(csv.Error):
+                found.append((_cells(text, separator), separator))
+        if not found:
+            raise self._no_header()
+        cells, self._separator = max(found, key=lambda each: len(each[0]))
+        names = [name.strip() for name in cells]
+        if self.columns.headless:
+            names = [f"#{place}" for place in range(1, len(cells) + 1)]
+        self._header = self.columns.fields_of(names, self._source)
+        self._kept = self.columns.kept_of(names, self._source)
+        if "url" not in self._header:
+            raise no_column("url", names, self._source)
+        if not self.columns.headless:
+            kept = {at for _, at in self._kept}
+            unknown = (
+                name
+                for at, name in enumerate(self._header)
+                if at not in kept and name and not is_field(name)
+            )
+            self._unknown.tell(unknown, self._source, number)
 
     def _no_header(self) -> ListError:
         hint = "the first row names the columns, such as url,out,sha256"

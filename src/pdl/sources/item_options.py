@@ -6,17 +6,19 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from pdl.errors import ListError
 from pdl.integrity.digests import integrity_words, parse_checksum, strength, words
 from pdl.model import BadLine, Item
 from pdl.named_tuple import NamedTuple
 from pdl.sources import Entry
+from pdl.sources.streams import shown_name
 from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.masking import mask, printable
 from pdl.text.units import place_text
 from pdl.text.urls import InvalidUrl, has_scheme, is_plain, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pdl.sources import Entry
 
@@ -34,6 +36,10 @@ _ABSOLUTE = lazy("[A-Za-z][A-Za-z0-9+.-]*:")
 _ELSEWHERE = lazy("[A-Za-z][A-Za-z0-9+.-]*://|magnet:", re.IGNORECASE)
 """URLs, also those that are for other programs, as ``ftp://``."""
 _SIZE = lazy("[0-9]{1,18}")
+Fields = tuple[tuple[str, object], ...]
+"""As `pdl.model.Item.fields`."""
+ALL = "all"
+"""Stands for all columns that are no fields of an item."""
 NO_BASE = "http://base-url.invalid/"
 """Stands for the base of a checksum file where nobody is asked, and is never shown (RFC 2606)."""
 OPTIONS = frozenset({"out", "dir", "checksum", "size", "header", *_HEADERS})
@@ -159,11 +165,90 @@ class Row(NamedTuple):
         fields: by their names, none empty: ``url``, those of the text format, algorithms.
         mirrors: further URLs, best first.
         headers: each as ``Name: value``.
+        kept: other columns, see `pdl.model.Item.fields`.
     """
 
     fields: Mapping[str, str]
     mirrors: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    kept: Fields = ()
+
+
+class Columns:
+    """Which columns of a list have the fields of its items, and which are kept beside them.
+
+    Args:
+        wanted: fields, and the name of the column of each or its number from 1, as ``#2``.
+        keep: names or numbers of others, or ``all``.
+
+    Attributes:
+        headless: there is no row of names.
+    """
+
+    def __init__(self, wanted: Iterable[tuple[str, str]] = (), keep: Iterable[str] = ()) -> None:
+        self.wanted = dict(wanted)
+        self.keep = tuple(keep)
+        self.headless = self.wanted.get("url", "").startswith("#")
+        self._every = ALL in self.keep
+
+    def __bool__(self) -> bool:
+        return bool(self.wanted or self.keep)
+
+    def fields_of(self, names: Sequence[str], source: str) -> list[str]:
+        """For each column the field that it has, in lower case; empty for none.
+
+        Raises:
+            ListError: one that is wanted is not there.
+        """
+        found = [name.lower() for name in names]
+        if self.wanted:
+            found = ["" if name in self.wanted else name for name in found]
+            for field, column in self.wanted.items():
+                found[self._place(column, names, source)] = field
+        return found
+
+    def kept_of(self, names: Sequence[str], source: str) -> list[tuple[str, int]]:
+        """The columns that are kept: the name of each, and its place.
+
+        Raises:
+            ListError: one of them is not there.
+        """
+        if not self._every:
+            return [(name, self._place(name, names, source)) for name in self.keep]
+        fields = self.fields_of(names, source)
+        return [(names[at], at) for at in range(len(names)) if not is_field(fields[at])]
+
+    def _place(self, column: str, names: Sequence[str], source: str) -> int:
+        if column[0] == "#" and column[1:].isdecimal() and column not in names:
+            place = int(column[1:]) - 1
+        else:
+            lower = [name.lower() for name in names]
+            place = lower.index(column.lower()) if column.lower() in lower else len(names)
+        if 0 <= place < len(names):
+            return place
+        raise no_column(column, names, source)
+
+    def of_object(self, found: Mapping[str, Any]) -> tuple[dict[str, Any], Fields]:
+        """The same of an object: its fields by their names, and what is kept."""
+        taken = set(self.wanted.values())
+        named = {
+            name: value
+            for name, value in found.items()
+            if name not in self.wanted and name not in taken
+        }
+        named.update((to, found[name]) for to, name in self.wanted.items() if name in found)
+        if self._every:
+            others = (name for name in found if not is_field(name) and name not in taken)
+            return named, tuple((name, found[name]) for name in others)
+        return named, tuple((name, found[name]) for name in self.keep if name in found)
+
+
+def no_column(column: str, names: Iterable[str], source: str) -> ListError:
+    """What to raise where a list lacks a column."""
+    shown = ", ".join(printable(name[:40]) for name in names)
+    return ListError(
+        f"{shown_name(source)} has no column {printable(column)!r}; its columns are {shown[:400]}"
+    )
 
 
 class Unknown:
@@ -205,7 +290,12 @@ def item_of(row: Row, source: str, line: int, base: str | None, *, foreign: bool
         urls = resolve((listed, *row.mirrors), base)
         fragment = check_urls(urls, foreign=foreign)
         item = Item(
-            urls[0], urls[1:], checksum=_digest(row.fields) or fragment, source=source, line=line
+            urls[0],
+            urls[1:],
+            checksum=_digest(row.fields) or fragment,
+            fields=row.kept,
+            source=source,
+            line=line,
         )
         for name, value in row.fields.items():
             item = _with(item, name, value)

@@ -17,7 +17,7 @@ from pdl.errors import ListError, UsageError
 from pdl.model import BadLine
 from pdl.named_tuple import NamedTuple
 from pdl.sources import Line, Pause
-from pdl.sources.item_options import NO_BASE
+from pdl.sources.item_options import NO_BASE, Columns
 from pdl.sources.streams import (
     MAX_LINE,
     TEXT,
@@ -47,6 +47,7 @@ AUTO = "auto"
 _PACKED = lazy(r"\.(?:gz|bz2|xz)$", re.IGNORECASE)
 _BLANK = b" \t\r\f\v\xef\xbb\xbf"
 _XML = lazy(rb"<(?:\?xml|!--|(?:\w+:)?metalink)[\s>?!-]?")
+_ARRAY = lazy(rb"\[[ \t\r]*(?:[\"{\]]|\Z)")
 _FILE_TAG = lazy(rb"<(?:\w+:)?file\s")
 _HEADED = TEXT._replace(without=1)
 _LINES_ENOUGH = 20
@@ -152,6 +153,14 @@ FORMATS = (
         begins=lambda line: line[:1] == b"{",
     ),
     ListFormat(
+        "json",
+        "An array in JSON of such objects.",
+        "pdl.sources.jsonl",
+        "JsonFormat",
+        begins=lambda line: line[:1] == b"[" and _ARRAY.match(line),
+        counting=Counting(re.compile(rb"\n?[ \t]*[\[,]?[ \t]*\{")),
+    ),
+    ListFormat(
         "metalink",
         "Metalink 3 and 4 (RFC 5854): files with sizes, digests, pieces and mirrors.",
         "pdl.sources.metalink",
@@ -199,8 +208,8 @@ class Formats:
     """Reads lists in whatever format they have.
 
     Args:
-        settings: the format, if it is to be one, the base of relative URLs, and whether there may
-            be URLs of any scheme.
+        settings: the format, if it is to be one, the base of relative URLs, where the columns of
+            tables are, and whether there may be URLs of any scheme.
         warn: told of what in a list is ignored.
 
     Raises:
@@ -212,6 +221,7 @@ class Formats:
         self._settings = settings
         self._warn = warn
         self._made: dict[str, Format] = {}
+        self._columns = Columns(settings.columns, settings.keep)
 
     def read(self, chunks: Iterable[Line], source: str) -> Iterator[Entry | Pause]:
         """Turn the bytes of a list into its entries, with the pauses among them.
@@ -231,8 +241,14 @@ class Formats:
         if name == AUTO:
             name = by_name(source) or AUTO
         if name == AUTO:
-            name, plain = yield from _peek(plain, _by_content)
+            decide = _by_table if self._columns.wanted else _by_content
+            name, plain = yield from _peek(plain, decide)
         form = self._format(name)
+        if self._columns and not hasattr(form, "columns"):
+            what = "--column" if self._columns.wanted else "--keep"
+            raise ListError(
+                f"{shown_name(source)} is a list of format {name}: {what} needs columns"
+            )
         entries = iter(form.read(split_lines(plain) if form.by_line else plain, source))
         if self._settings.format != AUTO:
             entries = _as_given(entries, name)
@@ -265,6 +281,8 @@ class Formats:
             self._made[name] = made = factory(self._warn, base)
             if self._settings.url_command is not None and hasattr(made, "foreign"):
                 made.foreign = True
+            if self._columns and hasattr(made, "columns"):
+                made.columns = self._columns
         return self._made[name]
 
 
@@ -366,6 +384,16 @@ def _codec(head: bytes, whole: bool) -> str | None:
 
 def _by_content(head: bytes, whole: bool) -> str | None:
     return by_content(head, whole=whole)
+
+
+def _by_table(head: bytes, whole: bool) -> str | None:
+    """The same where a list is known to have columns."""
+    name = by_content(head, whole=whole)
+    if name != FORMATS[0].name:
+        return name
+    lines = (line.strip(_BLANK) for line in head.split(b"\n"))
+    telling = next((line for line in lines if line[:1] not in {b"", b"#"}), b"")
+    return "tsv" if b"\t" in telling else "csv"
 
 
 def _peek(

@@ -57,13 +57,13 @@ _HTML = lazy(
     rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_JSON = lazy(rb"\[\s*[\"{]|[\[{][ \t\r]*\n")
+_JSON = lazy(rb"\{[ \t\r]*\n")
 _TEXTS_OF_OTHERS = (
     (b"<", _HTML, ("an HTML page", "save the list itself; the links of a page are not read")),
     (
-        b"[{",
+        b"{",
         _JSON,
-        ("JSON in one piece", "write an object with a url on each line, as jq -c '.[]' does"),
+        ("JSON in one piece", "write an array of objects with a url, as jq '.files' does"),
     ),
 )
 _CURL_OPTION = lazy(rb"(?:\s*#[^\n]*\n)*\s*(?:--?[A-Za-z]|url[ \t]|[a-z][a-z-]*[ \t]*[=:](?!//))")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD, lazy
@@ -23,6 +23,7 @@ _MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
 """RFC 9110 section 12.5.1, without parameters."""
 _VARIABLE = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
 _RECEIVER = lazy(r"(\[[^]]*\]|[^:\[\]/@\s]+)(?::([0-9]{1,5}))?")
+_COLUMN_NUMBER = lazy(r"#[1-9][0-9]{0,3}")
 _CONTROL = lazy(r"[\x00-\x1f\x7f\ud800-\udfff]")
 MAX_SECONDS = 1_000_000
 """The longest time a setting may be: eleven days; the system's timers end not far above it."""
@@ -115,6 +116,19 @@ def types_fault(types: Iterable[str]) -> str:
     """Of media types."""
     wrong = [each for each in types if not _MEDIA_RANGE.fullmatch(each)]
     return f"{wrong[0]!r} is not a type such as application/zip or image/*" if wrong else ""
+
+
+def columns_fault(columns: Iterable[tuple[str, str]]) -> str:
+    """Of fields, and the names or numbers of their columns."""
+    given = dict(columns)
+    if len(given) < len(tuple(columns)):
+        return "a field is given two columns"
+    for field, column in given.items():
+        if not column or (column[0] == "#" and not _COLUMN_NUMBER.fullmatch(column)):
+            return f"{column!r} is neither the name of a column nor its number, as #2"
+        if given.get("url", "")[:1] == "#" and column[0] != "#":
+            return f"{field}={column}: there is no row of names where url is {given['url']}"
+    return ""
 
 
 def file_fault(path: str) -> str:

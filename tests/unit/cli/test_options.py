@@ -293,7 +293,7 @@ def test_proxies(url: str) -> None:
         (
             ("--format", "xml"),
             Settings(input=InputSettings(format="xml")),
-            "input.format: 'xml' is none of auto, text, csv, tsv, jsonl, metalink, checksums",
+            "input.format: 'xml' is none of auto, text, csv, tsv, jsonl, json, metalink, ",
         ),
         (
             ("--base-url", "ftp://u:hunter2@h/"),
@@ -420,6 +420,7 @@ VALUES = {
     "USER": "h=me:pass",
     "HOST=ENVVAR": "h:80=HOME",
     "CMD": "true",
+    "FIELD=COL": "url=#2",
     "PLACE": "h:80:192.0.2.1,[2001:db8::1]",
 }
 

@@ -169,8 +169,6 @@ CURL = b'# mine\n-L\noutput = "a.bin"\nurl = "https://h/a.bin"\n'
         (b"\x28\xb5\x2f\xfd\x04", "packed with zstd"),
         (b"PAR1\x15", "a Parquet file"),
         (b"%PDF-1.4\n", "a PDF"),
-        (b'["http://h/a", "http://h/b"]', "JSON in one piece"),
-        (b'\n[\r\n  {"url": "http://h/a"}\r\n]', "JSON in one piece"),
         (b'{\n  "url": "http://h/a"\n}', "JSON in one piece"),
         (CURL, "a configuration of curl's"),
         (b"url=https://h/a\n", "a configuration of curl's"),
@@ -208,6 +206,8 @@ def test_what_is_no_list_is_refused_as_a_whole_in_one_line(
         b"http://h/a\n  url=https://h/b\n",
         b"# <html>\nhttp://h/a\n",
         b'{"url": "http://h/a"}\n',
+        b'["http://h/a"]',
+        b'\xef\xbb\xbf\n[\r\n  {"url": "http://h/a"}\r\n]',
     ],
 )
 def test_what_only_looks_like_none_is_a_list(tmp_path: Path, data: bytes) -> None:

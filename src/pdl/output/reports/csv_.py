@@ -49,6 +49,10 @@ def _cell(value: Any) -> object:  # noqa: ANN401 - of any field
         return str(value).lower()
     if isinstance(value, Outcome):
         return value.value
+    if isinstance(value, dict):
+        from pdl.output.reports.json_ import json_text  # where columns are kept
+
+        return json_text(value)
     if isinstance(value, tuple):
         return " ".join(value)
     if isinstance(value, str):
