@@ -55,6 +55,7 @@ class InputSettings(NamedTuple):
         shard: the part of the lines that is taken, as ``1/16``, or ``auto``; None takes all.
         shard_by: what tells whose a line is.
         columns: fields of items, and the columns that have them, as ``("url", "#2")``.
+        rewrite: a file that says whom to ask instead; see `pdl.text.rewriting`.
         keep: columns that are carried into reports and names; ``all``, all that are no fields.
     """
 
@@ -66,6 +67,7 @@ class InputSettings(NamedTuple):
     shard_by: ShardBy = "url"
     columns: tuple[tuple[str, str], ...] = ()
     keep: tuple[str, ...] = ()
+    rewrite: str | None = None
 
 
 class Resolved(NamedTuple):
@@ -111,6 +113,7 @@ class HttpSettings(NamedTuple):
         credentials: a `pdl.auth.credentials.Credentials`, made of `AuthSettings` there, or None.
         tell_heads: say the heads of requests and answers, masked.
         hosts: what differs for some hosts; of these tables the first that says it counts.
+        policy: a `pdl.text.rewriting.HostPolicy`, read of `InputSettings.rewrite`, or None.
         compressed: ask for coded bodies, and take their codings back; see `pdl.fetch.decoding`.
     """
 
@@ -138,6 +141,7 @@ class HttpSettings(NamedTuple):
     credentials: object | None = None
     tell_heads: bool = False
     hosts: "tuple[HostTable, ...]" = ()
+    policy: object | None = None
     compressed: bool = False
 
 
@@ -419,6 +423,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
     "input.url_command": rules.command_fault,
     "input.columns": rules.columns_fault,
+    "input.rewrite": rules.file_fault,
     "input.checksums": rules.checksums_fault,
     "input.shard": rules.elsewhere("pdl.text.shards.shard_fault"),
     "input.shard_by": rules.one_of(ShardBy),

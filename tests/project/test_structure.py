@@ -186,6 +186,7 @@ ADDED = {
     "shards of a list: the promise of whose a line is, and what sets a shard apart": 2,
     "what the drive loop drives, apart from the loop": 1,
     "coded bodies: which are decoded, and how a coding is taken back": 2,
+    "a file that says whom to ask instead, and whom not": 1,
     "the options of lists, a third part of the table": 1,
     "lists of curl's and of aria2's: a format, and options that mean nothing here": 2,
     "the page of a run, how it went on, and who tells when each lane was at which line": 3,

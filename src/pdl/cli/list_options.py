@@ -7,7 +7,7 @@ from typing import get_args
 import click
 
 from pdl import settings
-from pdl.cli.option_types import Column, Names, Row, Word
+from pdl.cli.option_types import Column, Names, PathName, Row, Word
 from pdl.sources.registry import CHOICES as LIST_FORMATS
 
 INPUT = (
@@ -51,6 +51,13 @@ INPUT = (
         "input.shard_by",
         "Split by this. With host, a host's lines are all in one shard.",
         Word(get_args(settings.ShardBy)),
+    ),
+    Row(
+        "--rewrite FILE",
+        "input.rewrite",
+        "Ask other URLs, by the rules of this file. Each is rewrite RE TO, allow HOST or block "
+        "HOST, as in Bazel's downloader config.",
+        PathName(),
     ),
     Row(
         "--url-command CMD",

@@ -288,7 +288,7 @@ def _complete(settings: Settings, options: CommandOptions) -> Settings:
     """The settings with what the command knows: its own files, and a base where none matters."""
     asked = options.failed, options.sums, options.log_file, settings.lock.path
     made = [*options.reports, *filter(None, asked)]
-    auth = settings.auth.netrc_file, settings.auth.cookies_file
+    auth = settings.auth.netrc_file, settings.auth.cookies_file, settings.input.rewrite
     mine = filter(None, (*auth, *files_of(settings)))
     read = [*options.sources, *settings.input.checksums, *mine]
     own = own_paths([*made, *read], settings.files.directory)

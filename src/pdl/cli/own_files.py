@@ -68,6 +68,7 @@ def _read_files(settings: Settings, options: CommandOptions) -> dict[object, str
     read = {
         "a source": options.sources,
         "--checksums": settings.input.checksums,
+        "--rewrite": (settings.input.rewrite,),
         "--lock": (settings.lock.path,),
         "--cacert": (http.cacert,),
         "--cert": (http.cert,),

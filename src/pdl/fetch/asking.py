@@ -12,6 +12,7 @@ from pdl.http_rules.dates import rate_reset
 from pdl.http_rules.redirects import STATUSES, BadRedirect, target
 from pdl.model import FailureKind
 from pdl.naming.content_disposition import redirect_name, server_name
+from pdl.text.rewriting import HostPolicy
 from pdl.text.urls import InvalidUrl, parse
 from pdl.transport import Request
 
@@ -194,12 +195,23 @@ class Asking:
             here, self.url = self.url, target(self.url, location, https_only=http.https_only)
         except BadRedirect as exc:
             raise AttemptFailed(FailureKind.REDIRECT, str(exc), status=status) from exc
+        self._check_policy(status)
         self._hops += 1
         if self._hops > http.max_redirects:
             what = f"more than {http.max_redirects} redirects"
             raise AttemptFailed(FailureKind.REDIRECT, what, status=status)
         if self._mine is not None and here.origin == self._listed.origin and not self._again:
             self.login = self._mine.login(self._listed, self.url, self._before)
+
+    def _check_policy(self, status: int | None = None) -> None:
+        """See whether the file of rules lets the next URL be asked.
+
+        Raises:
+            AttemptFailed: it does not.
+        """
+        policy = self._http.policy
+        if isinstance(policy, HostPolicy) and (reason := policy.refusal(self.url.host)):
+            raise AttemptFailed(FailureKind.POLICY, f"a redirect: {reason}", status=status)
 
     def request(self, known: Known | None, version: Version | None) -> Request:
         """The next request.

@@ -128,6 +128,7 @@ class FastPath:
             "retry_statuses",
             "limit_rate",  # see `allowance`
             "credentials",  # they are in the request
+            "policy",  # it is for redirects, which are handed over
             "hosts",  # one that has something of its own is handed over
         },
         FileSettings: {

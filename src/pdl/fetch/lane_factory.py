@@ -131,6 +131,10 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
         from pdl.text.host_tables import for_workers  # where hosts differ
 
         http = http._replace(hosts=for_workers(http.hosts))
+    if settings.input.rewrite is not None:
+        from pdl.text.rewriting import read_rewriting  # where there are rules
+
+        http = http._replace(policy=read_rewriting(settings.input.rewrite).policy)
     processes = settings.pool.split()[0]
     http = http._replace(lookups=max(1, LOOKUPS_MOST // processes))
     engine, limit = engine_of(settings.pool.engine), None

@@ -61,6 +61,10 @@ def check_settings(settings: Settings) -> None:
         if name not in keep:
             what = f"the name template has the column {printable(name)!r}, which is not kept"
             raise UsageError(what, f"--keep {printable(name)} keeps it")
+    if settings.input.rewrite is not None:
+        from pdl.text.rewriting import read_rewriting  # as below
+
+        read_rewriting(settings.input.rewrite)
     format_of(settings.input.format)
     if settings.files.digests:
         from pdl.integrity.digests import algorithms_fault  # where there are any
@@ -199,12 +203,17 @@ def limits_of(settings: Settings, *, measure: bool = False) -> Limits:
 
 
 def _ways(settings: Settings) -> dict[str, Any]:
-    """`Known.parse` and `Known.way_fault`."""
-    if settings.input.url_command is None:
-        return {"way_fault": _way_fault(settings)}
-    from pdl.text.foreign import parse_listed  # where there may be one
+    """`Known.parse`, `Known.way_fault` and `Known.rewriting`."""
+    ways: dict[str, Any] = {"way_fault": _way_fault(settings)}
+    if settings.input.url_command is not None:
+        from pdl.text.foreign import parse_listed  # where there may be one
 
-    return {"way_fault": _way_fault(settings), "parse": parse_listed}
+        ways["parse"] = parse_listed
+    if settings.input.rewrite is not None:
+        from pdl.text.rewriting import read_rewriting  # where there are rules
+
+        ways["rewriting"] = read_rewriting(settings.input.rewrite)
+    return ways
 
 
 def _way_fault(settings: Settings) -> Callable[[str], str] | None:

@@ -45,6 +45,7 @@ def check(settings: Settings, feed: Feed, outputs: Outputs) -> Report:
         ListError: the lock file is none, or a checksum file cannot be read.
     """
     build.check_settings(settings)
+    settings = settings._replace(input=settings.input._replace(rewrite=None))  # nobody is asked
     lock = build.open_lock(settings, outputs.warn, look_only=True)
     if lock is not None:
         outputs = outputs.and_also(LockListener(lock))

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pdl.scheduling.job import Planned
     from pdl.settings import FileSettings, NamingSettings
     from pdl.storage.versions import Versions
+    from pdl.text.rewriting import Rewriting
     from pdl.text.urls import Url
 
 _MARKS = {Outcome.SUCCESS: 1, Outcome.UNCHANGED: 2}
@@ -76,6 +77,7 @@ class Known(NamedTuple):
         pairings: names that earlier runs gave.
         on_pairing: told of every name that was not the plain one, and of its rival.
         parse: takes the listed URL apart, as `pdl.text.urls.parse`.
+        rewriting: says whom to ask instead of who is listed; None where that is nobody else.
         way_fault: says why a URL cannot be asked at all, whatever its server; None where each can.
     """
 
@@ -88,6 +90,7 @@ class Known(NamedTuple):
     on_pairing: Callable[[Pairing], None] = lambda _: None
     way_fault: Callable[[str], str] | None = None
     parse: Callable[[str], Url] = parse
+    rewriting: Rewriting | None = None
 
 
 NOTHING = Known()
@@ -110,7 +113,9 @@ class Planner:
         self._empty = known.found.empty
         self._way_fault = known.way_fault
         self._parse = known.parse
-        self._helped = self._sums is not None or self._servers is not None
+        self._rewriting = known.rewriting
+        some = (self._sums, self._servers, self._rewriting)
+        self._helped = any(each is not None for each in some)
         self._namer = Namer(naming, files.directory)
         self._aside, self._apart = naming.aside, naming.apart
         self._names = NameClaims()
@@ -152,7 +157,8 @@ class Planner:
         if self._apart and (self._apart != "listed" or entry.out):
             digits = f"{asked.key:016x}"
             wanted = set_apart(wanted, digits if self._apart == "host" else digits[:8])
-        planned = self._place(entry, asked, wanted)
+        place = self._place if self._rewriting is None else self._place_allowed
+        planned = place(entry, asked, wanted)
         if self._way_fault is not None and isinstance(planned, Plan) and not planned.local:
             _check_way(planned, self._way_fault)
         return self._completed(planned, wanted) if self._helped else planned
@@ -205,6 +211,13 @@ class Planner:
         settled = self._compared(there, item, asked) if isinstance(there, Skip) else there
         return settled or self._plan(item, asked, path, new=new)
 
+    def _place_allowed(self, item: Item, asked: Asked, wanted: SafePath) -> Planned:
+        """As `_place`, unless nobody may be asked for the item."""
+        asks = None if self._rewriting is None else self._rewriting.applied(item, asked.url)
+        if isinstance(asks, str):
+            return Refusal(FailureKind.POLICY, asks, wanted)
+        return self._place(item, asked, wanted)
+
     def _compared(self, there: Skip, item: Item, asked: Asked) -> Skip | Plan | None:
         """Hold the file that is there against what the list says; None if it is wrong."""
         if self._files.trust_existing:
@@ -248,7 +261,7 @@ class Planner:
         as_listed = item.url != asked.text
         number, url = next(self._ids), asked.url
         known = (number, item, url, key, host, path, path, part, pin, local, begun, as_listed)
-        plan = plan_of((*known, False, None, None, kin, False))
+        plan = plan_of((*known, False, None, None, kin, False, None))
         if self._files.if_exists == "update":
             from pdl.storage.versions import standing  # where files are kept current
 
@@ -278,13 +291,15 @@ class Planner:
         item, key, path = planned.item, planned.key, planned.path
         if self._sums is not None:
             self._sums.count(item, planned.pin)
+        if self._rewriting is not None:
+            planned = _rewritten(planned, self._rewriting, wanted)
         if self._servers is None:
             return planned
         known = self._given(self._servers, item, key, wanted) == path
         named = not item.out and self._locked(item) is None
         served = self._servers.served(key, path, known=known, named=named)
         # the part's name must be the same on every run, whoever has taken which name before
-        part = self._aside + part_name(planned.url, wanted)
+        part = planned.part if planned.asks else self._aside + part_name(planned.url, wanted)
         return planned._replace(wanted=wanted, part=part, served=served)
 
     def _pinned(
@@ -378,6 +393,17 @@ class Planner:
         self._names.take(path, plan.key)
         self._servers.keep(plan, path)
         return path
+
+
+def _rewritten(plan: Plan, rewriting: Rewriting, wanted: SafePath) -> Plan:
+    """The plan, in which others are asked than those listed."""
+    asks = rewriting.applied(plan.item, plan.url)
+    if isinstance(asks, str) or asks is plan.item:
+        return plan  # the former is refused before
+    asked = Asked(parse(asks.url))
+    as_listed = asks.url != asked.text
+    part = plan.part[: plan.part.rfind("/") + 1] + asked.part_name(wanted)
+    return plan._replace(asks=asks, host=asked.netloc, part=part, begun=True, as_listed=as_listed)
 
 
 def _check_way(plan: Plan, fault_of: Callable[[str], str]) -> None:

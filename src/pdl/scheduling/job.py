@@ -48,6 +48,7 @@ class Plan(NamedTuple):
         pin: what a lock file says of the file.
         local: the file that is there is looked at, and no server asked.
         refetch: it is fetched if it is not as it should be.
+        asks: the item with the URLs that are asked in place of those listed; None asks those.
         begun: something of the file may be there, as in `pdl.model.Task`.
         as_listed: as in `pdl.model.Task`.
         remember: the answer is to say which version was placed.
@@ -73,6 +74,7 @@ class Plan(NamedTuple):
     served: Served | None = None
     kin: tuple[str, ...] = ()
     refetch: bool = False
+    asks: Item | None = None
 
     def shares(self, item: Item, how: Outcome) -> bool:
         """Whether the job's outcome is also that of a line that followed it.
@@ -99,7 +101,7 @@ def _fields(kind: type[Plan | Item], names: str) -> Callable[[Any], tuple[Any, .
     return itemgetter(*map(kind._fields.index, names.split()))
 
 
-_ASKED = _fields(Plan, "id item part pin local begun as_listed remember version served kin")
+_ASKED = _fields(Plan, "id item part pin local begun as_listed remember version served kin asks")
 _WANTED = _fields(Item, "url headers checksum size pieces")
 
 
@@ -206,7 +208,8 @@ class Job:
         self.met: tuple[int, int, int, bool] | None = None
         self.only = self.yields = False
         self.stopped = ""
-        self.mirrors = mirrors_of(plan) if plan.item.mirrors and not plan.local else None
+        several = (plan.asks or plan.item).mirrors and not plan.local
+        self.mirrors = mirrors_of(plan) if several else None
 
     def meets(self, goods: int, pressures: int, flying: int) -> bool:
         """Note that it meets pressure: whether others were served since the last time.
@@ -235,10 +238,10 @@ class Job:
     def task(self) -> Task:
         """What a worker is given for the next attempt."""
         origin, mirrors, died = self.origin, self.mirrors, self.deaths.total > 0
-        number, item, part, pin, local, begun, as_listed, remember, version, served, kin = _ASKED(
-            self.plan
+        (number, item, part, pin, local, begun, as_listed, remember, version, served, kin, asks) = (
+            _ASKED(self.plan)
         )
-        url, headers, checksum, size, pieces = _WANTED(item)
+        url, headers, checksum, size, pieces = _WANTED(asks or item)
         others = _NONE
         if mirrors is not None:
             mirror = mirrors.current
@@ -343,11 +346,15 @@ def mirrors_of(plan: Plan) -> Mirrors | None:
 
     One that pdl cannot ask (ftp, or no URL at all) counts as failed.
     """
-    item, own = plan.item, plan.url
+    item, own, listed = plan.asks or plan.item, plan.url, plan.url.origin
     # the parts' names must be the same on every run, whatever the servers call the file
     path = plan.path if plan.served is None else plan.wanted
     aside = plan.part[: plan.part.rfind("/") + 1]  # where the parts of its shard are
-    first = _mirror(0, item.url, own, aside + part_name(own, path), item.headers)
+    if plan.asks is not None:
+        own = parse(item.url)
+    fields = plan.item.headers
+    headers = fields if own.origin == listed else ()
+    first = _mirror(0, item.url, own, aside + part_name(own, path), headers)
     usable = {first.part: first}
     words = {}
     for place, text in enumerate(item.mirrors, 1):
@@ -356,7 +363,7 @@ def mirrors_of(plan: Plan) -> Mirrors | None:
         except InvalidUrl as error:
             words[place] = f"mirror {place}: {error}"
             continue
-        headers = item.headers if other.origin == own.origin else ()
+        headers = fields if other.origin == listed else ()
         mirror = _mirror(place, text, other, aside + part_name(other, path), headers)
         usable.setdefault(mirror.part, mirror)
     found = tuple(usable.values())

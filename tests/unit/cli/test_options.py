@@ -390,6 +390,7 @@ INNER = {
     "files.describe": "the run finds out whether somebody has a use for it",
     "files.digest_there": "--sums needs it",
     "http.hosts": "the host tables of a configuration file",
+    "http.policy": "the run reads it of the file of --rewrite for its workers",
     "http.pipe": "the pool turns it off where file handles are few",
     "http.retry_statuses": "the run hands the statuses of the retries to its workers",
     "http.tell_heads": "--verbose, given twice",
@@ -436,7 +437,12 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def value_for(row: Row) -> str:
     """A good value that is not the default."""
-    if row.target in {"http.cacert", "http.cert", "http.key"} or row.target.startswith("auth."):
+    if row.target in {
+        "http.cacert",
+        "http.cert",
+        "http.key",
+        "input.rewrite",
+    } or row.target.startswith("auth."):
         return VALUES.get(row.metavar, __file__)  # it is there, and can be read
     if row.target == "command.config":
         return str(Path(os.environ["XDG_CONFIG_HOME"]) / "other.toml")

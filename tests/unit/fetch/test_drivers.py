@@ -17,6 +17,7 @@ from pdl.pool.inline import InlineMeter
 from pdl.settings import CacheSettings, FileSettings, HttpSettings, Resolved
 from pdl.storage.cache.store import prepare
 from pdl.text.host_tables import HostTable
+from pdl.text.rewriting import HostPolicy, HostRule
 from pdl.transport.http.head import message
 from pdl.transport.http.keepalive import KeepaliveTransport
 from quicklane import WARM, QuickLane
@@ -71,6 +72,7 @@ OTHER: dict[tuple[Any, str], tuple[Any, ...]] = {
         (HostTable("*.else.where", (("http.user_agent", "other/2"),)),),
     ),
     (HttpSettings, "compressed"): (True,),
+    (HttpSettings, "policy"): (HostPolicy("f", block=(HostRule("*", 1),)),),
     (FileSettings, "directory"): ("elsewhere",),
     (FileSettings, "mtime"): (False,),
     (FileSettings, "fsync"): (True,),
