@@ -219,7 +219,9 @@ def test_names_and_keys_are_those_of_the_listed_url(rules: Path, tmp_path: Path)
 def test_several_are_mirrors_and_the_origin_alone_hears_what_is_its(
     rules: Path, tmp_path: Path
 ) -> None:
-    rules.write_text("rewrite (.*) m/$1\nrewrite (.*) $1\nrewrite h/(.*) h/other/$1\n")
+    rules.write_text(
+        "rewrite (.*) m/$1\nrewrite (.*) $1\nrewrite h/(.*) h/other/$1\nrewrite (.*) n/$1"
+    )
     item = Item("http://u:pw@h/a.bin", headers=(("X-Key", "k"),), source="l", line=1)
     plan = planned(tmp_path, read_rewriting(str(rules)), item)
     assert isinstance(plan, Plan)
@@ -229,6 +231,7 @@ def test_several_are_mirrors_and_the_origin_alone_hears_what_is_its(
         ("http://m/h/a.bin", ()),
         ("http://u:pw@h/a.bin", item.headers),
         ("http://u:pw@h/other/a.bin", item.headers),
+        ("http://n/h/a.bin", ()),
     ]
 
 
