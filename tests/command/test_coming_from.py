@@ -42,7 +42,7 @@ LINES = [
 def test_a_line_makes_the_files_that_the_program_makes(
     server: Server, pdl_run: Runner, tmp_path: Path, theirs: str, ours: str
 ) -> None:
-    one = server.on("/d/1.bin", File(b"one", headers=NAMED if "J" in ours.split()[-1] else ()))
+    one = server.on("/d/1.bin", File(b"one", headers=NAMED if ours.endswith("-J") else ()))
     two = server.on("/e/2.bin", File(b"two" * 5000))
     urls = {"URL": one, "URL2": two}
     for name in ("theirs", "ours"):
