@@ -52,7 +52,7 @@ def test_given_twice_verbose_says_the_heads_in_the_log_and_to_people(
     url = server.on("/a", Reply(302, moved)).replace("http://", "http://me:hunter2@")
     server.on("/b", Reply(200, (("X-Said", "it is hunter3"),), b"abc"))
     options = ("--log-file", "run.log", "-vv", "-H", "X-Key: hunter3", "-H", "Accept: text/*")
-    run = pdl_run(url, *options)
+    run = pdl_run(url, *options, "--report", "r.html")  # which looks at each event, too
     assert run.code == 0, run.err
     log = [line.partition(" ")[2] for line in (tmp_path / "run.log").read_text().splitlines()]
     wanted = [

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from pdl.pool.rate_limit import Allowance
     from pdl.settings import FileSettings, HttpSettings
     from pdl.transport import Response, Transport
-    from pdl.transport.telling import TellingTransport
 
 BUFFER = 512 * 1024
 """Bytes a lane reads at once; only the pages that were used take memory."""
@@ -74,7 +73,6 @@ class Fetcher:
         quick: the fast path of small files, if it has one.
         allowance: how much may be received, if there is a limit; see `limit`.
         mover: moves bytes that nobody has to look at.
-        telling: says the heads, if they are to be told.
     """
 
     def __init__(
@@ -85,13 +83,7 @@ class Fetcher:
         cache: CacheLane | None = None,
     ) -> None:
         self.transport = transport
-        self.telling: TellingTransport | None = None
-        if http.tell_heads:
-            from pdl.transport.telling import TellingTransport  # where somebody looks that closely
-
-            self.transport = self.telling = TellingTransport(transport)
-        self.http = http
-        self.min_speed = http.min_speed
+        self.http, self.min_speed = http, http.min_speed
         self.files = files
         self.cache = cache
         self.memory = mmap.mmap(-1, BUFFER)
@@ -125,12 +117,9 @@ class Fetcher:
     def __call__(self, task: Task, meter: Meter) -> Answer:
         """Make one attempt."""
         if task.local:
-            files = self.files
-            return examine(task, files.directory, self.buffer, meter, files.digests)
+            return examine(task, self.files.directory, self.buffer, meter, self.files.digests)
         if self.allowance is not None:
             self.allowance.stopped = meter.stopped
-        if self.telling is not None:
-            self.telling.say = meter.say
         started = self.quick.hand_over() if self.quick else None
         if task.helps:
             from pdl.fetch.split_file import help_out  # for large files alone, as below

@@ -63,6 +63,10 @@ class SeenDecoded:
         self.hurry = response.hurry
         self.close = response.close
 
+    def fields(self) -> Sequence[tuple[str, str]]:
+        """See `pdl.transport.Response.fields`."""
+        return [pair for pair in self._response.fields() if pair[0] not in _OF_CODED]
+
     def header(self, name: str) -> str | None:
         """See `pdl.transport.Response.header`."""
         return None if name.lower() in _OF_CODED else self._response.header(name)

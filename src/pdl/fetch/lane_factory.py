@@ -42,7 +42,7 @@ class Fetching:
         transport = _transport(self.http)
         lane = Fetcher(transport, self.http, self.files)
         lane.quick = FastPath(transport, self.http, self.files, lane.memory)
-        return _limited(lane, self.limit)
+        return _wrapped(lane, self.limit)
 
 
 class CachedFetching:
@@ -69,7 +69,7 @@ class CachedFetching:
         self.http = with_credentials(self.http)
         cache = CacheLane(self.http, self.files, self.cache)
         lane = Fetcher(_transport(self.http), self.http, self.files, cache)
-        return _limited(lane, self.limit)
+        return _wrapped(lane, self.limit)
 
 
 def with_credentials(http: HttpSettings) -> HttpSettings:
@@ -91,12 +91,16 @@ def _transport(http: HttpSettings) -> KeepaliveTransport:
     return KeepaliveTransport(http)
 
 
-def _limited(lane: Fetcher, limit: RateLimit | None) -> Lane:
-    """The lane, which keeps to the limit, if there is one."""
+def _wrapped(lane: Fetcher, limit: RateLimit | None) -> Lane:
+    """The lane, which keeps to the limit, and says the heads, where that is wanted."""
     if limit is not None:
         from pdl.pool.rate_limit import Allowance
 
         lane.limit(Allowance(limit))
+    if lane.http.tell_heads:
+        from pdl.fetch.telling import TellingLane
+
+        return TellingLane(lane)
     return lane
 
 

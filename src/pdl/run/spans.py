@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pdl.model import FIRST_HELPER, Fail, failure_word
-from pdl.pool import Answered, Returned
+from pdl.pool import Answered, Returned, Said
 from pdl.progress import Span
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class WatchedPool:
                 line = self._taken(answer.id)
                 if line is not None:
                     self._tell(span_of(line, answer, now))
-        else:
+        elif not isinstance(event, Said):
             ids = event.ids if isinstance(event, Returned) else (*event.current, *event.waiting)
             for task_id in ids:
                 self._taken(task_id)

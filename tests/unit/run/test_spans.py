@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pdl.model import FIRST_HELPER, Fail, FailureKind, Item, SafePath, Success, Task
-from pdl.pool import Answered, Died, Live, PoolEvent, Returned
+from pdl.pool import Answered, Died, Live, PoolEvent, Returned, Said
 from pdl.progress import Span
 from pdl.run.spans import WatchedPool, span_of
 
@@ -121,7 +121,8 @@ def test_who_helps_is_told_with_the_line_of_the_file() -> None:
 
 
 def test_what_comes_back_without_an_answer_is_not_told_and_not_remembered() -> None:
-    events = Returned((1,)), Died((2,), (3,), "killed", (0,)), Answered((DONE._replace(id=1),))
+    said, died = Said(("> GET",)), Died((2,), (3,), "killed", (0,))
+    events = said, Returned((1,)), died, Answered((DONE._replace(id=1),))
     pool, told, _ = watched(*events)
     pool.submit([task(1), task(2), task(3)])
     for event in events:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pdl.fetch.telling import TellingTransport, answer_lines, request_lines, secrets_of
 from pdl.model import FailureKind
 from pdl.transport import Request, Response, TransportError
-from pdl.transport.telling import TellingTransport, answer_lines, request_lines, secrets_of
 
 URL = "http://h/a?x=1&sig=hunter2"
 
@@ -28,14 +28,21 @@ def test_of_a_request_well_known_values_alone_are_said(name: str, value: str, sa
     assert request_lines(Request(URL, ((name, value),))) == [f"{name}: {said}"]
 
 
+def test_what_a_request_says_encoded_is_no_more_said_decoded() -> None:
+    basic = (("Authorization", "Basic bWU6aHVudGVyMg=="),)
+    secrets = secrets_of(Request("http://h/a?token=a%2Fb%2Fc", basic))
+    fields = [("x-echo", "me:hunter2, hunter2, a/b/c")]
+    assert answer_lines(fields, secrets) == ["x-echo: ***, ***, ***"]
+
+
 def test_what_was_sent_is_not_said_where_a_server_repeats_it() -> None:
     sent = (
         *(("Authorization", "Bearer hunter3"), ("X-Key", "ab"), ("Accept", "text/html")),
         ("Cookie", "a=hunter4; b=1"),
     )
     secrets = secrets_of(Request(URL, sent))
-    assert {"Bearer hunter3", "hunter3", "hunter2", "hunter4"} < secrets
-    assert not {"Bearer", "text/html", "ab"} & secrets
+    assert {"Bearer hunter3", "hunter3", "hunter2", "hunter4"} < {*secrets}
+    assert not {"Bearer", "text/html", "ab"} & {*secrets}
     fields = [
         ("x-echo", "you are hunter3, hunter2; text/html"),
         ("location", "/b?sig=new&x=1"),
