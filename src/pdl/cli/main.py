@@ -33,7 +33,7 @@ from pdl.cli.to_settings import (
 from pdl.errors import ExitCode, PdlError, UsageError
 from pdl.output.terminal import Out
 from pdl.text.lazy_regex import lazy
-from pdl.text.masking import mask_urls, printable
+from pdl.text.masking import mask_urls, masked_traceback, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -375,7 +375,7 @@ def _collect_again() -> None:
 def _show_where(exc: Exception) -> None:
     """Show the traceback, if it is asked for."""
     if os.environ.get("PDL_DEBUG"):
-        from pdl.pool.process.worker import masked_traceback, show  # as above
+        from pdl.pool.process.worker import show  # as above
 
         show(masked_traceback(exc))
 

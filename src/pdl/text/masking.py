@@ -76,6 +76,13 @@ def mask_urls(text: str) -> str:
     return "\n".join(lines)
 
 
+def masked_traceback(exc: Exception) -> str:
+    """Where an exception comes from, with the secrets in each URL masked."""
+    import traceback  # where there is a mistake in pdl
+
+    return mask_urls("".join(traceback.format_exception(exc)))
+
+
 def _mask_userinfo(text: str) -> str:
     if found := _USERINFO.match(text):
         user, colon, _ = found[2].partition(":")

@@ -45,7 +45,7 @@ from pdl.pool.process.shared_counters import CellMeter, SharedCounters
 from pdl.pool.startup import start_limits
 from pdl.pool.startup.fork_helpers import name_process
 from pdl.pool.startup.import_path import forget_here
-from pdl.text.masking import mask_urls
+from pdl.text.masking import mask_urls, masked_traceback
 
 if TYPE_CHECKING:
     from pdl.model import Answer, Task
@@ -458,13 +458,6 @@ def guarded(lane: Lane) -> Lane:
             return internal(task.id, mask_urls(f"{type(exc).__name__}: {exc}"))
 
     return run
-
-
-def masked_traceback(exc: Exception) -> str:
-    """The traceback: an answer has no room for it."""
-    import traceback  # where there is a mistake in pdl
-
-    return mask_urls("".join(traceback.format_exception(exc)))
 
 
 def show(text: str) -> None:
