@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdl.model import Outcome, Result, Retrying
-from pdl.progress import Standing, Transfer, Waiting
+from pdl.scheduling.progress import Standing, Transfer, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

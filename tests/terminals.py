@@ -64,8 +64,8 @@ class Terminal:
         """Press some keys."""
         os.write(self._terminal, keys.encode())
 
-    def until(self, wanted: str) -> None:
-        """Read until it is shown, since what was waited for last.
+    def until(self, wanted: str) -> bool:
+        """Read until it is shown, since what was waited for last; then it is true.
 
         Raises:
             TimeoutError: it is not.
@@ -75,6 +75,7 @@ class Terminal:
             if not self._read(end):
                 raise TimeoutError(f"{wanted!r} is not in {self.shown[self._at :]!r}")
         self._at = len(self.shown)
+        return True
 
     def ended(self) -> int:
         """Read until the program has ended; its exit code, negative for a signal."""

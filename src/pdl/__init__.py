@@ -19,18 +19,9 @@ from pdl._version import __version__
 TYPE_CHECKING = False  # typing takes longer to import than everything else here
 if TYPE_CHECKING:
     from pdl.errors import ListError, LockedError, MachineError, PdlError, UsageError
-    from pdl.model import (
-        AuthSettings,
-        Event,
-        FailureKind,
-        Item,
-        Outcome,
-        Result,
-        Retrying,
-        Summary,
-        User,
-    )
+    from pdl.model import AuthSettings, Event, FailureKind, Item, Outcome, Result, Retrying, User
     from pdl.run.download import Report, download
+    from pdl.scheduling.progress import Summary
     from pdl.settings import (
         CacheSettings,
         FileSettings,
@@ -91,10 +82,10 @@ _HOMES = {
         "Outcome",
         "Result",
         "Retrying",
-        "Summary",
         "User",
     ),
     "pdl.text.host_tables": ("HostTable",),
+    "pdl.scheduling.progress": ("Summary",),
     "pdl.settings": (
         "CacheSettings",
         "FileSettings",

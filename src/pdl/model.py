@@ -6,12 +6,9 @@ without surprises. Nothing here does any work.
 
 import enum
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NewType
+from typing import Literal, NewType
 
-from pdl.named_tuple import NamedTuple
-
-if TYPE_CHECKING:
-    from pdl.progress import HostRow
+from pdl.text.named_tuple import NamedTuple
 
 SafePath = NewType("SafePath", str)
 """A relative path that `pdl.naming.namer` has made; nothing else makes one. Separator is ``/``."""
@@ -444,37 +441,6 @@ class Result(NamedTuple):
     host: str | None = None
     digests: tuple[str, ...] | None = None
     fields: dict[str, object] | None = None
-
-
-class Summary(NamedTuple):
-    """The run in numbers.
-
-    Attributes:
-        succeeded: files fetched and whole.
-        left: lines known but not finished when the run was stopped.
-        bytes: received over the wire.
-        seconds: wall-clock time of the run.
-        stopped_by: signal number that ended the run early, or None.
-        unread: the run stopped before the end of the list was seen.
-        halted: it ended early by what the same command meets again, until somebody mends it.
-        limit: of `pdl.settings.StopSettings`, that which ended the run early, or None.
-        unchecked: of those skipped, files that were held against nothing.
-        hosts: of those that were asked, where a report wants it; else of those given up.
-    """
-
-    succeeded: int = 0
-    skipped: int = 0
-    unchanged: int = 0
-    failed: int = 0
-    left: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    stopped_by: int | None = None
-    unread: bool = False
-    limit: Literal["max_failures", "deadline", "quota"] | None = None
-    unchecked: int = 0
-    halted: bool = False
-    hosts: "tuple[HostRow, ...]" = ()
 
 
 class Retrying(NamedTuple):

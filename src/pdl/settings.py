@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pdl._version import __version__
 from pdl.errors import UsageError
 from pdl.model import AuthSettings, Headers
-from pdl.named_tuple import NamedTuple
 from pdl.text import rules
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import places_fault, url_fault
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class InputSettings(NamedTuple):
         shard: the part of the lines that is taken, as ``1/16``, or ``auto``; None takes all.
         shard_by: what tells whose a line is.
         columns: fields of items, and the columns that have them, as ``("url", "#2")``.
-        rewrite: a file that says whom to ask instead; see `pdl.text.rewriting`.
+        rewrite: a file that says whom to ask instead; see `pdl.sources.rewriting`.
         keep: columns that are carried into reports and names; ``all``, all that are no fields.
     """
 
@@ -113,7 +113,7 @@ class HttpSettings(NamedTuple):
         credentials: a `pdl.auth.credentials.Credentials`, made of `AuthSettings` there, or None.
         tell_heads: say the heads of requests and answers, masked.
         hosts: what differs for some hosts; of these tables the first that says it counts.
-        policy: a `pdl.text.rewriting.HostPolicy`, read of `InputSettings.rewrite`, or None.
+        policy: a `pdl.sources.rewriting.HostPolicy`, read of `InputSettings.rewrite`, or None.
         compressed: ask for coded bodies, and take their codings back; see `pdl.fetch.decoding`.
     """
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdl.model import Item, Summary
+from pdl.model import Item
 from pdl.run.check import CheckReport, Turns
+from pdl.scheduling.progress import Summary
 from servers.files import File
 
 if TYPE_CHECKING:

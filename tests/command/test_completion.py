@@ -57,4 +57,4 @@ def test_a_shell_completes_options_words_files_and_directories(shell: str, tmp_p
         terminal.until("READY")
         for typed, wanted in TYPED.items():
             terminal.press(f"pdl {typed}\t\r")
-            terminal.until(f"<{wanted}")  # zsh takes the slash back
+            assert terminal.until(f"<{wanted}"), typed  # zsh takes the slash back

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from conftest import need
-from pdl.model import Outcome, Result, Summary
+from pdl.model import Outcome, Result
 from pdl.output.reports.registry import Watch, open_report
-from pdl.progress import HostRow, Span, Standing
 from pdl.scheduling.host_news import HostEvent
+from pdl.scheduling.progress import HostRow, Span, Standing, Summary
 from servers.files import File
 from servers.programs import find
 

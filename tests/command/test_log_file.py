@@ -113,10 +113,10 @@ def test_it_is_no_other_file_of_the_run(
 
 def test_what_ends_a_run_is_in_it(tmp_path: Path) -> None:
     log = LogFile(str(tmp_path / "log"))
-    with pytest.raises(ZeroDivisionError), log.kept():
+    with pytest.raises(ZeroDivisionError), log:
         raise ZeroDivisionError("at http://me:hunter2@h/")
     log = LogFile(str(tmp_path / "log"))
-    with pytest.raises(UsageError), log.kept():
+    with pytest.raises(UsageError), log:
         raise UsageError("this is wrong")
     lines = (tmp_path / "log").read_text().splitlines()
     assert all(re.match(STAMP, line) for line in lines)

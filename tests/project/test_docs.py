@@ -19,13 +19,13 @@ from pdl.cli.help import SCHEMA, default_text, manual_page
 from pdl.cli.main import command
 from pdl.cli.options import ROWS
 from pdl.errors import ExitCode
-from pdl.model import FailureKind, Outcome, Result, Summary
+from pdl.model import FailureKind, Outcome, Result
 from pdl.naming.namer import FIELDS
 from pdl.output.display.registry import MODES
 from pdl.output.reports.registry import FORMATS as REPORT_FORMATS
 from pdl.pool.registry import ENGINES
-from pdl.progress import HostRow
 from pdl.scheduling.kinds import KINDS
+from pdl.scheduling.progress import HostRow, Summary
 from pdl.sources.registry import FORMATS
 from places import ROOT
 

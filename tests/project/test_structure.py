@@ -18,7 +18,7 @@ import pdl
 SOURCE = Path(pdl.__file__).parent
 
 LAYERS: list[set[str]] = [
-    {"_version", "named_tuple", "model", "progress", "errors", "settings", "text", "system"},
+    {"_version", "model", "errors", "settings", "text", "system"},
     {"http_rules", "naming", "scheduling", "transport", "auth"},
     {"integrity", "pool", "storage", "sources"},
     {"fetch", "output"},

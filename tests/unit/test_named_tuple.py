@@ -11,7 +11,7 @@ import typing
 import pytest
 
 import pdl
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 
 MAKER: typing.Any = type(NamedTuple)
 

@@ -10,12 +10,13 @@ import pytest
 import pdl
 from pdl.cli.options import ROWS
 from pdl.errors import UsageError
-from pdl.model import FailureKind, Summary
+from pdl.model import FailureKind
 from pdl.output.display import registry as displays
 from pdl.output.reports import registry as reports
 from pdl.output.terminal import Out
 from pdl.pool import registry as engines
 from pdl.scheduling import kinds
+from pdl.scheduling.progress import Summary
 from pdl.settings import InputSettings, PoolSettings, Settings
 from pdl.sources import registry as formats
 from pdl.sources.registry import Formats

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pdl.http_rules.dates import http_seconds
 from pdl.http_rules.redirects import may_be_told
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from pdl.http_rules.codings import known
 from pdl.http_rules.redirects import may_be_told
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

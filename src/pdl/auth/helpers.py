@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pdl.auth.programs import HelperFailed, Turn, run
 from pdl.http_rules.redirects import may_be_told
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.rules import header_fault
 
 if TYPE_CHECKING:

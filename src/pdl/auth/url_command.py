@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from pdl.auth.programs import HelperFailed, Turn, run
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.rules import header_fault
 from pdl.text.urls import InvalidUrl, Url, parse
 

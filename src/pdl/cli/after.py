@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pdl.cli.exit import complain_text
 from pdl.errors import ExitCode, PdlError
-from pdl.model import Summary
 from pdl.run.hooks import environment_of
+from pdl.scheduling.progress import Summary
 from pdl.system.child import GRACE, ending_text, hear_of_ends
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from pdl.cli.options import ROWS
 from pdl.cli.to_settings import CHOOSING, Config, fault_of, nearness
 from pdl.errors import UsageError
 from pdl.model import User
-from pdl.named_tuple import NamedTuple
 from pdl.system.bounded_read import MOST, read
 from pdl.text.host_tables import FIELDS, HostTable, nearest_first, pattern_of
 from pdl.text.masking import is_secret_name, mask, printable
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import InvalidUrl
 
 if TYPE_CHECKING:

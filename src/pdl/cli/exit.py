@@ -10,8 +10,8 @@ from pdl.output.terminal import Out
 
 if TYPE_CHECKING:
     from pdl.cli.to_settings import CommandOptions
-    from pdl.model import Summary
     from pdl.run.download import Report
+    from pdl.scheduling.progress import Summary
 
 
 def exit_code(report: Report, options: CommandOptions, *, machine: bool = False) -> int:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pdl.output.reports.registry import Reporter
     from pdl.output.sinks import Sink
     from pdl.run.download import Report
+    from pdl.run.outputs import Outputs
     from pdl.settings import Settings
     from pdl.sources.feed import Feed
 
@@ -113,7 +114,7 @@ class DownloadCommand(click.Command):
         from pdl.output.log_file import LogFile  # where there is one
 
         log = LogFile(options.log_file)
-        with log.kept():
+        with log:
             raise SystemExit(_run(settings, options, ctx, log))
 
 
@@ -213,8 +214,6 @@ def _run(
 
     prestart.prepare(settings.pool, alone=True)
 
-    from pdl.output.reports.registry import unasked
-    from pdl.run import outputs as to
     from pdl.run.download import run
     from pdl.sources.feed import open_sources
 
@@ -233,20 +232,12 @@ def _run(
 
         settings = with_passwords(settings)
     feed = open_sources(options.sources, STDIN, display.notice, settings=settings.input)
-    reporters = _open_reports(options, settings.files.directory, display.notice)
-    sinks = [reporter.sink for reporter in reporters]
-    disk = to.DiskListener()
-    lists = [reporter.sink for reporter in reporters if reporter.lists]
-    reporters = [*reporters, *unasked(sys.stderr), console(lists, feed)]
-    shown, *told = to.listeners_of(reporters, display)
-    remarks = [to.RemarkListener(display.notice), to.BaseListener(display.notice, settings.input)]
-    outputs = (to.NamesOnly if options.check else to.Outputs)([shown, *remarks, *told, disk])
+    outputs, lost = _make_outputs(settings, options, display, lambda lists: console(lists, feed))
 
     def ended(report: Report) -> int:
         for error in filter(None, (report.machine_error, report.list_error)):
             _explained(error, ctx)
-        lost = display.lost or any(sink.lost for sink in sinks)
-        return exit_code(report, options, machine=lost or disk.failed)
+        return exit_code(report, options, machine=lost())
 
     with contextlib.closing(feed):
         work = partial(run, settings, feed, outputs, options.wait_lock)
@@ -259,6 +250,27 @@ def _run(
         from pdl.cli.after import with_command_after  # where there is one
 
         return with_command_after(work, ended, settings, options)
+
+
+def _make_outputs(
+    settings: Settings,
+    options: CommandOptions,
+    display: Display,
+    console: Callable[[Sequence[Sink]], Reporter],
+) -> tuple[Outputs, Callable[[], bool]]:
+    """What is told of the run, and whether this machine has failed it, or lost any of that."""
+    from pdl.output.reports.registry import unasked
+    from pdl.run import outputs as to
+
+    reporters = _open_reports(options, settings.files.directory, display.notice)
+    sinks = [reporter.sink for reporter in reporters]
+    disk = to.DiskListener()
+    lists = [reporter.sink for reporter in reporters if reporter.lists]
+    reporters = [*reporters, *unasked(sys.stderr), console(lists)]
+    shown, *told = to.listeners_of(reporters, display)
+    remarks = [to.RemarkListener(display.notice), to.BaseListener(display.notice, settings.input)]
+    outputs = (to.NamesOnly if options.check else to.Outputs)([shown, *remarks, *told, disk])
+    return outputs, lambda: display.lost or disk.failed or any(sink.lost for sink in sinks)
 
 
 def _warn_of_what_is_set(settings: Settings, ctx: click.Context, display: Display) -> None:

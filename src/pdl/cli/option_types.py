@@ -15,8 +15,8 @@ from click.core import ParameterSource
 
 from pdl.cli.to_settings import CHOOSING, config_of, fault_of, place_of
 from pdl.model import User
-from pdl.named_tuple import NamedTuple
 from pdl.settings import AUTO, Resolved
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.rules import header_fault, word_fault
 
 if TYPE_CHECKING:

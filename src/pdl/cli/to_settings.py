@@ -11,10 +11,10 @@ from click.core import ParameterSource
 
 from pdl import settings
 from pdl.errors import UsageError
-from pdl.named_tuple import NamedTuple
 from pdl.output.display.registry import CHOICES as DISPLAYS
 from pdl.settings import ProgressMode, Settings
 from pdl.text.masking import printable
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.rules import output_fault, time_fault, word_fault
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from pdl.http_rules.dates import rate_reset
 from pdl.http_rules.redirects import STATUSES, BadRedirect, target
 from pdl.model import FailureKind
 from pdl.naming.content_disposition import redirect_name, server_name
-from pdl.text.rewriting import HostPolicy
 from pdl.text.urls import InvalidUrl, parse
 from pdl.transport import Request
 
@@ -210,6 +209,10 @@ class Asking:
             AttemptFailed: it does not.
         """
         policy = self._http.policy
+        if policy is None:
+            return
+        from pdl.sources.rewriting import HostPolicy  # where there are rules
+
         if isinstance(policy, HostPolicy) and (reason := policy.refusal(self.url.host)):
             raise AttemptFailed(FailureKind.POLICY, f"a redirect: {reason}", status=status)
 

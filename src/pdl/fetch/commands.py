@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pdl.integrity.check import ALGORITHM
 from pdl.model import Fail, Pin, Success, Version
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from pdl.auth.logins import Login

@@ -15,12 +15,12 @@ from pdl.http_rules.dates import rate_reset, retry_after
 from pdl.http_rules.ranges import Answered, Step, obstacle, unasked
 from pdl.integrity.check import has_digest
 from pdl.model import NOT_KEPT, Fail, FailureKind, Task
-from pdl.named_tuple import NamedTuple
 from pdl.scheduling.kinds import HOST_FAULTS, USELESS_PARTS
 from pdl.storage.final_name import InTheWay
 from pdl.system import proxy_variables
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.units import size_text
 from pdl.text.urls import InvalidUrl, parse
 from pdl.transport import TransportError

@@ -136,7 +136,7 @@ def lanes(settings: Settings, warn: Callable[[str], None]) -> LaneFactory:
 
         http = http._replace(hosts=for_workers(http.hosts))
     if settings.input.rewrite is not None:
-        from pdl.text.rewriting import read_rewriting  # where there are rules
+        from pdl.sources.rewriting import read_rewriting  # where there are rules
 
         http = http._replace(policy=read_rewriting(settings.input.rewrite).policy)
     processes = settings.pool.split()[0]

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from pdl.http_rules.dates import http_seconds
 from pdl.model import NOT_MODIFIED
-from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from pdl.http_rules.codings import coding_of
 from pdl.integrity.digests import HTTP_KEYS, declared_size, decoded
-from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,8 +11,8 @@ import functools
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -21,9 +21,9 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from pdl.errors import ListError, MachineError
-from pdl.named_tuple import NamedTuple
 from pdl.system import atomic_file, file_lock
 from pdl.text.masking import printable
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import unquote
 
 from pdl.model import SafePath
-from pdl.named_tuple import NamedTuple
 from pdl.naming.safe_name import suffixed
 from pdl.text.lazy_regex import lazy
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.sha256 import sha256
 from pdl.text.urls import DIRECTORY, FREE
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError, PdlError
@@ -14,12 +13,14 @@ from pdl.output.sinks import check_target
 from pdl.text.masking import mask_urls, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from pdl.model import Result, Retrying, Summary
+    from typing_extensions import Self
+
+    from pdl.model import Result, Retrying
     from pdl.output.display.base import Display
-    from pdl.progress import Standing
     from pdl.scheduling.host_news import HostEvent
+    from pdl.scheduling.progress import Standing, Summary
 
 
 class LogFile:
@@ -63,22 +64,18 @@ class LogFile:
         except OSError as exc:
             self.error = exc
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """What ends the run from here on is in the log; then the log is closed."""
-        try:
-            yield
-        except SystemExit as exc:
-            self.write(f"end        exit code {exc.code}")
-            raise
-        except PdlError as exc:
-            self.write(f"end        {mask_urls(str(exc))}")
-            raise
-        except BaseException:
-            self.write(mask_urls(f"end        {traceback.format_exc()}"))
-            raise
-        finally:
-            os.close(self._file)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """What has ended the run is in the log; then the log is closed."""
+        if isinstance(error, SystemExit):
+            self.write(f"end        exit code {error.code}")
+        elif isinstance(error, PdlError):
+            self.write(f"end        {mask_urls(str(error))}")
+        elif error is not None:
+            self.write(mask_urls("end        " + "".join(traceback.format_exception(error))))
+        os.close(self._file)
 
 
 class LoggedDisplay:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from pdl.model import Answer, Task
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 
 
 class Answered(NamedTuple):

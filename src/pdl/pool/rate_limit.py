@@ -29,7 +29,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.timetable import rate_at, timetable_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from pdl.errors import UsageError
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

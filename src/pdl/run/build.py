@@ -62,7 +62,7 @@ def check_settings(settings: Settings) -> None:
             what = f"the name template has the column {printable(name)!r}, which is not kept"
             raise UsageError(what, f"--keep {printable(name)} keeps it")
     if settings.input.rewrite is not None:
-        from pdl.text.rewriting import read_rewriting  # as below
+        from pdl.sources.rewriting import read_rewriting  # as below
 
         read_rewriting(settings.input.rewrite)
     format_of(settings.input.format)
@@ -210,7 +210,7 @@ def _ways(settings: Settings) -> dict[str, Any]:
 
         ways["parse"] = parse_listed
     if settings.input.rewrite is not None:
-        from pdl.text.rewriting import read_rewriting  # where there are rules
+        from pdl.sources.rewriting import read_rewriting  # where there are rules
 
         ways["rewriting"] = read_rewriting(settings.input.rewrite)
     return ways

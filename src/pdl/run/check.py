@@ -11,7 +11,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from pdl.integrity.check import BUFFER, examine
-from pdl.model import FailureKind, Item, Outcome, Pin, Refusal, Result, SafePath, Summary
+from pdl.model import FailureKind, Item, Outcome, Pin, Refusal, Result, SafePath
 from pdl.output.reports.console import closing_lines, ending, placed
 from pdl.output.terminal import Out
 from pdl.run import build
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pdl.output.sinks import Sink
     from pdl.pool import Lane, Meter
     from pdl.run.outputs import Outputs
+    from pdl.scheduling.progress import Summary
     from pdl.settings import Settings
     from pdl.sources import Entry
     from pdl.sources.feed import Feed

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from pdl.errors import ListError, LockedError, MachineError
 from pdl.fetch.lane_factory import lanes
-from pdl.model import Summary
-from pdl.named_tuple import NamedTuple
 from pdl.pool import registry
 from pdl.run import build
 from pdl.run.outputs import (
@@ -20,10 +18,12 @@ from pdl.run.outputs import (
     StateListener,
 )
 from pdl.run.stop import Stop, signals
+from pdl.scheduling.progress import Summary
 from pdl.settings import Settings
 from pdl.sources.feed import Feed, chosen_of
 from pdl.storage.output_directory import OutputDirectory
 from pdl.storage.state_db import StateDb
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -167,14 +167,7 @@ def download(
     Raises:
         UsageError: a setting is wrong. What `on_event` raises goes through, too.
     """
-    base = settings or Settings()
-    wanted = base._replace(
-        files=base.files._replace(directory=dir), pool=base.pool._replace(jobs=jobs)
-    )
-    if wanted.input.shard is not None:
-        from pdl.sources.shards import with_shard  # where there is one
-
-        wanted = with_shard(wanted)
+    wanted = _wanted(settings or Settings(), dir, jobs)
     _import_early(inline=registry.engine_of(wanted.pool.engine).here)
     failures = FailureListener()
     told = [] if on_event is None else [CallbackListener(on_event)]
@@ -188,6 +181,18 @@ def download(
     if error is not None and any(each.calling for each in told):  # the callback has raised it
         raise error
     return report._replace(failures=failures.rows)
+
+
+def _wanted(base: Settings, directory: str, jobs: Jobs) -> Settings:
+    """The settings of a run that a program asks for."""
+    wanted = base._replace(
+        files=base.files._replace(directory=directory), pool=base.pool._replace(jobs=jobs)
+    )
+    if wanted.input.shard is None:
+        return wanted
+    from pdl.sources.shards import with_shard  # where there is one
+
+    return with_shard(wanted)
 
 
 def _not_begun(exc: MachineError | LockedError | ListError) -> Report:

@@ -19,14 +19,14 @@ import time
 from typing import TYPE_CHECKING
 
 from pdl.errors import ListError, MachineError
-from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success, Summary
+from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Success
 from pdl.pool import Answered, Died, Said
-from pdl.progress import Standing, Transfer
 from pdl.run import rows
 from pdl.run.stop import Limits, cancel_rest, let_end
 from pdl.scheduling.job import Job, Plan, Share, Skip
 from pdl.scheduling.kinds import MENDED_BY_FETCHING
 from pdl.scheduling.mirrors import Selector
+from pdl.scheduling.progress import Standing, Summary, Transfer
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:

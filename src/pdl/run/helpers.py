@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from pdl.integrity.check import has_digest
 from pdl.model import FIRST_HELPER, HELPS, HELPS_ELSEWHERE, Fail
-from pdl.named_tuple import NamedTuple
 from pdl.naming.safe_name import STATE_DIRECTORY
 from pdl.pool import Answered, Live, Returned, Said
 from pdl.scheduling.mirrors import HostHealth, is_the_hosts
 from pdl.scheduling.range_map import RangeMap
 from pdl.scheduling.split import Splits, Want, share_out
 from pdl.storage.board import tell
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdl.model import Item, Result, Task
-    from pdl.progress import Standing
     from pdl.run.outputs import Outputs
     from pdl.run.stop import Stop
+    from pdl.scheduling.progress import Standing
     from pdl.settings import Settings
 
 HELD_MOST = 10_000

@@ -13,7 +13,6 @@ from pdl.model import (
     Outcome,
     Result,
     Retrying,
-    Summary,
 )
 from pdl.sources.item_options import NO_BASE
 from pdl.text.masking import mask, printable
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from pdl.model import Item
     from pdl.output.display.base import Display
     from pdl.output.reports.registry import Reporter, Watch
-    from pdl.progress import Span, Standing
     from pdl.scheduling.governor import Governor
     from pdl.scheduling.host_news import HostEvent
+    from pdl.scheduling.progress import Span, Standing, Summary
     from pdl.settings import InputSettings
     from pdl.storage.state_db import StateDb
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 from pdl.errors import ListError
 from pdl.integrity.digests import BadChecksum, Contradiction, parse_checksum
 from pdl.model import BadLine, FailureKind, Item, Outcome, Refusal, SafePath
-from pdl.named_tuple import NamedTuple
 from pdl.naming.claims import (
     NOTHING_KNOWN,
     FoundFiles,
@@ -26,6 +25,7 @@ from pdl.naming.namer import Namer
 from pdl.naming.safe_name import SafeName, UnsafeName, escaped_forms, renamed
 from pdl.scheduling.job import Job, Plan, Share, Skip, plan_of
 from pdl.text.masking import mask
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.rules import header_fault
 from pdl.text.units import place_text
 from pdl.text.urls import KIN_DIGITS, RUNS_OWN, Asked, InvalidUrl, parse, part_name
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pdl.run.server_names import ServerNaming
     from pdl.scheduling.job import Planned
     from pdl.settings import FileSettings, NamingSettings
+    from pdl.sources.rewriting import Rewriting
     from pdl.storage.versions import Versions
-    from pdl.text.rewriting import Rewriting
     from pdl.text.urls import Url
 
 _MARKS = {Outcome.SUCCESS: 1, Outcome.UNCHANGED: 2}

@@ -19,18 +19,18 @@ from pdl.model import (
     Result,
     Retrying,
     Success,
-    Summary,
     failure_word,
 )
 from pdl.scheduling.job import Skip
+from pdl.scheduling.progress import Summary
 from pdl.text.masking import mask, mask_urls, printable
 from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:
     from pdl.model import Facts, Item, SafePath
-    from pdl.progress import Standing
     from pdl.run.outputs import Outputs
     from pdl.scheduling.job import Job
+    from pdl.scheduling.progress import Standing
 
 _THERE = "already there"
 CANCELLED = FailureKind.CANCELLED.value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pdl.model import FIRST_HELPER, Fail, failure_word
 from pdl.pool import Answered, Returned, Said
-from pdl.progress import Span
+from pdl.scheduling.progress import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -29,8 +29,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from pdl.named_tuple import NamedTuple
 from pdl.settings import AUTO_FIRST, AUTO_MOST
+from pdl.text.named_tuple import NamedTuple
 
 LOOK_SECONDS = 0.01
 """Between two looks, at the least."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.units import duration_text
 
 if TYPE_CHECKING:

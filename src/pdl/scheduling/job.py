@@ -16,8 +16,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pdl.model import Headers, Item, Outcome, Refusal, SafePath, Task, task_of
-from pdl.named_tuple import NamedTuple
 from pdl.scheduling.retry import Deaths, Progress
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import InvalidUrl, Url, parse, part_name
 
 if TYPE_CHECKING:

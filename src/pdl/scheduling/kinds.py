@@ -10,7 +10,7 @@ import enum
 from typing import Literal
 
 from pdl.model import Fail, FailureKind
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 
 
 class Fault(enum.Enum):

@@ -16,12 +16,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pdl.model import Fail, FailureKind, Success
-from pdl.named_tuple import NamedTuple
 from pdl.scheduling.governor import FORGIVEN
 from pdl.scheduling.kinds import HOST_FAULTS, OWN_FAULTS, PROOFS_OF_HOST
 from pdl.scheduling.origin import Health
 from pdl.scheduling.retry import LONGEST_PROBE, Decision
 from pdl.text.masking import printable
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

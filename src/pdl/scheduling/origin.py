@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pdl.progress import HostRow
+from pdl.scheduling.progress import HostRow
 from pdl.scheduling.retry import FIRST_PROBE, NEVER
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pdl.named_tuple import NamedTuple
 from pdl.settings import RetrySettings
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,8 +32,8 @@ import itertools
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Protocol
 
-from pdl.progress import Waiting
 from pdl.scheduling.governor import Governor
+from pdl.scheduling.progress import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pdl.errors import PdlError
-    from pdl.model import Result, Summary
+    from pdl.model import Result
+    from pdl.scheduling.progress import Summary
     from pdl.sources import Line
 
 MAX_BYTES = 64 * 1024 * 1024

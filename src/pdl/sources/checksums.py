@@ -19,12 +19,12 @@ from urllib.parse import quote
 from pdl.errors import ListError
 from pdl.integrity.digests import BY_LENGTH, of_tag, parse_checksum, strength, words
 from pdl.model import Item
-from pdl.named_tuple import NamedTuple
 from pdl.sources import Pause
 from pdl.sources.item_options import bad_line, check_urls, resolve
 from pdl.sources.streams import MAX_LINE, shown_name
 from pdl.sources.text import bad_bytes, why_no_text
 from pdl.text.lazy_regex import lazy
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import has_scheme
 
 if TYPE_CHECKING:

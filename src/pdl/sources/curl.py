@@ -21,13 +21,13 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from pdl.model import BadLine, Item
-from pdl.named_tuple import NamedTuple
 from pdl.sources import Pause
 from pdl.sources.item_options import bad_line, parse_header
 from pdl.sources.streams import MAX_LINE, shown_name
 from pdl.sources.text import bad_bytes, entry_of, why_no_text
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import printable
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

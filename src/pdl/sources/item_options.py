@@ -9,11 +9,11 @@ from urllib.parse import urljoin
 from pdl.errors import ListError
 from pdl.integrity.digests import integrity_words, parse_checksum, strength, words
 from pdl.model import BadLine, Item
-from pdl.named_tuple import NamedTuple
 from pdl.sources import Entry
 from pdl.sources.streams import shown_name
 from pdl.text.lazy_regex import HTTP_WORD, lazy
 from pdl.text.masking import mask, printable
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.units import place_text
 from pdl.text.urls import InvalidUrl, has_scheme, is_plain, parse
 

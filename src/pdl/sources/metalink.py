@@ -21,10 +21,10 @@ from xml.parsers import expat
 from pdl.errors import ListError
 from pdl.integrity.digests import BadChecksum, parse_checksum, strength
 from pdl.model import Item, Pieces
-from pdl.named_tuple import NamedTuple
 from pdl.sources import Pause
 from pdl.sources.item_options import bad_line, check_urls, parse_size, resolve
 from pdl.sources.streams import MAX_LINE, shown_name
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import InvalidUrl, parse
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pdl.errors import ListError, UsageError
 from pdl.model import BadLine
-from pdl.named_tuple import NamedTuple
 from pdl.sources import Line, Pause
 from pdl.sources.item_options import NO_BASE, Columns
 from pdl.sources.streams import (
@@ -31,6 +30,7 @@ from pdl.sources.streams import (
     utf16,
 )
 from pdl.text.lazy_regex import lazy
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import NO_SCHEME
 
 if TYPE_CHECKING:

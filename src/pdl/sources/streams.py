@@ -15,10 +15,10 @@ import stat
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.errors import ListError
-from pdl.named_tuple import NamedTuple
 from pdl.sources import Line, Pause
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import BEGINNINGS, InvalidUrl, parse
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from pdl.http_rules.ranges import Validator, can_go_on, obstacle, validator_of
 from pdl.integrity.declared_digests import NAMES
-from pdl.named_tuple import NamedTuple
 from pdl.system import atomic_file
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

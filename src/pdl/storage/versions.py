@@ -11,7 +11,7 @@ from pdl.http_rules.codings import coding_of
 from pdl.http_rules.conditional import named
 from pdl.integrity.check import wanted_size
 from pdl.model import Version
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.sha256 import sha256
 
 if TYPE_CHECKING:

@@ -9,14 +9,13 @@ import importlib
 import os
 from typing import TYPE_CHECKING, get_args
 
-from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD, lazy
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import InvalidUrl, has_scheme, parse, proxy_fault, url_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pdl.model import Headers
 
 _WORD = HTTP_WORD.replace("*", "")
 _MEDIA_RANGE = lazy(rf"\*/\*|{_WORD}/(\*|{_WORD})")
@@ -192,7 +191,7 @@ def header_fault(name: str, value: str) -> str:
     return ""
 
 
-def headers_fault(headers: Headers) -> str:
+def headers_fault(headers: Iterable[tuple[str, str]]) -> str:
     """Of fields of a request."""
     return next(filter(None, (header_fault(name, value) for name, value in headers)), "")
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.sha256 import sha256
 
 if TYPE_CHECKING:

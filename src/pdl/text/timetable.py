@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.units import bytes_of
 
 if TYPE_CHECKING:

@@ -8,15 +8,14 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import lazy
 from pdl.text.masking import mask, printable
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.sha256 import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pdl.model import SafePath
 
 MAX_LENGTH = 8000
 """Characters a URL may have; servers and proxies refuse longer ones (RFC 9110 section 4.1)."""
@@ -326,7 +325,7 @@ class Asked:
         self._hashed = sha256(self.text.encode())
         self.key = int.from_bytes(self._hashed.digest()[:8], "big") | _URL_BIT
 
-    def part_name(self, path: SafePath) -> str:
+    def part_name(self, path: str) -> str:
         """File name of the part: 32 hex digits and ``.part``, the same on every run.
 
         The first `KIN_DIGITS` are the same whatever the URL's query.
@@ -351,7 +350,7 @@ def suffix_of(key: int) -> str:
     return f"{key:016x}"[:8]
 
 
-def part_name(url: Url, path: SafePath) -> str:
+def part_name(url: Url, path: str) -> str:
     """The `Asked.part_name` of a URL's file."""
     return Asked(url).part_name(path)
 

@@ -15,10 +15,11 @@ from pdl.fetch.blocking import Fetcher
 from pdl.fetch.failures import AttemptFailed
 from pdl.fetch.file_checks import Opening, by_bytes, remark, unlike
 from pdl.http_rules.ranges import Validator
-from pdl.model import PAGE_REMARK, FailureKind, Outcome, Result, SafePath, Summary, Task
+from pdl.model import PAGE_REMARK, FailureKind, Outcome, Result, SafePath, Task
 from pdl.pool.inline import InlineMeter
 from pdl.run.download import download
 from pdl.run.outputs import RemarkListener
+from pdl.scheduling.progress import Summary
 from pdl.settings import FileSettings, HttpSettings, Settings
 from pdl.storage.part import Part
 from pdl.transport.http.keepalive import KeepaliveTransport

@@ -15,9 +15,9 @@ from pdl.fetch.lane_factory import Fetching
 from pdl.model import Answer, Pieces, Pin, SafePath, Served, Task, Version
 from pdl.pool.inline import InlineMeter
 from pdl.settings import CacheSettings, FileSettings, HttpSettings, Resolved
+from pdl.sources.rewriting import HostPolicy, HostRule
 from pdl.storage.cache.store import prepare
 from pdl.text.host_tables import HostTable
-from pdl.text.rewriting import HostPolicy, HostRule
 from pdl.transport.http.head import message
 from pdl.transport.http.keepalive import KeepaliveTransport
 from quicklane import WARM, QuickLane

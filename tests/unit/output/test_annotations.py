@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Summary
+from pdl.model import Outcome, Result
 from pdl.output.reports.annotations import MOST, Annotations, annotation
+from pdl.scheduling.progress import Summary
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:

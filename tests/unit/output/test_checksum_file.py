@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdl.errors import MachineError, UsageError
-from pdl.model import Outcome, Result, Summary
+from pdl.model import Outcome, Result
 from pdl.output.reports.checksum_file import ChecksumFile, check_sums
+from pdl.scheduling.progress import Summary
 
 if TYPE_CHECKING:
     from pathlib import Path

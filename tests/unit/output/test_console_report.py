@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import FailureKind, Outcome, Result, Summary
+from pdl.model import FailureKind, Outcome, Result
 from pdl.output.display.base import result_line
 from pdl.output.display.registry import make_display
 from pdl.output.reports.console import SHOWN, ConsoleReport, summary_line
@@ -20,6 +20,7 @@ from pdl.output.reports.failure_list import entry_text
 from pdl.output.reports.json_ import JsonLinesReport
 from pdl.output.sinks import StreamSink
 from pdl.run.outputs import CallbackListener, FailureListener, Outputs, listeners_of
+from pdl.scheduling.progress import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

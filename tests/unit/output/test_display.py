@@ -21,13 +21,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdl.model import Outcome, Result, Retrying, Summary
+from pdl.model import Outcome, Result, Retrying
 from pdl.output.display.bar import BarDisplay
 from pdl.output.display.base import Display, PlainDisplay, SilentDisplay
 from pdl.output.display.json_ import JsonDisplay
 from pdl.output.display.registry import make_display
-from pdl.progress import HostRow, Standing, Transfer, Waiting
 from pdl.scheduling.host_news import HostEvent
+from pdl.scheduling.progress import HostRow, Standing, Summary, Transfer, Waiting
 from pdl.text.units import cells
 
 if TYPE_CHECKING:
@@ -518,7 +518,7 @@ def test_nothing_but_a_bar_on_show_imports_tqdm_and_no_thread_is_left() -> None:
     code = """
 import io, sys, threading
 from pdl.output.display.registry import make_display
-from pdl.progress import Standing
+from pdl.scheduling.progress import Standing
 def run(mode, seconds):
     display = make_display(mode, io.StringIO(), quiet=False, verbose=0)
     for now in (0.0, seconds):
@@ -671,7 +671,7 @@ def test_a_full_disk_behind_the_streams_does_not_reach_the_exit_code(mode: str) 
     code = f"""
 import sys
 from pdl.model import *
-from pdl.progress import *
+from pdl.scheduling.progress import *
 from pdl.output.display.registry import make_display
 display = make_display({mode!r}, sys.stderr, quiet=False, verbose=1)
 display.record(Result("l", 1, "http://h/", None, "a", Outcome.SUCCESS))

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.errors import UsageError
-from pdl.model import Item, Outcome, Pieces, Result, Summary
+from pdl.model import Item, Outcome, Pieces, Result
 from pdl.output.reports.failure_list import FailedList, entry_text
+from pdl.scheduling.progress import Summary
 from pdl.sources.text import TextFormat
 
 if TYPE_CHECKING:

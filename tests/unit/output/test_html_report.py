@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from html_page import Page
-from pdl.model import Outcome, Result, Summary
+from pdl.model import Outcome, Result
 from pdl.output.reports.html import CHUNK, COLUMNS, SHOWN, embedded, row_of
 from pdl.output.reports.registry import Watch, open_report
 from pdl.output.reports.timeline import EVENTS, SAMPLES, Timeline
-from pdl.progress import HostRow, Span, Standing
 from pdl.scheduling.host_news import HostEvent
+from pdl.scheduling.progress import HostRow, Span, Standing, Summary
 
 if TYPE_CHECKING:
     from pathlib import Path

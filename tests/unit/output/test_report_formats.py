@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from prometheus_client.parser import text_string_to_metric_families
 
-from pdl.model import Outcome, Result, Summary
+from pdl.model import Outcome, Result
 from pdl.output.reports.markdown import SHOWN, escaped
 from pdl.output.reports.registry import check_report, open_report
+from pdl.scheduling.progress import Summary
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:

@@ -19,10 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdl.errors import MachineError, PdlError, UsageError
-from pdl.model import Item, Outcome, Result, Summary
+from pdl.model import Item, Outcome, Result
 from pdl.output.reports.json_ import JsonLinesReport
 from pdl.output.reports.registry import open_report
 from pdl.output.sinks import FileSink, StreamSink
+from pdl.scheduling.progress import Summary
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -130,7 +131,7 @@ raise SystemExit(5)
 FORK = """
 import multiprocessing, sys
 from pdl.output.reports.registry import open_report
-from pdl.model import Summary
+from pdl.scheduling.progress import Summary
 reporter = open_report(sys.argv[1])
 def child():
     global reporter

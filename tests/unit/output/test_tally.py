@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pdl.model import Outcome, Result
 from pdl.output.display.tally import Slots, Tally, commands_text, waiting_text
 from pdl.output.display.time_left import Smoothed
-from pdl.progress import Standing, Transfer, Waiting
+from pdl.scheduling.progress import Standing, Transfer, Waiting
 
 MIB = 1 << 20
 

@@ -13,21 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdl.errors import ListError, MachineError
-from pdl.model import (
-    Answer,
-    Fail,
-    FailureKind,
-    Item,
-    Outcome,
-    Result,
-    Retrying,
-    Success,
-    Summary,
-    Task,
-)
+from pdl.model import Answer, Fail, FailureKind, Item, Outcome, Result, Retrying, Success, Task
 from pdl.pool import Answered, Died, Live, Meter, PoolEvent, Returned, Said
 from pdl.pool.inline import InlinePool
-from pdl.progress import Standing, Transfer, Waiting
 from pdl.run.download import download
 from pdl.run.engine import EVENTS, LINES, LOOKAHEAD, SOON, STOPPING, TICK, Engine
 from pdl.run.in_flight import InFlight
@@ -36,6 +24,7 @@ from pdl.run.parts import Parts
 from pdl.run.planner import Planner
 from pdl.run.stop import Stop
 from pdl.scheduling.governor import Governor
+from pdl.scheduling.progress import Standing, Summary, Transfer, Waiting
 from pdl.scheduling.retry import MAX_DEATHS, Limits, RetryPolicy
 from pdl.scheduling.schedule import Schedule
 from pdl.settings import (

@@ -8,8 +8,8 @@ import pytest
 
 from pdl.model import FIRST_HELPER, Fail, FailureKind, Item, SafePath, Success, Task
 from pdl.pool import Answered, Died, Live, PoolEvent, Returned, Said
-from pdl.progress import Span
 from pdl.run.spans import WatchedPool, span_of
+from pdl.scheduling.progress import Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -66,7 +66,7 @@ def test_together_they_are_the_list_once_each(
     tmp_path: Path, name: str, pack: Callable[[bytes], bytes] | None
 ) -> None:
     data = FORMATS[name](URLS).encode()
-    suffix = {None: "", gzip.compress: ".gz", bz2.compress: ".bz2"}[pack]
+    suffix = "" if pack is None else ".gz" if pack is gzip.compress else ".bz2"
     path = tmp_path / (name + suffix)
     path.write_bytes(data if pack is None else pack(data))
     whole = taken(path, None)

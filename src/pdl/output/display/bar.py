@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from pdl.model import Result, Retrying
     from pdl.output.terminal import Out
-    from pdl.progress import Standing, Transfer
     from pdl.scheduling.host_news import HostEvent
+    from pdl.scheduling.progress import Standing, Transfer
 
 _SHOW_AFTER = 0.3
 """Seconds before the bar appears: a shorter run needs neither it nor the import of tqdm."""

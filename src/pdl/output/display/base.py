@@ -15,10 +15,9 @@ from pdl.text.units import clock_text, duration_text, place_text, size_text, tri
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdl.model import Summary
     from pdl.output.terminal import Out
-    from pdl.progress import Standing
     from pdl.scheduling.host_news import HostEvent
+    from pdl.scheduling.progress import Standing, Summary
 
 
 class Display(Protocol):

@@ -14,10 +14,10 @@ from pdl.output.sinks import StreamSink
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from pdl.model import Result, Retrying, Summary
+    from pdl.model import Result, Retrying
     from pdl.output.terminal import Out
-    from pdl.progress import Standing
     from pdl.scheduling.host_news import HostEvent
+    from pdl.scheduling.progress import Standing, Summary
 
 _EVERY = 1.0
 

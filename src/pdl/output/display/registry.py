@@ -6,8 +6,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from pdl.named_tuple import NamedTuple
 from pdl.output.terminal import Out
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdl.model import Result, Retrying
-    from pdl.progress import Standing, Transfer, Waiting
+    from pdl.scheduling.progress import Standing, Transfer, Waiting
 
 _LINES = 3
 _LARGE = 1 << 20

@@ -16,13 +16,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from pdl.model import Outcome
-from pdl.named_tuple import NamedTuple
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdl.model import Result
-    from pdl.progress import Standing, Transfer
+    from pdl.scheduling.progress import Standing, Transfer
 
 _SHORTEST = 0.001
 """Seconds; a rate over less is noise."""

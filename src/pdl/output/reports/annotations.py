@@ -18,7 +18,8 @@ from pdl.text.units import tried_text
 from pdl.text.urls import has_scheme
 
 if TYPE_CHECKING:
-    from pdl.model import Item, Result, Summary
+    from pdl.model import Item, Result
+    from pdl.scheduling.progress import Summary
 
 MOST = 10
 """Errors of a step that GitHub shows."""

@@ -10,7 +10,8 @@ from pdl.output.sinks import FileSink, Warn, check_target, refusing
 from pdl.sources.checksums import escaped
 
 if TYPE_CHECKING:
-    from pdl.model import Item, Result, Summary
+    from pdl.model import Item, Result
+    from pdl.scheduling.progress import Summary
 
 _PREFIX = "sha256:"
 

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from pdl.model import NOT_KEPT, ON_DISK, FailureKind, Item, Outcome, Result, Summary
+from pdl.model import NOT_KEPT, ON_DISK, FailureKind, Item, Outcome, Result
 from pdl.output.terminal import Out
 from pdl.scheduling.kinds import check_hint_of, hint_of
 from pdl.text.masking import printable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pdl.output.sinks import Sink
-    from pdl.progress import HostRow
+    from pdl.scheduling.progress import HostRow, Summary
 
 SHOWN = 20
 """Failures of one kind that are shown one by one."""

@@ -9,8 +9,9 @@ from pdl.model import Outcome, Result
 from pdl.text.masking import printable
 
 if TYPE_CHECKING:
-    from pdl.model import Item, Summary
+    from pdl.model import Item
     from pdl.output.sinks import Sink
+    from pdl.scheduling.progress import Summary
 
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 """How a cell begins that a spreadsheet takes for a formula (OWASP, CSV injection); the last four

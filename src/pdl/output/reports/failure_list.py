@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pdl.integrity.digests import spelling
-from pdl.model import FailureKind, Item, Outcome, Result, Summary
+from pdl.model import FailureKind, Item, Outcome, Result
 from pdl.output.sinks import FileSink, Warn, warn_on_stderr
 from pdl.sources.streams import MAX_LINE
 from pdl.text.masking import printable
@@ -19,6 +19,8 @@ from pdl.text.units import place_text, tried_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from pdl.scheduling.progress import Summary
 
 HEAD = "# What failed, as a list: give this file to pdl to try just these.\n"
 """How every failure list begins."""

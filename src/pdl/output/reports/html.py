@@ -30,9 +30,9 @@ from pdl.text.masking import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pdl.model import Item, Result, Summary
+    from pdl.model import Item, Result
     from pdl.output.sinks import Sink
-    from pdl.progress import Span
+    from pdl.scheduling.progress import Span, Summary
 
 SHOWN = 100
 """Failures that are shown where no script runs."""

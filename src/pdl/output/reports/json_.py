@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pdl.model import Item, Result, Summary
+    from pdl.model import Item, Result
     from pdl.output.sinks import Sink
-    from pdl.progress import HostRow
+    from pdl.scheduling.progress import HostRow, Summary
 
 
 def json_text(fields: Mapping[str, object]) -> str:

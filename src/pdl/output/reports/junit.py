@@ -16,8 +16,9 @@ from pdl.text.masking import escape_code
 from pdl.text.units import place_text, tried_text
 
 if TYPE_CHECKING:
-    from pdl.model import Item, Result, Summary
+    from pdl.model import Item, Result
     from pdl.output.sinks import Sink
+    from pdl.scheduling.progress import Summary
 
 _NO_XML = lazy(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no document of XML 1.0 can hold, in whatever form (section 2.2)."""

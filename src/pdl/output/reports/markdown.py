@@ -14,8 +14,9 @@ from pdl.text.units import place_text, tried_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pdl.model import Item, Result, Summary
+    from pdl.model import Item, Result
     from pdl.output.sinks import Sink
+    from pdl.scheduling.progress import Summary
 
 SHOWN = 100
 """Failures that are shown one by one: a summary on GitHub has 1 MiB at most."""

@@ -19,8 +19,9 @@ from pdl.text.masking import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdl.model import Item, Result, Summary
+    from pdl.model import Item, Result
     from pdl.output.sinks import Sink
+    from pdl.scheduling.progress import Summary
 
 _LAST_SUCCESS = "pdl_last_success_timestamp_seconds"
 _MOST = 1024 * 1024

@@ -9,7 +9,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol
 
 from pdl.errors import UsageError
-from pdl.named_tuple import NamedTuple
 from pdl.output.sinks import (
     AppendSink,
     FileSink,
@@ -19,15 +18,16 @@ from pdl.output.sinks import (
     warn_on_stderr,
 )
 from pdl.text.masking import printable
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-    from pdl.model import Item, Result, Summary
+    from pdl.model import Item, Result
     from pdl.output.sinks import Sink
-    from pdl.progress import Span, Standing
     from pdl.scheduling.host_news import HostEvent
+    from pdl.scheduling.progress import Span, Standing, Summary
 
 
 _STDOUT = frozenset({"-", "/dev/stdout"})

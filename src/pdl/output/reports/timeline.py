@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdl.progress import Span, Standing
     from pdl.scheduling.host_news import HostEvent
+    from pdl.scheduling.progress import Span, Standing
 
 SAMPLES = 1200
 """Points of the curve that are kept at the most; a page has room for about as many."""

@@ -36,18 +36,20 @@ import threading
 import time
 from collections import deque
 from multiprocessing import current_process
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pdl.errors import MachineError
-from pdl.named_tuple import NamedTuple
 from pdl.pool.process.pipes import HELLO, OutcomeQueue, Poller, internal, located
 from pdl.pool.process.shared_counters import CellMeter, SharedCounters
 from pdl.pool.startup import start_limits
 from pdl.pool.startup.fork_helpers import name_process
 from pdl.pool.startup.import_path import forget_here
 from pdl.text.masking import mask_urls, masked_traceback
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdl.model import Answer, Task
     from pdl.pool import Connections, Lane, LaneFactory, Meter, QuickLane
     from pdl.pool.process.pipes import TaskReceiver
@@ -277,10 +279,7 @@ class Loop:
         """What to wait for; None if the lane is to be called."""
         if slot.quick is None or self._now < self._rest_until:
             return None
-        try:
-            return slot.quick.begin(task, slot.meter)
-        except Exception:  # noqa: BLE001 - the lane meets it, too, and tells of it
-            return None
+        return _tried(slot.quick.begin, task, slot.meter)
 
     def _await(self, slot: LaneSlot, descriptor: int) -> None:
         slot.since = self._now
@@ -292,10 +291,7 @@ class Loop:
 
     def _ready(self, slot: LaneSlot) -> None:
         assert slot.quick is not None
-        try:
-            found = slot.quick.ready()
-        except Exception:  # noqa: BLE001 - as above
-            found = "call"
+        found = _tried(slot.quick.ready) or "call"
         if found == "whole":
             self._ask_ahead(slot)
         elif not isinstance(found, str):
@@ -318,10 +314,7 @@ class Loop:
         """Place what has come."""
         for slot, task, descriptor in self._whole:
             assert slot.quick is not None
-            try:
-                answer = slot.quick.finish()
-            except Exception:  # noqa: BLE001 - as above
-                answer = None
+            answer = _tried(slot.quick.finish)
             if answer is None:
                 self._call(slot)
                 if task is not None:  # it has lost its connection, and is not to wait for the call
@@ -399,6 +392,17 @@ class Loop:
         os.read(self._wake_reader, 4096)
         while self._called:
             self._answered(*self._called.popleft())
+
+
+Found = TypeVar("Found")
+_HANDED_OVER = contextlib.suppress(Exception)
+
+
+def _tried(step: Callable[..., Found], *given: object) -> Found | None:
+    """What a step of the quick way gives; None if it raises: the lane meets it, too, and tells."""
+    with _HANDED_OVER:
+        return step(*given)
+    return None
 
 
 def serve(factory: LaneFactory, most: int, shared: SharedCounters) -> None:

@@ -15,8 +15,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pdl.named_tuple import NamedTuple
 from pdl.system import file_lock
+from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

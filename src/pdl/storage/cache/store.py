@@ -35,11 +35,11 @@ import stat
 import time
 from typing import TYPE_CHECKING, Any
 
-from pdl.named_tuple import NamedTuple
 from pdl.storage.cache.eviction import Room
 from pdl.storage.note import boot_id
 from pdl.system import atomic_file
 from pdl.system.kernel_copy import copy
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import identity
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pdl.model import FailureKind
-from pdl.named_tuple import NamedTuple
 from pdl.settings import LOOKUPS_MOST
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import parse
 from pdl.transport import TransportError
 from pdl.transport.http.resolver import Address, Wanted, process_resolver

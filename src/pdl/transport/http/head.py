@@ -12,8 +12,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pdl.named_tuple import NamedTuple
 from pdl.text.lazy_regex import HTTP_WORD
+from pdl.text.named_tuple import NamedTuple
 from pdl.transport.errors import protocol_error
 
 if TYPE_CHECKING:

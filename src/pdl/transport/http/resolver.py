@@ -23,8 +23,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pdl.model import FailureKind
-from pdl.named_tuple import NamedTuple
 from pdl.settings import LOOKUPS_MOST
+from pdl.text.named_tuple import NamedTuple
 from pdl.transport import TransportError
 
 if TYPE_CHECKING:

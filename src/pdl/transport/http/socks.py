@@ -15,8 +15,8 @@ from python_socks import ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.sync import Proxy
 
 from pdl.model import FailureKind
-from pdl.named_tuple import NamedTuple
 from pdl.text.masking import printable
+from pdl.text.named_tuple import NamedTuple
 from pdl.transport import TransportError
 from pdl.transport.http.dial import addresses_of, dial
 from pdl.transport.http.proxies import parsed, scheme_of

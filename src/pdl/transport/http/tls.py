@@ -18,8 +18,8 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.ssl_ import create_urllib3_context
 
 from pdl.model import FailureKind
-from pdl.named_tuple import NamedTuple
 from pdl.text.masking import printable
+from pdl.text.named_tuple import NamedTuple
 from pdl.transport import TransportError
 from pdl.transport.http.dial import dial
 

@@ -14,7 +14,7 @@ from pdl.model import FailureKind, Item, Refusal
 from pdl.run.planner import Known, Planner
 from pdl.scheduling.job import Job, Plan
 from pdl.settings import FileSettings, NamingSettings
-from pdl.text.rewriting import Rewriting, read_rewriting
+from pdl.sources.rewriting import Rewriting, read_rewriting
 from pdl.text.urls import Asked, parse
 
 if TYPE_CHECKING:

@@ -1,9 +1,11 @@
-"""The nouns of a run under way: what a display is told, and what is known of each host.
+"""The nouns of a run under way and at its end: what a display is told, its numbers, its hosts.
 
 Immutable values made of plain data; nothing here does any work.
 """
 
-from pdl.named_tuple import NamedTuple
+from typing import Literal
+
+from pdl.text.named_tuple import NamedTuple
 
 
 class Transfer(NamedTuple):
@@ -111,3 +113,34 @@ class Span(NamedTuple):
     received: int = 0
     word: str = ""
     helps: bool = False
+
+
+class Summary(NamedTuple):
+    """The run in numbers.
+
+    Attributes:
+        succeeded: files fetched and whole.
+        left: lines known but not finished when the run was stopped.
+        bytes: received over the wire.
+        seconds: wall-clock time of the run.
+        stopped_by: signal number that ended the run early, or None.
+        unread: the run stopped before the end of the list was seen.
+        halted: it ended early by what the same command meets again, until somebody mends it.
+        limit: of `pdl.settings.StopSettings`, that which ended the run early, or None.
+        unchecked: of those skipped, files that were held against nothing.
+        hosts: of those that were asked, where a report wants it; else of those given up.
+    """
+
+    succeeded: int = 0
+    skipped: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    left: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    stopped_by: int | None = None
+    unread: bool = False
+    limit: Literal["max_failures", "deadline", "quota"] | None = None
+    unchecked: int = 0
+    halted: bool = False
+    hosts: "tuple[HostRow, ...]" = ()

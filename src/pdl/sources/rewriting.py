@@ -23,8 +23,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pdl.errors import UsageError
-from pdl.named_tuple import NamedTuple
 from pdl.text.masking import mask, printable
+from pdl.text.named_tuple import NamedTuple
 from pdl.text.urls import InvalidUrl, Url, parse
 
 if TYPE_CHECKING:
