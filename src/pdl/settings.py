@@ -57,6 +57,7 @@ class InputSettings(NamedTuple):
         columns: fields of items, and the columns that have them, as ``("url", "#2")``.
         rewrite: a file that says whom to ask instead; see `pdl.sources.rewriting`.
         keep: columns that are carried into reports and names; ``all``, all that are no fields.
+        archive: a file with URLs that need not be fetched again, or None.
     """
 
     format: ListFormat = "auto"
@@ -68,6 +69,7 @@ class InputSettings(NamedTuple):
     columns: tuple[tuple[str, str], ...] = ()
     keep: tuple[str, ...] = ()
     rewrite: str | None = None
+    archive: str | None = None
 
 
 class Resolved(NamedTuple):
@@ -375,6 +377,10 @@ def check(settings: Settings) -> None:
         raise UsageError(
             "the output directory's name is empty (--dir)", "the current directory is ."
         )
+    if settings.lock.path is not None and settings.input.archive is not None:
+        raise UsageError(
+            "--lock proves every file, and --archive skips those that may be gone", "give one"
+        )
     if settings.lock.locked and settings.lock.path is None:
         raise UsageError("--locked needs a lock file", "name it with --lock FILE")
     if settings.pace.random_wait and settings.pace.wait is None:
@@ -427,6 +433,7 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.checksums": rules.checksums_fault,
     "input.shard": rules.elsewhere("pdl.text.shards.shard_fault"),
     "input.shard_by": rules.one_of(ShardBy),
+    "input.archive": rules.output_fault,
     "http.headers": rules.headers_fault,
     "http.user_agent": lambda agent: rules.header_fault("User-Agent", agent),
     "http.referer": lambda url: rules.header_fault("Referer", url),

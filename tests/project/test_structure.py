@@ -183,6 +183,7 @@ ADDED = {
     "programs that run after a file and at the end: words, child, what is owed, both ends": 5,
     "the log of a run, and the heads of requests and answers": 2,
     "the log of a run": 1,
+    "the archive": 1,
     "shards of a list: the promise of whose a line is, and what sets a shard apart": 2,
     "what the drive loop drives, apart from the loop": 1,
     "coded bodies: which are decoded, and how a coding is taken back": 2,

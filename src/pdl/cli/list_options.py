@@ -40,6 +40,13 @@ INPUT = (
         Names(),
     ),
     Row(
+        "--archive FILE",
+        "input.archive",
+        "Add a line to FILE for each URL whose file is there, and skip the URLs in it, though "
+        "their files are gone. It is made if it is not there.",
+        PathName(),
+    ),
+    Row(
         "--shard K/N|auto",
         "input.shard",
         "Take only the lines of shard K of N. A line's URL decides, so the N runs together take "

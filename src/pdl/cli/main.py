@@ -196,7 +196,7 @@ def _dry_run(settings: Settings, options: CommandOptions, ctx: click.Context) ->
         complain_text(warning)
     for path in options.reports:
         check_report(path)
-    for path in filter(None, (options.failed, options.log_file)):
+    for path in filter(None, (options.failed, options.log_file, settings.input.archive)):
         check_target(path)
     if options.sums:
         from pdl.output.reports.checksum_file import check_sums
@@ -298,7 +298,8 @@ def _open_reports(
 
 def _complete(settings: Settings, options: CommandOptions) -> Settings:
     """The settings with what the command knows: its own files, and a base where none matters."""
-    asked = options.failed, options.sums, options.log_file, settings.lock.path
+    kept = settings.lock.path, settings.input.archive
+    asked = options.failed, options.sums, options.log_file, *kept
     made = [*options.reports, *filter(None, asked)]
     auth = settings.auth.netrc_file, settings.auth.cookies_file, settings.input.rewrite
     mine = filter(None, (*auth, *files_of(settings)))

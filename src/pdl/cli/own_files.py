@@ -37,6 +37,7 @@ def check_outputs(settings: Settings, options: CommandOptions) -> None:
         "--log-file": options.log_file,
         "--failed": options.failed,
         "--sums": options.sums,
+        "--archive": settings.input.archive,
     }
     written += [(name, path) for name, path in asked.items() if path]
     for what, path in written:

@@ -28,6 +28,7 @@ from pdl.sources.registry import by_name, format_of
 from pdl.storage.state_db import given_of, pairings_of
 from pdl.system import proxy_variables
 from pdl.text.masking import printable
+from pdl.text.urls import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pdl.integrity.lock import Lock
     from pdl.naming.claims import FoundFiles
     from pdl.pool import LaneFactory
-    from pdl.run.outputs import Outputs
+    from pdl.run.outputs import ArchiveListener, Outputs
     from pdl.run.planner import Pins
     from pdl.run.stop import Stop
     from pdl.scheduling.auto_jobs import AutoJobs
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
     from pdl.settings import PoolSettings, Settings
     from pdl.sources.checksum_files import Download
     from pdl.sources.feed import Feed
+    from pdl.storage.archive import Archive
     from pdl.storage.state_db import StateDb
     from pdl.storage.versions import Versions
+    from pdl.text.urls import Url
 
 
 def check_settings(settings: Settings) -> None:
@@ -124,12 +127,27 @@ def open_lock(
     return Lock(path, settings.lock, warn, look_only=look_only)
 
 
+def open_archive(settings: Settings, *, look_only: bool = False) -> Archive | None:
+    """The archive that the settings name; None if they name none.
+
+    Raises:
+        UsageError, MachineError, ListError: as `pdl.storage.archive.Archive` has it.
+    """
+    path = settings.input.archive
+    if path is None:
+        return None
+    from pdl.storage.archive import Archive  # where there is one
+
+    return Archive(path, flush=settings.files.fsync, look_only=look_only)
+
+
 def run_planner(
     settings: Settings,
     found: FoundFiles,
     memory: StateDb,
     pins: Pins | None,
     sums: ChecksumIndex | None,
+    archived: ArchiveListener | None = None,
 ) -> Planner:
     """The planner of a run that holds the output directory.
 
@@ -139,7 +157,9 @@ def run_planner(
         memory: what earlier runs left, and takes what this one leaves.
         pins: see `Known.pins`.
         sums: see `Known.sums`.
+        archived: has the archive, if there is one.
     """
+    archive = None if archived is None else archived.archive
     servers = None
     if settings.naming.server_names:
         from pdl.run.server_names import ServerNaming  # where servers give names
@@ -148,6 +168,7 @@ def run_planner(
         servers = ServerNaming(memory, settings.files.directory, found.since_ns, alone=alone)
     known = Known(
         *(pins, sums, servers, memory, found, memory.pairings(), memory.keep),
+        archive=archive,
         **_ways(settings),
     )
     return Planner(settings.files, settings.naming, known)
@@ -158,6 +179,7 @@ def look_planner(
     warn: Callable[[str], None],
     pins: Pins | None,
     versions: Versions | None = None,
+    archive: Archive | None = None,
 ) -> Planner:
     """The planner of a look: it knows the names that runs have kept, and keeps none itself.
 
@@ -166,6 +188,7 @@ def look_planner(
         warn: told of what cannot be read.
         pins: see `Known.pins`.
         versions: see `Known.versions`.
+        archive: see `Known.archive`.
 
     Raises:
         ListError: a checksum file cannot be read.
@@ -179,7 +202,9 @@ def look_planner(
         from pdl.run.server_names import RememberedNames, ServerNaming
 
         servers = ServerNaming(RememberedNames(given_of(state, warn)), directory)
-    known = Known(*(pins, sums, servers, versions), pairings=pairings, **_ways(settings))
+    known = Known(
+        *(pins, sums, servers, versions), pairings=pairings, archive=archive, **_ways(settings)
+    )
     return Planner(settings.files, settings.naming, known)
 
 
@@ -204,16 +229,21 @@ def limits_of(settings: Settings, *, measure: bool = False) -> Limits:
 
 def _ways(settings: Settings) -> dict[str, Any]:
     """`Known.parse`, `Known.way_fault` and `Known.rewriting`."""
-    ways: dict[str, Any] = {"way_fault": _way_fault(settings)}
-    if settings.input.url_command is not None:
-        from pdl.text.foreign import parse_listed  # where there may be one
-
-        ways["parse"] = parse_listed
+    ways: dict[str, Any] = {"way_fault": _way_fault(settings), "parse": parser(settings)}
     if settings.input.rewrite is not None:
         from pdl.sources.rewriting import read_rewriting  # where there are rules
 
         ways["rewriting"] = read_rewriting(settings.input.rewrite)
     return ways
+
+
+def parser(settings: Settings) -> Callable[[str], Url]:
+    """What takes a listed URL apart."""
+    if settings.input.url_command is None:
+        return parse
+    from pdl.text.foreign import parse_listed  # where there may be one
+
+    return parse_listed
 
 
 def _way_fault(settings: Settings) -> Callable[[str], str] | None:

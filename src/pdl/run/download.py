@@ -11,6 +11,7 @@ from pdl.fetch.lane_factory import lanes
 from pdl.pool import registry
 from pdl.run import build
 from pdl.run.outputs import (
+    ArchiveListener,
     CallbackListener,
     FailureListener,
     LockListener,
@@ -86,12 +87,18 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         if lock is not None:
             ending.callback(lock.close)
             outputs = outputs.and_also(LockListener(lock))
+        archive = build.open_archive(settings)
+        archived = None
+        if archive is not None:
+            archived = ArchiveListener(archive, build.parser(settings))
+            ending.callback(archived.close)
+            outputs = outputs.after(archived)
         workspace = OutputDirectory(settings.files.directory, wait_lock, settings.naming.aside)
         ending.callback(workspace.close)
         memory = StateDb(workspace.state, warn)
         outputs = outputs.and_also(StateListener(memory))
         ending.callback(memory.close)
-        planner = build.run_planner(settings, workspace.found(), memory, lock, sums)
+        planner = build.run_planner(settings, workspace.found(), memory, lock, sums, archived)
         stop = Stop()
         with signals(stop, outputs.abandon):
             factory = lanes(settings, warn)
@@ -105,6 +112,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
                 workspace.clear_parts()
             outputs.finish(summary)
             report = Report(summary, (), engine.machine_error(), engine.list_error())
+            if archived is not None and report.machine_error is None:
+                report = report._replace(machine_error=archived.error())
             return report if lock is None else _saved(lock, report, whole=whole)
 
 

@@ -49,7 +49,8 @@ def print_plan(sources: Sequence[str], settings: Settings, warn: Callable[[str],
         raise UsageError("standard output is closed, and --dry-run prints on it")
     lock = build.open_lock(settings, warn)
     versions = ReadOnlyVersions(build.state_of(settings))
-    planner = build.look_planner(settings, warn, lock, versions)
+    archive = build.open_archive(settings, look_only=True)
+    planner = build.look_planner(settings, warn, lock, versions, archive)
     bad = False
     feed = open_sources(sources, STDIN, warn, settings=settings.input)
     with contextlib.closing(versions), contextlib.closing(feed):
@@ -78,4 +79,4 @@ def _line(planner: Planner, entry: Item | BadLine) -> tuple[str, bool]:
     if row.outcome is Outcome.FAIL:
         where = printable(place_text(row.source, row.line) or row.source)
         return f"fail\t{row.url}\t{where}: {row.kind}: {row.message}", True
-    return f"skip\t{row.url}\t{printable(row.path or '')}", False
+    return f"skip\t{row.url}\t{printable(row.path or row.message)}", False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pdl.errors import MachineError
 from pdl.model import (
     CODED_REMARK,
     PAGE_REMARK,
@@ -16,6 +17,7 @@ from pdl.model import (
 )
 from pdl.sources.item_options import NO_BASE
 from pdl.text.masking import mask, printable
+from pdl.text.urls import url_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,9 +30,13 @@ if TYPE_CHECKING:
     from pdl.scheduling.host_news import HostEvent
     from pdl.scheduling.progress import Span, Standing, Summary
     from pdl.settings import InputSettings
+    from pdl.storage.archive import Archive
     from pdl.storage.state_db import StateDb
+    from pdl.text.urls import Url
 
 _CANCELLED = FailureKind.CANCELLED.value
+_ERRORS = 400
+"""Statuses from which on there is no file, though the user may allow them."""
 
 
 class Listener:
@@ -108,6 +114,10 @@ class Outputs:
     def and_also(self, *more: Listener) -> Outputs:
         """These listeners and more of them."""
         return type(self)((*self._listeners, *more))
+
+    def after(self, first: Listener) -> Outputs:
+        """These listeners, who are told after another one."""
+        return type(self)((first, *self._listeners))
 
     def passed(self, count: int) -> None:
         """See `Listener.passed`."""
@@ -427,6 +437,40 @@ class LockListener(Listener):
     def record(self, result: Result, item: Item | None) -> None:
         """Take it."""
         self._lock.record(result, item)
+
+
+class ArchiveListener(Listener):
+    """The archive, which takes each URL whose file is there.
+
+    It is told first: what is told elsewhere is in it.
+    """
+
+    every = True
+
+    def __init__(self, archive: Archive, parse: Callable[[str], Url]) -> None:
+        self.archive = archive
+        self._parse = parse
+
+    def record(self, result: Result, item: Item | None) -> None:
+        """Add it, also if an earlier run had placed the file, and was killed then."""
+        there = result.path is not None and (result.status or 0) < _ERRORS
+        if item is not None and there and result.outcome is not Outcome.FAIL:
+            self.archive.add(url_key(self._parse(item.url)), result.url)
+
+    def error(self) -> MachineError | None:
+        """Why it could not take all of them, if so."""
+        error = self.archive.error
+        if error is None:
+            return None
+        reason = error.strerror or str(error)
+        return MachineError(
+            f"the archive could not be written: {reason}",
+            "the files are there; the same command adds them to it",
+        )
+
+    def close(self) -> None:
+        """Close it."""
+        self.archive.close()
 
 
 class StateListener(Listener):

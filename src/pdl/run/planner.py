@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pdl.scheduling.job import Planned
     from pdl.settings import FileSettings, NamingSettings
     from pdl.sources.rewriting import Rewriting
+    from pdl.storage.archive import Archive
     from pdl.storage.versions import Versions
     from pdl.text.urls import Url
 
@@ -76,6 +77,7 @@ class Known(NamedTuple):
         found: what is in the output directory.
         pairings: names that earlier runs gave.
         on_pairing: told of every name that was not the plain one, and of its rival.
+        archive: has the URLs that are not to be fetched again, where there is one.
         parse: takes the listed URL apart, as `pdl.text.urls.parse`.
         rewriting: says whom to ask instead of who is listed; None where that is nobody else.
         way_fault: says why a URL cannot be asked at all, whatever its server; None where each can.
@@ -91,6 +93,7 @@ class Known(NamedTuple):
     way_fault: Callable[[str], str] | None = None
     parse: Callable[[str], Url] = parse
     rewriting: Rewriting | None = None
+    archive: Archive | None = None
 
 
 NOTHING = Known()
@@ -112,12 +115,13 @@ class Planner:
         self._versions, self._found, self._tell = known.versions, known.found, known.on_pairing
         self._empty = known.found.empty
         self._way_fault = known.way_fault
-        self._parse = known.parse
+        self._parse, self._archive = known.parse, known.archive
         self._rewriting = known.rewriting
         some = (self._sums, self._servers, self._rewriting)
         self._helped = any(each is not None for each in some)
         self._namer = Namer(naming, files.directory)
         self._aside, self._apart = naming.aside, naming.apart
+        self._seldom = bool(naming.apart) or known.archive is not None
         self._names = NameClaims()
         for path in naming.reserved:
             self._names.claim(SafePath(path), RUNS_OWN)
@@ -154,14 +158,26 @@ class Planner:
         except UnsafeName as exc:
             return Refusal(FailureKind.NAME, str(exc))
         asked = Asked(url)
-        if self._apart and (self._apart != "listed" or entry.out):
-            digits = f"{asked.key:016x}"
-            wanted = set_apart(wanted, digits if self._apart == "host" else digits[:8])
+        done = None
+        if self._seldom:
+            wanted, done = self._set_apart(entry, asked, wanted)
         place = self._place if self._rewriting is None else self._place_allowed
-        planned = place(entry, asked, wanted)
+        planned = done or place(entry, asked, wanted)
         if self._way_fault is not None and isinstance(planned, Plan) and not planned.local:
             _check_way(planned, self._way_fault)
         return self._completed(planned, wanted) if self._helped else planned
+
+    def _set_apart(
+        self, item: Item, asked: Asked, wanted: SafePath
+    ) -> tuple[SafePath, Skip | None]:
+        """The name beside those of other shards; and the outcome, if the archive has the URL."""
+        if self._apart and (self._apart != "listed" or item.out):
+            digits = f"{asked.key:016x}"
+            wanted = set_apart(wanted, digits if self._apart == "host" else digits[:8])
+        if self._archive is None or not self._archive.has(asked.key):
+            return wanted, None
+        self._names.claim(wanted, asked.key)  # its name is still not another's
+        return wanted, Skip(None, Outcome.SKIPPED)
 
     def plan_again(self, item: Item, followed: Plan) -> Planned:
         """Plan a line anew that followed a job whose outcome is not its own."""
@@ -208,7 +224,7 @@ class Planner:
             return self._pinned(self._pins, item, asked, path, known=known)
         # where nothing was, only this run makes files: not even a look is needed
         there = None if new and self._empty else self._there(path, known=known)
-        settled = self._compared(there, item, asked) if isinstance(there, Skip) else there
+        settled = self._compared(there, path, item, asked) if isinstance(there, Skip) else there
         return settled or self._plan(item, asked, path, new=new)
 
     def _place_allowed(self, item: Item, asked: Asked, wanted: SafePath) -> Planned:
@@ -218,14 +234,16 @@ class Planner:
             return Refusal(FailureKind.POLICY, asks, wanted)
         return self._place(item, asked, wanted)
 
-    def _compared(self, there: Skip, item: Item, asked: Asked) -> Skip | Plan | None:
+    def _compared(
+        self, there: Skip, path: SafePath, item: Item, asked: Asked
+    ) -> Skip | Plan | None:
         """Hold the file that is there against what the list says; None if it is wrong."""
         if self._files.trust_existing:
             return there._replace(unchecked=True)
         if item.size not in {None, there.size}:
             return None
         if item.checksum or item.pieces is not None or self._files.digest_there:
-            return self._plan(item, asked, there.path, local=True)._replace(refetch=True)
+            return self._plan(item, asked, path, local=True)._replace(refetch=True)
         return there._replace(unchecked=item.size is None)
 
     def _given(

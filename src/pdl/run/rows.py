@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pdl.scheduling.progress import Standing
 
 _THERE = "already there"
+_ARCHIVED = "in the archive"
 CANCELLED = FailureKind.CANCELLED.value
 """The kind of what a stop of the run left."""
 _STOPPED = Refusal(FailureKind.CANCELLED, "the run was stopped")
@@ -112,6 +113,7 @@ def settled(entry: Item | BadLine, how: Skip | Refusal) -> Result:
         return bad_line(entry)
     if isinstance(how, Skip):
         message = _THERE if how.how is Outcome.SKIPPED else "the same URL as an earlier line"
+        message = message if how.path is not None else _ARCHIVED
         return _untried(entry, how.how, message, how.path, how.size)
     row = _untried(entry, Outcome.FAIL, how.message, how.path)
     return row._replace(kind=how.kind.value, transient=how.kind is FailureKind.CANCELLED)

@@ -121,13 +121,13 @@ class Skip(NamedTuple):
     """The line's file is there, and nothing is to be done.
 
     Attributes:
-        path: of the file.
+        path: of the file; None if it may be gone, for the archive has the URL.
         how: it was there before the run, or how an earlier line of the same URL ended.
         size: in bytes, where it was looked at.
         unchecked: nothing is known that it could be held against.
     """
 
-    path: SafePath
+    path: SafePath | None
     how: Outcome
     size: int | None = None
     unchecked: bool = False

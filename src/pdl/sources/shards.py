@@ -57,6 +57,7 @@ def with_shard(settings: Settings) -> Settings:
     shard = number_of(settings.input)
     directory = settings.files.directory
     own, alone = FIELD in directory, shard.of == 1
+    archive = settings.input.archive
     if lock.path is not None and not lock.locked and not alone and FIELD not in lock.path:
         raise UsageError(
             f"--lock {lock.path} would be replaced by each shard in turn",
@@ -66,7 +67,9 @@ def with_shard(settings: Settings) -> Settings:
     if not own and not alone:
         naming = _apart(naming, settings.input, shard)
     return settings._replace(
-        input=settings.input._replace(shard=f"{shard.number}/{shard.of}"),
+        input=settings.input._replace(
+            shard=f"{shard.number}/{shard.of}", archive=archive and filled(archive, shard)
+        ),
         files=settings.files._replace(directory=filled(directory, shard)),
         lock=lock._replace(path=lock.path and filled(lock.path, shard)),
         naming=naming,
