@@ -425,6 +425,17 @@ def _jobs_fault(jobs: Jobs) -> str:
 
 _hosts_fault = rules.elsewhere("pdl.text.host_tables.hosts_fault")
 
+_FROM_0 = """
+    cache.size files.max_size files.min_free files.min_size http.max_redirects http.min_speed
+    naming.cut_dirs retry.retries
+"""
+_FROM_1 = """
+    files.min_split files.split hooks.jobs pool.processes stop.max_failures stop.per_host
+    stop.quota
+"""
+_TIMES = "files.max_time hooks.seconds http.connect_timeout http.timeout stop.deadline"
+_TIMES_FROM_0 = "pace.wait retry.host_patience retry.max_wait retry.wait"
+
 _RULES: "dict[str, Callable[[Any], str]]" = {
     "input.base_url": url_fault,
     "input.url_command": rules.command_fault,
@@ -440,46 +451,27 @@ _RULES: "dict[str, Callable[[Any], str]]" = {
     "http.hosts": lambda tables: _hosts_fault(tables, _typed_fault),
     "http.proxy": rules.proxy_url_fault,
     **dict.fromkeys(("http.cacert", "http.cert", "http.key"), rules.file_fault),
-    "http.connect_timeout": rules.seconds_of(),
-    "http.timeout": rules.seconds_of(),
-    "http.max_redirects": rules.at_least(0),
     "http.ip_version": lambda given: "" if given in {4, 6} else f"{given!r} is neither 4 nor 6",
     "http.resolve": places_fault,
-    "http.min_speed": rules.at_least(0),
     "http.limit_rate": rules.elsewhere("pdl.text.timetable.rates_fault"),
     "auth.users": rules.users_fault,
     "auth.bearer": rules.bearers_fault,
     **dict.fromkeys(("auth.netrc_file", "auth.cookies_file"), rules.file_fault),
     "auth.helpers": rules.helpers_fault,
-    "retry.retries": rules.at_least(0),
-    **dict.fromkeys(("retry.wait", "retry.max_wait"), rules.seconds_of(zero=True)),
     "retry.statuses": rules.statuses_fault,
     "retry.allowed": rules.statuses_fault,
-    "retry.host_patience": rules.seconds_of(zero=True),
     "files.if_exists": rules.one_of(IfExists),
-    "files.max_time": rules.seconds_of(),
-    "files.max_size": rules.at_least(0),
-    "files.min_size": rules.at_least(0),
-    "files.min_free": rules.at_least(0),
     "files.expect_types": rules.types_fault,
-    "files.split": rules.at_least(1),
-    "files.min_split": rules.at_least(1),
     "naming.on_collision": rules.one_of(OnCollision),
-    "naming.cut_dirs": rules.at_least(0),
     "pool.jobs": _jobs_fault,
-    "pool.processes": rules.at_least(1),
     "pool.start_method": rules.one_of(StartMethod),
-    "stop.max_failures": rules.at_least(1),
-    "stop.deadline": rules.seconds_of(),
-    "stop.per_host": rules.at_least(1),
-    "stop.quota": rules.at_least(1),
     "pace.rate": rules.elsewhere("pdl.text.units.period_fault"),
-    "pace.wait": rules.seconds_of(zero=True),
     "lock.path": rules.output_fault,
     "cache.path": rules.output_fault,
     "hooks.command": rules.elsewhere("pdl.text.hook_words.command_fault"),
-    "hooks.jobs": rules.at_least(1),
-    "hooks.seconds": rules.seconds_of(),
-    "cache.size": rules.at_least(0),
+    **dict.fromkeys(_FROM_0.split(), rules.at_least(0)),
+    **dict.fromkeys(_FROM_1.split(), rules.at_least(1)),
+    **dict.fromkeys(_TIMES.split(), rules.seconds_of()),
+    **dict.fromkeys(_TIMES_FROM_0.split(), rules.seconds_of(zero=True)),
 }
 """What the values of a field must be; a field that is not here takes what its type has."""

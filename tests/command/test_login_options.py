@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import Runner, base_environment
+from runner import Runner, base_environment, until
 from servers.behaviours import Pause, Then
 from servers.files import File
 from servers.misbehave import Server
@@ -258,9 +258,7 @@ def test_no_secret_is_in_arguments_files_or_messages(
         "--update",
         env={"T": SECRET, "PDL_USER": f"localhost=me:{SECRET}"},
     )
-    threading.Timer(30, gate.set).start()
-    while not server.requests("/c.bin"):
-        threading.Event().wait(0.01)
+    until(lambda: server.requests("/c.bin"), "a request")
     lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pdl_run.alive()]
     gate.set()
     run = pdl_run.finish(process)
