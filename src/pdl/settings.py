@@ -377,10 +377,6 @@ def check(settings: Settings) -> None:
         raise UsageError(
             "the output directory's name is empty (--dir)", "the current directory is ."
         )
-    if settings.lock.path is not None and settings.input.archive is not None:
-        raise UsageError(
-            "--lock proves every file, and --archive skips those that may be gone", "give one"
-        )
     if settings.lock.locked and settings.lock.path is None:
         raise UsageError("--locked needs a lock file", "name it with --lock FILE")
     if settings.pace.random_wait and settings.pace.wait is None:

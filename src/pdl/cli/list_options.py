@@ -42,8 +42,8 @@ INPUT = (
     Row(
         "--archive FILE",
         "input.archive",
-        "Add a line to FILE for each URL whose file is there, and skip the URLs in it, though "
-        "their files are gone. It is made if it is not there.",
+        "Skip the URLs in FILE, and add those fetched. A URL in it is skipped though its file is "
+        "gone. Files that are there already are added, too. FILE is made if it is not there.",
         PathName(),
     ),
     Row(

@@ -136,6 +136,10 @@ def open_archive(settings: Settings, *, look_only: bool = False) -> Archive | No
     path = settings.input.archive
     if path is None:
         return None
+    if settings.lock.path is not None:
+        raise UsageError(
+            "--lock proves every file, and --archive skips those that may be gone", "give one"
+        )
     from pdl.storage.archive import Archive  # where there is one
 
     return Archive(path, flush=settings.files.fsync, look_only=look_only)
