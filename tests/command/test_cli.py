@@ -22,7 +22,7 @@ from servers.row import pattern
 FIELDS = {
     *("source", "line", "url", "final_url", "path", "outcome", "kind", "transient", "status"),
     *("bytes", "size", "resumed_from", "attempts", "seconds", "started", "checksum", "message"),
-    *("content_type", "etag", "last_modified", "host", "digests", "schema"),
+    *("content_type", "etag", "last_modified", "host", "digests", "fields", "schema"),
 }
 BIG = pattern(4 << 20, 5)
 SLOWLY = 2 << 20

@@ -55,6 +55,7 @@ def test_a_killed_workers_file_is_fetched_by_the_next(
 RAISING = """
 import queue, sys
 from pdl.model import SafePath, Task
+from pdl.pool import Answered
 from pdl.pool.inline import InlinePool
 from pdl.pool.process.pool import ProcessPool
 
@@ -69,7 +70,7 @@ if __name__ == "__main__":
     method = sys.argv[1]
     pool = InlinePool(factory) if method == "inline" else ProcessPool(factory, 1, 2, method)
     event, given = None, False
-    while event is None:
+    while not isinstance(event, Answered):
         if pool.room() and not given:
             pool.submit([Task(7, "http://h/x", SafePath("x"), "x.part")])
             given = True

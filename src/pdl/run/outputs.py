@@ -191,7 +191,8 @@ class NamesOnly(Outputs):
 
     def record(self, result: Result, item: Item | None) -> None:
         """See `Listener.record`."""
-        result = result._replace(url=result.url.removeprefix(NO_BASE))
+        if result.url.startswith(NO_BASE):
+            result = result._replace(url=result.url.removeprefix(NO_BASE), host=None)
         super().record(result, item and item._replace(url=item.url.removeprefix(NO_BASE)))
 
 

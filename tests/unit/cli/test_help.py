@@ -283,8 +283,8 @@ def test_the_completion_is_a_script_of_the_shell(shell: str, pdl_run: Runner) ->
     ("words", "offered"),
     [
         (("--if-exists", ""), "skip update overwrite fail"),
-        (("--format", "=", "js"), "jsonl"),  # as bash takes --format=js apart
-        (("--format", "="), "auto text csv tsv jsonl metalink checksums"),
+        (("--format", "=", "js"), "jsonl json"),  # as bash takes --format=js apart
+        (("--format", "="), "auto text csv tsv jsonl json metalink checksums curl"),
         (("-v", "--no-m"), "--no-mtime"),
         (("--manual", "ex"), "exit"),
     ],
