@@ -102,6 +102,6 @@ def test_a_mistake_of_pdl_shows_its_traceback_where_that_is_asked_for(
         assert done.stderr == ""
         return
     assert done.stderr.startswith("Traceback (most recent call last):\n")
-    assert f'File "{script}", line 9, in lane\n' in done.stderr
+    assert f'File "{script}", line 10, in lane\n' in done.stderr
     assert done.stderr.endswith(told)
     assert "hunter2" not in done.stderr
