@@ -249,8 +249,8 @@ def check_of(
         digests: as `Check` has it.
     """
     pin = task.pin or pin
-    unknown = pin is None and task.checksum is None and task.pieces is None and declared is None
-    if unknown and not digests:
+    known = pin or declared or digests
+    if not known and task.checksum is None and task.pieces is None:
         return None
     return Check(task.checksum, task.pieces, declared, pin, digests)
 

@@ -36,7 +36,7 @@ import threading
 import time
 from collections import deque
 from multiprocessing import current_process
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pdl.errors import MachineError
 from pdl.pool.process.pipes import HELLO, OutcomeQueue, Poller, internal, located
@@ -48,8 +48,6 @@ from pdl.text.masking import mask_urls, masked_traceback
 from pdl.text.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pdl.model import Answer, Task
     from pdl.pool import Connections, Lane, LaneFactory, Meter, QuickLane
     from pdl.pool.process.pipes import TaskReceiver
@@ -77,6 +75,10 @@ _ARENA_MAX = -8
 
 RECALL = None
 """What the main process sends to get back the tasks that no lane has begun."""
+
+
+_HANDED_OVER = contextlib.suppress(Exception)
+"""What the quick way raises is a mistake of pdl's: the lane meets it, too, and tells of it."""
 
 
 class WorkerEnd(NamedTuple):
@@ -279,7 +281,9 @@ class Loop:
         """What to wait for; None if the lane is to be called."""
         if slot.quick is None or self._now < self._rest_until:
             return None
-        return _tried(slot.quick.begin, task, slot.meter)
+        with _HANDED_OVER:
+            return slot.quick.begin(task, slot.meter)
+        return None
 
     def _await(self, slot: LaneSlot, descriptor: int) -> None:
         slot.since = self._now
@@ -291,7 +295,9 @@ class Loop:
 
     def _ready(self, slot: LaneSlot) -> None:
         assert slot.quick is not None
-        found = _tried(slot.quick.ready) or "call"
+        found: Answer | str = "call"
+        with _HANDED_OVER:
+            found = slot.quick.ready()
         if found == "whole":
             self._ask_ahead(slot)
         elif not isinstance(found, str):
@@ -314,7 +320,9 @@ class Loop:
         """Place what has come."""
         for slot, task, descriptor in self._whole:
             assert slot.quick is not None
-            answer = _tried(slot.quick.finish)
+            answer = None
+            with _HANDED_OVER:
+                answer = slot.quick.finish()
             if answer is None:
                 self._call(slot)
                 if task is not None:  # it has lost its connection, and is not to wait for the call
@@ -392,17 +400,6 @@ class Loop:
         os.read(self._wake_reader, 4096)
         while self._called:
             self._answered(*self._called.popleft())
-
-
-Found = TypeVar("Found")
-_HANDED_OVER = contextlib.suppress(Exception)
-
-
-def _tried(step: Callable[..., Found], *given: object) -> Found | None:
-    """What a step of the quick way gives; None if it raises: the lane meets it, too, and tells."""
-    with _HANDED_OVER:
-        return step(*given)
-    return None
 
 
 def serve(factory: LaneFactory, most: int, shared: SharedCounters) -> None:
