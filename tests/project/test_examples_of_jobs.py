@@ -1,0 +1,95 @@
+"""The examples for cron, systemd, make and asyncio are run, or read, as those would."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conftest import need
+from places import ROOT
+from runner import base_environment, run_program
+from servers.misbehave import File, Reply, Server
+from servers.programs import find
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home in which pdl is where the examples expect it."""
+    folder = tmp_path / ".local" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "pdl").write_text(f'#!/bin/sh\nexec {sys.executable} -m pdl "$@"\n')
+    (folder / "pdl").chmod(0o755)
+    return tmp_path
+
+
+def bare(home: Path) -> dict[str, str]:
+    """What cron gives, and where this pdl is."""
+    python = base_environment(home)["PYTHONPATH"]
+    return {"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": python}
+
+
+def run(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        cwd=home,
+        env=bare(home) | more,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_line_of_cron_is_silent_until_a_file_fails(server: Server, home: Path) -> None:
+    lines = (EXAMPLES / "crontab").read_text().splitlines()
+    (line,) = [each for each in lines if not each.startswith("#")]
+    command = line.split(maxsplit=5)[5]
+    url = server.on("/a.bin", File(b"there"), Reply(404))
+    (home / "mirror.txt").write_text(f"{url}\n")
+    done = run(home, "sh", "-c", command)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert (home / "mirror" / "a.bin").read_bytes() == b"there"
+    done = run(home, "sh", "-c", command)
+    assert (done.returncode, "http-404" in done.stderr) == (1, True)
+    assert url in (home / "failed.txt").read_text()
+    assert (home / "pdl.log").stat().st_size
+
+
+def test_the_service_of_systemd_runs(server: Server, home: Path) -> None:
+    units = configparser.ConfigParser(interpolation=None)
+    units.optionxform = str  # type: ignore[assignment,method-assign]
+    units.read([EXAMPLES / "mirror.service", EXAMPLES / "mirror.timer"])
+    assert units["Service"]["Type"] == "oneshot"
+    assert units["Timer"]["OnCalendar"] == "03:17"
+    assert units["Install"]["WantedBy"] == "timers.target"
+    (home / "mirror.txt").write_text(server.on("/a.bin", File(b"there")) + "\n")
+    done = run(home, *units["Service"]["ExecStart"].replace("%h", str(home)).split())
+    assert done.returncode == 0, done.stderr
+    assert (home / "mirror" / "a.bin").read_bytes() == b"there"
+
+
+def test_the_rule_of_make_needs_every_file(server: Server, home: Path) -> None:
+    need("make", available=find("make") is not None)
+    (home / "urls.txt").write_text(server.on("/a.bin", Reply(404), File(b"there")) + "\n")
+    path = f"{home}/.local/bin:/usr/bin:/bin"
+    words = ("make", "-f", str(EXAMPLES / "Makefile"))
+    assert [run(home, *words, PATH=path).returncode for _ in range(2)] == [2, 0]
+    assert "data.stamp" in {each.name for each in home.iterdir()}
+    assert "a.bin" in (home / "data.sha256").read_text() + (home / "urls.lock").read_text()
+
+
+def test_asyncio_sees_each_outcome(server: Server, tmp_path: Path) -> None:
+    urls = [server.on("/a.bin", File(b"there")), server.on("/b.bin", Reply(404))]
+    done = run_program(tmp_path, (EXAMPLES / "asyncio_api.py").read_text(), *urls)
+    assert done.returncode == 1, done.stderr
+    assert set(done.stdout.splitlines()) == {f"success: {urls[0]}", f"fail: {urls[1]}"}
