@@ -1,8 +1,9 @@
-"""The examples for cron, systemd, make and asyncio are run, or read, as those would."""
+"""The examples for cron, systemd, make, CI, images and asyncio are run, or read, as those would."""
 
 from __future__ import annotations
 
 import configparser
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -93,3 +94,37 @@ def test_asyncio_sees_each_outcome(server: Server, tmp_path: Path) -> None:
     done = run_program(tmp_path, (EXAMPLES / "asyncio_api.py").read_text(), *urls)
     assert done.returncode == 1, done.stderr
     assert set(done.stdout.splitlines()) == {f"success: {urls[0]}", f"fail: {urls[1]}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("github.yml", "- run: "), ("gitlab.yml", "- "), ("Dockerfile", "RUN ")]
+)
+def test_what_is_pinned_stays_so(name: str, start: str, server: Server, home: Path) -> None:
+    lines = [each.strip() for each in (EXAMPLES / name).read_text().splitlines()]
+    (line,) = [each for each in lines if each.startswith(f"{start}pdl ")]
+    command = line.removeprefix(start).replace(" /", f" {home}/")
+    lists = home / "lists" if name == "Dockerfile" else home
+    lists.mkdir(exist_ok=True)
+    url = server.on("/a.bin", File(b"there"), File(b"there"), File(b"other"))
+    (lists / "urls.txt").write_text(f"{url}\n")
+    more = {
+        "PATH": f"{home}/.local/bin:/usr/bin:/bin",
+        "GITHUB_ACTIONS": "true" if name == "github.yml" else "",
+        "GITHUB_STEP_SUMMARY": str(home / "summary.md"),
+        "PDL_RETRIES": "0",
+    }
+    pin = run(home, "sh", "-c", f"pdl {lists}/urls.txt -d first --lock {lists}/urls.lock", **more)
+    assert pin.returncode == 0, pin.stderr
+    done = run(home, "sh", "-c", command, **more)
+    assert done.returncode == 0, done.stderr
+    assert (home / "data" / "a.bin").read_bytes() == b"there"
+    shutil.rmtree(home / "data")
+    shutil.rmtree(home / ".cache", ignore_errors=True)
+    done = run(home, "sh", "-c", command, **more)
+    assert done.returncode == 1, done.stderr
+    assert not (home / "data" / "a.bin").exists()
+    if name == "github.yml":
+        assert "::error" in done.stderr
+        assert "0 succeeded, 1 failed" in (home / "summary.md").read_text()
+    if name == "gitlab.yml":
+        assert "a.bin" in (home / "junit.xml").read_text()
