@@ -75,12 +75,8 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
         UsageError: a setting is wrong.
         ListError: the lock file is none, or a checksum file cannot be had.
     """
-    build.check_settings(settings)
-    files = settings.files._replace(describe=outputs.facts)
-    settings = settings._replace(pool=build.fitted(settings.pool), files=files)
     warn = outputs.warn
-    if settings.auth.users or settings.http.headers:
-        settings = _bound(settings, feed, warn)
+    settings = _fitted(settings, feed, outputs)
     sums = build.gather_checksums(settings, warn, download)
     with contextlib.ExitStack() as ending:
         lock = build.open_lock(settings, warn)
@@ -115,6 +111,16 @@ def run(settings: Settings, feed: Feed, outputs: Outputs, wait_lock: float = 0.0
             if archived is not None and report.machine_error is None:
                 report = report._replace(machine_error=archived.error())
             return report if lock is None else _saved(lock, report, whole=whole)
+
+
+def _fitted(settings: Settings, feed: Feed, outputs: Outputs) -> Settings:
+    """The settings, seen to be good, with what depends on the machine, the list and the outputs."""
+    build.check_settings(settings)
+    files = settings.files._replace(describe=outputs.facts)
+    settings = settings._replace(pool=build.fitted(settings.pool), files=files)
+    if settings.auth.users or settings.http.headers:
+        settings = _bound(settings, feed, outputs.warn)
+    return settings
 
 
 def _bound(settings: Settings, feed: Feed, warn: Callable[[str], None]) -> Settings:
