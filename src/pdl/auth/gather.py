@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pdl.auth.credentials import BEARER, NETRC, USER, Credentials, Named, OfHosts, basic
 from pdl.errors import UsageError
 from pdl.text.masking import printable
-from pdl.text.rules import receiver_of
+from pdl.text.rules import has_control, receiver_of
 from pdl.text.urls import InvalidUrl, has_scheme, parse
 
 if TYPE_CHECKING:
@@ -222,4 +222,9 @@ def netrc_entries(path: str, warn: Callable[[str], None]) -> Iterator[tuple[str,
             receiver_of(host)
         except InvalidUrl:
             continue
+        if has_control(f"{login}{password}"):
+            raise UsageError(
+                f"{shown}: the user or password of {host} has a control character",
+                "see whether a quote is not closed there",
+            )
         yield host, login or "", password or ""

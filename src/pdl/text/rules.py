@@ -73,6 +73,11 @@ def bearers_fault(bearers: Iterable[tuple[str, str]]) -> str:
     return ""
 
 
+def has_control(text: str) -> bool:
+    """Whether a text has a control character, as no user or password has (RFC 7617 section 2)."""
+    return _CONTROL.search(text) is not None
+
+
 def users_fault(users: Iterable[tuple[str, str, str | None, str]]) -> str:
     """Of hosts, users and passwords."""
     unbound = 0
@@ -83,7 +88,7 @@ def users_fault(users: Iterable[tuple[str, str, str | None, str]]) -> str:
             return fault
         if ":" in name:
             return "the name of a user has a colon"
-        if _CONTROL.search(name + (password or "")):
+        if has_control(name + (password or "")):
             return "a user or password has a control character"
         if variable and not _VARIABLE.fullmatch(variable):
             return "a variable of the environment is to be named for the password"

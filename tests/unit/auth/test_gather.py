@@ -212,6 +212,24 @@ def test_a_broken_file_is_refused_and_nothing_of_it_shown(
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'machine h login "me password {SECRET}\n',
+        f'machine h login me password "{SECRET}\nmachine i login me password x\n"',
+        f"machine h login me password {SECRET}\0",
+    ],
+)
+def test_a_quote_that_is_not_closed_gives_nobody_a_password(
+    text: str, netrc: Callable[[str], AuthSettings]
+) -> None:
+    with pytest.raises(
+        UsageError, match=r"own netrc: .* of h has a control|own netrc:\d+: "
+    ) as caught:
+        gather(netrc(text), fail_on)
+    assert SECRET not in str(caught.value)
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     missing = tmp_path / "none"
     with pytest.raises(UsageError, match="does not exist"):
