@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pdl.scheduling.auto_jobs import LOOK_SECONDS, AutoJobs
@@ -108,6 +108,7 @@ def test_it_is_never_slower_than_the_usual_number(link: Link, seed: int) -> None
 
 @pytest.mark.slow
 @settings(max_examples=15)
+@example(latency=0.25, jitter=0.00390625, cpu=0.000637898978744037, seed=0)  # fell back once
 @given(
     latency=st.floats(0.01, 0.3),
     jitter=st.floats(0.0, 0.9),
@@ -115,12 +116,16 @@ def test_it_is_never_slower_than_the_usual_number(link: Link, seed: int) -> None
     seed=st.integers(0, 1000),
 )
 def test_its_trials_cost_little(latency: float, jitter: float, cpu: float, seed: int) -> None:
-    """In the second half of a run it is as fast as where it stands when all is done."""
+    """In the second half of a run it is as fast as where it stands when all is done.
+
+    The climb takes so many round trips: a run of a link that is far away is to be as much longer.
+    """
     link = Link(latency, jitter, cpu)
-    run = Run(link, 8_000, auto=AutoJobs(), seed=seed)
+    files = int(8_000 * max(1.0, latency / 0.1))
+    run = Run(link, files, auto=AutoJobs(), seed=seed)
     half = run.run() / 2
     stands = max(run.levels, key=lambda level: held(run, level))[1]
-    fixed = Run(link, 8_000, jobs=stands, seed=seed)
+    fixed = Run(link, files, jobs=stands, seed=seed)
     end = fixed.run()
     assert run.pace(half, run.now) >= 0.85 * fixed.pace(end / 2, end), run.levels
 
