@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import configparser
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -128,3 +130,29 @@ def test_what_is_pinned_stays_so(name: str, start: str, server: Server, home: Pa
         assert "0 succeeded, 1 failed" in (home / "summary.md").read_text()
     if name == "gitlab.yml":
         assert "a.bin" in (home / "junit.xml").read_text()
+
+
+def test_the_cells_of_the_notebook_run_in_order(server: Server, tmp_path: Path) -> None:
+    notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text())
+    cells = [each["source"] for each in notebook["cells"] if each["cell_type"] == "code"]
+    server.on("/a.bin", File(b"there"))
+    code = "\n".join("".join(each) for each in cells).replace("https://example.org", server.base)
+    guarded = "if __name__ == '__main__':\n" + re.sub("^", "    ", code, flags=re.MULTILINE)
+    done = run_program(tmp_path, guarded)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "1 False"
+    assert (tmp_path / "downloads" / "a.bin").read_bytes() == b"there"
+
+
+@pytest.mark.parametrize("language", ["crontab", "ini", "yaml", "dockerfile", "make"])
+def test_the_recipes_of_the_readme_are_the_examples(language: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    names = ("crontab", "mirror.*", "git*.yml", "Dockerfile", "Makefile")
+    files = [path.read_text() for name in names for path in EXAMPLES.glob(name)]
+    there = {line.strip() for text in files for line in text.splitlines()}
+    said = [line.strip() for block in blocks for line in block.splitlines()]
+    assert blocks
+    # an example may go on with more options where the README's lines have no room
+    strange = [line for line in said if not any(each.startswith(line) for each in there)]
+    assert [line for line in strange if not line.startswith("#")] == []
