@@ -121,7 +121,8 @@ class Planner:
         self._helped = any(each is not None for each in some)
         self._namer = Namer(naming, files.directory)
         self._aside, self._apart = naming.aside, naming.apart
-        self._seldom = bool(naming.apart) or known.archive is not None
+        rare = known.archive is not None or known.rewriting is not None
+        self._seldom = bool(naming.apart) or rare
         self._names = NameClaims()
         for path in naming.reserved:
             self._names.claim(SafePath(path), RUNS_OWN)
@@ -157,27 +158,28 @@ class Planner:
             return Refusal(FailureKind.CHECKSUM, str(exc), wanted)
         except UnsafeName as exc:
             return Refusal(FailureKind.NAME, str(exc))
-        asked = Asked(url)
-        done = None
         if self._seldom:
-            wanted, done = self._set_apart(entry, asked, wanted)
-        place = self._place if self._rewriting is None else self._place_allowed
-        planned = done or place(entry, asked, wanted)
+            wanted, planned = self._place_otherwise(entry, Asked(url), wanted)
+        else:
+            planned = self._place(entry, Asked(url), wanted)
         if self._way_fault is not None and isinstance(planned, Plan) and not planned.local:
             _check_way(planned, self._way_fault)
         return self._completed(planned, wanted) if self._helped else planned
 
-    def _set_apart(
+    def _place_otherwise(
         self, item: Item, asked: Asked, wanted: SafePath
-    ) -> tuple[SafePath, Skip | None]:
-        """The name beside those of other shards; and the outcome, if the archive has the URL."""
+    ) -> tuple[SafePath, Planned]:
+        """As `_place`, with shards, an archive or rules of who is asked; the name comes first."""
         if self._apart and (self._apart != "listed" or item.out):
             digits = f"{asked.key:016x}"
             wanted = set_apart(wanted, digits if self._apart == "host" else digits[:8])
-        if self._archive is None or not self._archive.has(asked.key):
-            return wanted, None
-        self._names.claim(wanted, asked.key)  # its name is still not another's
-        return wanted, Skip(None, Outcome.SKIPPED)
+        if self._archive is not None and self._archive.has(asked.key):
+            self._names.claim(wanted, asked.key)  # its name is still not another's
+            return wanted, Skip(None, Outcome.SKIPPED)
+        asks = None if self._rewriting is None else self._rewriting.applied(item, asked.url)
+        if isinstance(asks, str):
+            return wanted, Refusal(FailureKind.POLICY, asks, wanted)
+        return wanted, self._place(item, asked, wanted)
 
     def plan_again(self, item: Item, followed: Plan) -> Planned:
         """Plan a line anew that followed a job whose outcome is not its own."""
@@ -226,13 +228,6 @@ class Planner:
         there = None if new and self._empty else self._there(path, known=known)
         settled = self._compared(there, path, item, asked) if isinstance(there, Skip) else there
         return settled or self._plan(item, asked, path, new=new)
-
-    def _place_allowed(self, item: Item, asked: Asked, wanted: SafePath) -> Planned:
-        """As `_place`, unless nobody may be asked for the item."""
-        asks = None if self._rewriting is None else self._rewriting.applied(item, asked.url)
-        if isinstance(asks, str):
-            return Refusal(FailureKind.POLICY, asks, wanted)
-        return self._place(item, asked, wanted)
 
     def _compared(
         self, there: Skip, path: SafePath, item: Item, asked: Asked
